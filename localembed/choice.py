@@ -1,0 +1,131 @@
+"""Which table a run writes: model, chunking and vector type, as somebody asked or as they were.
+
+A value that nobody gave (flag, variable, config.toml) stays what it is in the default table, so a
+bare `localembed index` refreshes what queries are answered from.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from localembed import catalog, clean, hashing
+from localembed.catalog import LocatedModel
+from localembed.chunk.rules import ChunkRules
+from localembed.config import PRESETS, Sourced
+from localembed.embedding import load_tokenizer
+from localembed.errors import UsageError
+from localembed.store.head import Head, TableHead
+from localembed.store.layout import FORMAT, Layout
+from localembed.store.rows import SCHEMA_VERSION, TableFacts
+
+_LEAST_TOKENS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A table to write, with the model that fills it."""
+
+    facts: TableFacts
+    model: LocatedModel
+    rules: ChunkRules
+    becomes_default: bool
+    notices: tuple[str, ...]
+    """What was asked for and could not be had in full."""
+
+
+def choose_table(sourced: Sourced, head: Head, layout: Layout) -> Choice:
+    """Return the table that the settings name.
+
+    Raises:
+        ModelNotFoundError: the model is unknown or not here.
+        UsageError: a chunk size that cannot work.
+    """
+    settings = sourced.settings
+    current = head.tables.get(head.default) if head.default else None
+    name = current.model if current and not sourced.given("model") else settings.model
+    model = catalog.open_model(name, layout)
+    found = head.table(name)
+    same = found[1] if found else None
+    rules, notices = _rules(sourced, model, same)
+    kept_type = same is not None and not sourced.given("vector_type")
+    vector_type = same.vector_type if same and kept_type else settings.vector_type
+    facts = TableFacts(
+        name=_table_name(model, rules, vector_type),
+        uuid=uuid.uuid4().hex,
+        format=FORMAT,
+        model=name,
+        space_id=model.space_id,
+        dim=model.spec.dim,
+        max_tokens=rules.max_tokens,
+        overlap_tokens=rules.overlap_tokens,
+        vector_type=vector_type,
+    )
+    named_by_flag = sourced.origins["model"] == "flag"
+    becomes_default = current is None or current.model == name or not named_by_flag
+    return Choice(facts, model, rules, becomes_default, notices)
+
+
+def facts_of(name: str, entry: TableHead) -> TableFacts:
+    """Return the facts of a table that head.json names."""
+    known = {field.name for field in fields(TableFacts)}
+    kept: Mapping[str, object] = {k: v for k, v in asdict(entry).items() if k in known}
+    return TableFacts(name=name, format=FORMAT, **kept)  # type: ignore[arg-type]
+
+
+def _rules(
+    sourced: Sourced, model: LocatedModel, current: TableHead | None
+) -> tuple[ChunkRules, tuple[str, ...]]:
+    """Return where to cut: as given, else as the table has it, else up to the model's limit."""
+    settings = sourced.settings
+    asked = settings.chunk_tokens or (PRESETS[settings.preset] if settings.preset else None)
+    overlap = settings.overlap
+    if current is not None:
+        if not sourced.given("overlap"):
+            overlap = current.overlap_tokens
+        if asked is None:
+            return ChunkRules(current.max_tokens, overlap), ()
+    limit = _limit(model)
+    notices: tuple[str, ...] = ()
+    most = min(asked or limit, limit)
+    if asked and asked > limit:
+        notices = (
+            f"Chunks of {asked} tokens are asked for; model '{model.spec.name}' reads {limit}, so "
+            f"chunks have at most {limit}.",
+        )
+    if overlap > most // 2:
+        message = (
+            f"An overlap of {overlap} tokens is too much for chunks of {most}. Use --overlap "
+            f"{most // 4}"
+        )
+        raise UsageError(message)
+    return ChunkRules(most, overlap), notices
+
+
+def _limit(model: LocatedModel) -> int:
+    """Return how many tokens of text the model reads beside its prompt and special tokens."""
+    tokenizer = load_tokenizer(model.spec, model.folder)
+    prompt = len(tokenizer([model.spec.document_prompt])[0].ids)
+    limit = model.spec.max_tokens - tokenizer.special_tokens - prompt
+    if limit < _LEAST_TOKENS:
+        message = (
+            f"Model '{model.spec.name}' leaves {limit} tokens for text beside its prompt. Mend "
+            "max_tokens or document_prompt in models.toml."
+        )
+        raise UsageError(message)
+    return limit
+
+
+def _table_name(model: LocatedModel, rules: ChunkRules, vector_type: str) -> str:
+    """Return the name of the table: one space, one chunking, one vector type, one schema."""
+    table_id = hashing.fingerprint(
+        {
+            "space": model.space_id,
+            "chunking": rules.facts,
+            "clean": clean.VERSION,
+            "vector_type": vector_type,
+            "schema": SCHEMA_VERSION,
+        }
+    )
+    return f"chunks_{table_id[:12]}"

@@ -1,0 +1,41 @@
+"""Exact characters: a chunk never begins or ends inside what a reader takes for one character."""
+
+from __future__ import annotations
+
+import regex
+
+_GRAPHEME = regex.compile(r"\X")
+_BACK = 256
+
+
+def grapheme_floor(text: str, place: int) -> int:
+    """Return the last boundary between graphemes at or before `place` (UAX #29)."""
+    if place <= 0 or place >= len(text):
+        return max(0, min(place, len(text)))
+    if text[place].isascii() and text[place - 1].isascii() and text[place] != "\n":
+        return place
+    at = _safe_start(text, place)
+    while at < place:
+        match = _GRAPHEME.match(text, at)
+        if match is None or match.end() > place:
+            return at
+        at = match.end()
+    return place
+
+
+def grapheme_ceiling(text: str, place: int) -> int:
+    """Return the first boundary between graphemes at or behind `place`."""
+    floor = grapheme_floor(text, place)
+    if floor == place:
+        return place
+    match = _GRAPHEME.match(text, floor)
+    return match.end() if match else place
+
+
+def _safe_start(text: str, place: int) -> int:
+    """Return a boundary before `place` that needs no context: an ASCII character begins one."""
+    at = place - 1
+    stop = max(0, place - _BACK)
+    while at > stop and not (text[at].isascii() and text[at] != "\n"):
+        at -= 1
+    return at

@@ -1,0 +1,64 @@
+"""`localembed index`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from localembed.cli.options import Common, common, model_names
+from localembed.cli.progress import IndexProgress
+from localembed.cli.render import index_report
+from localembed.report import report_json
+
+_ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path())
+@click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; repeatable.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="No files that match; repeatable.")
+@click.option("--hidden/--no-hidden", default=None, help="Files and folders that begin with a dot.")
+@click.option(
+    "--no-ignore/--ignore", default=None, help="Take what .gitignore and the defaults leave out."
+)
+@click.option("--model", metavar="NAME", shell_complete=model_names, help="See: models list.")
+@click.option(
+    "--preset",
+    type=click.Choice(["rag", "search", "kb"]),
+    help="Chunks of up to 500, 800 or 1,000 tokens, as far as the model reads.",
+)
+@click.option("--chunk-tokens", metavar="N", help="Chunks of up to N tokens.")
+@click.option("--overlap", metavar="N", help="Tokens that a chunk repeats of the one before.")
+@click.option("--vector-type", metavar="TYPE", help="Store float16 (default) or float32.")
+@click.option("--precision", metavar="P", help="Compute in auto, fp32 or bf16.")
+@click.option("--max-file-size", metavar="SIZE", help="Skip larger files (default 32MiB).")
+@click.option("--verify", is_flag=True, help="Read every file, whatever its times say.")
+@click.option("--allow-mass-delete", is_flag=True, help="Remove roots' files that look gone.")
+@common
+def index(
+    options: Common,
+    paths: tuple[str, ...],
+    verify: bool,
+    allow_mass_delete: bool,
+    **given: Any,  # noqa: ANN401 - click passes what was declared above
+) -> int:
+    """Index PATHS, or refresh everything that was indexed before.
+
+    Only what changed is read, and only new text is embedded. PATHS and their options are
+    remembered: later, a bare `localembed index` is enough.
+    """
+    root_options = {name: given.pop(name) or None for name in _ROOT_OPTIONS}
+    workspace = options.workspace(given)
+    with IndexProgress(enabled=not options.quiet) as progress:
+        report = workspace.index(
+            paths,
+            options=root_options,
+            verify=verify,
+            allow_mass_delete=allow_mass_delete,
+            on_event=progress,
+            on_notice=options.notice,
+        )
+    click.echo(json.dumps(report_json(report)) if options.as_json else index_report(report))
+    return report.exit_code

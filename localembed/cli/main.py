@@ -1,0 +1,143 @@
+"""The group of commands, loaded lazily, and the one boundary that turns errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+import localembed
+from localembed.errors import LocalembedError
+
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Build": {
+        "init": ("localembed.cli.init:init", "Make a workspace in the current folder."),
+        "index": ("localembed.cli.index:index", "Index folders and files, or refresh the index."),
+        "rm": ("localembed.cli.rm:rm", "Forget a folder or file that was indexed."),
+    },
+    "Search": {"query": ("localembed.cli.query:query", "Search what was indexed.")},
+    "Trust": {"status": ("localembed.cli.status:status", "Show what is indexed, and settings.")},
+    "Models": {"models": ("localembed.cli.models:models", "Show the models that can be used.")},
+}
+"""Heading → command → (where it is, what `--help` says): help imports no command."""
+
+_HELP = """Turn folders of documents into searchable embeddings, on this machine.
+
+\b
+  localembed index ~/notes
+  localembed query "rotating api keys"
+"""
+_BUG, _INTERRUPTED, _TERMINATED = 70, 130, 143
+
+
+class _Terminated(BaseException):
+    """SIGTERM or SIGHUP came: unwind as for Ctrl-C, so that locks and files are left in order."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names in the order of the help."""
+        return [name for commands in COMMANDS.values() for name in commands]
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        for commands in COMMANDS.values():
+            if cmd_name in commands:
+                module, _, attribute = commands[cmd_name][0].partition(":")
+                command: click.Command = getattr(importlib.import_module(module), attribute)
+                return command
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, suggesting the nearest name if there is none."""
+        import difflib
+
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            ctx.fail(f"No such command '{args[0]}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands under their headings."""
+        for heading, commands in COMMANDS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
+    help=_HELP,
+    epilog="Exit codes: 0 done, 1 nothing found, 2 usage, 3 some inputs failed, 4 model, "
+    "5 workspace, 6 offline, 70 a bug, 130 interrupted.",
+)
+@click.version_option(
+    localembed.__version__, prog_name="localembed", message="%(prog)s %(version)s"
+)
+def cli() -> None:
+    """Hold the commands."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_stdout()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Return the exit code of one invocation, with everything said that has to be said."""
+    code = 0
+    try:
+        result = cli.main(prog_name="localembed", standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        code = _stopped("Interrupted", _INTERRUPTED)
+    except _Terminated:
+        code = _stopped("Terminated", _TERMINATED)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except BrokenPipeError:
+        _discard_stdout()
+    except LocalembedError as error:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        code = error.exit_code
+    except Exception:  # noqa: BLE001 - the boundary: everything unforeseen is a bug
+        traceback.print_exc()
+        click.echo("error: this is a bug in localembed; please report the lines above.", err=True)
+        code = _BUG
+    return code
+
+
+def _stopped(how: str, code: int) -> int:
+    click.echo(
+        f"\n{how}. What was indexed so far is kept; the same command goes on from there.", err=True
+    )
+    return code
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+def _discard_stdout() -> None:
+    """Let the interpreter's own flush at exit go nowhere, silently."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,66 @@
+"""The options that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from localembed.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every command takes."""
+
+    folder: Path | None
+    as_json: bool
+    quiet: bool
+
+    def workspace(self, flags: Mapping[str, object] | None = None) -> Workspace:
+        """Return the workspace that was named, or the one that is found."""
+        from localembed.workspace import Workspace
+
+        if self.folder is not None:
+            return Workspace(self.folder.absolute(), flags or {})
+        return Workspace.discover(flags or {})
+
+    def notice(self, text: str) -> None:
+        """Say something that is no result, on stderr."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --workspace, --json and -q; the command gets them as its first argument."""
+
+    @click.option(
+        "--workspace",
+        "folder",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="The workspace folder itself; found like a git repository if not given.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+    @click.option("-q", "--quiet", is_flag=True, help="No progress and no notices.")
+    @wraps(command)
+    def wrapped(folder: Path | None, as_json: bool, quiet: bool, **rest: Any) -> Any:  # noqa: ANN401
+        return command(Common(folder, as_json, quiet), **rest)
+
+    return wrapped  # fmt: skip
+
+
+def model_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a model in the shell."""
+    from localembed.catalog import load_specs
+    from localembed.errors import LocalembedError
+
+    try:
+        return [name for name in load_specs() if name.startswith(incomplete)]
+    except LocalembedError:
+        return []

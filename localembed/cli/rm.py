@@ -1,0 +1,29 @@
+"""`localembed rm`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from localembed.cli.options import Common, common
+from localembed.report import report_json
+
+
+@click.command()
+@click.argument("path", type=click.Path())
+@common
+def rm(options: Common, path: str) -> int:
+    """Forget PATH: a root that was indexed, or a folder or file below one.
+
+    Its files are not touched. A path below a root is also excluded from later runs.
+    """
+    report = options.workspace().remove(path)
+    if options.as_json:
+        click.echo(json.dumps(report_json(report) if report else {"run": None, "changed": False}))
+    elif report is None or not report.files.removed:
+        click.echo(f"Forgot {path}; nothing of it was indexed")
+    else:
+        files, chunks = report.files.removed, report.chunks.removed
+        click.echo(f"Forgot {path}: {files:,} files, {chunks:,} chunks")
+    return 0

@@ -1,0 +1,266 @@
+"""Settings and roots: flag > LOCALEMBED_* > workspace config.toml > user config.toml > default.
+
+Only `workspace` and `cli` see a `Settings`; the stages get plain values.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import tomllib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from localembed import folders
+from localembed.errors import UsageError
+from localembed.store.durable import write_atomically
+from localembed.store.head import check_format
+from localembed.store.layout import FORMAT, Layout
+from localembed.types import Root, SearchMode
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+PRESETS = {"rag": 500, "search": 800, "kb": 1000}
+_SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The values in force."""
+
+    model: str = DEFAULT_MODEL
+    preset: str | None = None
+    """Sets the chunk size: rag, search or kb."""
+    chunk_tokens: int | None = None
+    """The most tokens of a chunk; None means the preset's, or the model's limit."""
+    overlap: int = 32
+    """Tokens that a chunk repeats of its predecessor."""
+    vector_type: str = "float16"
+    precision: str = "auto"
+    max_file_size: int = 32 << 20
+    """Bytes."""
+    top_k: int = 10
+    mode: SearchMode = "hybrid"
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """Settings, and where each value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """Setting → "flag", the variable's name, a file, or "default"."""
+
+    def given(self, name: str) -> bool:
+        """Tell whether somebody chose this value."""
+        return self.origins[name] != "default"
+
+
+def _choice(*words: str) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        if value not in words:
+            message = f"must be one of {', '.join(words)}"
+            raise ValueError(message)
+        return value
+
+    return check
+
+
+def _whole(low: int, high: int) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        number = int(value) if isinstance(value, str | int) else low - 1
+        if isinstance(value, bool) or not low <= number <= high:
+            message = f"must be a whole number from {low} to {high}"
+            raise ValueError(message)
+        return number
+
+    return check
+
+
+def _bytes(value: object) -> object:
+    match = _SIZE.fullmatch(str(value).strip())
+    if not match:
+        message = 'must be a size such as "32MiB"'
+        raise ValueError(message)
+    return int(match[1]) * _UNITS[match[2].lower()]
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str) or not value:
+        message = "must be a name"
+        raise ValueError(message)
+    return value
+
+
+_CHECKS: dict[str, Callable[[object], object]] = {
+    "model": _text,
+    "preset": _choice(*PRESETS),
+    "chunk_tokens": _whole(16, 100_000),
+    "overlap": _whole(0, 1000),
+    "vector_type": _choice("float16", "float32"),
+    "precision": _choice("auto", "fp32", "bf16"),
+    "max_file_size": _bytes,
+    "top_k": _whole(1, 10_000),
+    "mode": _choice("hybrid", "vector", "text"),
+}
+
+
+def resolve(flags: Mapping[str, object], layout: Layout | None) -> Sourced:
+    """Return the settings in force.
+
+    Args:
+        flags: what the command line said; None means it said nothing.
+        layout: the workspace, if there is one.
+
+    Raises:
+        UsageError: a value is wrong, or a file cannot be read; the message names the place.
+    """
+    layers: list[tuple[str, Mapping[str, object]]] = [("flag", flags), ("", _environment())]
+    for path in (layout.config if layout else None, folders.user_config() / "config.toml"):
+        if path is not None:
+            raw = {name: value for name, value in _read(path).items() if name not in _OTHER}
+            unknown = sorted(raw.keys() - _CHECKS.keys())
+            if unknown:
+                message = f"{path} has an unknown setting: {unknown[0]}. Known are: {_known()}"
+                raise UsageError(message)
+            layers.append((str(path), raw))
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name, check in _CHECKS.items():
+        for origin, layer in layers:
+            if layer.get(name) is None:
+                continue
+            origins[name] = origin or _variable(name)
+            values[name] = _checked(name, layer[name], check, origins[name])
+            break
+        origins.setdefault(name, "default")
+    return Sourced(Settings(**values), origins)
+
+
+_OTHER = frozenset({"format", "roots", "forgotten"})
+
+
+def _known() -> str:
+    return ", ".join(field.name for field in fields(Settings))
+
+
+def _variable(name: str) -> str:
+    return f"LOCALEMBED_{name.upper()}"
+
+
+def _environment() -> dict[str, object]:
+    found = {name: os.environ.get(_variable(name)) for name in _CHECKS}
+    return {name: value for name, value in found.items() if value}
+
+
+def _checked(name: str, value: object, check: Callable[[object], object], origin: str) -> object:
+    try:
+        return check(value)
+    except ValueError as error:
+        where = f"--{name.replace('_', '-')}" if origin == "flag" else f"{name} ({origin})"
+        message = f"{where} is {value!r}, but {error}."
+        raise UsageError(message) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read: {error}. Mend that line, then run the command again."
+        raise UsageError(message) from error
+
+
+def read_roots(layout: Layout) -> tuple[Root, ...]:
+    """Return the workspace's roots.
+
+    Raises:
+        UsageError: config.toml cannot be read or has a wrong entry.
+        TooNewError: a newer localembed wrote it.
+    """
+    raw = _read(layout.config)
+    check_format(raw.get("format"), layout)
+    try:
+        return tuple(
+            Root(
+                root_id=str(entry["id"]),
+                path=_stored_path(entry),
+                include=tuple(map(str, entry.get("include", ()))),
+                exclude=tuple(map(str, entry.get("exclude", ()))),
+                hidden=bool(entry.get("hidden", False)),
+                no_ignore=bool(entry.get("no_ignore", False)),
+            )
+            for entry in raw.get("roots", ())
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"{layout.config} has a wrong [[roots]] entry: {error!r} is missing or wrong."
+        raise UsageError(message) from error
+
+
+def _stored_path(entry: Mapping[str, object]) -> bytes:
+    """Return a root's path; TOML holds only valid Unicode, so others are kept as hex beside it."""
+    raw = entry.get("path_hex")
+    return bytes.fromhex(str(raw)) if raw else os.fsencode(str(entry["path"]))
+
+
+def read_forgotten(layout: Layout) -> frozenset[str]:
+    """Return the ids of roots that are no longer known but whose documents may still be stored."""
+    return frozenset(map(str, _read(layout.config).get("forgotten", ())))
+
+
+def write_roots(layout: Layout, roots: Sequence[Root], forgotten: Collection[str] = ()) -> None:
+    """Write the roots into config.toml; everything else in it, comments too, stays as it is.
+
+    Args:
+        layout: the workspace.
+        roots: all of them.
+        forgotten: ids of roots whose documents a run has yet to remove. Only what is named here is
+            ever removed for want of a root, so that a lost config.toml costs nothing.
+
+    Raises:
+        StorageError: the disk is full or unwritable.
+    """
+    import tomlkit
+
+    try:
+        document = tomlkit.parse(layout.config.read_text("utf-8"))
+    except FileNotFoundError:
+        document = tomlkit.document()
+        document.add(tomlkit.comment("Settings of this localembed workspace, and what it indexes."))
+        document.add("format", tomlkit.item(FORMAT))
+    tables = tomlkit.aot()
+    for root in roots:
+        tables.append(tomlkit.item(_entry(root)))
+    document.pop("roots", None)
+    document.pop("forgotten", None)
+    if forgotten:
+        document.add("forgotten", tomlkit.item(sorted(forgotten)))
+    if roots:
+        document.add("roots", tables)
+    write_atomically(layout.config, tomlkit.dumps(document).encode())
+
+
+def _entry(root: Root) -> dict[str, object]:
+    path = os.fsdecode(root.path)
+    shown = path.encode("utf-8", "backslashreplace").decode()
+    entry: dict[str, object] = {"id": root.root_id, "path": shown}
+    if shown != path:
+        entry["path_hex"] = root.path.hex()
+    if root.include:
+        entry["include"] = list(root.include)
+    if root.exclude:
+        entry["exclude"] = list(root.exclude)
+    if root.hidden:
+        entry["hidden"] = True
+    if root.no_ignore:
+        entry["no_ignore"] = True
+    return entry
+
+
+def new_root_id() -> str:
+    """Draw the identity of a new root."""
+    return secrets.token_hex(8)

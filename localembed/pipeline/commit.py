@@ -1,0 +1,250 @@
+"""The commit order: Lance, made durable, then the manifest, then head.json.
+
+Lance is the truth and the manifest a cache of it, so the manifest never claims a document whose
+rows are missing; what readers see changes last. Killed anywhere in between, the next run finds
+rows that the manifest does not know of, and reconciles (see `recover`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from localembed.errors import StorageError
+from localembed.pipeline.ingest import Ingested
+from localembed.pipeline.tally import Tally
+from localembed.store import runs
+from localembed.store.durable import SyncedFolder
+from localembed.store.head import Head, TableHead, publish_head, read_head
+from localembed.store.layout import Layout
+from localembed.store.manifest import Manifest, TableMark
+from localembed.store.rows import TableFacts
+from localembed.types import EmbeddedBatch, Event, FileRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from localembed.store.table import ChunkTable
+
+
+class Committer:
+    """Writes one run. It claims its number and opens the table with the first thing to write."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        facts: TableFacts,
+        records: Mapping[bytes, FileRecord],
+        tally: Tally,
+        on_event: Event,
+    ) -> None:
+        """Remember what the run needs; nothing is opened or written yet."""
+        self._layout = layout
+        self._facts = facts
+        self._manifest = Manifest(layout)
+        self._head: Head = read_head(layout)
+        self._entry = self._head.tables.get(facts.name)
+        self._records = dict(records)
+        self._tally = tally
+        self._on_event = on_event
+        self._table: ChunkTable | None = None
+        self._synced: SyncedFolder | None = None
+        self._old_versions: tuple[int, ...] = ()
+        self._started = ""
+        self.run: int | None = None
+
+    @property
+    def records(self) -> Mapping[bytes, FileRecord]:
+        """What the manifest says by now."""
+        return self._records
+
+    def begin(self) -> ChunkTable:
+        """Claim the run's number and open the table, once."""
+        if self._table is not None:
+            return self._table
+        from localembed.store.table import ChunkTable
+
+        self.run = 1 + max(
+            runs.newest_claimed(self._layout),
+            *(entry.run for entry in self._head.tables.values()),
+            *(record.run for record in self._records.values()),
+            0,
+        )
+        self._started = runs.now()
+        runs.claim_run(self._layout, self.run, self._facts.name)
+        self._on_event("claimed", self.run)
+        self._beat()
+        self._table = ChunkTable.open_or_create(self._layout, self._facts)
+        self._synced = SyncedFolder(self._table.folder, trusted=self._table.version > 1)
+        pinned = self._entry.lance_version if self._entry else 0
+        self._old_versions = tuple(
+            version for version in dict.fromkeys((self._table.version, pinned)) if version > 1
+        )
+        return self._table
+
+    def look_up(self, hashes: Collection[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
+        """Return stored vectors: of the newest version, of the run's start, of what readers see.
+
+        A rename is an add and a later delete, so a vector can be in an older version only.
+        """
+        table = self.begin()
+        found = table.vectors(hashes)
+        for version in self._old_versions:
+            missing = [chunk_hash for chunk_hash in hashes if chunk_hash not in found]
+            if missing and version != table.version:
+                found.update(table.vectors(missing, version))
+        return found
+
+    def write(self, batch: EmbeddedBatch, entries: Sequence[Ingested]) -> None:
+        """Commit whole documents, and with them what became of the files read on the way.
+
+        Raises:
+            StorageError: the disk is full, unwritable or broke; nothing of the batch is claimed.
+        """
+        table = self.begin()
+        written = [entry for entry in entries if entry.outcome == "written"]
+        replaced = [e.record.doc_id for e in written if e.previous and e.previous.n_chunks]
+        replaced += [entry.record.doc_id for entry in entries if entry.leaves_rows]
+        with self._tally.stage("write"):
+            before = table.chunk_ids(replaced)
+            rows = table.add(batch, self._run())
+            self._on_event("added", rows)
+            if replaced:
+                table.delete(replaced, except_run=self._run())
+                self._on_event("deleted", len(replaced))
+            self._check_rows(table, [entry.record.doc_id for entry in written], rows)
+            table.ensure_text_index()
+            self._settle(table, [self._stamped(entry) for entry in entries], ())
+            self._tally.removed_chunks += len(before - {chunk.chunk_id for chunk in batch.chunks})
+            if not self._has_complete_table():
+                self._publish(table, complete=False)
+        self._beat()
+
+    def note(self, entries: Sequence[Ingested]) -> None:
+        """Commit what became of files that have nothing to write; this alone is no run."""
+        gone = [entry.record.doc_id for entry in entries if entry.leaves_rows]
+        if gone:
+            self._drop(gone, ())
+        if entries:
+            records = [self._stamped(entry) for entry in entries]
+            with self._tally.stage("write"):
+                self._manifest.commit(self._facts.name, upserts=records)
+            self._records.update((record.doc_id, record) for record in records)
+
+    def remove(self, removed: Sequence[FileRecord]) -> None:
+        """Take documents that are gone out of the table, then out of the manifest."""
+        doc_ids = [record.doc_id for record in removed]
+        if any(record.n_chunks for record in removed):
+            self._drop(doc_ids, doc_ids)
+        elif doc_ids:
+            self._manifest.commit(self._facts.name, deletes=doc_ids)
+            for doc_id in doc_ids:
+                self._records.pop(doc_id, None)
+
+    def finish(self, *, complete: bool, default: bool) -> None:
+        """Refresh the indexes and show readers what the run made, if it made anything."""
+        if self._table is None and not self._unpublished():
+            return
+        table = self.begin()
+        with self._tally.stage("index"):
+            if table.refresh_text_index():
+                self._settle(table, (), ())
+        with self._tally.stage("write"):
+            self._sync_mark(table)
+            self._publish(table, complete=complete, default=default)
+        self._on_event("finished", self._run())
+
+    def stop(self) -> None:
+        """Tell other commands that the run is over, however it ended."""
+        if self.run is not None:
+            runs.beat(self._layout, run=self.run, ended=True)
+
+    def _unpublished(self) -> bool:
+        """Tell whether an earlier run was cut off between its last batch and its publication."""
+        if self._entry is None:
+            return any(record.n_chunks for record in self._records.values())
+        from localembed.store.lance import newest_version
+
+        newest = newest_version(self._layout.table(self._facts.name))
+        return not self._entry.complete or newest != self._entry.lance_version
+
+    def _run(self) -> int:
+        if self.run is None:
+            message = "a run must begin before it writes"
+            raise RuntimeError(message)
+        return self.run
+
+    def _stamped(self, entry: Ingested) -> FileRecord:
+        return replace(entry.record, run=self.run or entry.record.run)
+
+    def _check_rows(self, table: ChunkTable, doc_ids: Sequence[bytes], expected: int) -> None:
+        found = table.rows_of_run(doc_ids, self._run())
+        if found != expected:
+            message = (
+                f"{table.folder} holds {found} rows where {expected} were written. Run: "
+                "localembed index"
+            )
+            raise StorageError(message)
+
+    def _drop(self, doc_ids: Sequence[bytes], forgotten: Sequence[bytes]) -> None:
+        """Delete documents' rows, then their records."""
+        table = self.begin()
+        with self._tally.stage("write"):
+            self._tally.removed_chunks += table.delete(doc_ids)
+            self._on_event("deleted", len(doc_ids))
+            self._settle(table, (), forgotten)
+
+    def _settle(
+        self, table: ChunkTable, records: Sequence[FileRecord], deletes: Sequence[bytes]
+    ) -> None:
+        """Make Lance durable, and only then let the manifest say so."""
+        if self._synced is not None:
+            self._synced.sync()
+        self._on_event("synced", table.version)
+        mark = TableMark(table.uuid, table.version)
+        self._manifest.commit(self._facts.name, upserts=records, deletes=deletes, mark=mark)
+        self._records.update((record.doc_id, record) for record in records)
+        for doc_id in deletes:
+            self._records.pop(doc_id, None)
+        self._on_event("recorded", len(records))
+
+    def _sync_mark(self, table: ChunkTable) -> None:
+        """Record the version of a table that was made and then stayed empty."""
+        if table.version == 1:
+            self._settle(table, (), ())
+
+    def _has_complete_table(self) -> bool:
+        return any(entry.complete for entry in self._head.tables.values())
+
+    def _publish(self, table: ChunkTable, *, complete: bool, default: bool = False) -> None:
+        facts = self._facts
+        entry = TableHead(
+            uuid=table.uuid,
+            lance_version=table.version,
+            run=self._run(),
+            complete=complete or (self._entry is not None and self._entry.complete),
+            model=facts.model,
+            space_id=facts.space_id,
+            dim=facts.dim,
+            max_tokens=facts.max_tokens,
+            overlap_tokens=facts.overlap_tokens,
+            vector_type=facts.vector_type,
+            documents=sum(1 for record in self._records.values() if record.n_chunks),
+            chunks=table.count(),
+        )
+        self._head = self._head.with_table(facts.name, entry, default=default)
+        publish_head(self._layout, self._head)
+        self._on_event("published", entry.lance_version)
+
+    def _beat(self) -> None:
+        tally = self._tally
+        runs.beat(
+            self._layout,
+            run=self._run(),
+            started=self._started,
+            files=tally.added + tally.changed + tally.renamed,
+            files_total=tally.seen,
+            chunks=tally.embedded + tally.reused,
+        )

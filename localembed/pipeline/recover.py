@@ -1,0 +1,93 @@
+"""Before a run: bring the manifest in line with the Lance rows, whatever happened before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localembed.pipeline.ingest import NO_STAT
+from localembed.store.durable import SyncedFolder, sweep_partial_files
+from localembed.store.head import read_head
+from localembed.store.lance import newest_version
+from localembed.store.layout import Layout
+from localembed.store.manifest import Manifest, TableMark
+from localembed.store.rows import TableFacts
+from localembed.types import Event, FileRecord
+
+if TYPE_CHECKING:
+    from localembed.store.table import StoredDocument
+
+
+def recover(layout: Layout, facts: TableFacts, on_event: Event) -> dict[bytes, FileRecord]:
+    """Return what the manifest remembers of a table, after making it true.
+
+    When nothing happened, file names alone show it and no store of vectors is opened. Otherwise
+    the rows decide: of each document the highest run whose rows are complete stays.
+    """
+    manifest = Manifest(layout)
+    records, mark = manifest.load(facts.name)
+    newest = newest_version(layout.table(facts.name))
+    entry = read_head(layout).tables.get(facts.name)
+    swapped = mark is not None and entry is not None and entry.uuid != mark.uuid
+    if mark is not None and mark.lance_version == newest and not swapped:
+        return records
+    if newest == 0:
+        return _without_table(manifest, facts, records)
+    return _reconcile(layout, facts, manifest, records, on_event)
+
+
+def _without_table(
+    manifest: Manifest, facts: TableFacts, records: dict[bytes, FileRecord]
+) -> dict[bytes, FileRecord]:
+    """Forget documents whose rows are gone with their table."""
+    lost = [doc_id for doc_id, record in records.items() if record.n_chunks]
+    if lost:
+        manifest.commit(facts.name, deletes=lost, mark=TableMark("", 0))
+    return {doc_id: record for doc_id, record in records.items() if not record.n_chunks}
+
+
+def _reconcile(
+    layout: Layout,
+    facts: TableFacts,
+    manifest: Manifest,
+    records: dict[bytes, FileRecord],
+    on_event: Event,
+) -> dict[bytes, FileRecord]:
+    from localembed.store.table import ChunkTable
+
+    sweep_partial_files(layout.table(facts.name))
+    table = ChunkTable.open_or_create(layout, facts)
+    stored = table.documents()
+    table.keep_only(stored)
+    SyncedFolder(table.folder, trusted=False).sync()
+    true = {document.doc_id: _record(document, records) for document in stored}
+    true |= {
+        doc_id: record
+        for doc_id, record in records.items()
+        if doc_id not in true and not record.n_chunks
+    }
+    manifest.commit(
+        facts.name,
+        upserts=list(true.values()),
+        deletes=[doc_id for doc_id in records if doc_id not in true],
+        mark=TableMark(table.uuid, table.version),
+    )
+    on_event("reconciled", len(stored))
+    return true
+
+
+def _record(document: StoredDocument, records: dict[bytes, FileRecord]) -> FileRecord:
+    """Return what is known of a stored document; without a stat it is hashed again, no more."""
+    known = records.get(document.doc_id)
+    if known and (known.run, known.content_hash) == (document.run, document.content_hash):
+        return known
+    return FileRecord(
+        doc_id=document.doc_id,
+        root_id=document.root_id,
+        path=document.path,
+        stat=NO_STAT,
+        observed_ns=0,
+        content_hash=document.content_hash,
+        n_chunks=document.n_chunks,
+        run=document.run,
+        state="indexed",
+    )

@@ -1,0 +1,184 @@
+"""The recipe: sources → plan → readers → clean → chunk → embedding → store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from localembed.pipeline.recover import recover
+from localembed.pipeline.tally import Tally
+from localembed.plan import Plan, make_plan
+from localembed.report import report_json
+from localembed.sources import WalkRules, walk
+from localembed.store import runs
+from localembed.store.head import read_head
+from localembed.store.layout import Layout
+from localembed.store.rows import TableFacts
+from localembed.types import (
+    ChunkedDocument,
+    Document,
+    Embedder,
+    Event,
+    FileRecord,
+    Root,
+    RunReport,
+)
+
+if TYPE_CHECKING:
+    from localembed.pipeline.commit import Committer
+    from localembed.pipeline.ingest import Ingested
+
+BATCH_CHUNKS = 2048
+"""Committed at once: what a kill can cost, and the window that is sorted by length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything one run needs, as plain values and callables that load what is heavy."""
+
+    layout: Layout
+    facts: TableFacts
+    scopes: tuple[tuple[Root, bytes], ...]
+    """Roots with the part of each to look at, relative; empty for all of it."""
+    rules: WalkRules
+    load_chunker: Callable[[], Callable[[Document], ChunkedDocument]]
+    load_embedder: Callable[[], Embedder]
+    becomes_default: bool
+    """Whether readers are switched to this table once it is complete."""
+    covers_all: bool
+    """Whether the scopes are all there is, so that a new table is complete afterwards."""
+    forgotten_roots: frozenset[str] = frozenset()
+    """Roots that are no longer known: their documents go."""
+    verify: bool = False
+    allow_mass_delete: bool = False
+
+
+def run(job: Job, on_event: Event) -> RunReport:
+    """Bring a table up to date with the files, and publish it. The caller holds the writer lock.
+
+    Args:
+        job: what to do.
+        on_event: told of each step by name: ("files", to read), ("file", 1), ("chunks", n), and of
+            each step of the commit order: claimed, added, deleted, synced, recorded, published,
+            finished.
+
+    Raises:
+        LocalembedError: what was committed before stays, and the next run goes on from there.
+    """
+    tally = Tally()
+    with tally.stage("recover"):
+        records = recover(job.layout, job.facts, on_event)
+    with tally.stage("walk"):
+        walks = [walk(root, job.rules, scope) for root, scope in job.scopes]
+    with tally.stage("plan"):
+        plan = make_plan(walks, records, verify=job.verify, allow_mass_delete=job.allow_mass_delete)
+        plan = _with_forgotten_roots(plan, job, records)
+    tally.take_plan(plan)
+    on_event("files", len(plan.to_read))
+    return _carry_out(job, plan, records, tally, on_event)
+
+
+def remove_documents(
+    layout: Layout, facts: TableFacts, doomed: Callable[[FileRecord], bool], on_event: Event
+) -> RunReport:
+    """Take documents out of a table and publish the rest. The caller holds the writer lock."""
+    from localembed.pipeline.commit import Committer
+
+    tally = Tally()
+    records = recover(layout, facts, on_event)
+    removed = [record for record in records.values() if doomed(record)]
+    tally.removed = len(removed)
+    committer = Committer(layout, facts, records, tally, on_event)
+    try:
+        committer.remove(removed)
+        committer.finish(complete=False, default=False)
+    finally:
+        committer.stop()
+    return _report(layout, facts, committer, tally)
+
+
+def _with_forgotten_roots(plan: Plan, job: Job, records: Mapping[bytes, FileRecord]) -> Plan:
+    orphans = [r for r in records.values() if r.root_id in job.forgotten_roots]
+    return replace(plan, removed=(*plan.removed, *orphans)) if orphans else plan
+
+
+def _carry_out(
+    job: Job, plan: Plan, records: Mapping[bytes, FileRecord], tally: Tally, on_event: Event
+) -> RunReport:
+    from localembed.pipeline.commit import Committer
+
+    committer = Committer(job.layout, job.facts, records, tally, on_event)
+    try:
+        if plan.to_read:
+            _index_files(job, plan, committer, tally, on_event)
+        committer.remove(plan.removed)
+        complete = job.covers_all and not plan.refused
+        committer.finish(complete=complete, default=job.becomes_default)
+    finally:
+        committer.stop()
+    return _report(job.layout, job.facts, committer, tally)
+
+
+def _index_files(job: Job, plan: Plan, committer: Committer, tally: Tally, on_event: Event) -> None:
+    """Read, cut, embed and commit window after window."""
+    from localembed.pipeline.ingest import ingest
+    from localembed.pipeline.reuse import embed_window
+
+    chunk = _lazily(job.load_chunker)
+    load_embedder = cache(job.load_embedder)
+    for window in _windows(ingest(plan, committer.records, chunk, tally), on_event):
+        documents = [entry.chunked for entry in window if entry.chunked is not None]
+        if not documents:
+            committer.note(window)
+            continue
+        with tally.stage("open store"):
+            committer.begin()
+        batch = embed_window(
+            documents, job.facts.dim, committer.look_up, load_embedder, tally, on_event
+        )
+        committer.write(batch, window)
+
+
+def _lazily(
+    load: Callable[[], Callable[[Document], ChunkedDocument]],
+) -> Callable[[Document], ChunkedDocument]:
+    """Return a chunker that is loaded by its first document."""
+    loaded = cache(load)
+
+    def chunk(document: Document) -> ChunkedDocument:
+        return loaded()(document)
+
+    return chunk
+
+
+def _windows(entries: Iterator[Ingested], on_event: Event) -> Iterator[list[Ingested]]:
+    """Gather whole documents until their chunks fill a batch."""
+    window: list[Ingested] = []
+    chunks = 0
+    for entry in entries:
+        on_event("file", 1)
+        window.append(entry)
+        found = len(entry.chunked.chunks) if entry.chunked else 0
+        chunks += found
+        on_event("cut", found)
+        if chunks >= BATCH_CHUNKS:
+            yield window
+            window, chunks = [], 0
+    if window:
+        yield window
+
+
+def _report(layout: Layout, facts: TableFacts, committer: Committer, tally: Tally) -> RunReport:
+    """Return the report, and write it into `runs/` if the run made anything."""
+    entry = read_head(layout).tables.get(facts.name)
+    report = tally.report(
+        run=committer.run,
+        version=entry.run if entry else None,
+        model=facts.model,
+        total=entry.chunks if entry else 0,
+    )
+    if committer.run is not None:
+        runs.finish_run(layout, committer.run, facts.name, report_json(report))
+    return report

@@ -1,0 +1,87 @@
+"""Counting what a run does, so that every input and every chunk is accounted for."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from localembed.plan import Plan
+from localembed.types import ChunkCounts, FileCounts, Note, RunReport, TokenCounts
+
+
+@dataclass(slots=True)
+class Tally:
+    """The running sums of one run."""
+
+    started: float = field(default_factory=time.perf_counter)
+    stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    seen: int = 0
+    added: int = 0
+    changed: int = 0
+    renamed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    skipped: list[Note] = field(default_factory=list)
+    failures: list[Note] = field(default_factory=list)
+    refused: tuple[str, ...] = ()
+    bytes: int = 0
+    embedded: int = 0
+    reused: int = 0
+    failed_chunks: int = 0
+    removed_chunks: int = 0
+    tokens: int = 0
+    truncated: int = 0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to a stage."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages[name] += time.perf_counter() - begin
+
+    def take_plan(self, plan: Plan) -> None:
+        """Count what the plan already knows."""
+        self.seen = len(plan.to_read) + plan.unchanged + len(plan.skipped) + len(plan.failures)
+        self.unchanged = plan.unchanged
+        self.removed = len(plan.removed)
+        self.skipped = list(plan.skipped)
+        self.failures = list(plan.failures)
+        self.refused = plan.refused
+
+    def report(self, *, run: int | None, version: int | None, model: str, total: int) -> RunReport:
+        """Return the sums as a report."""
+        return RunReport(
+            run=run,
+            version=version,
+            model=model,
+            changed=run is not None,
+            files=FileCounts(
+                seen=self.seen,
+                added=self.added,
+                changed=self.changed,
+                removed=self.removed,
+                renamed=self.renamed,
+                unchanged=self.unchanged,
+                skipped=len(self.skipped),
+                failed=len(self.failures),
+            ),
+            chunks=ChunkCounts(
+                total=total,
+                embedded=self.embedded,
+                reused=self.reused,
+                removed=self.removed_chunks,
+                failed=self.failed_chunks,
+            ),
+            tokens=TokenCounts(self.tokens, self.truncated),
+            bytes=self.bytes,
+            seconds=time.perf_counter() - self.started,
+            stages=dict(self.stages),
+            skipped=tuple(self.skipped),
+            failures=tuple(self.failures),
+            refused=self.refused,
+        )

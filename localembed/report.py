@@ -1,0 +1,36 @@
+"""The JSON form of what `index` did (docs/json.md)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+
+from localembed.types import Note, RunReport
+
+
+def report_json(report: RunReport) -> dict[str, object]:
+    """Return a report as plain values; paths that are no valid UTF-8 are shown with escapes."""
+    return {
+        "run": report.run,
+        "version": report.version,
+        "model": report.model,
+        "changed": report.changed,
+        "files": asdict(report.files),
+        "chunks": asdict(report.chunks),
+        "tokens": asdict(report.tokens),
+        "bytes": report.bytes,
+        "seconds": round(report.seconds, 3),
+        "stages": {name: round(seconds, 3) for name, seconds in report.stages.items()},
+        "skipped": [_note_json(note) for note in report.skipped],
+        "failures": [_note_json(note) for note in report.failures],
+        "refused": list(report.refused),
+    }
+
+
+def _note_json(note: Note) -> dict[str, object]:
+    return {"path": show_path(note.path), "reason": note.reason}
+
+
+def show_path(path: bytes) -> str:
+    """Return a path as valid text; bytes that are none are shown as escapes."""
+    return os.fsdecode(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

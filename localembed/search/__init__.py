@@ -1,0 +1,5 @@
+"""Answer a query from what head.json pins: `fusion` ranks, `searcher` reads."""
+
+from localembed.search.searcher import Searcher
+
+__all__ = ["Searcher"]

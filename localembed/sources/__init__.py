@@ -1,0 +1,6 @@
+"""Where documents come from: folders, walked by the rules that their owners wrote down."""
+
+from localembed.sources.opening import Content, read_file
+from localembed.sources.walk import Walk, WalkRules, walk
+
+__all__ = ["Content", "Walk", "WalkRules", "read_file", "walk"]

@@ -1,0 +1,70 @@
+"""Read one file so that what was read is what its stat says."""
+
+from __future__ import annotations
+
+import os
+import stat as stat_bits
+import time
+from dataclasses import dataclass
+
+from localembed import hashing
+from localembed.errors import ReadError
+from localembed.sources.walk import file_stat
+from localembed.types import FileStat
+
+_ATTEMPTS = 3
+# No link is followed at the last moment, and a FIFO that took the file's place does not block.
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file's bytes with the stat that they belong to."""
+
+    data: bytes
+    content_hash: bytes
+    """Digest of exactly these bytes (16)."""
+    stat: FileStat
+    observed_ns: int
+    """Taken before the file was opened."""
+
+
+def read_file(path: bytes) -> Content:
+    """Return a file's bytes; it did not change while they were read.
+
+    Raises:
+        ReadError: it cannot be read, is no regular file any more, or kept changing.
+    """
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(0.02 * attempt)
+        try:
+            content = _read_once(path)
+        except OSError as error:
+            message = f"cannot be read: {error.strerror or error}"
+            raise ReadError(message) from error
+        if content is not None:
+            return content
+    message = "changed while it was read; it is tried again at the next run"
+    raise ReadError(message)
+
+
+def _read_once(path: bytes) -> Content | None:
+    """Return the content, or None if the file changed meanwhile."""
+    observed_ns = time.time_ns()
+    with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - a descriptor
+        before = os.fstat(file.fileno())
+        if not stat_bits.S_ISREG(before.st_mode):
+            message = "is no regular file any more"
+            raise ReadError(message)
+        data = file.read()
+        after = os.fstat(file.fileno())
+    if file_stat(before) != file_stat(after) or len(data) != after.st_size:
+        return None
+    return Content(data, hashing.digest(data), file_stat(after), observed_ns)

@@ -1,0 +1,228 @@
+"""Walk one root: every regular file that no rule leaves out, and a reason for everything else.
+
+Paths are bytes from end to end, so names that are no valid UTF-8 work. No symbolic link is
+followed, and nothing but folders is opened: what a file says is read later.
+"""
+
+from __future__ import annotations
+
+import os
+import stat as stat_bits
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pathspec import GitIgnoreSpec
+
+from localembed import hashing
+from localembed.sources.ignore import IgnoreRules, cache_folder
+from localembed.types import FileStat, Note, Root, SourceFile
+
+
+@dataclass(frozen=True, slots=True)
+class WalkRules:
+    """Limits that hold for every root."""
+
+    max_file_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What a walk over one scope of a root found."""
+
+    root: Root
+    scope: bytes
+    """The part that was walked, relative to the root; empty for all of it."""
+    missing: bool = False
+    """The scope is not there, or its top cannot be listed."""
+    files: list[SourceFile] = field(default_factory=list)
+    skipped: list[Note] = field(default_factory=list)
+    failures: list[Note] = field(default_factory=list)
+    unread: list[bytes] = field(default_factory=list)
+    """Folders relative to the root that could not be listed: what lies below is unknown."""
+
+    def covers(self, path: bytes) -> bool:
+        """Tell whether a file with this relative path would have been seen if it existed."""
+        if self.scope and path != self.scope and not path.startswith(self.scope + b"/"):
+            return False
+        return not any(path.startswith(folder + b"/") for folder in self.unread)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    absolute: bytes
+    relative: bytes
+    rules: IgnoreRules
+
+
+def walk(root: Root, rules: WalkRules, scope: bytes = b"") -> Walk:
+    """Return everything below `scope` of a root, in the order of names."""
+    found = Walk(root, scope)
+    top = os.path.join(root.path, scope) if scope else root.path  # noqa: PTH118
+    try:
+        status = os.stat(top)  # noqa: PTH116 - paths are bytes
+    except OSError:
+        return Walk(root, scope, missing=True)
+    includes = GitIgnoreSpec.from_lines(root.include) if root.include else None
+    is_file = stat_bits.S_ISREG(status.st_mode)
+    if is_file and not scope:
+        _take_file(found, rules, top, scope, status)
+        return found
+    try:
+        ignore = _rules_above(found, is_file=is_file)
+        if ignore is None:
+            return found
+        if is_file:
+            if includes is None or includes.match_file(os.fsdecode(scope)):
+                _take_file(found, rules, top, scope, status)
+            return found
+        start = _Folder(top, scope, ignore)
+        names = _scan(start)
+    except OSError:
+        return Walk(root, scope, missing=True)
+    _walk_folders(found, rules, includes, start, names)
+    return found
+
+
+def _rules_above(found: Walk, *, is_file: bool) -> IgnoreRules | None:
+    """Return the rules in force where the walk begins, None if they leave its scope out."""
+    root = found.root
+    rules = IgnoreRules.for_root(
+        root.path, exclude=root.exclude, hidden=root.hidden, enabled=not root.no_ignore
+    )
+    absolute, relative = root.path, b""
+    parts = [part for part in found.scope.split(b"/") if part]
+    for depth, part in enumerate(parts, start=1):
+        rules = rules.entered(absolute, _prefix(relative), frozenset(os.listdir(absolute)))  # noqa: PTH208
+        absolute = os.path.join(absolute, part)  # noqa: PTH118
+        relative = _prefix(relative) + part
+        is_folder = depth < len(parts) or not is_file
+        reason = rules.reason(relative, part, is_folder=is_folder)
+        if reason is not None:
+            found.skipped.append(Note(absolute + (b"/" if is_folder else b""), reason))
+            return None
+    return rules
+
+
+def _prefix(relative: bytes) -> bytes:
+    return relative + b"/" if relative else b""
+
+
+def _scan(folder: _Folder) -> list[os.DirEntry[bytes]]:
+    with os.scandir(folder.absolute) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _walk_folders(
+    found: Walk,
+    limits: WalkRules,
+    includes: GitIgnoreSpec | None,
+    start: _Folder,
+    entries: list[os.DirEntry[bytes]],
+) -> None:
+    """Visit folders depth first, without recursion: nesting is bounded by the disk alone."""
+    pending: list[_Folder] = []
+    folder: _Folder | None = start
+    while folder is not None:
+        names = frozenset(entry.name for entry in entries)
+        rules = folder.rules.entered(folder.absolute, _prefix(folder.relative), names)
+        below: list[_Folder] = []
+        for entry, path in _admitted(found, folder, rules, entries):
+            if entry.is_dir(follow_symlinks=False):
+                below.append(_Folder(entry.path, path, rules))
+            elif includes is None or includes.match_file(os.fsdecode(path)):
+                _take_entry(found, limits, entry, path)
+        pending += reversed(below)
+        folder, entries = _next_folder(found, pending)
+
+
+def _next_folder(
+    found: Walk, pending: list[_Folder]
+) -> tuple[_Folder | None, list[os.DirEntry[bytes]]]:
+    """Return the next folder that can be listed and is worth it, with its entries."""
+    while pending:
+        folder = pending.pop()
+        try:
+            entries = _scan(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            found.failures.append(Note(folder.absolute, f"cannot be listed: {error.strerror}"))
+            found.unread.append(folder.relative)
+            continue
+        names = frozenset(entry.name for entry in entries)
+        reason = cache_folder(folder.absolute, names) if folder.rules.enabled else None
+        if reason is None:
+            return folder, entries
+        found.skipped.append(Note(folder.absolute + b"/", reason))
+    return None, []
+
+
+def _admitted(
+    found: Walk, folder: _Folder, rules: IgnoreRules, entries: list[os.DirEntry[bytes]]
+) -> Iterator[tuple[os.DirEntry[bytes], bytes]]:
+    """Yield the entries that no rule leaves out, with their paths relative to the root."""
+    for entry in entries:
+        path = _prefix(folder.relative) + entry.name
+        is_folder = entry.is_dir(follow_symlinks=False)
+        reason = rules.reason(path, entry.name, is_folder=is_folder)
+        if reason is None:
+            yield entry, path
+        else:
+            found.skipped.append(Note(entry.path + (b"/" if is_folder else b""), reason))
+
+
+def _take_entry(found: Walk, limits: WalkRules, entry: os.DirEntry[bytes], path: bytes) -> None:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        found.failures.append(Note(entry.path, f"cannot be examined: {error.strerror}"))
+        return
+    _take_file(found, limits, entry.path, path, status)
+
+
+def _take_file(
+    found: Walk, limits: WalkRules, absolute: bytes, path: bytes, status: os.stat_result
+) -> None:
+    reason = _unfit(status, limits)
+    if reason is not None:
+        found.skipped.append(Note(absolute, reason))
+        return
+    root_id = found.root.root_id
+    found.files.append(
+        SourceFile(
+            root_id=root_id,
+            path=path,
+            absolute=absolute,
+            stat=file_stat(status),
+            doc_id=hashing.document_id(root_id, path),
+        )
+    )
+
+
+def file_stat(status: os.stat_result) -> FileStat:
+    """Return the part of a stat that tells whether a file changed."""
+    return FileStat(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def _unfit(status: os.stat_result, limits: WalkRules) -> str | None:
+    """Return why an entry is never opened, judged by its inode alone."""
+    kind = stat_bits.S_IFMT(status.st_mode)
+    if kind != stat_bits.S_IFREG:
+        return _KINDS.get(kind, "not a regular file")
+    if status.st_size == 0:
+        return "empty"
+    if status.st_size > limits.max_file_bytes:
+        limit = limits.max_file_bytes / 2**20
+        return f"over-size ({status.st_size / 2**20:.1f} MiB, the limit is {limit:g} MiB)"
+    return None
+
+
+_KINDS = {
+    stat_bits.S_IFLNK: "symbolic link",
+    stat_bits.S_IFIFO: "FIFO",
+    stat_bits.S_IFSOCK: "socket",
+    stat_bits.S_IFCHR: "device",
+    stat_bits.S_IFBLK: "device",
+}

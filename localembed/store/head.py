@@ -1,0 +1,105 @@
+"""head.json: the one file that tells readers which version of which table to open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+
+from localembed.errors import StorageError, TooNewError
+from localembed.store.durable import write_json
+from localembed.store.layout import FORMAT, Layout
+
+
+@dataclass(frozen=True, slots=True)
+class TableHead:
+    """One table as readers see it."""
+
+    uuid: str
+    """Drawn when the table was made: a folder that was swapped has another."""
+    lance_version: int
+    run: int
+    """The run that readers see."""
+    complete: bool
+    """False while its first build has not come to its end."""
+    model: str
+    space_id: str
+    dim: int
+    max_tokens: int
+    overlap_tokens: int
+    vector_type: str
+    documents: int = 0
+    chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What readers may open."""
+
+    default: str | None = None
+    tables: Mapping[str, TableHead] = field(default_factory=dict)
+
+    def table(self, model: str | None = None) -> tuple[str, TableHead] | None:
+        """Return the name and entry of the default table, or of the newest one of a model."""
+        if model is None or (self.default and self.tables[self.default].model == model):
+            return (self.default, self.tables[self.default]) if self.default else None
+        entries = [(name, entry) for name, entry in self.tables.items() if entry.model == model]
+        return max(entries, key=lambda item: (item[1].complete, item[1].run), default=None)
+
+    def with_table(self, name: str, entry: TableHead, *, default: bool) -> Head:
+        """Return a head with one table replaced."""
+        chosen = name if default or self.default is None else self.default
+        return replace(self, default=chosen, tables={**self.tables, name: entry})
+
+
+def read_head(layout: Layout) -> Head:
+    """Return the head, an empty one if nothing was published yet.
+
+    Raises:
+        TooNewError: a newer localembed wrote it.
+        StorageError: it cannot be read.
+    """
+    try:
+        raw = json.loads(layout.head.read_bytes())
+    except FileNotFoundError:
+        return Head()
+    except (OSError, ValueError) as error:
+        message = (
+            f"{layout.head} cannot be read: {error}. Remove it and run: localembed index "
+            "(the vectors are kept)"
+        )
+        raise StorageError(message) from error
+    try:
+        check_format(raw.get("format"), layout)
+        names = {entry.name for entry in fields(TableHead)}
+        tables = {
+            name: TableHead(**{key: value for key, value in entry.items() if key in names})
+            for name, entry in raw["tables"].items()
+        }
+        return Head(raw["default"], tables)
+    except (KeyError, TypeError, AttributeError) as error:
+        message = (
+            f"{layout.head} is damaged: {error!r}. Remove it and run: localembed index "
+            "(the vectors are kept)"
+        )
+        raise StorageError(message) from error
+
+
+def check_format(found: object, layout: Layout) -> None:
+    """Refuse a workspace of a newer format.
+
+    Raises:
+        TooNewError: the number is larger than this program's.
+    """
+    if isinstance(found, int) and found > FORMAT:
+        message = (
+            f"The workspace {layout.folder} has format {found}; this localembed reads up to "
+            f"{FORMAT}. Run: pip install --upgrade localembed"
+        )
+        raise TooNewError(message)
+
+
+def publish_head(layout: Layout, head: Head) -> None:
+    """Show readers a new state, in one step that survives a power cut."""
+    tables = {name: asdict(entry) for name, entry in head.tables.items()}
+    write_json(layout.head, {"format": FORMAT, "default": head.default, "tables": tables})

@@ -1,0 +1,83 @@
+"""The one place that knows lancedb: opening it quietly, and turning its errors into sentences."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from localembed.errors import NotIndexedError, StorageError
+
+_INDEX_CACHE_BYTES = 256 << 20
+_METADATA_CACHE_BYTES = 64 << 20
+_NEWEST = 2**64 - 1
+_REASONS = (
+    ("No space left", "the disk is full. Free some space"),
+    ("Permission denied", "permission denied. Fix the permissions"),
+    ("Read-only file system", "the disk is read-only. Make it writable"),
+    ("Operation not supported", "the disk has no hard links. Move the workspace to another disk"),
+    ("os error 95", "the disk has no hard links. Move the workspace to another disk"),
+)
+_GONE = re.compile(r"Not found|no longer exists|was not found", re.IGNORECASE)
+
+
+class VersionGoneError(NotIndexedError):
+    """The pinned version is no longer there; head.json names a newer one by now."""
+
+
+def connect(folder: Path) -> Any:  # noqa: ANN401 - lancedb ships no types
+    """Return a connection to the Lance database in `folder`, which is made if it is missing."""
+    # Read when the library is imported; by default it prints warnings on stderr.
+    os.environ.setdefault("LANCEDB_LOG", "error")
+    import lancedb
+
+    # The default caches grow by 0.2 MB with every write.
+    session = lancedb.Session(
+        index_cache_size_bytes=_INDEX_CACHE_BYTES,
+        metadata_cache_size_bytes=_METADATA_CACHE_BYTES,
+    )
+    with lance_errors(folder):
+        return lancedb.connect(folder, session=session)
+
+
+@contextmanager
+def lance_errors(folder: Path) -> Iterator[None]:
+    """Turn what lancedb raises into our errors: all it has is RuntimeError, ValueError, OSError.
+
+    Raises:
+        VersionGoneError: the version or a file of it does not exist.
+        StorageError: everything else.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, OSError) as error:
+        text = str(error)
+        for mark, reason in _REASONS:
+            if mark in text:
+                message = (
+                    f"Cannot use {folder}: {reason}, then run the same command again; "
+                    "what was indexed so far is kept."
+                )
+                raise StorageError(message) from error
+        first = text.splitlines()[0] if text else repr(error)
+        if _GONE.search(text):
+            message = f"Part of {folder} is gone: {first}. Run: localembed index"
+            raise VersionGoneError(message) from error
+        message = f"{folder} cannot be used: {first}"
+        raise StorageError(message) from error
+
+
+def newest_version(folder: Path) -> int:
+    """Return the newest version of a Lance table by its file names alone, 0 if there is no table.
+
+    Lance names a version's manifest 2^64 - 1 - version, so that the newest sorts first.
+    """
+    try:
+        names = [name for name in os.listdir(folder / "_versions") if name.endswith(".manifest")]  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    numbers = [int(stem) for name in names if (stem := name.removesuffix(".manifest")).isdigit()]
+    return max((_NEWEST - n if n > _NEWEST // 2 else n for n in numbers), default=0)

@@ -1,0 +1,68 @@
+"""Where everything of a workspace lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FORMAT = 1
+"""Raise it when what lies on disk cannot be read by an older localembed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths inside one workspace folder."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """Settings and roots."""
+        return self.folder / "config.toml"
+
+    @property
+    def models(self) -> Path:
+        """The user's own model specs."""
+        return self.folder / "models.toml"
+
+    @property
+    def lock(self) -> Path:
+        """One writer at a time."""
+        return self.folder / "writer.lock"
+
+    @property
+    def head(self) -> Path:
+        """What readers open."""
+        return self.folder / "head.json"
+
+    @property
+    def heartbeat(self) -> Path:
+        """The running or the last run."""
+        return self.folder / "run.json"
+
+    @property
+    def runs(self) -> Path:
+        """What each run did."""
+        return self.folder / "runs"
+
+    @property
+    def manifest(self) -> Path:
+        """What was seen of files."""
+        return self.folder / "manifest.duckdb"
+
+    @property
+    def vectors(self) -> Path:
+        """The chunks."""
+        return self.folder / "vectors"
+
+    def table(self, name: str) -> Path:
+        """Return the folder of one Lance table."""
+        return self.vectors / f"{name}.lance"
+
+    def exists(self) -> bool:
+        """Tell whether a workspace lies here."""
+        return self.config.is_file() or self.head.is_file()
+
+    def disk_bytes(self) -> int:
+        """Return the size of all its files."""
+        return sum(path.lstat().st_size for path in self.folder.rglob("*") if path.is_file())

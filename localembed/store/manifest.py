@@ -1,0 +1,206 @@
+"""The manifest: what was seen of every file, in DuckDB. A cache: the Lance rows can rebuild it.
+
+DuckDB locks its file against every other process while it is open, so it is opened for one
+question or one transaction and closed again. Nothing else may open the file in our own process:
+closing it would drop the lock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from localembed.errors import LockedError, StorageError
+from localembed.store.layout import Layout
+from localembed.types import FileRecord, FileStat
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SCHEMA_VERSION = 1
+_WAIT_SECONDS = 5.0
+_OFFLINE = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "enable_external_access": "false",
+    "threads": "2",
+    "memory_limit": "512MB",
+}
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS tables (
+    name VARCHAR PRIMARY KEY, uuid VARCHAR NOT NULL, lance_version BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS files (
+    table_name VARCHAR NOT NULL, doc_id BLOB NOT NULL, root_id VARCHAR NOT NULL,
+    path BLOB NOT NULL, size BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, ctime_ns BIGINT NOT NULL,
+    inode UBIGINT NOT NULL, observed_ns BIGINT NOT NULL, content_hash BLOB NOT NULL,
+    n_chunks INTEGER NOT NULL, run BIGINT NOT NULL, state VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL, PRIMARY KEY (table_name, doc_id)
+);
+"""
+_COLUMNS = (
+    "doc_id, root_id, path, size, mtime_ns, ctime_ns, inode, observed_ns, content_hash, n_chunks, "
+    "run, state, reason"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TableMark:
+    """The Lance version that the manifest's rows of a table were written for."""
+
+    uuid: str
+    lance_version: int
+
+
+class Manifest:
+    """The manifest of one workspace."""
+
+    def __init__(self, layout: Layout) -> None:
+        """Remember where it lies; nothing is opened yet."""
+        self._path = layout.manifest
+
+    def load(self, table: str) -> tuple[dict[bytes, FileRecord], TableMark | None]:
+        """Return all records of a table by doc_id, and its mark.
+
+        Both are empty when there is no manifest, or one that cannot be read any more: that one is
+        set aside, since everything in it can be seen again.
+        """
+        if not self._path.exists():
+            return {}, None
+        try:
+            with self._connection() as con:
+                rows = con.execute(
+                    f"SELECT {_COLUMNS} FROM files WHERE table_name = ?",
+                    [table],
+                ).fetchall()
+                mark = con.execute(
+                    "SELECT uuid, lance_version FROM tables WHERE name = ?", [table]
+                ).fetchall()
+        except _DamagedError:
+            self._set_aside()
+            return {}, None
+        return {row[0]: _record(row) for row in rows}, TableMark(*mark[0]) if mark else None
+
+    def commit(
+        self,
+        table: str,
+        *,
+        upserts: Sequence[FileRecord] = (),
+        deletes: Iterable[bytes] = (),
+        mark: TableMark | None = None,
+    ) -> None:
+        """Write records, drop others and move the mark, in one transaction.
+
+        Raises:
+            StorageError: the disk is full or unwritable.
+        """
+        with self._connection() as con:
+            con.execute("BEGIN")
+            dropped = list(deletes)
+            if dropped:
+                con.execute(
+                    "DELETE FROM files WHERE table_name = ? "
+                    "AND doc_id IN (SELECT unnest(?::BLOB[]))",
+                    [table, dropped],
+                )
+            if upserts:
+                with con.appender("files", action="upsert") as appender:
+                    appender.append_rows([(table, *_row(record)) for record in upserts])
+            if mark is not None:
+                con.execute(
+                    "INSERT INTO tables VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+                    "uuid = excluded.uuid, lance_version = excluded.lance_version",
+                    [table, mark.uuid, mark.lance_version],
+                )
+            con.execute("COMMIT")
+
+    @contextmanager
+    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the file, waiting up to 5 s for another process to close it."""
+        import duckdb
+
+        con = self._connect()
+        try:
+            con.execute(_SCHEMA)
+            self._check_schema(con)
+            yield con
+        except duckdb.Error as error:
+            raise self._explain(error) from error
+        finally:
+            con.close()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                return duckdb.connect(str(self._path), config=_OFFLINE)
+            except duckdb.Error as error:
+                busy = "Could not set lock" in str(error)
+                if not busy or time.monotonic() > deadline:
+                    raise self._explain(error) from error
+                time.sleep(0.02)
+
+    def _check_schema(self, con: duckdb.DuckDBPyConnection) -> None:
+        found = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
+        if not found:
+            con.execute("INSERT INTO meta VALUES ('schema', ?)", [str(_SCHEMA_VERSION)])
+        elif found[0][0] != str(_SCHEMA_VERSION):
+            message = f"schema {found[0][0]}"
+            raise _DamagedError(message)
+
+    def _explain(self, error: Exception) -> Exception:
+        text = str(error)
+        if "Could not set lock" in text:
+            return LockedError(
+                f"Another process has {self._path} open. Wait until it is done, then run the same "
+                "command again."
+            )
+        if "No space left" in text or "Permission denied" in text or "read-only" in text.lower():
+            return StorageError(
+                f"Cannot write {self._path}: {text.splitlines()[0]}. Free some space or fix the "
+                "permissions, then run the same command again; what was indexed so far is kept."
+            )
+        return _DamagedError(text)
+
+    def _set_aside(self) -> None:
+        """Rename a manifest that cannot be read, so that it is rebuilt and can be looked at."""
+        for suffix in ("", ".wal"):
+            path = self._path.with_name(self._path.name + suffix)
+            if path.exists():
+                path.replace(path.with_name(f"{path.name}.damaged"))
+
+
+class _DamagedError(StorageError):
+    """The manifest cannot be read."""
+
+
+def _record(row: tuple[object, ...]) -> FileRecord:
+    (doc_id, root_id, path, size, mtime, ctime, inode, observed, content, n, run, state, why) = row
+    return FileRecord(
+        doc_id=doc_id,  # type: ignore[arg-type]
+        root_id=root_id,  # type: ignore[arg-type]
+        path=path,  # type: ignore[arg-type]
+        stat=FileStat(size, mtime, ctime, inode),  # type: ignore[arg-type]
+        observed_ns=observed,  # type: ignore[arg-type]
+        content_hash=content,  # type: ignore[arg-type]
+        n_chunks=n,  # type: ignore[arg-type]
+        run=run,  # type: ignore[arg-type]
+        state=state,  # type: ignore[arg-type]
+        reason=why,  # type: ignore[arg-type]
+    )
+
+
+def _row(record: FileRecord) -> tuple[object, ...]:
+    stat = record.stat
+    return (
+        record.doc_id, record.root_id, record.path, stat.size, stat.mtime_ns, stat.ctime_ns,
+        stat.inode, record.observed_ns, record.content_hash, record.n_chunks, record.run,
+        record.state, record.reason,
+    )  # fmt: skip

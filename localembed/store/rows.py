@@ -1,0 +1,144 @@
+"""The shape of a Lance row, and how embedded documents become rows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from localembed.report import show_path
+from localembed.types import Chunk, ChunkedDocument, Document, EmbeddedBatch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCHEMA_VERSION = 1
+"""Raise it when a column changes: it is part of what a table is."""
+
+_WORD_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_COMPOUND = re.compile(r"\b(?=\w*[a-z][A-Z]|\w*[A-Z]{2}[a-z])[A-Za-z][A-Za-z0-9]{2,39}\b")
+_SEPARATORS = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """What a table is; stored in its schema, so that it explains itself."""
+
+    name: str
+    uuid: str
+    format: int
+    model: str
+    space_id: str
+    dim: int
+    max_tokens: int
+    overlap_tokens: int
+    vector_type: str
+    """float16 or float32."""
+
+
+def schema(facts: TableFacts) -> pa.Schema:
+    """Return the Arrow schema of a table."""
+    import pyarrow as pa
+
+    number = pa.float16() if facts.vector_type == "float16" else pa.float32()
+
+    def required(name: str, kind: pa.DataType) -> pa.Field:
+        return pa.field(name, kind, nullable=False)
+
+    columns = [
+        *(
+            required(name, pa.binary(16))
+            for name in ("chunk_id", "doc_id", "chunk_hash", "content_hash")
+        ),
+        required("root_id", pa.string()),
+        required("path_bytes", pa.binary()),
+        required("path", pa.string()),
+        required("record_id", pa.string()),
+        *(
+            required(name, pa.int32())
+            for name in ("ord", "n_chunks", "start", "end", "start_line", "end_line")
+        ),
+        required("heading", pa.string()),
+        required("text", pa.string()),
+        required("search_text", pa.string()),
+        required("tokens", pa.int32()),
+        required("mtime_ns", pa.int64()),
+        required("run", pa.int64()),
+        pa.field("vector", pa.list_(number, facts.dim)),
+    ]
+    metadata = {
+        f"localembed.{name}": str(getattr(facts, name)) for name in TableFacts.__dataclass_fields__
+    }
+    return pa.schema(columns, metadata=metadata)
+
+
+def batch_rows(batch: EmbeddedBatch, run: int, shape: pa.Schema) -> pa.Table:
+    """Return one row per chunk of the batch."""
+    import pyarrow as pa
+
+    columns: dict[str, list[object]] = {name: [] for name in shape.names if name != "vector"}
+    for entry in batch.documents:
+        for chunk in entry.chunks:
+            for name, value in _row(entry, chunk, run).items():
+                columns[name].append(value)
+    arrays = [
+        pa.array(columns[field.name], field.type) if field.name != "vector" else None
+        for field in shape
+    ]
+    arrays[shape.get_field_index("vector")] = _vector_column(batch, shape.field("vector").type)
+    return pa.Table.from_arrays(arrays, schema=shape)
+
+
+def _vector_column(batch: EmbeddedBatch, kind: pa.DataType) -> pa.Array:
+    """Return the vectors; null where a chunk failed, or is not finite in the stored type."""
+    import pyarrow as pa
+
+    number = np.float16 if kind.value_type == pa.float16() else np.float32
+    with np.errstate(over="ignore"):
+        values = batch.vectors.astype(number)
+    missing = ~np.isfinite(values).all(axis=1)
+    values[missing] = 0
+    flat = pa.array(values.reshape(-1), kind.value_type)
+    return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=pa.array(missing))
+
+
+def _row(entry: ChunkedDocument, chunk: Chunk, run: int) -> dict[str, object]:
+    document = entry.document
+    path = show_path(document.path)
+    return {
+        "chunk_id": chunk.chunk_id,
+        "doc_id": chunk.doc_id,
+        "chunk_hash": chunk.chunk_hash,
+        "content_hash": document.content_hash,
+        "root_id": document.root_id,
+        "path_bytes": document.path,
+        "path": path,
+        "record_id": document.record_id,
+        "ord": chunk.ord,
+        "n_chunks": len(entry.chunks),
+        "start": chunk.start,
+        "end": chunk.end,
+        "start_line": chunk.start_line,
+        "end_line": chunk.end_line,
+        "heading": chunk.heading,
+        "text": chunk.text,
+        "search_text": search_text(path, document, chunk),
+        "tokens": len(chunk.token_ids),
+        "mtime_ns": document.mtime_ns,
+        "run": run,
+    }
+
+
+def search_text(path: str, document: Document, chunk: Chunk) -> str:
+    """Return what full text indexes: words of path and heading, the text, parts of compounds."""
+    words = _SEPARATORS.sub(" ", f"{path} {chunk.heading}")
+    parts = compound_parts(f"{path} {chunk.heading} {chunk.text}")
+    return f"{words}\n{document.record_id}\n{chunk.text}\n{parts}"
+
+
+def compound_parts(text: str) -> str:
+    """Return the parts of camelCase words, which the analyser takes for one word each."""
+    parts = [part for word in _COMPOUND.findall(text) for part in _WORD_PARTS.findall(word)]
+    return " ".join(part for part in parts if len(part) > 1)

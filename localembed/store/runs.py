@@ -1,0 +1,106 @@
+"""Runs: their numbers, what each did, and the heartbeat of the one that is running.
+
+A run claims its number with its first write, before any row of it exists: else the rows of a run
+that was killed would share a number with the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from localembed.store.durable import storage_error, write_json
+from localembed.store.layout import FORMAT, Layout
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def newest_claimed(layout: Layout) -> int:
+    """Return the highest run number that was ever claimed, 0 if none."""
+    try:
+        names = [path.stem for path in layout.runs.iterdir() if path.suffix == ".json"]
+    except FileNotFoundError:
+        return 0
+    return max((int(name) for name in names if name.isdigit()), default=0)
+
+
+def claim_run(layout: Layout, number: int, table: str) -> None:
+    """Write `runs/<n>.json` with state "started", safely on disk.
+
+    Raises:
+        StorageError: the disk is full or unwritable.
+    """
+    try:
+        layout.runs.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise storage_error(layout.runs, error) from error
+    facts = {"format": FORMAT, "run": number, "state": "started", "table": table, "at": now()}
+    write_json(_record(layout, number), facts)
+
+
+def finish_run(layout: Layout, number: int, table: str, report: Mapping[str, object]) -> None:
+    """Replace `runs/<n>.json` by what the run did."""
+    facts = {"format": FORMAT, "run": number, "state": "done", "table": table, "at": now()}
+    write_json(_record(layout, number), {**facts, "report": dict(report)})
+
+
+def read_run(layout: Layout, number: int) -> dict[str, Any] | None:
+    """Return what is known of a run, None if nothing is."""
+    return _read(_record(layout, number))
+
+
+def beat(layout: Layout, **facts: object) -> None:
+    """Tell other commands how far the running run is; never fails for want of a disk."""
+    common = {"pid": os.getpid(), "boot_id": boot_id(), "updated": now()}
+    with contextlib.suppress(Exception):
+        write_json(layout.heartbeat, {**common, **facts}, sync=False)
+
+
+def read_heartbeat(layout: Layout) -> dict[str, Any] | None:
+    """Return the heartbeat of a run that is still going on, None if there is none."""
+    facts = _read(layout.heartbeat)
+    if not facts or facts.get("ended") or facts.get("boot_id") != boot_id():
+        return None
+    return facts if _alive(int(facts.get("pid", 0))) else None
+
+
+def boot_id() -> str:
+    """Return what identifies the time since the machine was started, "" where nothing does."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _record(layout: Layout, number: int) -> Path:
+    return layout.runs / f"{number}.json"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        facts = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def _alive(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,292 @@
+"""The records that flow between the rooms, and the seams between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    IntArray = npt.NDArray[np.int32]
+    """(n,) int32."""
+    Vector = npt.NDArray[np.float32]
+    """(dim,) float32."""
+    VectorMatrix = npt.NDArray[np.float32]
+    """(n, dim) float32."""
+
+DocumentKind = Literal["text", "markdown", "rst", "code"]
+SearchMode = Literal["hybrid", "vector", "text"]
+FileState = Literal["indexed", "skipped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder or file the workspace has been told to index, with its options."""
+
+    root_id: str
+    """Drawn once when the root is added; never derived from the path."""
+    path: bytes
+    """Absolute."""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    hidden: bool = False
+    no_ignore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What a file's inode said; equality is what "unchanged" rests on."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A regular file that the walk saw and no rule left out."""
+
+    root_id: str
+    path: bytes
+    """Relative to the root; empty when the root is this file."""
+    absolute: bytes
+    stat: FileStat
+    doc_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An input that gave no document, and why: skipped by policy, or failed."""
+
+    path: bytes
+    """Absolute."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One readable unit, decoded: BOM off, line ends as they are."""
+
+    doc_id: bytes
+    root_id: str
+    path: bytes
+    """Relative to the root."""
+    text: str
+    content_hash: bytes
+    kind: DocumentKind
+    mtime_ns: int
+    record_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of a document: `document.text[start:end] == text`, always."""
+
+    chunk_id: bytes
+    doc_id: bytes
+    chunk_hash: bytes
+    """Digest of the cleaned text, which is what the model sees."""
+    ord: int
+    start: int
+    """Characters from the start of the document."""
+    end: int
+    start_line: int
+    """Counted from 1, by line feeds."""
+    end_line: int
+    heading: str
+    """Path of headings above the chunk, joined by " > "."""
+    text: str
+    token_ids: IntArray
+    """(tokens,) int32, without the model's special tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkedDocument:
+    """A document with its chunks in order."""
+
+    document: Document
+    chunks: tuple[Chunk, ...]
+    truncated: int
+    """Words that the tokenizer gave up on, so that the model never sees them."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedBatch:
+    """Whole documents with their vectors, ready to be written."""
+
+    documents: tuple[ChunkedDocument, ...]
+    vectors: VectorMatrix
+    """(chunks of all documents in order, dim); a row of NaN is a chunk that failed."""
+    failures: Mapping[bytes, str]
+    """chunk_id → why it has no vector."""
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """All chunks in order; row i of `vectors` belongs to chunk i."""
+        return [chunk for entry in self.documents for chunk in entry.chunks]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A chunk that answers a query."""
+
+    chunk_id: str
+    """Hex."""
+    score: float
+    """A similarity: higher is closer."""
+    path: str
+    """Absolute, for display."""
+    start_line: int
+    end_line: int
+    start: int
+    end: int
+    heading: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens of one text, as parallel arrays of length n."""
+
+    ids: IntArray
+    starts: IntArray
+    """Characters."""
+    ends: IntArray
+    words: IntArray
+    """A word's number; a token may start a chunk where this differs from its left neighbour's."""
+
+
+class Tokenizer(Protocol):
+    """Turns texts into tokens with offsets, without special tokens, cutting nothing off."""
+
+    word_local: bool
+    """True if a slice of a text's ids at word boundaries equals the ids of that slice of text."""
+    special_tokens: int
+    """How many the model wants around every input."""
+
+    def __call__(self, texts: Sequence[str], /) -> list[Tokens]:
+        """Return the tokens of each text."""
+
+
+class Embedder(Protocol):
+    """Turns token ids and queries into vectors of one space."""
+
+    spec: ModelSpec
+
+    def embed_documents(self, token_ids: Sequence[IntArray], /) -> VectorMatrix:
+        """Return (n, dim) float32, row i for item i; a row that is not finite has failed."""
+
+    def embed_query(self, text: str, /) -> Vector:
+        """Return (dim,) float32."""
+
+
+Cleaner = Callable[[str], str]
+"""A pure step from a chunk's text towards what the model sees."""
+
+Event = Callable[[str, int], None]
+"""Told of each step that was reached, by name, with a count (see `pipeline.run`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One block of models.toml."""
+
+    name: str
+    backend: str
+    sources: tuple[str, ...]
+    dim: int
+    max_tokens: int
+    """Of one input, special tokens included."""
+    pooling: str
+    normalize: bool
+    license: str
+    query_prompt: str = ""
+    document_prompt: str = ""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """File name → hex SHA-256, for every file that decides what a vector is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """What the manifest remembers of one document in one table."""
+
+    doc_id: bytes
+    root_id: str
+    path: bytes
+    stat: FileStat
+    observed_ns: int
+    """When the file was looked at, taken before it was opened."""
+    content_hash: bytes
+    n_chunks: int
+    """Rows in the table; a failed or skipped document may still have its previous ones."""
+    run: int
+    state: FileState
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileCounts:
+    """seen = added + changed + renamed + unchanged + skipped + failed; removed stands apart."""
+
+    seen: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    renamed: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCounts:
+    """Chunks written by this run = embedded + reused + failed; total is the table's."""
+
+    total: int = 0
+    embedded: int = 0
+    reused: int = 0
+    removed: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """Tokens given to the model, and words that it could not see."""
+
+    embedded: int = 0
+    truncated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What one `index` did."""
+
+    run: int | None
+    """None when nothing was written."""
+    version: int | None
+    """The run that readers see; None while there is none."""
+    model: str
+    changed: bool
+    files: FileCounts
+    chunks: ChunkCounts
+    tokens: TokenCounts
+    bytes: int
+    """Read from files."""
+    seconds: float
+    stages: Mapping[str, float]
+    """Seconds by stage."""
+    skipped: tuple[Note, ...]
+    failures: tuple[Note, ...]
+    refused: tuple[str, ...] = ()
+    """Roots that looked gone, one sentence each; nothing of them was removed."""
+
+    @property
+    def exit_code(self) -> int:
+        """The command's exit code: 5 for a refused root, 3 for a failed input, else 0."""
+        if self.refused:
+            return 5
+        return 3 if self.failures else 0

@@ -1,0 +1,409 @@
+"""The composition root and the public Python API: a workspace, and what can be done with it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localembed import catalog, clean, config, folders
+from localembed.choice import Choice, choose_table, facts_of
+from localembed.config import Sourced
+from localembed.embedding import load_embedder, load_tokenizer
+from localembed.errors import ModelChangedError, NotIndexedError, UsageError
+from localembed.pipeline import Job, remove_documents, run
+from localembed.report import show_path
+from localembed.roots import Scope, adopt, find_scope
+from localembed.sources import WalkRules
+from localembed.store import runs
+from localembed.store.durable import storage_error
+from localembed.store.head import Head, TableHead, read_head
+from localembed.store.layout import Layout
+from localembed.store.lock import writer_lock
+from localembed.types import (
+    ChunkedDocument,
+    Document,
+    Event,
+    FileRecord,
+    Root,
+    RunReport,
+    SearchHit,
+    SearchMode,
+)
+
+if TYPE_CHECKING:
+    from localembed.types import Embedder, Vector
+
+FOLDER_NAME = ".localembed"
+_NOTHING: Mapping[str, object] = {}
+
+
+def ignore_events(_name: str, _count: int) -> None:
+    """Take an event and do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """The hits of one query, and what they were found with."""
+
+    query: str
+    mode: SearchMode
+    version: int
+    model: str
+    seconds: float
+    hits: tuple[SearchHit, ...]
+    complete: bool
+    """False while the first build is not finished: more may be found later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is in a workspace."""
+
+    workspace: Path
+    model: str | None
+    table: str | None
+    version: int | None
+    files: int
+    chunks: int
+    roots: tuple[Root, ...]
+    disk_bytes: int
+    complete: bool
+    running: Mapping[str, Any] | None
+    """The heartbeat of a run that is going on."""
+    last_run: Mapping[str, Any] | None
+    """The report of the run that readers see."""
+    other_tables: Mapping[str, TableHead]
+
+
+class Workspace:
+    """A folder that holds an index, with everything that can be done with it."""
+
+    def __init__(self, folder: Path, flags: Mapping[str, object] = _NOTHING) -> None:
+        """Name a workspace; nothing is read yet.
+
+        Args:
+            folder: the workspace folder itself.
+            flags: settings that win over every file and variable.
+        """
+        self.layout = Layout(folder)
+        self._flags = dict(flags)
+
+    @classmethod
+    def discover(cls, flags: Mapping[str, object] = _NOTHING) -> Workspace:
+        """Find the workspace as git finds a repository, else take the user-wide one.
+
+        `LOCALEMBED_WORKSPACE` names the folder itself and wins.
+        """
+        named = os.environ.get("LOCALEMBED_WORKSPACE")
+        if named:
+            return cls(Path(named).expanduser().absolute(), flags)
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if Layout(folder / FOLDER_NAME).exists():
+                return cls(folder / FOLDER_NAME, flags)
+        return cls(folders.user_workspace(), flags)
+
+    @property
+    def folder(self) -> Path:
+        """Where the workspace lies."""
+        return self.layout.folder
+
+    @property
+    def settings(self) -> Sourced:
+        """The settings in force, and where each came from."""
+        return config.resolve(self._flags, self.layout)
+
+    @property
+    def roots(self) -> tuple[Root, ...]:
+        """What the workspace has been told to index."""
+        return config.read_roots(self.layout)
+
+    def create(self) -> bool:
+        """Make the workspace folder, mode 0700; tell whether it was not there.
+
+        Raises:
+            StorageError: the folder cannot be made.
+        """
+        if self.layout.exists():
+            return False
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(self.folder, error) from error
+        config.write_roots(self.layout, ())
+        return True
+
+    def index(
+        self,
+        paths: Sequence[str | os.PathLike[str]] = (),
+        *,
+        options: Mapping[str, object] = _NOTHING,
+        verify: bool = False,
+        allow_mass_delete: bool = False,
+        on_event: Event = ignore_events,
+        on_notice: Callable[[str], None] = lambda _: None,
+    ) -> RunReport:
+        """Bring the index up to date with folders and files.
+
+        Args:
+            paths: folders or files to add or refresh; none means every root.
+            options: include, exclude, hidden or no_ignore for the roots that are named.
+            verify: read and hash every file, whatever its stat says.
+            allow_mass_delete: do not refuse roots that look gone.
+            on_event: told of each step (see `pipeline.run`).
+            on_notice: told in a sentence what was asked for and could not be had in full.
+
+        Raises:
+            UsageError: a path does not exist, or there is nothing to index.
+            LockedError: another process is writing.
+        """
+        targets = _targets(paths)
+        self.create()
+        with writer_lock(self.layout):
+            sourced = self.settings
+            choice = choose_table(sourced, read_head(self.layout), self.layout)
+            for notice in choice.notices:
+                on_notice(notice)
+            scopes = self._scopes(targets, options)
+            job = self._job(choice, scopes, sourced, verify=verify, mass_delete=allow_mass_delete)
+            report = run(job, on_event)
+            self._settle_forgotten(read_head(self.layout))
+            return report
+
+    def query(
+        self,
+        text: str,
+        *,
+        mode: SearchMode | None = None,
+        top_k: int | None = None,
+        model: str | None = None,
+    ) -> list[SearchHit]:
+        """Return the chunks that answer a query, best first.
+
+        Args:
+            text: what to look for.
+            mode: hybrid, vector or text; the setting's if not given.
+            top_k: how many; the setting's if not given.
+            model: search this model's table instead of the default one.
+
+        Raises:
+            UsageError: the query is empty.
+            NotIndexedError: there is nothing to search.
+            ModelChangedError: the model is not the one the table was made with.
+        """
+        return list(self.search(text, mode=mode, top_k=top_k, model=model).hits)
+
+    def search(
+        self,
+        text: str,
+        *,
+        mode: SearchMode | None = None,
+        top_k: int | None = None,
+        model: str | None = None,
+    ) -> QueryResult:
+        """Return the hits of a query with what they were found with (see `query`)."""
+        from localembed.search import Searcher
+
+        begin = time.perf_counter()
+        if not text.strip():
+            message = 'The query is empty. Say what to look for: localembed query "some words"'
+            raise UsageError(message)
+        settings = self.settings.settings
+        roots = {root.root_id: root.path for root in self.roots}
+        searcher = Searcher(self.layout, roots, model)
+
+        def embed(query: str) -> Vector:
+            return self._query_embedder(searcher.entry).embed_query(query)
+
+        chosen = mode or settings.mode
+        hits = searcher.search(text, chosen, top_k or settings.top_k, embed)
+        return QueryResult(
+            query=text,
+            mode=chosen,
+            version=searcher.entry.run,
+            model=searcher.entry.model,
+            seconds=time.perf_counter() - begin,
+            hits=tuple(hits),
+            complete=searcher.entry.complete,
+        )
+
+    def remove(
+        self, path: str | os.PathLike[str], *, on_event: Event = ignore_events
+    ) -> RunReport | None:
+        """Forget a root, or exclude a path below one, and take its rows out of every table.
+
+        Returns the report of the default table, None if nothing was indexed yet.
+
+        Raises:
+            NotIndexedError: there is no workspace.
+            UsageError: no root holds the path.
+        """
+        self._must_exist()
+        target = os.fsencode(os.path.abspath(path))  # noqa: PTH100 - a missing path has no realpath
+        with writer_lock(self.layout):
+            roots = self.roots
+            scope = find_scope(roots, target) or find_scope(roots, os.path.realpath(target))
+            if scope is None:
+                known = ", ".join(show_path(root.path) for root in roots) or "none"
+                message = f"{show_path(target)} is in no root of this workspace. Roots: {known}"
+                raise UsageError(message)
+            self._forget(scope, roots)
+            return self._remove_everywhere(scope, on_event)
+
+    def status(self) -> Status:
+        """Return what is in the workspace; no store is opened.
+
+        Raises:
+            NotIndexedError: there is no workspace.
+        """
+        self._must_exist()
+        head = read_head(self.layout)
+        name, entry = head.table() or (None, None)
+        return Status(
+            workspace=self.folder,
+            model=entry.model if entry else None,
+            table=name,
+            version=entry.run if entry else None,
+            files=entry.documents if entry else 0,
+            chunks=entry.chunks if entry else 0,
+            roots=self.roots,
+            disk_bytes=self.layout.disk_bytes(),
+            complete=entry.complete if entry else False,
+            running=runs.read_heartbeat(self.layout),
+            last_run=runs.read_run(self.layout, entry.run) if entry else None,
+            other_tables={key: value for key, value in head.tables.items() if key != name},
+        )
+
+    def _must_exist(self) -> None:
+        if not self.layout.exists():
+            message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
+            raise NotIndexedError(message)
+
+    def _scopes(self, targets: Sequence[bytes], options: Mapping[str, object]) -> tuple[Scope, ...]:
+        """Return the parts of roots to look at; new roots are remembered first.
+
+        Raises:
+            UsageError: there is nothing to index, or a path is gone.
+        """
+        roots = self.roots
+        if not targets and not roots and self.folder.name == FOLDER_NAME:
+            # A workspace made inside a folder is there for that folder.
+            targets = [os.path.realpath(os.fsencode(self.folder.parent))]
+        if not targets and not roots:
+            message = "Nothing to index yet. Name a folder: localembed index ~/notes"
+            raise UsageError(message)
+        for target in targets:
+            scope = find_scope(roots, target)
+            if not os.path.exists(target) and (scope is None or scope.path):  # noqa: PTH110 - bytes
+                hint = f" To forget it: localembed rm {show_path(target)}" if scope else ""
+                message = f"{show_path(target)} does not exist.{hint}"
+                raise UsageError(message)
+        adoption = adopt(roots, targets, options, config.new_root_id)
+        if adoption.roots != roots:
+            forgotten = config.read_forgotten(self.layout) | adoption.replaced
+            config.write_roots(self.layout, adoption.roots, forgotten)
+        if not targets:
+            return tuple(Scope(root, b"") for root in roots)
+        found = [find_scope(adoption.roots, target) for target in targets]
+        return tuple(dict.fromkeys(scope for scope in found if scope is not None))
+
+    def _job(
+        self,
+        choice: Choice,
+        scopes: tuple[Scope, ...],
+        sourced: Sourced,
+        *,
+        verify: bool,
+        mass_delete: bool,
+    ) -> Job:
+        """Put together what one run needs; what is heavy is loaded when it is first used."""
+        model = choice.model
+        entry = read_head(self.layout).tables.get(choice.facts.name)
+        unfinished = entry is None or not entry.complete
+        if unfinished:
+            # A new table is served when it is complete, so it is built from all roots.
+            scopes = tuple(Scope(root, b"") for root in self.roots)
+
+        def load_chunker() -> Callable[[Document], ChunkedDocument]:
+            from localembed.chunk.chunker import Chunker
+
+            return Chunker(load_tokenizer(model.spec, model.folder), clean.clean, choice.rules)
+
+        def load_model() -> Embedder:
+            precision = sourced.settings.precision
+            return load_embedder(model.spec, model.folder, precision=precision)
+
+        return Job(
+            layout=self.layout,
+            facts=choice.facts,
+            scopes=tuple((scope.root, scope.path) for scope in scopes),
+            rules=WalkRules(sourced.settings.max_file_size),
+            load_chunker=load_chunker,
+            load_embedder=load_model,
+            becomes_default=choice.becomes_default,
+            covers_all=unfinished,
+            forgotten_roots=config.read_forgotten(self.layout),
+            verify=verify,
+            allow_mass_delete=mass_delete,
+        )
+
+    def _forget(self, scope: Scope, roots: Sequence[Root]) -> None:
+        """Drop a root from config.toml, or exclude a path below it."""
+        forgotten = config.read_forgotten(self.layout)
+        root = scope.root
+        if not scope.path:
+            rest = [other for other in roots if other.root_id != root.root_id]
+            config.write_roots(self.layout, rest, forgotten | {root.root_id})
+            return
+        changed = replace(root, exclude=(*root.exclude, _pattern(scope.path)))
+        rest = [changed if other.root_id == root.root_id else other for other in roots]
+        config.write_roots(self.layout, rest, forgotten)
+
+    def _remove_everywhere(self, scope: Scope, on_event: Event) -> RunReport | None:
+        """Remove the documents of a scope, and of roots forgotten before, from every table."""
+        head = read_head(self.layout)
+        forgotten = config.read_forgotten(self.layout)
+
+        def doomed(record: FileRecord) -> bool:
+            below = record.path == scope.path or record.path.startswith(scope.path + b"/")
+            inside = record.root_id == scope.root.root_id and (not scope.path or below)
+            return inside or record.root_id in forgotten
+
+        shown: RunReport | None = None
+        for name, entry in head.tables.items():
+            report = remove_documents(self.layout, facts_of(name, entry), doomed, on_event)
+            shown = report if name == head.default else shown
+        config.write_roots(self.layout, self.roots)
+        return shown
+
+    def _settle_forgotten(self, head: Head) -> None:
+        """Forget replaced roots for good once no other table can hold their documents."""
+        if len(head.tables) <= 1 and config.read_forgotten(self.layout):
+            config.write_roots(self.layout, self.roots)
+
+    def _query_embedder(self, entry: TableHead) -> Embedder:
+        """Return the model that a table was made with, and no other."""
+        model = catalog.open_model(entry.model, self.layout)
+        if model.space_id != entry.space_id:
+            message = (
+                f"The files or settings of model '{entry.model}' are not those the index was made "
+                "with. Put them back, or build a new index with: localembed index"
+            )
+            raise ModelChangedError(message)
+        return load_embedder(model.spec, model.folder, precision=self.settings.settings.precision)
+
+
+def _targets(paths: Sequence[str | os.PathLike[str]]) -> list[bytes]:
+    """Return absolute paths without symbolic links, as bytes."""
+    return [os.path.realpath(os.fsencode(path)) for path in paths]
+
+
+def _pattern(path: bytes) -> str:
+    """Return an ignore pattern that matches exactly this path below the root."""
+    text = os.fsdecode(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    special = "\\*?[]!# "
+    return "/" + "".join("\\" + c if c in special else c for c in text).replace("\ufffd", "?")
