@@ -87,6 +87,8 @@ def _rules(
         if asked is None:
             return ChunkRules(current.max_tokens, overlap), ()
     limit = _limit(model)
+    if not sourced.given("overlap"):
+        overlap = min(overlap, min(asked or limit, limit) // 4)
     notices: tuple[str, ...] = ()
     most = min(asked or limit, limit)
     if asked and asked > limit:

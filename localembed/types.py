@@ -188,7 +188,7 @@ Cleaner = Callable[[str], str]
 """A pure step from a chunk's text towards what the model sees."""
 
 Event = Callable[[str, int], None]
-"""Told of each step that was reached, by name, with a count (see `pipeline.run`)."""
+"""Told of each step that was reached, by name, with a count (see `pipeline.recipe.run`)."""
 
 
 @dataclass(frozen=True, slots=True)

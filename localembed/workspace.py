@@ -154,7 +154,7 @@ class Workspace:
             options: include, exclude, hidden or no_ignore for the roots that are named.
             verify: read and hash every file, whatever its stat says.
             allow_mass_delete: do not refuse roots that look gone.
-            on_event: told of each step (see `pipeline.run`).
+            on_event: told of each step (see `pipeline.recipe.run`).
             on_notice: told in a sentence what was asked for and could not be had in full.
 
         Raises:

@@ -34,7 +34,7 @@ class IndexProgress:
             self._bar.close()
 
     def __call__(self, name: str, count: int) -> None:
-        """Take one event (see `pipeline.run`)."""
+        """Take one event (see `pipeline.recipe.run`)."""
         if name == "files" and count and self._enabled:
             from tqdm import tqdm
 

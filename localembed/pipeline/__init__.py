@@ -1,5 +1,5 @@
-"""One run from folders to published vectors: `run` is the recipe, the others are its steps."""
+"""One run from folders to published vectors: `recipe` is the whole, the others are its steps."""
 
-from localembed.pipeline.run import Job, remove_documents, run
+from localembed.pipeline.recipe import Job, remove_documents, run
 
 __all__ = ["Job", "remove_documents", "run"]

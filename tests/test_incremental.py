@@ -1,0 +1,462 @@
+"""What the next `index` does, row by row of the promise: exact counts."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import statistics
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import localembed
+from localembed.errors import ModelError, UsageError
+from localembed.store.lance import newest_version
+from tests.conftest import paragraphs
+
+
+def table_version(workspace) -> int:
+    name = workspace.status().table
+    return newest_version(workspace.layout.table(name))
+
+
+def all_rows(workspace):
+    """Return what a table holds, without what differs between runs."""
+    from localembed.store.lance import connect
+
+    status = workspace.status()
+    handle = connect(workspace.layout.vectors).open_table(status.table)
+    columns = ["chunk_id", "chunk_hash", "path", "start", "end", "text", "n_chunks"]
+    return sorted(tuple(row.values()) for row in handle.search().select(columns).to_list())
+
+
+def settle() -> None:
+    """Let the clock move past the tick in which a change could hide."""
+    import time
+
+    time.sleep(0.03)
+
+
+def test_nothing_is_opened_or_written_when_nothing_happened(workspace, notes, fake, monkeypatch):
+    for n in range(5):
+        (notes / f"{n}.md").write_text(paragraphs(3, f"f{n}"))
+    settle()
+    workspace.index()
+    version, embedded = table_version(workspace), len(fake.embedded)
+    opened = []
+    real_open = os.open
+    monkeypatch.setattr(os, "open", lambda p, *a, **k: (opened.append(p), real_open(p, *a, **k))[1])
+
+    report = workspace.index()
+
+    assert (report.changed, report.run, report.version) == (False, None, 1)
+    assert (report.files.seen, report.files.unchanged) == (6, 5)
+    assert report.bytes == 0
+    assert not [p for p in opened if os.fsencode(p).endswith(b".md")]
+    assert table_version(workspace) == version
+    assert len(fake.embedded) == embedded
+    assert list((workspace.folder / "runs").iterdir()) == [workspace.folder / "runs" / "1.json"]
+
+
+def test_files_with_equal_bytes_are_hashed_and_nothing_more(workspace, notes, fake):
+    for n in range(3):
+        (notes / f"{n}.md").write_text(paragraphs(3, f"f{n}"))
+    workspace.index()
+    version = table_version(workspace)
+    os.utime(notes / "0.md", (1, 1))
+    copy = notes / "1.copy"
+    shutil.copy(notes / "1.md", copy)
+    copy.replace(notes / "1.md")
+    settle()
+    fake.embedded.clear()
+
+    report = workspace.index()
+
+    assert (report.changed, report.files.unchanged, report.files.changed) == (False, 3, 0)
+    assert fake.embedded == []
+    assert table_version(workspace) == version
+    settle()
+    assert workspace.index().bytes == 0
+
+
+def test_a_renamed_file_is_not_embedded_again(workspace, notes, fake):
+    (notes / "old.md").write_text(paragraphs(5))
+    (notes / "other.md").write_text(paragraphs(5, "o"))
+    chunks = workspace.index().chunks.total
+    fake.embedded.clear()
+    (notes / "deep").mkdir()
+    (notes / "old.md").rename(notes / "deep" / "new.md")
+
+    report = workspace.index()
+
+    assert (report.files.renamed, report.files.added, report.files.removed) == (1, 0, 0)
+    assert (report.chunks.embedded, report.chunks.total) == (0, chunks)
+    assert fake.embedded == []
+    hits = workspace.query("pword3x1", mode="text")
+    assert [Path(hit.path) for hit in hits] == [notes / "deep" / "new.md"]
+
+
+def test_a_file_moved_between_roots_is_not_embedded_again(workspace, notes, tmp_path, fake):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "stays.md").write_text(paragraphs(2, "s"))
+    (notes / "stays.md").write_text(paragraphs(2, "t"))
+    (notes / "moves.md").write_text(paragraphs(5))
+    workspace.index([notes, other])
+    fake.embedded.clear()
+    (notes / "moves.md").rename(other / "moved.md")
+
+    report = workspace.index()
+
+    assert (report.files.renamed, report.files.removed, report.files.added) == (1, 0, 0)
+    assert fake.embedded == []
+    assert [Path(h.path) for h in workspace.query("pword3x1", mode="text")] == [other / "moved.md"]
+
+
+def test_an_edit_embeds_only_its_neighbours(workspace, notes, fake):
+    file = notes / "large.md"
+    file.write_text(paragraphs(300))
+    first = workspace.index()
+    assert first.chunks.total >= 200
+    random.seed(4)
+    costs = []
+    for n in range(20):
+        lines = file.read_text().split("\n")
+        place = random.randrange(2, len(lines) - 2)
+        if n % 4 == 0:
+            lines.insert(0, f"A line {n} at the very top of the file.")
+        elif n % 4 == 1:
+            lines[place] += f" edited{n}"
+        elif n % 4 == 2:
+            lines[place : place + 2] = []
+        else:
+            lines[place:place] = ["", f"A new paragraph number {n} stands here now.", ""]
+        file.write_text("\n".join(lines))
+        report = workspace.index()
+        assert report.files.changed == 1
+        assert report.chunks.embedded + report.chunks.reused == report.chunks.total
+        costs.append(report.chunks.embedded)
+    assert max(costs) <= 5
+    assert statistics.mean(costs) <= 2
+
+
+def test_one_text_in_fifty_files_is_embedded_once(workspace, notes, fake):
+    for n in range(50):
+        (notes / f"{n}.txt").write_text("The same licence stands in every one of these files.")
+
+    report = workspace.index()
+
+    assert (report.chunks.embedded, report.chunks.reused, report.chunks.total) == (1, 49, 50)
+    assert len(fake.embedded) == 1
+    hits = workspace.query("licence", mode="vector", top_k=100)
+    assert len({hit.path for hit in hits}) == 50
+
+
+def test_an_edit_that_keeps_size_and_mtime_is_noticed(workspace, notes):
+    file = notes / "a.txt"
+    file.write_text("alpha words")
+    os.utime(file, ns=(10**18, 10**18))
+    settle()
+    workspace.index()
+    file.write_text("gamma words")
+    os.utime(file, ns=(10**18, 10**18))
+
+    report = workspace.index()
+
+    assert report.files.changed == 1
+    assert workspace.query("gamma", mode="text")
+    assert not workspace.query("alpha", mode="text")
+
+
+def test_a_file_changed_in_the_tick_it_was_read_in_is_read_again(workspace, notes, monkeypatch):
+    file = notes / "a.txt"
+    file.write_text("alpha words")
+    workspace.index()  # at once: the file is as new as the look at it
+    stat = file.stat()
+    record = {"size": stat.st_size, "mtime": stat.st_mtime_ns}
+    report = workspace.index()
+    assert (report.files.unchanged, report.bytes) == (1, record["size"])
+
+
+def test_a_deleted_file_is_gone_from_every_search(workspace, notes):
+    (notes / "a.txt").write_text("zebra facts")
+    (notes / "b.txt").write_text("other things")
+    workspace.index()
+    (notes / "a.txt").unlink()
+
+    report = workspace.index()
+
+    assert (report.files.removed, report.chunks.removed, report.chunks.total) == (1, 1, 1)
+    for mode in ("hybrid", "vector", "text"):
+        paths = [hit.path for hit in workspace.query("zebra facts", mode=mode)]
+        assert str(notes / "a.txt") not in paths
+
+
+def test_a_text_that_is_still_stored_elsewhere_comes_back_for_nothing(workspace, notes, fake):
+    early = paragraphs(4, "early")
+    (notes / "a.md").write_text(early)
+    (notes / "backup.md").write_text(early)
+    workspace.index()
+    (notes / "a.md").write_text(paragraphs(4, "late"))
+    workspace.index()
+    fake.embedded.clear()
+    (notes / "a.md").write_text(early)
+
+    report = workspace.index()
+
+    assert (report.files.changed, report.chunks.embedded) == (1, 0)
+    assert fake.embedded == []
+
+
+def test_a_missing_root_is_refused_and_nothing_removed(workspace, notes, tmp_path):
+    (notes / "a.txt").write_text("kept words")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "b.txt").write_text("distant words")
+    workspace.index([notes, other])
+    shutil.rmtree(other)
+    (notes / "new.txt").write_text("fresh words")
+
+    report = workspace.index()
+
+    assert report.exit_code == 5
+    assert report.files.removed == 0
+    assert "--allow-mass-delete" in report.refused[0]
+    assert str(other) in report.refused[0]
+    assert workspace.query("distant", mode="text")
+    assert workspace.query("fresh", mode="text")
+
+
+def test_an_emptied_root_is_refused_until_it_is_allowed(workspace, notes):
+    (notes / "a.txt").write_text("kept words")
+    workspace.index()
+    (notes / "a.txt").unlink()
+
+    report = workspace.index()
+    assert (report.exit_code, report.files.removed) == (5, 0)
+    assert workspace.query("kept", mode="text")
+
+    report = workspace.index(allow_mass_delete=True)
+    assert (report.exit_code, report.files.removed) == (0, 1)
+    assert not workspace.query("kept", mode="text")
+
+
+def test_a_root_that_lost_most_of_its_files_is_refused(workspace, notes):
+    for n in range(30):
+        (notes / f"{n}.txt").write_text(f"number {n}")
+    workspace.index()
+    for n in range(19):
+        (notes / f"{n}.txt").unlink()
+    assert workspace.index().files.removed == 19  # fewer than twenty are believed
+    for n in range(30):
+        (notes / f"{n}.txt").write_text(f"number {n}")
+    workspace.index()
+    for n in range(21):
+        (notes / f"{n}.txt").unlink()
+
+    report = workspace.index()
+
+    assert (report.exit_code, report.files.removed) == (5, 0)
+    assert "lost 21 of 30" in report.refused[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+def test_an_unreadable_folder_is_a_failure_and_not_a_deletion(workspace, notes, own_home):
+    (notes / "open.txt").write_text("open words")
+    closed = notes / "closed"
+    closed.mkdir()
+    (closed / "a.txt").write_text("sealed words")
+    workspace.index()
+    closed.chmod(0o700)
+
+    with another_user(workspace.folder, notes.parent, own_home):
+        report = workspace.index()
+
+    assert report.exit_code == 3
+    assert [(Path(os.fsdecode(n.path)), n.reason) for n in report.failures] == [
+        (closed, "cannot be listed: Permission denied")
+    ]
+    assert report.files.removed == 0
+    assert workspace.query("sealed", mode="text")
+
+
+@contextmanager
+def another_user(*folders: Path):
+    """Become nobody, who owns these folders but for what is closed in them."""
+    nobody = 65534
+    for folder in folders:
+        for parent in folder.parents:
+            if parent.name.startswith("pytest-"):
+                parent.chmod(0o755)
+        os.chown(folder, nobody, nobody)
+    for path in folders[0].rglob("*"):
+        os.chown(path, nobody, nobody)
+    os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_one_named_file_is_all_that_is_looked_at(workspace, notes):
+    (notes / "a.md").write_text("alpha one")
+    (notes / "b.md").write_text("beta one")
+    (notes / "c.md").write_text("gamma one")
+    workspace.index()
+    (notes / "a.md").write_text("alpha two")
+    (notes / "b.md").write_text("beta two")
+    (notes / "c.md").unlink()
+
+    report = workspace.index([notes / "a.md"])
+
+    assert (report.files.seen, report.files.changed, report.files.removed) == (1, 1, 0)
+    assert workspace.query("gamma", mode="text")
+    assert len(workspace.roots) == 1
+
+
+def test_another_chunking_is_built_beside_and_served_when_complete(workspace, notes, fake):
+    (notes / "a.md").write_text(paragraphs(10))
+    workspace.index()
+    before = workspace.status()
+    seen = []
+
+    def watch(event: str, _count: int) -> None:
+        if event == "recorded":
+            seen.append((workspace.status().table, len(workspace.query("pword1x1", mode="text"))))
+
+    smaller = localembed.Workspace(workspace.folder, {"chunk_tokens": 32})
+    report = smaller.index(on_event=watch)
+
+    assert report.changed
+    assert seen
+    assert {table for table, _ in seen} == {before.table}
+    assert all(hits for _, hits in seen)
+    after = workspace.status()
+    assert after.table != before.table
+    assert before.table in after.other_tables
+    assert after.chunks > before.chunks
+    # A bare index goes on with what is served.
+    assert not workspace.index().changed
+
+
+def test_another_model_is_built_beside_and_stays_there(workspace, notes, fake):
+    (notes / "a.md").write_text(paragraphs(3))
+    workspace.index()
+    first = workspace.status().table
+    localembed.Workspace(workspace.folder, {"model": "other"}).index()
+
+    assert workspace.status().table == first
+    assert [t.model for t in workspace.status().other_tables.values()] == ["other"]
+    assert workspace.query("pword1x1", mode="text", model="other")
+    assert workspace.search("pword1x1", model="other").model == "other"
+
+
+def test_chunks_are_accounted_for(workspace, notes, fake):
+    (notes / "a.md").write_text(paragraphs(6))
+    (notes / "b.md").write_text(paragraphs(6, "b") + "\n\nbrokenword stands here")
+    from tests.fake_backend import _tokens
+
+    fake.broken.add(int(_tokens("brokenword").ids[0]))
+    report = workspace.index()
+
+    chunks = report.chunks
+    assert chunks.failed == 1
+    assert chunks.embedded + chunks.reused + chunks.failed == chunks.total
+    assert [h.text.split()[-3] for h in workspace.query("brokenword", mode="text")] == [
+        "brokenword"
+    ]
+    assert all(hit.score > -1 for hit in workspace.query("stands here", mode="vector"))
+    with pytest.raises(ModelError, match="no usable vector"):
+        workspace.query("brokenword", mode="hybrid")
+
+
+def test_new_ignore_rules_take_files_out(workspace, notes):
+    (notes / "a.txt").write_text("kept words")
+    (notes / "b.log").write_text("log words")
+    workspace.index()
+    (notes / ".gitignore").write_text("*.log\n")
+
+    report = workspace.index()
+
+    assert report.files.removed == 1
+    assert not workspace.query("log", mode="text")
+
+
+def test_a_parent_takes_its_children_over(workspace, notes, fake):
+    (notes / "sub").mkdir()
+    (notes / "sub" / "a.md").write_text(paragraphs(4))
+    workspace.index([notes / "sub"])
+    fake.embedded.clear()
+    (notes / "b.md").write_text("something else")
+
+    report = workspace.index([notes])
+
+    assert [root.path for root in workspace.roots] == [os.fsencode(notes)]
+    assert (report.files.renamed, report.files.added) == (1, 1)
+    assert len(fake.embedded) == 1
+    assert len(workspace.query("pword1x1", mode="text")) == 1
+
+
+def test_a_forgotten_root_leaves_no_rows(workspace, notes, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (notes / "a.txt").write_text("kept words")
+    (other / "b.txt").write_text("distant words")
+    workspace.index([notes, other])
+
+    report = workspace.remove(other)
+
+    assert (report.files.removed, report.chunks.total) == (1, 1)
+    assert not workspace.query("distant", mode="text")
+    assert len(workspace.roots) == 1
+    assert not workspace.index().changed
+
+
+def test_a_forgotten_path_stays_out(workspace, notes):
+    (notes / "a [x].txt").write_text("alpha words")
+    (notes / "b.txt").write_text("beta words")
+    workspace.index()
+
+    report = workspace.remove(notes / "a [x].txt")
+
+    assert report.files.removed == 1
+    assert not workspace.query("alpha", mode="text")
+    assert not workspace.index().changed
+    assert (notes / "a [x].txt").exists()
+
+
+def test_a_path_in_no_root_cannot_be_forgotten(workspace, tmp_path):
+    with pytest.raises(UsageError, match="in no root"):
+        workspace.remove(tmp_path / "elsewhere")
+
+
+def test_a_lost_config_removes_nothing(workspace, notes, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (notes / "a.txt").write_text("kept words")
+    (other / "b.txt").write_text("distant words")
+    workspace.index([notes, other])
+    (workspace.folder / "config.toml").unlink()
+
+    report = workspace.index([notes])
+
+    assert report.chunks.removed == 0
+    assert workspace.query("distant", mode="text")
+
+
+def test_a_run_equals_a_clean_build(workspace, notes, tmp_path, fake):
+    for n in range(8):
+        (notes / f"{n}.md").write_text(paragraphs(6, f"f{n}"))
+    workspace.index()
+    (notes / "1.md").write_text(paragraphs(7, "new"))
+    (notes / "2.md").unlink()
+    (notes / "3.md").rename(notes / "moved.md")
+    workspace.index()
+
+    clean = localembed.Workspace(tmp_path / "clean")
+    clean.index([notes])
+
+    strip = [row[1:] for row in all_rows(workspace)]
+    assert sorted(strip) == sorted(row[1:] for row in all_rows(clean))
