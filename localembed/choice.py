@@ -16,9 +16,9 @@ from localembed.chunk.rules import ChunkRules
 from localembed.config import PRESETS, Sourced
 from localembed.embedding import load_tokenizer
 from localembed.errors import UsageError
+from localembed.store.facts import SCHEMA_VERSION, TableFacts
 from localembed.store.head import Head, TableHead
 from localembed.store.layout import FORMAT, Layout
-from localembed.store.rows import SCHEMA_VERSION, TableFacts
 
 _LEAST_TOKENS = 16
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import zlib
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -43,9 +44,9 @@ def _tokens(text: str) -> Tokens:
 class FakeEmbedder:
     """The mean direction of a text's words; every item it was given is remembered."""
 
-    embedded: list[int] = []
+    embedded: ClassVar[list[int]] = []
     """Tokens of every item, over all instances of this process."""
-    broken: set[int] = set()
+    broken: ClassVar[set[int]] = set()
     """Ids of words that turn a vector into NaN."""
 
     def __init__(self, spec) -> None:

@@ -17,18 +17,31 @@ if TYPE_CHECKING:
     from localembed.types import IntArray, Tokenizer, Tokens
 
     BoolArray = npt.NDArray[np.bool_]
-    CodePoints = npt.NDArray[np.uint32]
 
 BLOCK_CHARS = 16_384
 _BATCH_BLOCKS = 64
 LONG_TOKEN_CHARS = 256
 """Longer than any real token: a word the tokenizer gave up on, cut so that no chunk outgrows it."""
 
-_SPACES = np.array([9, 10, 11, 12, 13, 32, 0x85, 0xA0, 0x2028, 0x2029, 0x3000], np.uint32)
-_STOPS = np.array([ord(c) for c in ".!?…"], np.uint32)
-_WIDE_STOPS = np.array([0x3002, 0xFF01, 0xFF1F], np.uint32)
-"""Chinese and Japanese full stop, exclamation and question mark: no space follows them."""
-_CLOSERS = np.array([ord(c) for c in "\"')]}»”’」』"], np.uint32)  # noqa: RUF001
+_SPACE, _STOP, _CLOSER, _WIDE_STOP = 1, 2, 4, 8
+
+
+def _character_classes() -> npt.NDArray[np.uint8]:
+    """Return the class of every code point of the basic plane: one look-up serves all questions."""
+    classes = np.zeros(0x10000, np.uint8)
+    members = {
+        _SPACE: "\t\n\v\f\r \x85\xa0\u2028\u2029\u3000",
+        _STOP: ".!?\u2026",
+        _CLOSER: "\"')]}\xbb\u201d\u2019\u300d\u300f",
+        # Chinese and Japanese full stop, exclamation and question mark: no space follows them.
+        _WIDE_STOP: "\u3002\uff01\uff1f",
+    }
+    for kind, characters in members.items():
+        classes[[ord(character) for character in characters]] = kind
+    return classes
+
+
+_CLASSES = _character_classes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,8 @@ def _locate(block: str, tokens: Tokens, *, offset: int, line: int, joint: bool) 
     """Return one block's tokens with their lines and neighbours, in the document's coordinates."""
     codes = np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.uint32)
     ids, starts, ends, words, overlong = _split_overlong(tokens)
-    starts = _skip_spaces(codes, starts, ends)
+    classes = _CLASSES[np.minimum(codes, len(_CLASSES) - 1)]
+    starts = _skip_spaces(classes, starts, ends)
     feeds = np.concatenate(([0], np.cumsum(codes == 10))).astype(np.int32)
     last = np.maximum(ends, 1) - 1
     word_start = np.ones(len(ids), np.bool_)
@@ -119,35 +133,34 @@ def _locate(block: str, tokens: Tokens, *, offset: int, line: int, joint: bool) 
         end_lines=feeds[ends] + line,
         word_start=word_start,
         column_zero=column_zero,
-        ends_sentence=_ends_sentence(codes, last),
+        ends_sentence=_ends_sentence(classes, last),
         ends_in_colon=codes[last] == ord(":") if len(codes) else np.zeros(0, np.bool_),
         joints=np.array([offset] if joint else [], np.int32),
         overlong=overlong,
     )
 
 
-def _skip_spaces(codes: CodePoints, starts: IntArray, ends: IntArray) -> IntArray:
+def _skip_spaces(classes: npt.NDArray[np.uint8], starts: IntArray, ends: IntArray) -> IntArray:
     """Move starts past white space: byte-level tokenizers count it into the token."""
     starts = starts.copy()
     while True:
         inner = np.flatnonzero(starts < ends)
-        spaced = inner[np.isin(codes[starts[inner]], _SPACES)]
+        spaced = inner[classes[starts[inner]] == _SPACE]
         if not len(spaced):
             return starts
         starts[spaced] += 1
 
 
-def _ends_sentence(codes: CodePoints, last: IntArray) -> BoolArray:
+def _ends_sentence(classes: npt.NDArray[np.uint8], last: IntArray) -> BoolArray:
     """Tell which tokens end a sentence: a full stop, or one with a closing mark behind it."""
     if not len(last):
         return np.zeros(0, np.bool_)
-    before = np.maximum(last, 1) - 1
-    behind = np.minimum(last + 1, len(codes) - 1)
-    stop = np.isin(codes[last], _STOPS)
-    closed = np.isin(codes[last], _CLOSERS) & np.isin(codes[before], _STOPS)
-    ends = (stop | closed) & (np.isin(codes[behind], _SPACES) | (behind == last))
-    found: BoolArray = ends | np.isin(codes[last], _WIDE_STOPS)
-    return found
+    behind = np.minimum(last + 1, len(classes) - 1)
+    own = classes[last]
+    closed = (own == _CLOSER) & (classes[np.maximum(last, 1) - 1] == _STOP)
+    followed = (classes[behind] == _SPACE) | (behind == last)
+    ends: BoolArray = (((own == _STOP) | closed) & followed) | (own == _WIDE_STOP)
+    return ends
 
 
 def _split_overlong(

@@ -16,10 +16,10 @@ from localembed.pipeline.ingest import Ingested
 from localembed.pipeline.tally import Tally
 from localembed.store import runs
 from localembed.store.durable import SyncedFolder
+from localembed.store.facts import TableFacts
 from localembed.store.head import Head, TableHead, publish_head, read_head
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
-from localembed.store.rows import TableFacts
 from localembed.types import EmbeddedBatch, Event, FileRecord
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from localembed.plan import Plan, make_plan
 from localembed.report import report_json
 from localembed.sources import WalkRules, walk
 from localembed.store import runs
+from localembed.store.facts import TableFacts
 from localembed.store.head import read_head
 from localembed.store.layout import Layout
-from localembed.store.rows import TableFacts
 from localembed.types import (
     ChunkedDocument,
     Document,

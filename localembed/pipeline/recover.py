@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from localembed.pipeline.ingest import NO_STAT
 from localembed.store.durable import SyncedFolder, sweep_partial_files
+from localembed.store.facts import TableFacts
 from localembed.store.head import read_head
 from localembed.store.lance import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
-from localembed.store.rows import TableFacts
 from localembed.types import Event, FileRecord
 
 if TYPE_CHECKING:

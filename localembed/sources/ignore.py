@@ -15,8 +15,8 @@ from pathspec import GitIgnoreSpec
 IGNORE_FILES = (b".localembedignore", b".gitignore")
 """In order of precedence within one folder."""
 
-ALWAYS_SKIPPED = frozenset({b".git", b".hg", b".svn", b".bzr", b".jj", b".localembed"})
-"""Version control and our own workspaces: no option brings them in."""
+NEVER_ENTERED = frozenset({b".git", b".hg", b".svn", b".bzr", b".jj", b".localembed"})
+"""Version control and our own workspaces hold no input: no option brings them in."""
 
 _DEFAULTS = (
     "node_modules/", "bower_components/", "__pycache__/", "__pypackages__/", "*.egg-info/",
@@ -87,8 +87,6 @@ class IgnoreRules:
             name: the last part of it.
             is_folder: patterns that end in a slash match folders only.
         """
-        if name in ALWAYS_SKIPPED:
-            return "ignored (version control or workspace)"
         if not self.hidden and name.startswith(b"."):
             return "hidden"
         text = os.fsdecode(path) + ("/" if is_folder else "")

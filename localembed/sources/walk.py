@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathspec import GitIgnoreSpec
 
 from localembed import hashing
-from localembed.sources.ignore import IgnoreRules, cache_folder
+from localembed.sources.ignore import NEVER_ENTERED, IgnoreRules, cache_folder
 from localembed.types import FileStat, Note, Root, SourceFile
 
 
@@ -97,6 +97,8 @@ def _rules_above(found: Walk, *, is_file: bool) -> IgnoreRules | None:
         relative = _prefix(relative) + part
         is_folder = depth < len(parts) or not is_file
         reason = rules.reason(relative, part, is_folder=is_folder)
+        if part in NEVER_ENTERED:
+            reason = "version control or workspace"
         if reason is not None:
             found.skipped.append(Note(absolute + (b"/" if is_folder else b""), reason))
             return None
@@ -162,6 +164,8 @@ def _admitted(
 ) -> Iterator[tuple[os.DirEntry[bytes], bytes]]:
     """Yield the entries that no rule leaves out, with their paths relative to the root."""
     for entry in entries:
+        if entry.name in NEVER_ENTERED:
+            continue
         path = _prefix(folder.relative) + entry.name
         is_folder = entry.is_dir(follow_symlinks=False)
         reason = rules.reason(path, entry.name, is_folder=is_folder)

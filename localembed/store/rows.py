@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from localembed.report import show_path
+from localembed.store.facts import TableFacts
 from localembed.types import Chunk, ChunkedDocument, Document, EmbeddedBatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA_VERSION = 1
-"""Raise it when a column changes: it is part of what a table is."""
-
 _WORD_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _COMPOUND = re.compile(r"\b(?=\w*[a-z][A-Z]|\w*[A-Z]{2}[a-z])[A-Za-z][A-Za-z0-9]{2,39}\b")
 _SEPARATORS = re.compile(r"[\W_]+")
-
-
-@dataclass(frozen=True, slots=True)
-class TableFacts:
-    """What a table is; stored in its schema, so that it explains itself."""
-
-    name: str
-    uuid: str
-    format: int
-    model: str
-    space_id: str
-    dim: int
-    max_tokens: int
-    overlap_tokens: int
-    vector_type: str
-    """float16 or float32."""
 
 
 def schema(facts: TableFacts) -> pa.Schema:

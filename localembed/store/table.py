@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from localembed.store.facts import TableFacts
 from localembed.store.lance import connect, lance_errors
 from localembed.store.layout import Layout
-from localembed.store.rows import TableFacts, batch_rows, schema
+from localembed.store.rows import batch_rows, schema
 from localembed.types import EmbeddedBatch
 
 if TYPE_CHECKING:

@@ -1,0 +1,44 @@
+"""What a number was measured on: without it the number says nothing."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+_PACKAGES = ("lancedb", "duckdb", "sentence-transformers", "torch", "tokenizers", "numpy")
+
+
+def describe() -> dict[str, object]:
+    """Return commit, processor, memory, versions and the day."""
+    return {
+        "commit": _output("git", "rev-parse", "--short=12", "HEAD"),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "processor": _first("/proc/cpuinfo", "model name"),
+        "cores": os.cpu_count(),
+        "bf16": any(flag in _text("/proc/cpuinfo") for flag in ("amx_bf16", "avx512_bf16")),
+        "memory": _first("/proc/meminfo", "MemTotal"),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout.strip()
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def _first(path: str, key: str) -> str:
+    lines = (line for line in _text(path).splitlines() if line.startswith(key))
+    return next(lines, ":").partition(":")[2].strip()

@@ -1,0 +1,23 @@
+"""The real command line with a model that says when it embeds and then takes its time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from localembed.cli import main as command_line
+from tests import fake_backend
+
+
+def _embed_slowly(self, token_ids):
+    print("embedding", file=sys.stderr, flush=True)  # noqa: T201 - the test waits for it
+    time.sleep(60)
+    return self.embed_query("never reached")
+
+
+if __name__ == "__main__":
+    fake_backend.register(Path(os.environ["XDG_CONFIG_HOME"]))
+    fake_backend.FakeEmbedder.embed_documents = _embed_slowly
+    command_line.main()

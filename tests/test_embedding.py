@@ -1,0 +1,121 @@
+"""The real model: its vectors are those of sentence-transformers, however they are batched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import localembed
+from localembed import catalog, clean
+from localembed.chunk.chunker import Chunker
+from localembed.chunk.rules import ChunkRules
+from localembed.embedding import load_embedder, load_tokenizer, sbert
+from localembed.embedding.batching import cut_batches, pad
+from localembed.errors import ModelChangedError, UsageError
+from localembed.types import Document
+from tests.conftest import PROJECT
+
+
+def cosine(a, b):
+    return np.sum(a * b, axis=-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
+
+
+@pytest.fixture(scope="module")
+def located(tmp_path_factory):
+    return catalog.open_model("all-MiniLM-L6-v2")
+
+
+@pytest.fixture(scope="module")
+def embedder(located):
+    return load_embedder(located.spec, located.folder, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def reference(located, embedder):
+    """The plain library, as its users call it."""
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(located.folder), device="cpu", local_files_only=True)
+
+
+@pytest.fixture(autouse=True)
+def needs_the_packaged_model(minilm):
+    pass
+
+
+def real_chunks(located):
+    text = (PROJECT / "localembed" / "workspace.py").read_text()
+    tokenizer = load_tokenizer(located.spec, located.folder)
+    document = Document(b"d" * 16, "r", b"a.py", text, b"", "code", 0)
+    return Chunker(tokenizer, clean.clean, ChunkRules(254, 32))(document).chunks
+
+
+def test_chunks_get_the_vectors_of_their_texts(located, embedder, reference):
+    chunks = real_chunks(located)
+    assert len(chunks) > 10
+    ours = embedder.embed_documents([chunk.token_ids for chunk in chunks])
+    theirs = reference.encode([chunk.text for chunk in chunks])
+    assert cosine(ours, theirs).min() >= 0.99999
+    assert np.linalg.norm(ours, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_vector_does_not_depend_on_its_batch(located, embedder):
+    ids = [chunk.token_ids for chunk in real_chunks(located)]
+    together = embedder.embed_documents(ids)
+    alone = np.concatenate([embedder.embed_documents([item]) for item in ids])
+    backwards = embedder.embed_documents(ids[::-1])[::-1]
+    assert cosine(together, alone).min() >= 0.999999
+    assert cosine(together, backwards).min() >= 0.999999
+
+
+def test_a_query_gets_the_vector_of_the_library(embedder, reference):
+    query = "how are keys rotated?"
+    assert cosine(embedder.embed_query(query), reference.encode(query)) >= 0.99999
+    long = "word " * 2000
+    assert np.isfinite(embedder.embed_query(long)).all()
+
+
+def test_meaning_is_found_without_a_common_word(tmp_path, located, monkeypatch):
+    (tmp_path / "cat.txt").write_text("The kitten slept on the warm sofa all afternoon.")
+    (tmp_path / "tax.txt").write_text("Income statements are due at the end of April.")
+    workspace = localembed.open(tmp_path)
+    workspace.index()
+    hits = workspace.query("a feline taking a nap", mode="vector")
+    assert hits[0].path.endswith("cat.txt")
+    assert workspace.query("fiscal deadline")[0].path.endswith("tax.txt")
+
+
+def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch, located):
+    monkeypatch.setattr(sbert, "_processor_has_bf16", lambda: False)
+    with pytest.raises(UsageError, match="AMX"):
+        load_embedder(located.spec, located.folder, precision="bf16")
+
+
+def test_a_spec_with_another_dim_is_refused(located):
+    from dataclasses import replace
+
+    with pytest.raises(ModelChangedError, match="vectors of 384 numbers"):
+        load_embedder(replace(located.spec, dim=768), located.folder, precision="fp32")
+
+
+def test_batches_hold_every_item_once_within_the_budget():
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(1, 257, 500).tolist()
+    batches = cut_batches(lengths, 4096)
+    assert sorted(index for batch in batches for index in batch) == list(range(500))
+    assert all(max(lengths[i] for i in batch) * len(batch) <= 4096 for batch in batches)
+    longest = [max(lengths[i] for i in batch) for batch in batches]
+    assert longest == sorted(longest, reverse=True)
+    padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
+    assert 1 - sum(lengths) / padded < 0.06
+
+
+def test_an_item_over_the_budget_is_a_batch_of_its_own():
+    assert cut_batches([5000, 10], 4096) == [[0], [1]]
+    assert cut_batches([], 4096) == []
+
+
+def test_padding_is_masked():
+    ids, mask = pad([np.array([5, 6, 7], np.int32), np.array([8], np.int32)], 0)
+    assert ids.tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]

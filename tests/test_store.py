@@ -1,0 +1,183 @@
+"""Rows, versions and durability of what lies on disk."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import localembed
+from localembed.errors import StorageError, TooNewError
+from localembed.store import durable
+from localembed.store.durable import SyncedFolder, write_atomically
+from localembed.store.head import Head, TableHead, publish_head, read_head
+from localembed.store.lance import connect, newest_version
+from localembed.store.layout import Layout
+from localembed.store.runs import beat, claim_run, newest_claimed, read_heartbeat
+from tests.conftest import paragraphs
+
+
+@pytest.fixture
+def layout(tmp_path):
+    folder = tmp_path / "store"
+    folder.mkdir()
+    return Layout(folder)
+
+
+@pytest.fixture
+def handle(workspace, notes):
+    (notes / "a.md").write_text("# Top\n\n" + paragraphs(4))
+    workspace.index()
+    return connect(workspace.layout.vectors).open_table(workspace.status().table)
+
+
+def test_a_table_explains_itself(workspace, handle):
+    facts = {k.decode(): v.decode() for k, v in handle.schema.metadata.items()}
+    assert facts["localembed.model"] == "fake"
+    assert facts["localembed.dim"] == "32"
+    assert facts["localembed.vector_type"] == "float16"
+    assert facts["localembed.uuid"] == read_head(workspace.layout).tables[handle.name].uuid
+
+
+def test_a_row_holds_its_document_and_its_place(handle, notes):
+    rows = sorted(handle.search().to_list(), key=lambda row: row["ord"])
+    text = (notes / "a.md").read_text()
+    assert [row["ord"] for row in rows] == list(range(len(rows)))
+    for row in rows:
+        assert text[row["start"] : row["end"]] == row["text"]
+        assert row["n_chunks"] == len(rows)
+        assert (row["path"], row["path_bytes"], row["heading"]) == ("a.md", b"a.md", "Top")
+        for name in ("chunk_id", "doc_id", "chunk_hash", "content_hash"):
+            assert len(row[name]) == 16
+        assert np.linalg.norm(np.array(row["vector"], np.float32)) == pytest.approx(1, abs=1e-2)
+
+
+def test_vectors_are_float32_when_asked(notes, fake, tmp_path):
+    (notes / "a.md").write_text("words")
+    workspace = localembed.Workspace(tmp_path / "w", {"vector_type": "float32"})
+    workspace.index([notes])
+    handle = connect(workspace.layout.vectors).open_table(workspace.status().table)
+    assert str(handle.schema.field("vector").type.value_type) == "float"
+
+
+def test_the_newest_version_is_known_without_opening(workspace, handle):
+    assert newest_version(workspace.layout.table(handle.name)) == handle.version
+    assert newest_version(workspace.folder / "nowhere") == 0
+
+
+def test_only_new_files_are_synced(tmp_path, monkeypatch):
+    table = tmp_path / "t.lance"
+    (table / "data").mkdir(parents=True)
+    (table / "data" / "one").write_text("1")
+    (table / "latest_version_hint.json").write_text("{}")
+    synced = []
+    real = durable._sync_file
+    monkeypatch.setattr(durable, "_sync_file", lambda name: (synced.append(name), real(name)))
+    folder = SyncedFolder(table, trusted=True)
+    (table / "data" / "two").write_text("2")
+
+    assert folder.sync() == 2
+    files = {Path(name).relative_to(table).as_posix() for name in synced if Path(name).is_file()}
+    assert files == {"data/two", "latest_version_hint.json"}
+    folders = {Path(name) for name in synced if Path(name).is_dir()}
+    assert folders == {table / "data", table, tmp_path}
+    assert SyncedFolder(table, trusted=False).sync() == 3
+
+
+def test_a_failed_fsync_ends_the_run_and_commits_nothing(workspace, notes, monkeypatch):
+    (notes / "a.md").write_text("words")
+
+    def broken(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    (notes / "b.md").write_text("words of another file")
+    workspace.index()
+    before = read_head(workspace.layout)
+    (notes / "c.md").write_text("a third file")
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(StorageError, match="Input/output error"):
+        workspace.index()
+    monkeypatch.undo()
+    assert read_head(workspace.layout) == before
+
+
+def test_a_replaced_file_is_old_or_new(tmp_path, monkeypatch):
+    path = tmp_path / "head.json"
+    write_atomically(path, b"old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="Free some space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def entry(**changes):
+    facts = {
+        "uuid": "u", "lance_version": 3, "run": 1, "complete": True, "model": "m", "space_id": "s",
+        "dim": 4, "max_tokens": 254, "overlap_tokens": 32, "vector_type": "float16",
+    }  # fmt: skip
+    return TableHead(**{**facts, **changes})
+
+
+def test_a_head_comes_back_as_it_was_published(layout):
+    head = Head("a", {"a": entry(), "b": entry(model="n", complete=False)})
+    publish_head(layout, head)
+    assert read_head(layout) == head
+    assert head.table() == ("a", head.tables["a"])
+    assert head.table("n") == ("b", head.tables["b"])
+    assert head.table("unknown") is None
+    assert read_head(Layout(layout.folder / "none")) == Head()
+
+
+def test_unknown_fields_of_a_head_are_passed_over(layout):
+    publish_head(layout, Head("a", {"a": entry()}))
+    raw = json.loads(layout.head.read_text())
+    raw["tables"]["a"]["later"] = 1
+    layout.head.write_text(json.dumps(raw))
+    assert read_head(layout).tables["a"] == entry()
+
+
+def test_a_newer_head_is_refused(layout):
+    publish_head(layout, Head("a", {"a": entry()}))
+    raw = json.loads(layout.head.read_text())
+    raw["format"] = 99
+    layout.head.write_text(json.dumps(raw))
+    with pytest.raises(TooNewError, match="pip install --upgrade"):
+        read_head(layout)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format":1,"tables":{"a":1}}'])
+def test_a_damaged_head_is_a_sentence(layout, text):
+    layout.head.write_text(text)
+    with pytest.raises(StorageError, match="localembed index"):
+        read_head(layout)
+
+
+def test_run_numbers_are_claimed_once(layout):
+    assert newest_claimed(layout) == 0
+    claim_run(layout, 1, "t")
+    claim_run(layout, 12, "t")
+    (layout.runs / "notes.txt").write_text("x")
+    assert newest_claimed(layout) == 12
+
+
+def test_a_heartbeat_lives_as_long_as_its_process(layout):
+    assert read_heartbeat(layout) is None
+    beat(layout, run=3)
+    assert read_heartbeat(layout)["run"] == 3
+    beat(layout, run=3, ended=True)
+    assert read_heartbeat(layout) is None
+    beat(layout, run=3)
+    raw = json.loads(layout.heartbeat.read_text())
+    layout.heartbeat.write_text(json.dumps({**raw, "boot_id": "another"}))
+    assert read_heartbeat(layout) is None
+    layout.heartbeat.write_text(json.dumps({**raw, "pid": 2**22 + 1}))
+    assert read_heartbeat(layout) is None
