@@ -1,0 +1,1 @@
+"""Measurements that are run by hand: each module says how. Nothing here is a test."""

@@ -30,7 +30,7 @@ _SYLLABLES = [a + b for a in "bcdfghklmnprstvw" for b in ("a", "e", "i", "o", "u
 
 def write_corpus(folder: Path, megabytes: int, seed: int) -> int:
     """Write files of 20 kB each with paragraphs of made-up words; return how many."""
-    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    rng = random.Random(seed)
     words = ["".join(rng.choices(_SYLLABLES, k=rng.randint(1, 4))) for _ in range(20_000)]
     files = megabytes * 1_000_000 // FILE_BYTES
     for number in range(files):
@@ -60,7 +60,7 @@ def measure(megabytes: int) -> dict[str, object]:
             **{f"XDG_{kind}_HOME": str(folder / kind) for kind in ("CONFIG", "CACHE", "DATA")},
         }
         begin = time.perf_counter()
-        child = subprocess.Popen(  # noqa: S603 - our own command
+        child = subprocess.Popen(
             [sys.executable, "-m", "tests.fake_cli", "index", str(docs), "--json"],
             env=env,
             stdout=subprocess.PIPE,

@@ -79,6 +79,8 @@ class Document:
     content_hash: bytes
     kind: DocumentKind
     mtime_ns: int
+    display: str = ""
+    """The path as valid text, for eyes and full text."""
     record_id: str = ""
 
 

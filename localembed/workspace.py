@@ -161,7 +161,7 @@ class Workspace:
             UsageError: a path does not exist, or there is nothing to index.
             LockedError: another process is writing.
         """
-        targets = _targets(paths)
+        targets = self._targets(paths)
         self.create()
         with writer_lock(self.layout):
             sourced = self.settings
@@ -283,13 +283,14 @@ class Workspace:
             message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
             raise NotIndexedError(message)
 
-    def _scopes(self, targets: Sequence[bytes], options: Mapping[str, object]) -> tuple[Scope, ...]:
-        """Return the parts of roots to look at; new roots are remembered first.
+    def _targets(self, paths: Sequence[str | os.PathLike[str]]) -> list[bytes]:
+        """Return absolute paths without symbolic links, all of which exist or are roots.
 
         Raises:
             UsageError: there is nothing to index, or a path is gone.
         """
         roots = self.roots
+        targets = [os.path.realpath(os.fsencode(path)) for path in paths]
         if not targets and not roots and self.folder.name == FOLDER_NAME:
             # A workspace made inside a folder is there for that folder.
             targets = [os.path.realpath(os.fsencode(self.folder.parent))]
@@ -302,6 +303,11 @@ class Workspace:
                 hint = f" To forget it: localembed rm {show_path(target)}" if scope else ""
                 message = f"{show_path(target)} does not exist.{hint}"
                 raise UsageError(message)
+        return targets
+
+    def _scopes(self, targets: Sequence[bytes], options: Mapping[str, object]) -> tuple[Scope, ...]:
+        """Return the parts of roots to look at; new roots are remembered first."""
+        roots = self.roots
         adoption = adopt(roots, targets, options, config.new_root_id)
         if adoption.roots != roots:
             forgotten = config.read_forgotten(self.layout) | adoption.replaced
@@ -395,11 +401,6 @@ class Workspace:
             )
             raise ModelChangedError(message)
         return load_embedder(model.spec, model.folder, precision=self.settings.settings.precision)
-
-
-def _targets(paths: Sequence[str | os.PathLike[str]]) -> list[bytes]:
-    """Return absolute paths without symbolic links, as bytes."""
-    return [os.path.realpath(os.fsencode(path)) for path in paths]
 
 
 def _pattern(path: bytes) -> str:

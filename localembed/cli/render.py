@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import click
@@ -151,14 +152,14 @@ def hit_text(rank: int, hit: SearchHit, query: str) -> str:
 
 def snippet(text: str, pattern: re.Pattern[str] | None) -> list[str]:
     """Return the neighbouring lines of a chunk that hold the most different words of a query."""
-    lines = [printable(" ".join(line.split())) for line in text.splitlines()]
+    lines = [printable(line.expandtabs(4).rstrip()) for line in text.splitlines()]
     lines = [line for line in lines if _WORD.search(line)]
-    if pattern is None or len(lines) <= _SNIPPET_LINES:
-        return lines[:_SNIPPET_LINES]
-    found = [{match.lower()[:4] for match in pattern.findall(line)} for line in lines]
-    starts = range(len(lines) - _SNIPPET_LINES + 1)
-    best = max(starts, key=lambda i: (len(set().union(*found[i : i + _SNIPPET_LINES])), -i))
-    return lines[best : best + _SNIPPET_LINES]
+    best = 0
+    if pattern is not None and len(lines) > _SNIPPET_LINES:
+        found = [{match.lower()[:4] for match in pattern.findall(line)} for line in lines]
+        starts = range(len(lines) - _SNIPPET_LINES + 1)
+        best = max(starts, key=lambda i: (len(set().union(*found[i : i + _SNIPPET_LINES])), -i))
+    return dedent("\n".join(lines[best : best + _SNIPPET_LINES])).splitlines()
 
 
 def _marks(query: str) -> re.Pattern[str] | None:

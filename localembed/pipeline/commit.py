@@ -145,7 +145,7 @@ class Committer:
 
     def finish(self, *, complete: bool, default: bool) -> None:
         """Refresh the indexes and show readers what the run made, if it made anything."""
-        if self._table is None and not self._unpublished():
+        if self._table is None and not self._unpublished(complete=complete):
             return
         table = self.begin()
         with self._tally.stage("index"):
@@ -153,7 +153,8 @@ class Committer:
                 self._settle(table, (), ())
         with self._tally.stage("write"):
             self._sync_mark(table)
-            self._publish(table, complete=complete, default=default)
+            served = complete or not self._has_complete_table()
+            self._publish(table, complete=complete, default=default and served)
         self._on_event("finished", self._run())
 
     def stop(self) -> None:
@@ -161,14 +162,14 @@ class Committer:
         if self.run is not None:
             runs.beat(self._layout, run=self.run, ended=True)
 
-    def _unpublished(self) -> bool:
+    def _unpublished(self, *, complete: bool) -> bool:
         """Tell whether an earlier run was cut off between its last batch and its publication."""
         if self._entry is None:
             return any(record.n_chunks for record in self._records.values())
         from localembed.store.lance import newest_version
 
         newest = newest_version(self._layout.table(self._facts.name))
-        return not self._entry.complete or newest != self._entry.lance_version
+        return newest != self._entry.lance_version or (complete and not self._entry.complete)
 
     def _run(self) -> int:
         if self.run is None:

@@ -10,6 +10,7 @@ from localembed import readers
 from localembed.errors import ReadError
 from localembed.pipeline.tally import Tally
 from localembed.plan import Plan
+from localembed.report import show_path
 from localembed.sources import Content, read_file
 from localembed.types import ChunkedDocument, Document, FileRecord, FileStat, Note, SourceFile
 
@@ -143,6 +144,7 @@ def _read_and_cut(
         content_hash=content.content_hash,
         kind=readers.document_kind(file.path or file.absolute),
         mtime_ns=content.stat.mtime_ns,
+        display=show_path(file.path or file.absolute.rpartition(b"/")[2]),
     )
     with tally.stage("chunk"):
         chunked = chunk(document)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     FoundVectors = Mapping[bytes, npt.NDArray[np.float32]]
 
-_SLICE = 256
+_SLICE = 64
 """Chunks given to the embedder at once; between slices the progress moves."""
 
 

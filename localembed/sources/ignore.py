@@ -25,6 +25,9 @@ _DEFAULTS = (
     "*.part", "*.crdownload", ".DS_Store", "Thumbs.db",
 )  # fmt: skip
 _CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55"
+"""See the Cache Directory Tagging Specification (bford.info/cachedir)."""
+_WORKSPACE = frozenset({b"config.toml", b"writer.lock"})
+"""What any workspace holds, whatever it is called; closing its manifest would drop a lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +100,19 @@ class IgnoreRules:
         return None
 
 
-def cache_folder(folder: bytes, names: frozenset[bytes]) -> str | None:
-    """Return why a whole folder is no document store: a tagged cache, a Python environment.
+def no_documents(folder: bytes, names: frozenset[bytes], *, ignore: bool) -> str | None:
+    """Return why a whole folder holds no documents, None if it may.
 
-    See the Cache Directory Tagging Specification (bford.info/cachedir).
+    Args:
+        folder: its absolute path.
+        names: its entries.
+        ignore: whether tagged caches and Python environments are left out, too.
     """
-    if b"pyvenv.cfg" in names:
+    if names >= _WORKSPACE:
+        return "localembed workspace"
+    if ignore and b"pyvenv.cfg" in names:
         return "ignored (Python environment)"
-    if b"CACHEDIR.TAG" in names:
+    if ignore and b"CACHEDIR.TAG" in names:
         try:
             with open(os.path.join(folder, b"CACHEDIR.TAG"), "rb") as tag:  # noqa: PTH118, PTH123
                 if tag.read(len(_CACHE_TAG)) == _CACHE_TAG:

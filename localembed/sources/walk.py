@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathspec import GitIgnoreSpec
 
 from localembed import hashing
-from localembed.sources.ignore import NEVER_ENTERED, IgnoreRules, cache_folder
+from localembed.sources.ignore import NEVER_ENTERED, IgnoreRules, no_documents
 from localembed.types import FileStat, Note, Root, SourceFile
 
 
@@ -76,10 +76,11 @@ def walk(root: Root, rules: WalkRules, scope: bytes = b"") -> Walk:
                 _take_file(found, rules, top, scope, status)
             return found
         start = _Folder(top, scope, ignore)
-        names = _scan(start)
+        entries = _scan(start)
     except OSError:
         return Walk(root, scope, missing=True)
-    _walk_folders(found, rules, includes, start, names)
+    if _holds_documents(found, start, entries):
+        _walk_folders(found, rules, includes, start, entries)
     return found
 
 
@@ -151,12 +152,17 @@ def _next_folder(
             found.failures.append(Note(folder.absolute, f"cannot be listed: {error.strerror}"))
             found.unread.append(folder.relative)
             continue
-        names = frozenset(entry.name for entry in entries)
-        reason = cache_folder(folder.absolute, names) if folder.rules.enabled else None
-        if reason is None:
+        if _holds_documents(found, folder, entries):
             return folder, entries
-        found.skipped.append(Note(folder.absolute + b"/", reason))
     return None, []
+
+
+def _holds_documents(found: Walk, folder: _Folder, entries: list[os.DirEntry[bytes]]) -> bool:
+    names = frozenset(entry.name for entry in entries)
+    reason = no_documents(folder.absolute, names, ignore=folder.rules.enabled)
+    if reason is not None:
+        found.skipped.append(Note(folder.absolute + b"/", reason))
+    return reason is None
 
 
 def _admitted(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localembed.report import show_path
 from localembed.store.facts import TableFacts
 from localembed.types import Chunk, ChunkedDocument, Document, EmbeddedBatch
 
@@ -87,7 +86,6 @@ def _vector_column(batch: EmbeddedBatch, kind: pa.DataType) -> pa.Array:
 
 def _row(entry: ChunkedDocument, chunk: Chunk, run: int) -> dict[str, object]:
     document = entry.document
-    path = show_path(document.path)
     return {
         "chunk_id": chunk.chunk_id,
         "doc_id": chunk.doc_id,
@@ -95,7 +93,7 @@ def _row(entry: ChunkedDocument, chunk: Chunk, run: int) -> dict[str, object]:
         "content_hash": document.content_hash,
         "root_id": document.root_id,
         "path_bytes": document.path,
-        "path": path,
+        "path": document.display,
         "record_id": document.record_id,
         "ord": chunk.ord,
         "n_chunks": len(entry.chunks),
@@ -105,17 +103,18 @@ def _row(entry: ChunkedDocument, chunk: Chunk, run: int) -> dict[str, object]:
         "end_line": chunk.end_line,
         "heading": chunk.heading,
         "text": chunk.text,
-        "search_text": search_text(path, document, chunk),
+        "search_text": search_text(document, chunk),
         "tokens": len(chunk.token_ids),
         "mtime_ns": document.mtime_ns,
         "run": run,
     }
 
 
-def search_text(path: str, document: Document, chunk: Chunk) -> str:
+def search_text(document: Document, chunk: Chunk) -> str:
     """Return what full text indexes: words of path and heading, the text, parts of compounds."""
-    words = _SEPARATORS.sub(" ", f"{path} {chunk.heading}")
-    parts = compound_parts(f"{path} {chunk.heading} {chunk.text}")
+    names = f"{document.display} {chunk.heading}"
+    words = _SEPARATORS.sub(" ", names)
+    parts = compound_parts(f"{names} {chunk.text}")
     return f"{words}\n{document.record_id}\n{chunk.text}\n{parts}"
 
 
