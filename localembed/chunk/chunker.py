@@ -4,40 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from localembed import hashing
-from localembed.chunk.cuts import (
-    Limits,
-    cut_keys,
-    find_cuts,
-    overlap_start,
-    rank_cuts,
-    split_piece,
-    weigh,
-)
+from localembed.chunk.cuts import Limits
 from localembed.chunk.rules import ChunkRules
+from localembed.chunk.sections import Piece, Section, sections
 from localembed.chunk.spans import grapheme_ceiling, grapheme_floor
 from localembed.chunk.structure import find_headings, heading_paths
-from localembed.chunk.tokens import DocumentTokens, tokenize_document
+from localembed.chunk.tokens import DocumentTokens
 from localembed.types import Chunk, ChunkedDocument, Cleaner, Document, Tokenizer
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from localembed.types import IntArray
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Tokens [begin, end) of a document; `core` is where the part begins that repeats nothing."""
-
-    begin: int
-    core: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,63 +31,42 @@ class Chunker:
 
     def __call__(self, document: Document) -> ChunkedDocument:
         """Return the document's chunks in order; none when it has no visible text."""
-        text = document.text
-        tokens = tokenize_document(text, self.tokenizer)
-        if not len(tokens):
-            return ChunkedDocument(document, (), tokens.overlong)
-        headings = find_headings(text, document.kind)
-        keys = cut_keys(tokens.ids, rank_cuts(tokens, headings))
-        weights = weigh(tokens)
+        headings = find_headings(document.text, document.kind)
         limits = Limits.of(self.rules.max_tokens, self.rules.overlap_tokens)
-        cuts = find_cuts(keys, weights, limits)
-        pieces = [
-            _Piece(overlap_start(keys, weights, begin, end, limits), begin, end)
-            for begin, end in pairwise(cuts)
-        ]
-        spans, pieces = self._fit(text, tokens, keys, weights, pieces)
+        spans: list[_Span] = []
+        overlong = 0
+        for section in sections(document.text, self.tokenizer, headings, limits):
+            spans += self._fitting_spans(document.text, section)
+            overlong += section.tokens.overlong
+        starts = [heading.start for heading in headings]
+        above = np.searchsorted(starts, [span.core for span in spans], "right") - 1
         paths = heading_paths(headings)
-        starts = np.array([heading.start for heading in headings], np.int64)
-        above = np.searchsorted(starts, [tokens.starts[p.core] for p in pieces], "right") - 1
         names = [paths[index] if index >= 0 else "" for index in above]
-        return ChunkedDocument(document, _records(document, spans, names), tokens.overlong)
+        return ChunkedDocument(document, _records(document, spans, names), overlong)
 
-    def _fit(
-        self,
-        text: str,
-        tokens: DocumentTokens,
-        keys: npt.NDArray[np.uint64],
-        weights: npt.NDArray[np.int64],
-        pieces: list[_Piece],
-    ) -> tuple[list[_Span], list[_Piece]]:
-        """Return each piece's span and ids, splitting those whose own ids are over the limit.
+    def _fitting_spans(self, text: str, section: Section) -> list[_Span]:
+        """Return a section's chunks, splitting those whose own ids are over the limit.
 
         A piece's ids are a slice of the document's where that is exact; otherwise its cleaned text
         is tokenised alone, which can give a few more.
         """
-        most = self.rules.max_tokens
-        done: dict[int, tuple[_Piece, _Span]] = {}
+        fitting: list[_Span] = []
+        pieces = section.pieces()
         while pieces:
-            spans = self._spans(text, tokens, pieces)
-            again: list[_Piece] = []
-            for piece, span in zip(pieces, spans, strict=True):
-                if len(span.ids) <= most or piece.end - piece.core < 2:
-                    done[piece.core] = (piece, span)
-                    continue
-                half = Limits.of(max(2, int(weights[piece.end] - weights[piece.core]) - 1), 0)
-                inner = sorted(split_piece(keys, weights, piece.core, piece.end, half))
-                bounds = [piece.core, *inner, piece.end]
-                again += [_Piece(a, a, b) for a, b in pairwise(bounds)]
+            again: list[Piece] = []
+            for piece, span in zip(pieces, self._spans(text, section.tokens, pieces), strict=True):
+                if len(span.ids) > self.rules.max_tokens and piece.end - piece.core > 1:
+                    again += section.halves(piece)
+                elif span.text.strip():
+                    fitting.append(span)
             pieces = again
-        ordered = [done[core] for core in sorted(done)]
-        visible = [(piece, span) for piece, span in ordered if span.text.strip()]
-        return [span for _, span in visible], [piece for piece, _ in visible]
+        return sorted(fitting, key=lambda span: span.core)
 
-    def _spans(self, text: str, tokens: DocumentTokens, pieces: list[_Piece]) -> list[_Span]:
+    def _spans(self, text: str, tokens: DocumentTokens, pieces: list[Piece]) -> list[_Span]:
         """Return the pieces' characters, cleaned texts and ids."""
         spans = [_span(text, tokens, piece, self.clean) for piece in pieces]
-        doubtful = [
-            i for i, span in enumerate(spans) if not (self.tokenizer.word_local and span.exact)
-        ]
+        local = self.tokenizer.word_local
+        doubtful = [i for i, span in enumerate(spans) if not (local and span.exact)]
         alone = self.tokenizer([spans[i].cleaned for i in doubtful]) if doubtful else []
         for i, found in zip(doubtful, alone, strict=True):
             spans[i] = replace(spans[i], ids=found.ids, exact=True)
@@ -118,6 +78,8 @@ class _Span:
     """A chunk's characters, and what the model sees of them."""
 
     start: int
+    core: int
+    """Where the part begins that repeats nothing."""
     end: int
     start_line: int
     end_line: int
@@ -128,7 +90,7 @@ class _Span:
     """Whether `ids` are those of `cleaned`: whole words, an untouched text, no joint inside."""
 
 
-def _span(text: str, tokens: DocumentTokens, piece: _Piece, clean: Cleaner) -> _Span:
+def _span(text: str, tokens: DocumentTokens, piece: Piece, clean: Cleaner) -> _Span:
     begin, end = piece.begin, piece.end
     first, last = int(tokens.starts[begin]), int(tokens.ends[end - 1])
     start, stop = grapheme_floor(text, first), grapheme_ceiling(text, last)
@@ -146,12 +108,13 @@ def _span(text: str, tokens: DocumentTokens, piece: _Piece, clean: Cleaner) -> _
     exact = (start, stop) == (first, last) and cleaned == span and whole_words and not joint
     return _Span(
         start=start,
+        core=int(tokens.starts[piece.core]),
         end=stop,
         start_line=int(tokens.start_lines[begin]) + 1,
         end_line=int(tokens.end_lines[end - 1]) + 1,
         text=span,
         cleaned=cleaned,
-        ids=tokens.ids[begin:end],
+        ids=tokens.ids[begin:end].copy(),
         exact=exact,
     )
 

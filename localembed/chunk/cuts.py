@@ -9,8 +9,8 @@ chunks changed by an edit on average and 4 at most, where packing to the limit c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,7 +60,7 @@ class Limits:
         return cls(most=most, window=most // 2, least=-(-3 * most // 8), overlap=overlap)
 
 
-def rank_cuts(tokens: DocumentTokens, headings: list[Heading]) -> RankArray:
+def rank_cuts(tokens: DocumentTokens, headings: Sequence[Heading]) -> RankArray:
     """Return the rank of cutting before each token, (n,) uint64; the first one's is unused."""
     n = len(tokens)
     ranks = np.full(n, SPACE, np.uint64)
@@ -81,7 +81,7 @@ def rank_cuts(tokens: DocumentTokens, headings: list[Heading]) -> RankArray:
     return ranks
 
 
-def _rank_headings(ranks: RankArray, starts: IntArray, headings: list[Heading]) -> None:
+def _rank_headings(ranks: RankArray, starts: IntArray, headings: Sequence[Heading]) -> None:
     """Prefer the cut in front of a heading, avoid those inside and right behind it."""
     if not headings:
         return
@@ -123,20 +123,7 @@ def weigh(tokens: DocumentTokens) -> npt.NDArray[np.int64]:
     return np.concatenate(([0], np.cumsum(weights, dtype=np.int64)))
 
 
-def find_cuts(keys: KeyArray, weights: npt.NDArray[np.int64], limits: Limits) -> list[int]:
-    """Return the cuts as token indices, 0 and n included, in order."""
-    n = len(keys)
-    if n == 0:
-        return [0]
-    bounds = [0, *_anchors(keys, limits.window), n]
-    cuts = {0, n}
-    for begin, end in pairwise(bounds):
-        cuts.add(begin)
-        cuts.update(split_piece(keys, weights, begin, end, limits))
-    return sorted(cuts)
-
-
-def _anchors(keys: KeyArray, window: int) -> list[int]:
+def find_anchors(keys: KeyArray, window: int) -> list[int]:
     """Return the cuts with the smallest key within `window` tokens, and that far from both ends."""
     n = len(keys)
     first = window + 1

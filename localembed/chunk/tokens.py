@@ -70,17 +70,31 @@ class DocumentTokens:
         """Return the number of tokens."""
         return len(self.ids)
 
+    def joined(self, behind: DocumentTokens) -> DocumentTokens:
+        """Return these tokens and those that follow them."""
+        return _concatenate([self, behind])
 
-def tokenize_document(text: str, tokenizer: Tokenizer) -> DocumentTokens:
-    """Return all tokens of `text`."""
-    parts: list[DocumentTokens] = []
+    def sliced(self, begin: int) -> DocumentTokens:
+        """Return the tokens from `begin` on, free of the memory of the others."""
+        arrays = {name: getattr(self, name)[begin:].copy() for name in _PER_TOKEN}
+        return DocumentTokens(**arrays, joints=self.joints, overlong=0)
+
+
+_PER_TOKEN = tuple(
+    name for name in DocumentTokens.__dataclass_fields__ if name not in ("joints", "overlong")
+)
+
+
+def token_parts(text: str, tokenizer: Tokenizer) -> Iterator[DocumentTokens]:
+    """Yield the tokens of `text` in parts of about a million characters."""
     line = 0
     for batch in _batched(_block_spans(text)):
         blocks = [text[start:end] for start, end, _ in batch]
+        parts: list[DocumentTokens] = []
         for (start, _, joint), block, tokens in zip(batch, blocks, tokenizer(blocks), strict=True):
             parts.append(_locate(block, tokens, offset=start, line=line, joint=joint))
             line += block.count("\n")
-    return _concatenate(parts)
+        yield _concatenate(parts)
 
 
 def _block_spans(text: str) -> Iterator[tuple[int, int, bool]]:
@@ -180,22 +194,9 @@ def _split_overlong(
 
 
 def _concatenate(parts: list[DocumentTokens]) -> DocumentTokens:
-    """Return the blocks' tokens as one document's."""
-
-    def joined(name: str, dtype: type) -> npt.NDArray[np.int32]:
-        arrays = [getattr(part, name) for part in parts]
-        return np.concatenate(arrays) if arrays else np.zeros(0, dtype)
-
-    return DocumentTokens(
-        ids=joined("ids", np.int32),
-        starts=joined("starts", np.int32),
-        ends=joined("ends", np.int32),
-        start_lines=joined("start_lines", np.int32),
-        end_lines=joined("end_lines", np.int32),
-        word_start=joined("word_start", np.bool_).astype(np.bool_),
-        column_zero=joined("column_zero", np.bool_).astype(np.bool_),
-        ends_sentence=joined("ends_sentence", np.bool_).astype(np.bool_),
-        ends_in_colon=joined("ends_in_colon", np.bool_).astype(np.bool_),
-        joints=joined("joints", np.int32),
-        overlong=sum(part.overlong for part in parts),
-    )
+    """Return neighbouring parts as one."""
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in (*_PER_TOKEN, "joints")
+    }
+    return DocumentTokens(**arrays, overlong=sum(part.overlong for part in parts))

@@ -1,0 +1,104 @@
+"""A document's tokens in sections that can be cut without looking at each other.
+
+An anchor depends on the tokens within a window around it, and everything behind it on nothing in
+front of it. So the tokens between two anchors are a section: memory is bounded by a section, not by
+the document, and the cuts are those of the whole document.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from localembed.chunk.cuts import (
+    Limits,
+    cut_keys,
+    find_anchors,
+    overlap_start,
+    rank_cuts,
+    split_piece,
+    weigh,
+)
+from localembed.chunk.structure import Heading
+from localembed.chunk.tokens import DocumentTokens, token_parts
+from localembed.types import Tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_CONTEXT = 8
+"""Tokens kept in front of a section beside the overlap: keys look four tokens back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Tokens [begin, end) of a section; `core` is where the part begins that repeats nothing."""
+
+    begin: int
+    core: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Tokens with the keys of their cuts; those in front of the first bound are context."""
+
+    tokens: DocumentTokens
+    keys: npt.NDArray[np.uint64]
+    weights: npt.NDArray[np.int64]
+    bounds: tuple[int, ...]
+    """The first cut, the anchors in between, the last cut."""
+    limits: Limits
+
+    def pieces(self) -> list[Piece]:
+        """Return the pieces in order, none over the limit, with what each repeats."""
+        cuts = set(self.bounds)
+        for begin, end in pairwise(self.bounds):
+            cuts.update(split_piece(self.keys, self.weights, begin, end, self.limits))
+        return [
+            Piece(overlap_start(self.keys, self.weights, begin, end, self.limits), begin, end)
+            for begin, end in pairwise(sorted(cuts))
+        ]
+
+    def halves(self, piece: Piece) -> list[Piece]:
+        """Return a piece cut once more, at its best place."""
+        weight = int(self.weights[piece.end] - self.weights[piece.core])
+        limits = Limits.of(max(2, weight - 1), 0)
+        inner = split_piece(self.keys, self.weights, piece.core, piece.end, limits)
+        bounds = [piece.core, *sorted(inner), piece.end]
+        return [Piece(begin, begin, end) for begin, end in pairwise(bounds)]
+
+
+def sections(
+    text: str, tokenizer: Tokenizer, headings: Sequence[Heading], limits: Limits
+) -> Iterator[Section]:
+    """Yield the sections of a document in order."""
+    held: DocumentTokens | None = None
+    wall = 0
+    for part in token_parts(text, tokenizer):
+        held = part if held is None else held.joined(part)
+        section = _section(held, wall, headings, limits)
+        if len(section.bounds) < 3:
+            continue
+        last = section.bounds[-2]
+        yield Section(held, section.keys, section.weights, section.bounds[:-1], limits)
+        kept = max(0, last - limits.overlap - _CONTEXT)
+        held, wall = held.sliced(kept), last - kept
+    if held is not None and len(held):
+        yield _section(held, wall, headings, limits)
+
+
+def _section(
+    tokens: DocumentTokens, wall: int, headings: Sequence[Heading], limits: Limits
+) -> Section:
+    """Return tokens as one section that begins at `wall` and ends with them."""
+    first = bisect.bisect_left(headings, int(tokens.starts[0]), key=lambda h: h.start)
+    behind = bisect.bisect_right(headings, int(tokens.starts[-1]), key=lambda h: h.start)
+    keys = cut_keys(tokens.ids, rank_cuts(tokens, headings[first:behind]))
+    anchors = [wall + place for place in find_anchors(keys[wall:], limits.window)]
+    bounds = (wall, *anchors, len(tokens))
+    return Section(tokens, keys, weigh(tokens), bounds, limits)

@@ -1,0 +1,82 @@
+"""What the pages say is what the program does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from localembed.cli.main import COMMANDS
+from localembed.config import Settings
+from localembed.types import ChunkCounts, FileCounts, TokenCounts
+from tests.conftest import PROJECT
+
+README = (PROJECT / "README.md").read_text()
+JSON = (PROJECT / "docs" / "json.md").read_text()
+PAGES = sorted([PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").glob("*.md")])
+
+
+def test_the_page_of_commands_is_their_own_help():
+    done = subprocess.run(
+        [sys.executable, "docs/commands.py", "--check"], cwd=PROJECT, check=False
+    )
+    assert done.returncode == 0, "run: make docs"
+
+
+def test_every_setting_and_exit_code_is_in_the_readme():
+    for setting in fields(Settings):
+        assert f"`{setting.name}`" in README
+    for code in (0, 1, 2, 3, 4, 5, 6, 70, 130, 143):
+        assert re.search(rf"^\| {code} \|", README, re.MULTILINE), code
+
+
+def test_every_command_is_in_the_readme():
+    for commands in COMMANDS.values():
+        for name in commands:
+            assert f"localembed {name}" in README
+
+
+@pytest.mark.parametrize("record", [FileCounts, ChunkCounts, TokenCounts])
+def test_every_count_is_on_the_page_of_json_forms(record):
+    for field in fields(record):
+        assert f"`{field.name}`" in JSON
+
+
+def test_the_json_page_names_every_key(workspace, notes):
+    from localembed.cli.render import query_json, status_json
+    from localembed.report import report_json
+
+    (notes / "a.md").write_text("some words")
+    report = report_json(workspace.index())
+    answer = query_json(workspace.search("words", mode="text"))
+    hits = answer["hits"]
+    for form in (report, answer, status_json(workspace.status()), hits[0]):
+        for key in form:
+            assert f"`{key}`" in JSON, key
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_python_block_of_the_readme_runs(notes, fake, monkeypatch):
+    (notes / "keys.md").write_text("Rotating API keys takes three steps.")
+    monkeypatch.chdir(notes.parent)
+    block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert block
+    exec(compile(block[1], "README.md", "exec"), {})
+
+
+def test_the_first_layer_table_names_every_room():
+    architecture = (PROJECT / "docs" / "architecture.md").read_text()
+    package = PROJECT / "localembed"
+    rooms = {path.stem for path in package.glob("*.py")} | {
+        path.name for path in package.iterdir() if (path / "__init__.py").exists()
+    }
+    for room in rooms - {"__init__", "__main__"}:
+        assert f"`{room}`" in architecture, room
