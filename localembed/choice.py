@@ -80,22 +80,21 @@ def _rules(
     """Return where to cut: as given, else as the table has it, else up to the model's limit."""
     settings = sourced.settings
     asked = settings.chunk_tokens or (PRESETS[settings.preset] if settings.preset else None)
-    overlap = settings.overlap
-    if current is not None:
-        if not sourced.given("overlap"):
-            overlap = current.overlap_tokens
-        if asked is None:
-            return ChunkRules(current.max_tokens, overlap), ()
-    limit = _limit(model)
-    if not sourced.given("overlap"):
-        overlap = min(overlap, min(asked or limit, limit) // 4)
     notices: tuple[str, ...] = ()
-    most = min(asked or limit, limit)
-    if asked and asked > limit:
-        notices = (
-            f"Chunks of {asked} tokens are asked for; model '{model.spec.name}' reads {limit}, so "
-            f"chunks have at most {limit}.",
-        )
+    if current is not None and asked is None:
+        most = current.max_tokens
+    else:
+        limit = _limit(model)
+        most = min(asked or limit, limit)
+        if asked and asked > limit:
+            notices = (
+                f"Chunks of {asked} tokens are asked for; model '{model.spec.name}' reads {limit}, "
+                f"so chunks have at most {limit}.",
+            )
+    if sourced.given("overlap"):
+        overlap = settings.overlap
+    else:
+        overlap = min(current.overlap_tokens if current else settings.overlap, most // 4)
     if overlap > most // 2:
         message = (
             f"An overlap of {overlap} tokens is too much for chunks of {most}. Use --overlap "

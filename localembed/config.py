@@ -71,8 +71,9 @@ def _choice(*words: str) -> Callable[[object], object]:
 
 def _whole(low: int, high: int) -> Callable[[object], object]:
     def check(value: object) -> object:
-        number = int(value) if isinstance(value, str | int) else low - 1
-        if isinstance(value, bool) or not low <= number <= high:
+        digits = str(value) if isinstance(value, str | int) else ""
+        number = int(digits) if digits.isdecimal() else low - 1
+        if not low <= number <= high:
             message = f"must be a whole number from {low} to {high}"
             raise ValueError(message)
         return number
@@ -121,7 +122,10 @@ def resolve(flags: Mapping[str, object], layout: Layout | None) -> Sourced:
     layers: list[tuple[str, Mapping[str, object]]] = [("flag", flags), ("", _environment())]
     for path in (layout.config if layout else None, folders.user_config() / "config.toml"):
         if path is not None:
-            raw = {name: value for name, value in _read(path).items() if name not in _OTHER}
+            found = _read(path)
+            if layout is not None and path == layout.config:
+                check_format(found.get("format"), layout)
+            raw = {name: value for name, value in found.items() if name not in _OTHER}
             unknown = sorted(raw.keys() - _CHECKS.keys())
             if unknown:
                 message = f"{path} has an unknown setting: {unknown[0]}. Known are: {_known()}"
@@ -168,7 +172,7 @@ def _checked(name: str, value: object, check: Callable[[object], object], origin
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         message = f"{path} cannot be read: {error}. Mend that line, then run the command again."
@@ -189,16 +193,32 @@ def read_roots(layout: Layout) -> tuple[Root, ...]:
             Root(
                 root_id=str(entry["id"]),
                 path=_stored_path(entry),
-                include=tuple(map(str, entry.get("include", ()))),
-                exclude=tuple(map(str, entry.get("exclude", ()))),
-                hidden=bool(entry.get("hidden", False)),
-                no_ignore=bool(entry.get("no_ignore", False)),
+                include=_globs(entry, "include"),
+                exclude=_globs(entry, "exclude"),
+                hidden=_switch(entry, "hidden"),
+                no_ignore=_switch(entry, "no_ignore"),
             )
             for entry in raw.get("roots", ())
         )
-    except (KeyError, TypeError, ValueError) as error:
-        message = f"{layout.config} has a wrong [[roots]] entry: {error!r} is missing or wrong."
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        message = f"{layout.config} has a wrong [[roots]] entry: {error}. Mend it, then try again."
         raise UsageError(message) from error
+
+
+def _globs(entry: Mapping[str, object], name: str) -> tuple[str, ...]:
+    value = entry.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        message = f'{name} must be a list such as ["*.md"]'
+        raise ValueError(message)
+    return tuple(value)
+
+
+def _switch(entry: Mapping[str, object], name: str) -> bool:
+    value = entry.get(name, False)
+    if not isinstance(value, bool):
+        message = f"{name} must be true or false"
+        raise TypeError(message)
+    return value
 
 
 def _stored_path(entry: Mapping[str, object]) -> bytes:

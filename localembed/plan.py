@@ -7,11 +7,11 @@ Deletion is part of the plan, never a side effect: only what a complete walk did
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from localembed.report import show_path
 from localembed.types import FileRecord, FileStat, Note, Root, SourceFile
 
 _TICK_NS = 10_000_000
@@ -153,7 +153,7 @@ def _looks_gone(
     walk: Walked, known: Sequence[FileRecord], gone: Sequence[FileRecord]
 ) -> str | None:
     """Return a sentence if removing these records is more likely a mistake than a wish."""
-    where = os.fsdecode(walk.root.path)
+    where = show_path(walk.root.path)
     hint = (
         "Nothing of it was removed. If that is right, run the same command with "
         "--allow-mass-delete, or forget it with: localembed rm"
@@ -161,7 +161,11 @@ def _looks_gone(
     if walk.missing:
         return f"{where} is missing or cannot be listed. {hint} {where}"
     if known and len(gone) == len(known) and not walk.scope:
-        return f"{where} is suddenly empty ({len(known)} files before). {hint} {where}"
+        return f"{where} is suddenly empty ({_files(len(known))} before). {hint} {where}"
     if len(gone) >= _GUARD_FILES and 2 * len(gone) > len(known):
         return f"{where} has lost {len(gone)} of {len(known)} files. {hint} {where}"
     return None
+
+
+def _files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number} files"

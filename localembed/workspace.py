@@ -162,6 +162,9 @@ class Workspace:
             LockedError: another process is writing.
         """
         targets = self._targets(paths)
+        if not self.layout.exists():
+            # What cannot work must not leave an empty workspace behind.
+            choose_table(self.settings, Head(), self.layout)
         self.create()
         with writer_lock(self.layout):
             sourced = self.settings
@@ -206,12 +209,12 @@ class Workspace:
         model: str | None = None,
     ) -> QueryResult:
         """Return the hits of a query with what they were found with (see `query`)."""
-        from localembed.search import Searcher
-
         begin = time.perf_counter()
         if not text.strip():
             message = 'The query is empty. Say what to look for: localembed query "some words"'
             raise UsageError(message)
+        from localembed.search import Searcher
+
         settings = self.settings.settings
         roots = {root.root_id: root.path for root in self.roots}
         searcher = Searcher(self.layout, roots, model)
@@ -291,7 +294,8 @@ class Workspace:
         """
         roots = self.roots
         targets = [os.path.realpath(os.fsencode(path)) for path in paths]
-        if not targets and not roots and self.folder.name == FOLDER_NAME:
+        fresh = not roots and not self.layout.head.exists()
+        if not targets and fresh and self.folder.name == FOLDER_NAME:
             # A workspace made inside a folder is there for that folder.
             targets = [os.path.realpath(os.fsencode(self.folder.parent))]
         if not targets and not roots:
@@ -405,6 +409,7 @@ class Workspace:
 
 def _pattern(path: bytes) -> str:
     """Return an ignore pattern that matches exactly this path below the root."""
-    text = os.fsdecode(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     special = "\\*?[]!# "
-    return "/" + "".join("\\" + c if c in special else c for c in text).replace("\ufffd", "?")
+    escaped = ("\\" + c if c in special else c for c in os.fsdecode(path))
+    # A byte that is no valid UTF-8 cannot stand in config.toml; "?" matches it.
+    return "/" + "".join("?" if "\udc80" <= c <= "\udcff" else c for c in escaped)

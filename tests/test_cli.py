@@ -40,7 +40,7 @@ HIT_KEYS = {
     "chunk_id",
 }  # fmt: skip
 _NORMAL = (
-    (r"(?m)^   (?:[a-z ]+ [\d.]+ s(?:  |$))+$|^   under 0\.1 s$", "   STAGES"),
+    (r"(?m)^   (?:[a-z ]+ [\d.]+ s(?:, |$))+$|^   every stage under 0\.1 s$", "   STAGES"),
     (r"[\d.,]+ (s\b|files/s|chunks/s|tokens/s)", r"N \1"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "TIME"),
     (r"[\d.]+ (?:B|KiB|MiB|GiB)\b", "SIZE"),
@@ -114,7 +114,7 @@ def test_index_says_what_it_did_the_first_time(cli, notes):
         0,
         "Run 1 in N s: files 2 added\n"
         "   2 chunks in the index: 2 embedded, 0 reused\n"
-        "   N files/s overall, while embedding N chunks/s and N tokens/s\n"
+        "   N files/s overall; while embedding N chunks/s, N tokens/s\n"
         "   STAGES\n",
         "",
     )
@@ -125,7 +125,7 @@ def test_index_says_that_nothing_changed(indexed, cli):
 
     assert again.parts == (
         0,
-        "Nothing changed: 3 files looked at in N s, nothing embedded\n   skipped 1: 1 ignored\n",
+        "Nothing changed: 2 files looked at in N s, nothing embedded\n",
         "",
     )
 
@@ -139,9 +139,8 @@ def test_index_says_what_an_edit_cost(indexed, cli):
         0,
         "Run 2 in N s: files 1 changed, 1 unchanged\n"
         "   2 chunks in the index: 1 embedded, 0 reused, 1 removed\n"
-        "   N files/s overall, while embedding N chunks/s and N tokens/s\n"
-        "   STAGES\n"
-        "   skipped 1: 1 ignored\n",
+        "   N files/s overall; while embedding N chunks/s, N tokens/s\n"
+        "   STAGES\n",
         "",
     )
 
@@ -153,9 +152,9 @@ def test_index_names_a_file_that_failed_and_exits_with_3(indexed, cli):
 
     assert failed.parts == (
         3,
-        "Nothing changed: 4 files looked at in N s, nothing embedded\n"
-        "   skipped 1: 1 ignored\n"
-        "failed bad.txt: cannot be decoded as utf-16-le: illegal UTF-16 surrogate at byte 0\n",
+        "Nothing changed: 3 files looked at in N s, nothing embedded\n"
+        "failed: bad.txt: cannot be decoded as utf-16-le: illegal UTF-16 surrogate at\n"
+        "   byte 0\n",
         "",
     )
 
@@ -169,10 +168,10 @@ def test_index_counts_skipped_files_by_reason(indexed, cli):
 
     lines = cli("index").out.splitlines()
 
-    reasons = "1 ignored, 1 hidden, 1 empty, 1 symbolic link, 1 no reader for PDF, 1 binary"
+    reasons = "1 hidden, 1 empty, 1 symbolic link, 1 no reader for PDF, 1 binary"
     assert lines == [
-        "Nothing changed: 8 files looked at in N s, nothing embedded",
-        f"   skipped 6: {reasons}",
+        "Nothing changed: 7 files looked at in N s, nothing embedded",
+        f"   skipped 5: {reasons}",
     ]
 
 
@@ -189,6 +188,8 @@ def test_index_says_on_stderr_what_it_could_not_give(cli, notes):
 
 def test_index_json_has_the_documented_fields(indexed, cli):
     (indexed / "bad.txt").write_bytes(b"\xff\xfe\x00\xd8ab")
+
+    (indexed / "empty.md").touch()
 
     result = cli("index", "--json")
 
@@ -211,7 +212,7 @@ def test_query_shows_place_heading_and_snippet(indexed, cli):
     found = cli("query", "rotating api keys", "-k", "1")
 
     assert re.sub(r"\d\.\d{3}", "SCORE", found.out) == (
-        " 1 keys.md:1  SCORE\n   Keys\n   # Keys\n   Rotating api keys every month.\n\n"
+        " 1 keys.md:1  SCORE\n   Keys\n   Rotating api keys every month.\n\n"
     )
     assert (found.code, found.err) == (0, "")
 
@@ -312,7 +313,7 @@ def test_no_line_of_a_hit_is_wider_than_the_terminal(cli, notes, heading):
 
 
 def test_no_line_of_a_large_report_is_wider_than_the_terminal():
-    from localembed.cli.render import index_report
+    from localembed.cli.reports import index_report
     from localembed.types import ChunkCounts, FileCounts, RunReport, TokenCounts
 
     stages = ("recover", "walk", "plan", "read", "chunk", "open store", "reuse", "embed", "write")
@@ -321,12 +322,12 @@ def test_no_line_of_a_large_report_is_wider_than_the_terminal():
         version=1234,
         model="fake",
         changed=True,
-        files=FileCounts(*[1_234_567] * 8),
-        chunks=ChunkCounts(*[12_345_678] * 5),
-        tokens=TokenCounts(2_123_456_789, 0),
+        files=FileCounts(*[12_345] * 8),
+        chunks=ChunkCounts(*[123_456] * 5),
+        tokens=TokenCounts(41_234_567, 0),
         bytes=1,
-        seconds=12_345.6,
-        stages=dict.fromkeys(stages, 1234.5),
+        seconds=1_234.5,
+        stages=dict.fromkeys(stages, 123.4),
         skipped=(),
         failures=(),
     )
@@ -377,7 +378,7 @@ def test_status_settings_shows_where_each_value_came_from(cli, notes, monkeypatc
         "overlap       8                     .localembed/config.toml\n"
         "vector_type   float16               default\n"
         "precision     auto                  default\n"
-        "max_file_size 33554432              default\n"
+        "max_file_size SIZE              default\n"
         "top_k         3                     LOCALEMBED_TOP_K\n"
         "mode          hybrid                default\n"
     )
@@ -406,7 +407,7 @@ def test_init_names_the_whole_path_of_a_workspace_given_as_a_relative_one(cli):
 def test_rm_forgets_a_file_and_later_runs_leave_it_out(indexed, cli):
     gone = cli("rm", "garden/compost.txt")
 
-    assert gone.parts == (0, "Forgot garden/compost.txt: 1 files, 1 chunks\n", "")
+    assert gone.parts == (0, "Forgot garden/compost.txt: 1 file, 1 chunk\n", "")
     assert cli("index").out.startswith("Nothing changed")
     assert "Root      NOTES --exclude /garden/compost.txt\n" in cli("status").out
 
@@ -463,7 +464,7 @@ def test_models_list_shows_what_is_here(cli, own_home):
 
 def test_a_missing_packaged_model_is_hinted_at_within_the_terminal():
     from localembed.catalog import _missing, find_spec
-    from localembed.cli.render import models_text
+    from localembed.cli.overview import models_text
 
     spec = find_spec("all-MiniLM-L6-v2")
     row = {
@@ -537,7 +538,7 @@ def test_an_unknown_model_exits_with_4_and_the_nearest_name(cli, notes):
     assert result.parts == (
         4,
         "",
-        "error: Model 'fakr' is not in models.toml. Did you mean fake? "
+        "Error: Model 'fakr' is not in models.toml. Did you mean fake? "
         "Run: localembed models list\n",
     )
 
@@ -550,7 +551,7 @@ def test_a_broken_registry_exits_with_4_and_names_the_file(cli, own_home, argume
     result = cli(*arguments)
 
     assert (result.code, result.out) == (4, "")
-    assert result.err.startswith(f"error: {registry} cannot be read: ")
+    assert result.err.startswith(f"Error: {registry} cannot be read: ")
 
 
 @pytest.mark.parametrize("file", ["head.json", "config.toml"])
@@ -612,7 +613,7 @@ def test_a_query_without_an_index_exits_with_5(cli):
 def test_index_of_a_path_that_is_not_there_exits_with_2(cli, own_home):
     result = cli("index", "nowhere")
 
-    assert result.parts == (2, "", "error: NOTES/nowhere does not exist.\n")
+    assert result.parts == (2, "", "Error: NOTES/nowhere does not exist.\n")
 
 
 @pytest.mark.parametrize("text", ["", " \n\t"])
@@ -620,14 +621,14 @@ def test_an_empty_query_exits_with_2(indexed, cli, text):
     result = cli("query", text)
 
     assert (result.code, result.out) == (2, "")
-    assert result.err.startswith("error: The query is empty.")
+    assert result.err.startswith("Error: The query is empty.")
 
 
 def test_nothing_to_index_exits_with_2(cli):
     result = cli("index")
 
     assert result.parts == (
-        2, "", "error: Nothing to index yet. Name a folder: localembed index ~/notes\n",
+        2, "", "Error: Nothing to index yet. Name a folder: localembed index ~/notes\n",
     )  # fmt: skip
 
 
@@ -641,7 +642,7 @@ def test_a_root_that_looks_gone_exits_with_5_and_keeps_its_rows(cli, notes, tmp_
     allowed = cli("index", "--workspace", ws, "--allow-mass-delete")
 
     assert refused.code == 5
-    assert "refused NOTES is suddenly empty (1 files before)." in refused.out
+    assert "refused: NOTES is suddenly empty (1 file before)." in " ".join(refused.out.split())
     assert "Run 2 in N s: files 1 removed\n" in allowed.out
     assert allowed.code == 0
 
@@ -657,7 +658,7 @@ def test_a_refused_root_with_a_strange_name_is_named_on_a_strict_terminal(run_cl
     refused = run_cli("index", "--workspace", "ws", env=strict)
 
     assert refused.returncode == 5, refused.stderr
-    assert "root\\xff is suddenly empty" in refused.stdout
+    assert "root\\xff is suddenly empty" in " ".join(refused.stdout.split())
 
 
 def test_rm_of_a_file_with_a_strange_name_works_on_a_strict_terminal(run_cli, tmp_path):
@@ -696,7 +697,7 @@ def test_a_locked_workspace_exits_with_5(indexed, cli):
     for result in locked:
         assert (result.code, result.out) == (5, "")
         assert result.err.startswith(
-            "error: Another localembed is writing to NOTES/.localembed. Wait until it is done;"
+            "Error: Another localembed is writing to NOTES/.localembed. Wait until it is done;"
         )
     assert found.code == 0
     assert cli("index").code == 0
@@ -704,9 +705,8 @@ def test_a_locked_workspace_exits_with_5(indexed, cli):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("index", "."), ("query", "keys"), ("status",), ("status", "--settings"), ("rm", "."),
-     ("init",), ("models", "list")],
-)  # fmt: skip
+    [("index", "."), ("query", "keys"), ("status",), ("rm", "."), ("init",)],
+)
 def test_a_workspace_below_a_regular_file_exits_with_5(cli, tmp_path, arguments):
     (tmp_path / "file").write_text("x")
 
@@ -850,10 +850,11 @@ def test_a_run_in_progress_is_shown_by_status(notes, tmp_path, run_cli):
 def test_stdout_carries_the_report_alone_and_progress_goes_to_the_terminal(
     notes, tmp_path, own_home
 ):
-    pty = pytest.importorskip("pty")
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
     for n in range(5):
         (notes / f"{n}.md").write_text(paragraphs(30, f"f{n}"))
     parent, child = pty.openpty()
+    termios.tcsetwinsize(child, (24, 80))
     try:
         done = subprocess.run(
             [sys.executable, "-m", "tests.fake_cli", "index", notes, "--workspace", "ws"],

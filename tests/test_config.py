@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from localembed import config
@@ -45,7 +43,7 @@ def toml(name, value) -> str:
 
 
 def test_every_setting_is_tried_below():
-    assert list(VALUES) == [name for name in Settings.__slots__]
+    assert list(VALUES) == list(Settings.__slots__)
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -245,7 +243,7 @@ def test_a_written_file_is_for_its_owner_alone(layout):
     config.write_roots(layout, ROOTS)
 
     assert layout.config.stat().st_mode & 0o077 == 0
-    assert os.listdir(layout.folder) == ["config.toml"]
+    assert list(layout.folder.iterdir()) == [layout.config]
 
 
 def test_root_ids_are_drawn_anew():

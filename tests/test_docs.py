@@ -16,13 +16,13 @@ from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text()
 JSON = (PROJECT / "docs" / "json.md").read_text()
-PAGES = sorted([PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").glob("*.md")])
+PAGES = sorted(
+    [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").glob("*.md")]
+)
 
 
 def test_the_page_of_commands_is_their_own_help():
-    done = subprocess.run(
-        [sys.executable, "docs/commands.py", "--check"], cwd=PROJECT, check=False
-    )
+    done = subprocess.run([sys.executable, "docs/commands.py", "--check"], cwd=PROJECT, check=False)
     assert done.returncode == 0, "run: make docs"
 
 
@@ -46,7 +46,8 @@ def test_every_count_is_on_the_page_of_json_forms(record):
 
 
 def test_the_json_page_names_every_key(workspace, notes):
-    from localembed.cli.render import query_json, status_json
+    from localembed.cli.answers import query_json
+    from localembed.cli.overview import status_json
     from localembed.report import report_json
 
     (notes / "a.md").write_text("some words")

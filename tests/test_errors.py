@@ -82,4 +82,4 @@ def test_the_command_line_turns_an_error_into_its_code_and_a_sentence(cls, tmp_p
     )
 
     assert (done.returncode, done.stdout) == (cls.exit_code, "")
-    assert done.stderr == "error: What to do next.\n"
+    assert done.stderr == "Error: What to do next.\n"

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from contextlib import contextmanager
@@ -346,7 +347,7 @@ def test_nothing_but_files_is_opened(tmp_path, monkeypatch):
                 read_file(os.fsencode(tmp_path / name))
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(3)
 @pytest.mark.parametrize("name", [".gitignore", ".localembedignore", "CACHEDIR.TAG"])
 def test_a_rules_file_is_not_opened_when_it_is_a_pipe(tmp_path, name):
     grow(tmp_path, ["sub/a.md"])
@@ -504,24 +505,20 @@ def test_what_was_read_belongs_to_its_stat(tmp_path):
 
 def test_a_file_that_keeps_changing_is_a_read_error(tmp_path):
     path = tmp_path / "growing.md"
-    path.write_bytes(b"x" * 16_000_000)
-    stop = threading.Event()
+    path.touch()
+    os.truncate(path, 100_000_000)  # sparse: long to read, and nothing on the disk
+    append = (
+        "import sys\nwith open(sys.argv[1], 'ab', 0) as file:\n    while True: file.write(b'y')"
+    )
+    with subprocess.Popen([sys.executable, "-c", append, path]) as writer:
+        try:
+            while path.stat().st_size == 100_000_000:
+                pass
+            with pytest.raises(ReadError, match="changed while it was read"):
+                read_file(os.fsencode(path))
+        finally:
+            writer.kill()
 
-    def append() -> None:
-        with path.open("ab", buffering=0) as file:
-            while not stop.is_set():
-                file.write(b"y")
-
-    writer = threading.Thread(target=append)
-    writer.start()
-    try:
-        while path.stat().st_size == 16_000_000:
-            pass
-        with pytest.raises(ReadError, match="changed while it was read"):
-            read_file(os.fsencode(path))
-    finally:
-        stop.set()
-        writer.join()
     assert read_file(os.fsencode(path)).stat.size == path.stat().st_size
 
 

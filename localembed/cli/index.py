@@ -9,7 +9,7 @@ import click
 
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.progress import IndexProgress
-from localembed.cli.render import index_report
+from localembed.cli.reports import index_report
 from localembed.report import report_json
 
 _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
@@ -31,8 +31,8 @@ _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
 )
 @click.option("--chunk-tokens", metavar="N", help="Chunks of up to N tokens.")
 @click.option("--overlap", metavar="N", help="Tokens that a chunk repeats of the one before.")
-@click.option("--vector-type", metavar="TYPE", help="Store float16 (default) or float32.")
-@click.option("--precision", metavar="P", help="Compute in auto, fp32 or bf16.")
+@click.option("--vector-type", type=click.Choice(["float16", "float32"]), help="What is stored.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="To compute in.")
 @click.option("--max-file-size", metavar="SIZE", help="Skip larger files (default 32MiB).")
 @click.option("--verify", is_flag=True, help="Read every file, whatever its times say.")
 @click.option("--allow-mass-delete", is_flag=True, help="Remove roots' files that look gone.")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
 
 from localembed.cli.options import Common, common
+from localembed.cli.text import printable
 
 
 @click.command()
@@ -24,8 +26,10 @@ def init(options: Common) -> int:
     if options.as_json:
         click.echo(json.dumps({"workspace": str(workspace.folder), "created": made}))
     elif made:
-        click.echo(f"Made the workspace {workspace.folder}")
+        click.echo(f"Made the workspace {printable(str(workspace.folder))}")
         options.notice("Next: localembed index")
     else:
-        click.echo(f"The workspace {workspace.folder} is already there")
+        click.echo(f"The workspace {printable(str(workspace.folder))} is already there")
+    if not options.folder and (named := os.environ.get("LOCALEMBED_WORKSPACE")):
+        options.notice(f"LOCALEMBED_WORKSPACE is set, so commands go on using {named}")
     return 0

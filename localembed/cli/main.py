@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 import localembed
+from localembed.cli.text import printable
 from localembed.errors import LocalembedError
 
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -105,6 +106,7 @@ def main() -> NoReturn:
 def _run() -> int:
     """Return the exit code of one invocation, with everything said that has to be said."""
     code = 0
+    stdout = sys.stdout
     try:
         result = cli.main(prog_name="localembed", standalone_mode=False)
         code = result if isinstance(result, int) else 0
@@ -113,23 +115,34 @@ def _run() -> int:
     except _Terminated:
         code = _stopped("Terminated", _TERMINATED)
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except BrokenPipeError:
-        _discard_stdout()
+        code = _refused(error)
     except LocalembedError as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        click.echo(f"Error: {printable(str(error))}", err=True)
         code = error.exit_code
+    except SystemExit as stop:
+        # Click exits by itself after completions for the shell, and replaces stdout and exits with
+        # 1 when a pipe was closed, which is no error here.
+        closed = sys.stdout is not stdout
+        code = stop.code if isinstance(stop.code, int) and not closed else 0
     except Exception:  # noqa: BLE001 - the boundary: everything unforeseen is a bug
         traceback.print_exc()
-        click.echo("error: this is a bug in localembed; please report the lines above.", err=True)
+        click.echo("Error: this is a bug in localembed; please report the lines above.", err=True)
         code = _BUG
     return code
 
 
+def _refused(error: click.ClickException) -> int:
+    """Say what is wrong with the arguments, as click does, but for control characters."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        click.echo(f"{context.get_usage()}\nTry '{context.command_path} -h' for help.\n", err=True)
+    click.echo(f"Error: {printable(error.format_message())}", err=True)
+    return error.exit_code
+
+
 def _stopped(how: str, code: int) -> int:
     click.echo(
-        f"\n{how}. What was indexed so far is kept; the same command goes on from there.", err=True
+        f"{how}. What was indexed so far is kept; the same command goes on from there.", err=True
     )
     return code
 

@@ -7,7 +7,7 @@ import json
 import click
 
 from localembed.cli.options import Common, common
-from localembed.cli.render import models_text
+from localembed.cli.overview import models_text
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -27,7 +27,7 @@ class Common:
         from localembed.workspace import Workspace
 
         if self.folder is not None:
-            return Workspace(self.folder.absolute(), flags or {})
+            return Workspace(self.folder, flags or {})
         return Workspace.discover(flags or {})
 
     def notice(self, text: str) -> None:
@@ -50,7 +50,8 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("-q", "--quiet", is_flag=True, help="No progress and no notices.")
     @wraps(command)
     def wrapped(folder: Path | None, as_json: bool, quiet: bool, **rest: Any) -> Any:  # noqa: ANN401
-        return command(Common(folder, as_json, quiet), **rest)
+        place = folder.expanduser().absolute() if folder else None
+        return command(Common(place, as_json, quiet), **rest)
 
     return wrapped  # fmt: skip
 

@@ -6,6 +6,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from localembed.cli.text import width
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -40,7 +42,7 @@ class IndexProgress:
 
             self._files = count
             self._bar = tqdm(
-                unit=" chunks", file=sys.stderr, leave=False, dynamic_ncols=True, desc="reading"
+                unit=" chunks", file=sys.stderr, leave=False, ncols=width(), desc="reading"
             )
         if self._bar is None:
             return

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 
+from localembed.cli.answers import hit_json, hit_text, query_json
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.render import hit_json, hit_text, query_json
+from localembed.cli.text import printable
 from localembed.types import SearchMode
 from localembed.workspace import QueryResult
 
@@ -41,7 +43,7 @@ def query(
     else:
         _print(result, form)
     if not result.hits:
-        options.notice(f"Nothing found for: {text}")
+        options.notice(f"Nothing found for: {printable(text)}")
         return 1
     return 0
 
@@ -52,7 +54,7 @@ def _print(result: QueryResult, form: str) -> None:
             click.echo(json.dumps(hit_json(rank, hit)))
     elif form == "paths":
         for path in dict.fromkeys(hit.path for hit in result.hits):
-            click.echo(path)
+            click.echo(printable(path) if sys.stdout.isatty() else path)
     else:
         for rank, hit in enumerate(result.hits, start=1):
             click.echo(hit_text(rank, hit, result.query))

@@ -7,6 +7,7 @@ import json
 import click
 
 from localembed.cli.options import Common, common
+from localembed.cli.text import count, printable
 from localembed.report import report_json
 
 
@@ -22,8 +23,8 @@ def rm(options: Common, path: str) -> int:
     if options.as_json:
         click.echo(json.dumps(report_json(report) if report else {"run": None, "changed": False}))
     elif report is None or not report.files.removed:
-        click.echo(f"Forgot {path}; nothing of it was indexed")
+        click.echo(f"Forgot {printable(path)}; nothing of it was indexed")
     else:
         files, chunks = report.files.removed, report.chunks.removed
-        click.echo(f"Forgot {path}: {files:,} files, {chunks:,} chunks")
+        click.echo(f"Forgot {printable(path)}: {count(files, 'file')}, {count(chunks, 'chunk')}")
     return 0

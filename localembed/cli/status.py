@@ -7,7 +7,7 @@ import json
 import click
 
 from localembed.cli.options import Common, common
-from localembed.cli.render import settings_json, settings_text, status_json, status_text
+from localembed.cli.overview import settings_json, settings_text, status_json, status_text
 
 
 @click.command()

@@ -89,7 +89,7 @@ def remove_documents(
     tally = Tally()
     records = recover(layout, facts, on_event)
     removed = [record for record in records.values() if doomed(record)]
-    tally.removed = len(removed)
+    tally.removed = sum(1 for record in removed if record.n_chunks)
     committer = Committer(layout, facts, records, tally, on_event)
     try:
         committer.remove(removed)

@@ -48,7 +48,7 @@ class Tally:
         """Count what the plan already knows."""
         self.seen = len(plan.to_read) + plan.unchanged + len(plan.skipped) + len(plan.failures)
         self.unchanged = plan.unchanged
-        self.removed = len(plan.removed)
+        self.removed = sum(1 for record in plan.removed if record.n_chunks)
         self.skipped = list(plan.skipped)
         self.failures = list(plan.failures)
         self.refused = plan.refused

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from localembed.store.reader import Candidate
+if TYPE_CHECKING:
+    from localembed.store.reader import Candidate
 
 TEXT_DEPTH = 100
 """How many text hits take part."""

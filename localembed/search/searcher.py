@@ -13,11 +13,11 @@ from localembed.search.fusion import TEXT_DEPTH, fuse
 from localembed.store.head import TableHead, read_head
 from localembed.store.lance import VersionGoneError
 from localembed.store.layout import Layout
-from localembed.store.reader import Candidate, ChunkReader
-from localembed.store.rows import compound_parts
+from localembed.store.words import compound_parts
 from localembed.types import SearchHit, SearchMode
 
 if TYPE_CHECKING:
+    from localembed.store.reader import Candidate
     from localembed.types import Vector
 
 _MOST_WORDS = 2000
@@ -77,6 +77,8 @@ class Searcher:
     def _ranked(
         self, query: str, mode: SearchMode, top_k: int, vector: Vector | None
     ) -> list[tuple[float, Candidate]]:
+        from localembed.store.reader import ChunkReader
+
         reader = ChunkReader(self._layout, self.name, self.entry.lance_version)
         by_vector = reader.by_vector(vector, top_k) if vector is not None else []
         if mode == "vector":

@@ -76,7 +76,10 @@ def read_head(layout: Layout) -> Head:
             name: TableHead(**{key: value for key, value in entry.items() if key in names})
             for name, entry in raw["tables"].items()
         }
-        return Head(raw["default"], tables)
+        default = raw["default"]
+        if default is not None:
+            tables[default]  # what readers are sent to must be there
+        return Head(default, tables)
     except (KeyError, TypeError, AttributeError) as error:
         message = (
             f"{layout.head} is damaged: {error!r}. Remove it and run: localembed index "

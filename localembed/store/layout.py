@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,4 +67,9 @@ class Layout:
 
     def disk_bytes(self) -> int:
         """Return the size of all its files."""
-        return sum(path.lstat().st_size for path in self.folder.rglob("*") if path.is_file())
+        size = 0
+        for path in self.folder.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):  # a running index replaces files
+                status = path.lstat()
+                size += status.st_size if stat.S_ISREG(status.st_mode) else 0
+        return size

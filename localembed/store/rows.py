@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from localembed.store.facts import TableFacts
-from localembed.types import Chunk, ChunkedDocument, Document, EmbeddedBatch
+from localembed.store.words import search_text
+from localembed.types import Chunk, ChunkedDocument, EmbeddedBatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_WORD_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_COMPOUND = re.compile(r"\b(?=\w*[a-z][A-Z]|\w*[A-Z]{2}[a-z])[A-Za-z][A-Za-z0-9]{2,39}\b")
-_SEPARATORS = re.compile(r"[\W_]+")
 
 
 def schema(facts: TableFacts) -> pa.Schema:
@@ -108,17 +104,3 @@ def _row(entry: ChunkedDocument, chunk: Chunk, run: int) -> dict[str, object]:
         "mtime_ns": document.mtime_ns,
         "run": run,
     }
-
-
-def search_text(document: Document, chunk: Chunk) -> str:
-    """Return what full text indexes: words of path and heading, the text, parts of compounds."""
-    names = f"{document.display} {chunk.heading}"
-    words = _SEPARATORS.sub(" ", names)
-    parts = compound_parts(f"{names} {chunk.text}")
-    return f"{words}\n{document.record_id}\n{chunk.text}\n{parts}"
-
-
-def compound_parts(text: str) -> str:
-    """Return the parts of camelCase words, which the analyser takes for one word each."""
-    parts = [part for word in _COMPOUND.findall(text) for part in _WORD_PARTS.findall(word)]
-    return " ".join(part for part in parts if len(part) > 1)

@@ -1,0 +1,94 @@
+"""Hits of a query, for eyes within the terminal's width and as JSON (docs/json.md)."""
+
+from __future__ import annotations
+
+import re
+from textwrap import dedent
+
+import click
+
+from localembed.cli.text import INDENT, clipped, near, printable, width
+from localembed.types import SearchHit
+from localembed.workspace import QueryResult
+
+_WORD = re.compile(r"\w+")
+_SNIPPET_LINES = 3
+
+
+def query_json(result: QueryResult) -> dict[str, object]:
+    """Return the JSON form of an answer."""
+    return {
+        "query": result.query,
+        "mode": result.mode,
+        "version": result.version,
+        "model": result.model,
+        "seconds": round(result.seconds, 4),
+        "hits": [hit_json(rank, hit) for rank, hit in enumerate(result.hits, start=1)],
+    }
+
+
+def hit_json(rank: int, hit: SearchHit) -> dict[str, object]:
+    """Return the JSON form of one hit."""
+    return {
+        "rank": rank,
+        "score": round(hit.score, 6),
+        "path": hit.path,
+        "start_line": hit.start_line,
+        "end_line": hit.end_line,
+        "start": hit.start,
+        "end": hit.end,
+        "heading": hit.heading,
+        "text": hit.text,
+        "chunk_id": hit.chunk_id,
+    }
+
+
+def hit_text(rank: int, hit: SearchHit, query: str) -> str:
+    """Return one hit for a terminal: place and score, heading, a snippet with the words marked."""
+    place = f"{printable(near(hit.path))}:{hit.start_line}"
+    head = (
+        f"{rank:>2} {click.style(place, fg='cyan', bold=True)}"
+        f"  {click.style(f'{hit.score:.3f}', dim=True)}"
+    )
+    columns = width() - len(INDENT)
+    lines = [head]
+    if hit.heading:
+        lines.append(INDENT + click.style(clipped(printable(hit.heading), columns), italic=True))
+    pattern = _marks(query)
+    title = hit.heading.rpartition(" > ")[2]
+    shown = snippet(hit.text, pattern, title)
+    lines += [INDENT + _marked(clipped(line, columns), pattern) for line in shown]
+    return "\n".join(lines) + "\n"
+
+
+def snippet(text: str, pattern: re.Pattern[str] | None, title: str = "") -> list[str]:
+    """Return the neighbouring lines of a chunk that hold the most different words of a query.
+
+    A line that only repeats `title`, the heading shown above it, is left out.
+    """
+    lines = [printable(line.expandtabs(4).rstrip()) for line in text.splitlines()]
+    lines = [line for line in lines if _WORD.search(line) and line.strip("# ") != title]
+    best = 0
+    if pattern is not None and len(lines) > _SNIPPET_LINES:
+        found = [{match.lower()[:4] for match in pattern.findall(line)} for line in lines]
+        starts = range(len(lines) - _SNIPPET_LINES + 1)
+        best = max(starts, key=lambda i: (len(set().union(*found[i : i + _SNIPPET_LINES])), -i))
+    return dedent("\n".join(lines[best : best + _SNIPPET_LINES])).splitlines()
+
+
+def _marks(query: str) -> re.Pattern[str] | None:
+    """Return what finds the query's words, and those with the same beginning."""
+    stems = {
+        re.escape(word[: max(3, len(word) - 2)]) if len(word) > 3 else re.escape(word) + r"\b"
+        for word in _WORD.findall(query.lower())
+        if len(word) > 2
+    }
+    if not stems:
+        return None
+    return re.compile(rf"\b(?:{'|'.join(sorted(stems))})\w*", re.IGNORECASE)
+
+
+def _marked(line: str, pattern: re.Pattern[str] | None) -> str:
+    if pattern is None:
+        return line
+    return pattern.sub(lambda match: click.style(match[0], fg="yellow", bold=True), line)

@@ -1,0 +1,112 @@
+"""What is there: status, settings and models, for eyes and as JSON (docs/json.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from localembed.cli.text import INDENT, count, from_home, near, printable, size, wrapped
+from localembed.config import Sourced
+from localembed.report import show_path
+from localembed.types import Root
+from localembed.workspace import Status
+
+
+def status_text(status: Status) -> str:
+    """Return what is in a workspace."""
+    done = "" if status.complete or not status.table else " (not complete yet)"
+    rows = [
+        ("Workspace", from_home(str(status.workspace))),
+        ("Index", f"{count(status.files, 'file')}, {count(status.chunks, 'chunk')}{done}"),
+        ("Model", status.model or "none yet"),
+        ("Run", f"{status.version}{_last_run(status)}" if status.version else "none yet"),
+        ("Disk", size(status.disk_bytes)),
+        *(("Root", _root_text(root)) for root in status.roots),
+        *(
+            ("Beside", f"{entry.model}: {entry.chunks:,} chunks, up to {entry.max_tokens} tokens")
+            for entry in status.other_tables.values()
+        ),
+    ]
+    if running := status.running:
+        rows.append(
+            (
+                "Running",
+                f"run {running.get('run')}: {running.get('files', 0):,} of "
+                f"{running.get('files_total', 0):,} files, {running.get('chunks', 0):,} chunks "
+                f"(process {running.get('pid')})",
+            )
+        )
+    return "\n".join(f"{click.style(f'{name:<10}', bold=True)}{printable(v)}" for name, v in rows)
+
+
+def _last_run(status: Status) -> str:
+    if not status.last_run:
+        return ""
+    return f", {str(status.last_run.get('at', ''))[:16].replace('T', ' ')} UTC"
+
+
+def _root_text(root: Root) -> str:
+    options = [f"--include {glob}" for glob in root.include]
+    options += [f"--exclude {glob}" for glob in root.exclude]
+    options += ["--hidden"] * root.hidden + ["--no-ignore"] * root.no_ignore
+    return " ".join([from_home(show_path(root.path)), *options])
+
+
+def status_json(status: Status) -> dict[str, object]:
+    """Return the JSON form of a status."""
+    return {
+        "workspace": str(status.workspace),
+        "model": status.model,
+        "table": status.table,
+        "version": status.version,
+        "complete": status.complete,
+        "files": status.files,
+        "chunks": status.chunks,
+        "roots": [{**asdict(root), "path": show_path(root.path)} for root in status.roots],
+        "disk_bytes": status.disk_bytes,
+        "running": dict(status.running) if status.running else None,
+        "other_tables": {name: asdict(entry) for name, entry in status.other_tables.items()},
+    }
+
+
+def settings_json(sourced: Sourced) -> dict[str, object]:
+    """Return each setting with its origin."""
+    values = asdict(sourced.settings)
+    return {
+        "settings": {
+            name: {"value": values[name], "from": origin}
+            for name, origin in sourced.origins.items()
+        }
+    }
+
+
+def settings_text(sourced: Sourced) -> str:
+    """Return a table of settings."""
+    values = asdict(sourced.settings)
+    values["max_file_size"] = size(values["max_file_size"])
+    return "\n".join(
+        f"{name:<14}{'-' if values[name] is None else values[name]!s:<22}"
+        f"{click.style(printable(near(origin)), dim=True)}"
+        for name, origin in sourced.origins.items()
+    )
+
+
+def models_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table of models."""
+    lines = [
+        click.style(
+            f"{'NAME':<26}{'HERE':<6}{'DIM':>5}{'TOKENS':>8}  {'SIZE':<10}LICENCE", bold=True
+        )
+    ]
+    for row in rows:
+        weight = size(row["bytes"]) if row["bytes"] else "-"
+        lines.append(
+            f"{row['name']:<26}{'yes' if row['installed'] else 'no':<6}{row['dim']:>5}"
+            f"{row['max_tokens']:>8}  {weight:<10}{row['license']}"
+        )
+        if row["hint"]:
+            lines.append(wrapped(row["hint"], INDENT))
+    return "\n".join(lines)

@@ -1,0 +1,89 @@
+"""The report of `index` for eyes; its JSON form is in `localembed.report`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import click
+
+from localembed.cli.text import INDENT, count, near, printable, wrapped
+from localembed.report import show_path
+from localembed.types import Note, RunReport
+
+_MOST_FAILURES = 20
+
+
+def index_report(report: RunReport) -> str:
+    """Return the report of a run."""
+    lines: list[str] = []
+    if report.files.seen or not report.refused:
+        lines += _headline(report)
+    if report.tokens.embedded:
+        lines.append(wrapped(_speed(report), INDENT))
+    if report.changed:
+        lines.append(wrapped(_stages(report.stages), INDENT))
+    if report.skipped:
+        skipped = f"skipped {len(report.skipped):,}: {_reasons(report.skipped)}"
+        lines.append(wrapped(skipped, INDENT))
+    if report.tokens.truncated:
+        words = count(report.tokens.truncated, "word")
+        lines.append(wrapped(f"{words} too long for the model to see", INDENT))
+    if report.chunks.failed:
+        chunks = count(report.chunks.failed, "chunk")
+        lines.append(wrapped(f"{chunks} could not be embedded", INDENT))
+    lines += _failures(report.failures)
+    lines += [_in_red(wrapped(f"refused: {sentence}")) for sentence in report.refused]
+    return "\n".join(lines)
+
+
+def _headline(report: RunReport) -> list[str]:
+    files, chunks = report.files, report.chunks
+    if not report.changed:
+        looked = f"{count(files.seen, 'file')} looked at in {report.seconds:.2f} s"
+        return [wrapped(f"Nothing changed: {looked}, nothing embedded")]
+    names = ("added", "changed", "renamed", "removed", "unchanged", "failed")
+    counts = [f"{getattr(files, name):,} {name}" for name in names if getattr(files, name)]
+    parts = [f"{chunks.embedded:,} embedded", f"{chunks.reused:,} reused"]
+    if chunks.removed:
+        parts.append(f"{chunks.removed:,} removed")
+    return [
+        wrapped(f"Run {report.run} in {report.seconds:.1f} s: files {', '.join(counts) or '0'}"),
+        wrapped(f"{count(chunks.total, 'chunk')} in the index: {', '.join(parts)}", INDENT),
+    ]
+
+
+def _speed(report: RunReport) -> str:
+    seconds = max(report.stages.get("embed", 0.0), 1e-9)
+    files = report.files.added + report.files.changed + report.files.renamed
+    return (
+        f"{files / max(report.seconds, 1e-9):,.1f} files/s overall; while embedding "
+        f"{report.chunks.embedded / seconds:,.0f} chunks/s, "
+        f"{report.tokens.embedded / seconds:,.0f} tokens/s"
+    )
+
+
+def _stages(stages: Mapping[str, float]) -> str:
+    shown = [f"{name} {seconds:.1f} s" for name, seconds in stages.items() if seconds >= 0.05]
+    return ", ".join(shown) or "every stage under 0.1 s"
+
+
+def _reasons(notes: Sequence[Note]) -> str:
+    counts = Counter(note.reason.split(" (")[0] for note in notes)
+    return ", ".join(f"{number:,} {reason}" for reason, number in counts.most_common())
+
+
+def _failures(notes: Sequence[Note]) -> list[str]:
+    lines = [
+        _in_red(wrapped(f"failed: {printable(near(show_path(note.path)))}: {note.reason}"))
+        for note in notes[:_MOST_FAILURES]
+    ]
+    if len(notes) > _MOST_FAILURES:
+        lines.append(f"… and {len(notes) - _MOST_FAILURES:,} more; --json names all")
+    return lines
+
+
+def _in_red(text: str) -> str:
+    """Return text with its first word in red."""
+    word, _, rest = text.partition(" ")
+    return f"{click.style(word, fg='red')} {rest}"

@@ -1,0 +1,74 @@
+"""Text that fits a terminal: no control characters, no line over its width."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from textwrap import wrap
+
+from wcwidth import wcswidth, wcwidth
+
+INDENT = "   "
+
+
+def width() -> int:
+    """Return the columns to fill: those of the terminal, between 40 and 120."""
+    return max(40, min(shutil.get_terminal_size((80, 24)).columns or 80, 120))
+
+
+def printable(text: str) -> str:
+    """Return text that cannot move the cursor or break a line: control characters as escapes.
+
+    Bytes of an argument that are no valid UTF-8 are shown as escapes, too.
+    """
+    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in valid)
+
+
+def clipped(text: str, columns: int) -> str:
+    """Return as much of a text as fits, wide characters counted as two columns."""
+    if wcswidth(text) <= columns:
+        return text
+    room = columns - 1
+    for place, character in enumerate(text):
+        room -= max(0, wcwidth(character))
+        if room < 0:
+            return text[:place] + "…"
+    return text
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """Return text broken at spaces, the following lines indented once more."""
+    lines = wrap(
+        text, width(), initial_indent=indent, subsequent_indent=indent + INDENT,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return "\n".join(lines)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, singular for one."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def near(path: str) -> str:
+    """Return a path relative to the current folder when it lies below it, or to the home."""
+    here = os.getcwd().rstrip("/") + "/"  # noqa: PTH109 - compared as text
+    return path.removeprefix(here) if path.startswith(here) else from_home(path)
+
+
+def from_home(path: str) -> str:
+    """Return a path with ~ for the home folder."""
+    home = str(Path.home()).rstrip("/")
+    return "~" + path[len(home) :] if home and path.startswith(home + "/") else path
+
+
+def size(number: int) -> str:
+    """Return bytes in the unit that suits them."""
+    amount = float(number)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"

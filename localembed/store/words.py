@@ -1,0 +1,25 @@
+"""What full text sees: names become words, and compounds their parts."""
+
+from __future__ import annotations
+
+import re
+
+from localembed.types import Chunk, Document
+
+_WORD_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_COMPOUND = re.compile(r"\b(?=\w*[a-z][A-Z]|\w*[A-Z]{2}[a-z])[A-Za-z][A-Za-z0-9]{2,39}\b")
+_SEPARATORS = re.compile(r"[\W_]+")
+
+
+def search_text(document: Document, chunk: Chunk) -> str:
+    """Return what full text indexes: words of path and heading, the text, parts of compounds."""
+    names = f"{document.display} {chunk.heading}"
+    words = _SEPARATORS.sub(" ", names)
+    parts = compound_parts(f"{names} {chunk.text}")
+    return f"{words}\n{document.record_id}\n{chunk.text}\n{parts}"
+
+
+def compound_parts(text: str) -> str:
+    """Return the parts of camelCase words, which the analyser takes for one word each."""
+    parts = [part for word in _COMPOUND.findall(text) for part in _WORD_PARTS.findall(word)]
+    return " ".join(part for part in parts if len(part) > 1)
