@@ -95,7 +95,7 @@ def _rules(
         overlap = settings.overlap
     else:
         overlap = min(current.overlap_tokens if current else settings.overlap, most // 4)
-    if overlap > most // 2:
+    if overlap > most // 3:
         message = (
             f"An overlap of {overlap} tokens is too much for chunks of {most}. Use --overlap "
             f"{most // 4}"

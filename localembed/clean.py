@@ -34,7 +34,8 @@ def without_controls(text: str) -> str:
     return _CONTROLS.sub("", text)
 
 
-STEPS: tuple[Cleaner, ...] = (line_feeds, composed, without_controls)
+STEPS: tuple[Cleaner, ...] = (line_feeds, without_controls, composed)
+"""In this order: what a control character kept apart is composed once it is gone."""
 
 
 def clean(text: str) -> str:

@@ -7,6 +7,7 @@ Deletion is part of the plan, never a side effect: only what a complete walk did
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -160,11 +161,22 @@ def _looks_gone(
     )
     if walk.missing:
         return f"{where} is missing or cannot be listed. {hint} {where}"
-    if known and len(gone) == len(known) and not walk.scope:
+    if known and not walk.files and not walk.scope:
         return f"{where} is suddenly empty ({_files(len(known))} before). {hint} {where}"
-    if len(gone) >= _GUARD_FILES and 2 * len(gone) > len(known):
-        return f"{where} has lost {len(gone)} of {len(known)} files. {hint} {where}"
+    lost = _not_moved(gone, walk.files, known)
+    if lost >= _GUARD_FILES and 2 * lost > len(known):
+        return f"{where} has lost {lost} of {len(known)} files. {hint} {where}"
     return None
+
+
+def _not_moved(
+    gone: Sequence[FileRecord], files: Sequence[SourceFile], known: Sequence[FileRecord]
+) -> int:
+    """Count the files that are gone and did not turn up elsewhere with the same size and mtime."""
+    remembered = {record.doc_id for record in known}
+    fresh = Counter((f.stat.size, f.stat.mtime_ns) for f in files if f.doc_id not in remembered)
+    here = Counter((record.stat.size, record.stat.mtime_ns) for record in gone)
+    return (here - fresh).total()
 
 
 def _files(number: int) -> str:

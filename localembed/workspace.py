@@ -17,7 +17,7 @@ from localembed.errors import ModelChangedError, NotIndexedError, UsageError
 from localembed.pipeline import Job, remove_documents, run
 from localembed.report import show_path
 from localembed.roots import Scope, adopt, find_scope
-from localembed.sources import WalkRules
+from localembed.sources import WalkRules, glob_rules
 from localembed.store import runs
 from localembed.store.durable import storage_error
 from localembed.store.head import Head, TableHead, read_head
@@ -141,7 +141,7 @@ class Workspace:
         self,
         paths: Sequence[str | os.PathLike[str]] = (),
         *,
-        options: Mapping[str, object] = _NOTHING,
+        options: Mapping[str, Any] = _NOTHING,
         verify: bool = False,
         allow_mass_delete: bool = False,
         on_event: Event = ignore_events,
@@ -309,9 +309,10 @@ class Workspace:
                 raise UsageError(message)
         return targets
 
-    def _scopes(self, targets: Sequence[bytes], options: Mapping[str, object]) -> tuple[Scope, ...]:
+    def _scopes(self, targets: Sequence[bytes], options: Mapping[str, Any]) -> tuple[Scope, ...]:
         """Return the parts of roots to look at; new roots are remembered first."""
         roots = self.roots
+        glob_rules([*(options.get("include") or ()), *(options.get("exclude") or ())])
         adoption = adopt(roots, targets, options, config.new_root_id)
         if adoption.roots != roots:
             forgotten = config.read_forgotten(self.layout) | adoption.replaced

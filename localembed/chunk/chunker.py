@@ -34,33 +34,58 @@ class Chunker:
         headings = find_headings(document.text, document.kind)
         limits = Limits.of(self.rules.max_tokens, self.rules.overlap_tokens)
         spans: list[_Span] = []
-        overlong = 0
+        lost = 0
         for section in sections(document.text, self.tokenizer, headings, limits):
             spans += self._fitting_spans(document.text, section)
-            overlong += section.tokens.overlong
+            lost += section.tokens.overlong
         starts = [heading.start for heading in headings]
         above = np.searchsorted(starts, [span.core for span in spans], "right") - 1
         paths = heading_paths(headings)
         names = [paths[index] if index >= 0 else "" for index in above]
-        return ChunkedDocument(document, _records(document, spans, names), overlong)
+        return ChunkedDocument(document, _records(document, spans, names), lost)
 
     def _fitting_spans(self, text: str, section: Section) -> list[_Span]:
         """Return a section's chunks, splitting those whose own ids are over the limit.
 
         A piece's ids are a slice of the document's where that is exact; otherwise its cleaned text
-        is tokenised alone, which can give a few more.
+        is tokenised alone, which can give more.
         """
+        most = self.rules.max_tokens
         fitting: list[_Span] = []
         pieces = section.pieces()
         while pieces:
             again: list[Piece] = []
             for piece, span in zip(pieces, self._spans(text, section.tokens, pieces), strict=True):
-                if len(span.ids) > self.rules.max_tokens and piece.end - piece.core > 1:
-                    again += section.halves(piece)
-                elif span.text.strip():
+                if len(span.ids) <= most:
                     fitting.append(span)
+                elif piece.end - piece.core > 1:
+                    again += section.halves(piece)
+                else:
+                    fitting += self._forced(text, span)
             pieces = again
-        return sorted(fitting, key=lambda span: span.core)
+        visible = [span for span in fitting if span.cleaned.strip()]
+        return sorted(visible, key=lambda span: (span.core, span.start))
+
+    def _forced(self, text: str, span: _Span) -> list[_Span]:
+        """Cut one token's span in halves until each fits: here even a grapheme has to yield."""
+        done: list[_Span] = []
+        pending = [span]
+        while pending:
+            last = pending.pop()
+            if len(last.ids) <= self.rules.max_tokens or len(last.text) < 2:
+                done.append(last)
+                continue
+            middle = (last.start + last.end) // 2
+            for start, end in ((middle, last.end), (last.start, middle)):
+                cleaned = self.clean(text[start:end])
+                ids = self.tokenizer([cleaned])[0].ids
+                pending.append(
+                    replace(
+                        last, start=start, core=start, end=end, text=text[start:end],
+                        cleaned=cleaned, ids=ids,
+                    )
+                )  # fmt: skip
+        return done
 
     def _spans(self, text: str, tokens: DocumentTokens, pieces: list[Piece]) -> list[_Span]:
         """Return the pieces' characters, cleaned texts and ids."""

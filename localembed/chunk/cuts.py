@@ -180,22 +180,32 @@ def _best_inner_cut(
 
 
 def overlap_start(
-    keys: KeyArray, weights: npt.NDArray[np.int64], cut: int, end: int, limits: Limits
+    keys: KeyArray,
+    weights: npt.NDArray[np.int64],
+    span: tuple[int, int, int],
+    limits: Limits,
 ) -> int:
-    """Return where the chunk [cut, end) begins once it repeats its predecessor's end.
+    """Return where a chunk begins once it repeats its predecessor's end.
 
     The repeated part is at most `limits.overlap`, at least half of it, snapped to the best cut
     there, and never makes the chunk too long. A heading begins a new subject: nothing is repeated;
     nor is it where only punctuation or the inside of a word could begin the chunk.
+
+    Args:
+        keys: of the cuts before each token.
+        weights: cumulative.
+        span: where the predecessor begins, where the chunk's own part begins, where it ends.
+        limits: the sizes.
     """
+    before, cut, end = span
     room = min(limits.overlap, limits.most - int(weights[end] - weights[cut]))
     if cut == 0 or room < max(2, limits.overlap // 2) or _rank(keys[cut]) == HEADING:
         return cut
-    low = int(np.searchsorted(weights, weights[cut] - room))
-    high = int(np.searchsorted(weights, weights[cut] - room // 2, "right"))
-    if low >= min(high, cut):
+    low = max(before + 1, int(np.searchsorted(weights, weights[cut] - room)))
+    high = min(cut, int(np.searchsorted(weights, weights[cut] - room // 2, "right")))
+    if low >= high:
         return cut
-    best = low + int(np.argmin(keys[low : min(high, cut)]))
+    best = low + int(np.argmin(keys[low:high]))
     return best if _rank(keys[best]) <= SPACE else cut
 
 

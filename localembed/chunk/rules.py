@@ -7,6 +7,8 @@ from dataclasses import dataclass
 VERSION = 1
 """Raise it when the same text and rules give other chunks."""
 
+_LEAST = 2
+
 CHARS_PER_TOKEN = 16
 """A token that stands for more characters than this counts for more than one."""
 
@@ -17,6 +19,16 @@ class ChunkRules:
 
     max_tokens: int
     overlap_tokens: int
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that cannot work.
+
+        Raises:
+            ValueError: the maximum is below 2, or the overlap over half of it.
+        """
+        if self.max_tokens < _LEAST or not 0 <= self.overlap_tokens <= self.max_tokens // 2:
+            message = f"chunks of {self.max_tokens} tokens, {self.overlap_tokens} repeated"
+            raise ValueError(message)
 
     @property
     def facts(self) -> dict[str, object]:

@@ -59,15 +59,19 @@ class Section:
         cuts = set(self.bounds)
         for begin, end in pairwise(self.bounds):
             cuts.update(split_piece(self.keys, self.weights, begin, end, self.limits))
+        ordered = sorted(cuts)
+        before = [0, *ordered]  # an overlap stays behind the beginning of its predecessor
         return [
-            Piece(overlap_start(self.keys, self.weights, begin, end, self.limits), begin, end)
-            for begin, end in pairwise(sorted(cuts))
+            Piece(
+                overlap_start(self.keys, self.weights, (floor, begin, end), self.limits), begin, end
+            )
+            for floor, (begin, end) in zip(before, pairwise(ordered), strict=False)
         ]
 
     def halves(self, piece: Piece) -> list[Piece]:
         """Return a piece cut once more, at its best place."""
         weight = int(self.weights[piece.end] - self.weights[piece.core])
-        limits = Limits.of(max(2, weight - 1), 0)
+        limits = Limits.of(max(1, weight - 1), 0)
         inner = split_piece(self.keys, self.weights, piece.core, piece.end, limits)
         bounds = [piece.core, *sorted(inner), piece.end]
         return [Piece(begin, begin, end) for begin, end in pairwise(bounds)]
@@ -81,6 +85,8 @@ def sections(
     wall = 0
     for part in token_parts(text, tokenizer):
         held = part if held is None else held.joined(part)
+        if not len(held):
+            continue
         section = _section(held, wall, headings, limits)
         if len(section.bounds) < 3:
             continue

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _TITLE_CHARS = 120
 _UNDERLINES = "=\\-~^\"'`#*+.:_"
-_FENCE = re.compile(r"^ {0,3}(```+|~~~+)[^\n]*$", re.MULTILINE)
+_FENCE = re.compile(r"^ {0,3}(```+|~~~+)([^\n]*)$", re.MULTILINE)
+_CLOSING_MARKS = re.compile(r"(?:^|[ \t]+)#+[ \t]*$")
 _ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]++(\S[^\n]*)$", re.MULTILINE)
 _SETEXT = re.compile(r"^(?! {4}|[ \t]*$)([^\n]+)\n {0,3}(=+|-{2,})[ \t]*\r?$", re.MULTILINE)
 _OVERLINED = re.compile(
@@ -91,10 +92,11 @@ def _fenced(text: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     opened: tuple[int, str] | None = None
     for match in _FENCE.finditer(text):
-        mark = match[1]
+        mark, info = match[1], match[2].strip()
         if opened is None:
-            opened = (match.start(), mark)
-        elif mark[0] == opened[1][0] and len(mark) >= len(opened[1]):
+            if mark[0] == "~" or "`" not in info:
+                opened = (match.start(), mark)
+        elif not info and mark[0] == opened[1][0] and len(mark) >= len(opened[1]):
             spans.append((opened[0], match.end()))
             opened = None
     if opened is not None:
@@ -107,7 +109,7 @@ def _markdown(text: str) -> Iterator[Heading]:
     fences = _fenced(text)
     for match in _ATX.finditer(text):
         if not _inside(fences, match.start()):
-            title = _title(match[2].rstrip().rstrip("#") or match[2])
+            title = _title(_CLOSING_MARKS.sub("", match[2].rstrip()))
             yield Heading(match.start(), match.end(), len(match[1]), title)
     for match in _SETEXT.finditer(text):
         first = match[1].lstrip()

@@ -62,7 +62,7 @@ class DocumentTokens:
     ends_sentence: BoolArray
     ends_in_colon: BoolArray
     joints: IntArray
-    """Characters where a block had to end inside a line: ids around them are not trusted."""
+    """Characters where a line or a word had to be cut by force: no ids across them are trusted."""
     overlong: int
     """Words of more than LONG_TOKEN_CHARS that became one unknown token."""
 
@@ -129,7 +129,7 @@ def _batched(
 def _locate(block: str, tokens: Tokens, *, offset: int, line: int, joint: bool) -> DocumentTokens:
     """Return one block's tokens with their lines and neighbours, in the document's coordinates."""
     codes = np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.uint32)
-    ids, starts, ends, words, overlong = _split_overlong(tokens)
+    ids, starts, ends, words, forced = _split_overlong(tokens)
     classes = _CLASSES[np.minimum(codes, len(_CLASSES) - 1)]
     starts = _skip_spaces(classes, starts, ends)
     feeds = np.concatenate(([0], np.cumsum(codes == 10))).astype(np.int32)
@@ -149,8 +149,8 @@ def _locate(block: str, tokens: Tokens, *, offset: int, line: int, joint: bool) 
         column_zero=column_zero,
         ends_sentence=_ends_sentence(classes, last),
         ends_in_colon=codes[last] == ord(":") if len(codes) else np.zeros(0, np.bool_),
-        joints=np.array([offset] if joint else [], np.int32),
-        overlong=overlong,
+        joints=np.concatenate(([offset] if joint else [], forced + offset)).astype(np.int32),
+        overlong=int((tokens.ends - tokens.starts > LONG_TOKEN_CHARS).sum()),
     )
 
 
@@ -179,18 +179,21 @@ def _ends_sentence(classes: npt.NDArray[np.uint8], last: IntArray) -> BoolArray:
 
 def _split_overlong(
     tokens: Tokens,
-) -> tuple[IntArray, IntArray, IntArray, IntArray, int]:
-    """Cut tokens longer than LONG_TOKEN_CHARS into pieces that can be cut between."""
+) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray]:
+    """Cut tokens longer than LONG_TOKEN_CHARS into pieces that can be cut between.
+
+    Returns ids, starts, ends, words, and the characters where a word was cut.
+    """
     lengths = tokens.ends - tokens.starts
     if not len(lengths) or int(lengths.max()) <= LONG_TOKEN_CHARS:
-        return tokens.ids, tokens.starts, tokens.ends, tokens.words, 0
+        return tokens.ids, tokens.starts, tokens.ends, tokens.words, np.zeros(0, np.int32)
     pieces = np.maximum(1, -(-lengths // LONG_TOKEN_CHARS))
     index = np.repeat(np.arange(len(lengths)), pieces)
     first = np.concatenate(([0], np.cumsum(pieces)[:-1]))
     step = (np.arange(len(index)) - first[index]).astype(np.int32)
     starts = tokens.starts[index] + step * LONG_TOKEN_CHARS
     ends = np.minimum(starts + LONG_TOKEN_CHARS, tokens.ends[index])
-    return tokens.ids[index], starts, ends, tokens.words[index], int((pieces > 1).sum())
+    return tokens.ids[index], starts, ends, tokens.words[index], starts[step > 0]
 
 
 def _concatenate(parts: list[DocumentTokens]) -> DocumentTokens:

@@ -1,16 +1,22 @@
 """Which entries of a folder are left out: .gitignore, .localembedignore, options and defaults.
 
 A path is judged as git does it: the rules of the deepest folder speak first, in one file the last
-matching line wins, and nothing below an ignored folder can be taken back.
+matching line wins, a line speaks for the path itself and not for what lies below it, and nothing
+below an ignored folder can be taken back.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pathspec import GitIgnoreSpec
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+from localembed.errors import UsageError
+from localembed.sources.opening import read_rules
 
 IGNORE_FILES = (b".localembedignore", b".gitignore")
 """In order of precedence within one folder."""
@@ -28,27 +34,73 @@ _CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55"
 """See the Cache Directory Tagging Specification (bford.info/cachedir)."""
 _WORKSPACE = frozenset({b"config.toml", b"writer.lock"})
 """What any workspace holds, whatever it is called; closing its manifest would drop a lock."""
+_FOLDER_MARK = "ps_d"
+_BOM = b"\xef\xbb\xbf"
+_POSIX_CLASSES = {
+    "[:alpha:]": "A-Za-z", "[:digit:]": "0-9", "[:alnum:]": "A-Za-z0-9", "[:upper:]": "A-Z",
+    "[:lower:]": "a-z", "[:xdigit:]": "0-9A-Fa-f",
+}  # fmt: skip
+_LINE_FEED = "\ue00a"
+"""Stands for a line feed in a name, which `.` and `$` of a regular expression treat specially."""
+
+
+def rule_path(path: bytes, *, is_folder: bool = False) -> str:
+    """Return a path relative to a root as rules see it: a folder ends in a slash."""
+    return os.fsdecode(path).replace("\n", _LINE_FEED) + ("/" if is_folder else "")
 
 
 @dataclass(frozen=True, slots=True)
-class _Rules:
+class IgnoreFile:
     """The lines of one ignore file, for the folder it stands in."""
 
     name: str
-    prefix: str
-    """The folder relative to the root, with a slash behind it, or ".." parts for one above."""
-    spec: GitIgnoreSpec
+    patterns: tuple[tuple[re.Pattern[str], bool], ...]
+    """(pattern, whether it ignores), the last line first."""
+    prefix: str = ""
+    """The folder relative to the root, with a slash behind it."""
+    below: str = ""
+    """The root relative to the folder, where that lies above it, with a slash behind it."""
 
     def verdict(self, path: str) -> bool | None:
         """Return True for ignored, False for taken back, None for no opinion."""
-        return self.spec.check_file(path.removeprefix(self.prefix)).include
+        inner = self.below + path.removeprefix(self.prefix)
+        for pattern, ignores in self.patterns:
+            if _speaks_for(pattern, inner):
+                return ignores
+        return None
+
+
+def _speaks_for(pattern: re.Pattern[str], path: str) -> bool:
+    """Tell whether a line matches the path itself, not only a folder above it.
+
+    pathspec's expressions match what lies below a folder as well, and mark the slash behind the
+    folder; those without the mark ("folder/**") speak only of what lies below.
+    """
+    if _FOLDER_MARK not in pattern.groupindex:
+        return pattern.search(path.rstrip("/")) is not None
+    ends = (match.end(_FOLDER_MARK) for match in pattern.finditer(path))
+    return any(end in (-1, len(path)) for end in ends)
+
+
+def glob_rules(globs: Iterable[str]) -> IgnoreFile:
+    """Return patterns given as options; one matches what lies below it, too.
+
+    Raises:
+        UsageError: a pattern is none.
+    """
+    lines = list(globs)
+    for line in lines:
+        if _compiled(line) is None:
+            message = f"'{line}' is no valid pattern. Write it as in a .gitignore file."
+            raise UsageError(message)
+    return _rules("option", [line for glob in lines for line in (glob, f"{glob.rstrip('/')}/**")])
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRules:
     """The rules in force in one folder, those of the deepest folder first."""
 
-    stack: tuple[_Rules, ...]
+    stack: tuple[IgnoreFile, ...]
     enabled: bool
     hidden: bool
 
@@ -57,25 +109,22 @@ class IgnoreRules:
         cls, root: bytes, *, exclude: Iterable[str], hidden: bool, enabled: bool
     ) -> IgnoreRules:
         """Return the rules that hold at the top of a root, before its own ignore files are read."""
-        stack: list[_Rules] = []
+        stack: list[IgnoreFile] = []
         if enabled:
-            # A root was named by its owner: rules above that would leave all of it out say nothing.
+            # A root was named by its owner: rules above that leave all of it out say nothing.
             above = _above(root)
-            stack = [] if any(rules.verdict("") for rules in above) else list(above)
-            stack.append(_Rules("default", "", GitIgnoreSpec.from_lines(_DEFAULTS)))
+            stack = [] if _leave_out_root(above) else above
+            stack.append(_rules("default", _DEFAULTS))
         if lines := list(exclude):
-            stack.insert(0, _Rules("--exclude", "", GitIgnoreSpec.from_lines(lines)))
+            stack.insert(0, _rules("--exclude", lines))
         return cls(tuple(stack), enabled, hidden)
 
     def entered(self, folder: bytes, prefix: bytes, names: frozenset[bytes]) -> IgnoreRules:
         """Return the rules in force inside `folder`, whose entries are `names`."""
         if not self.enabled:
             return self
-        own = [
-            rules
-            for name in IGNORE_FILES
-            if name in names and (rules := _read(folder, name, os.fsdecode(prefix)))
-        ]
+        place = rule_path(prefix)
+        own = [r for n in IGNORE_FILES if n in names and (r := _read(folder, n, prefix=place))]
         if not own:
             return self
         explicit = [rules for rules in self.stack if rules.name == "--exclude"]
@@ -92,7 +141,7 @@ class IgnoreRules:
         """
         if not self.hidden and name.startswith(b"."):
             return "hidden"
-        text = os.fsdecode(path) + ("/" if is_folder else "")
+        text = rule_path(path, is_folder=is_folder)
         for rules in self.stack:
             verdict = rules.verdict(text)
             if verdict is not None:
@@ -113,56 +162,66 @@ def no_documents(folder: bytes, names: frozenset[bytes], *, ignore: bool) -> str
     if ignore and b"pyvenv.cfg" in names:
         return "ignored (Python environment)"
     if ignore and b"CACHEDIR.TAG" in names:
-        try:
-            with open(os.path.join(folder, b"CACHEDIR.TAG"), "rb") as tag:  # noqa: PTH118, PTH123
-                if tag.read(len(_CACHE_TAG)) == _CACHE_TAG:
-                    return "ignored (cache folder)"
-        except OSError:
-            return None
+        tag = read_rules(os.path.join(folder, b"CACHEDIR.TAG"))  # noqa: PTH118 - bytes
+        if tag is not None and tag.startswith(_CACHE_TAG):
+            return "ignored (cache folder)"
     return None
 
 
-def _above(root: bytes) -> list[_Rules]:
+def _above(root: bytes) -> list[IgnoreFile]:
     """Return the rules of the folders above `root`, up to the top of its git repository."""
-    found: list[_Rules] = []
+    found: list[IgnoreFile] = []
     folder, below = root, ""
-    while not os.path.isdir(os.path.join(folder, b".git")):  # noqa: PTH112, PTH118
+    # In a linked worktree or a submodule .git is a file.
+    while not os.path.exists(os.path.join(folder, b".git")):  # noqa: PTH110, PTH118 - bytes
         parent = os.path.dirname(folder)  # noqa: PTH120
         if parent == folder:
             return []
-        below = os.fsdecode(os.path.basename(folder)) + "/" + below  # noqa: PTH119
+        below = rule_path(os.path.basename(folder)) + "/" + below  # noqa: PTH119
         folder = parent
-        names = [name for name in IGNORE_FILES if _exists(folder, name)]
-        found += [r for name in names if (r := _read(folder, name, "", below))]
-    if exclude := _read(os.path.join(folder, b".git", b"info"), b"exclude", "", below):  # noqa: PTH118
+        found += [r for name in IGNORE_FILES if (r := _read(folder, name, below=below))]
+    info = os.path.join(folder, b".git", b"info")  # noqa: PTH118
+    if exclude := _read(info, b"exclude", below=below):
         found.append(exclude)
     return found
 
 
-def _exists(folder: bytes, name: bytes) -> bool:
-    return os.path.isfile(os.path.join(folder, name))  # noqa: PTH113, PTH118
+def _leave_out_root(above: Iterable[IgnoreFile]) -> bool:
+    """Tell whether rules above a root ignore it, or a folder between them and it."""
+    for rules in above:
+        parts = rules.below.split("/")[:-1]
+        for depth in range(1, len(parts) + 1):
+            folder = "/".join(parts[:depth]) + "/"
+            if IgnoreFile(rules.name, rules.patterns).verdict(folder):
+                return True
+    return False
 
 
-def _read(folder: bytes, name: bytes, prefix: str, below: str = "") -> _Rules | None:
-    """Return the rules of one ignore file, or None if it cannot be read."""
-    try:
-        with open(os.path.join(folder, name), "rb") as file:  # noqa: PTH118, PTH123
-            lines = file.read().decode("utf-8", "surrogateescape").splitlines()
-    except OSError:
+def _read(folder: bytes, name: bytes, *, prefix: str = "", below: str = "") -> IgnoreFile | None:
+    """Return the rules of one ignore file, or None if it is no readable file."""
+    data = read_rules(os.path.join(folder, name))  # noqa: PTH118 - bytes
+    if data is None:
         return None
-    spec = GitIgnoreSpec.from_lines(lines)
-    if not below:
-        return _Rules(os.fsdecode(name), prefix, spec)
-    return _RulesAbove(os.fsdecode(name), prefix, spec, below)
+    text = data.removeprefix(_BOM).decode("utf-8", "surrogateescape")
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return _rules(os.fsdecode(name), lines, prefix=prefix, below=below)
 
 
-@dataclass(frozen=True, slots=True)
-class _RulesAbove(_Rules):
-    """Rules of a folder above the root: paths are judged as that folder sees them."""
+def _rules(name: str, lines: Iterable[str], *, prefix: str = "", below: str = "") -> IgnoreFile:
+    patterns = [pattern for line in lines if (pattern := _compiled(line))]
+    return IgnoreFile(name, tuple(reversed(patterns)), prefix, below)
 
-    below: str
-    """The root relative to that folder, with a slash behind it."""
 
-    def verdict(self, path: str) -> bool | None:
-        """Return True for ignored, False for taken back, None for no opinion."""
-        return self.spec.check_file(self.below + path).include
+def _compiled(line: str) -> tuple[re.Pattern[str], bool] | None:
+    """Return one line as a pattern, None if it says nothing; git ignores what it cannot read."""
+    for name, members in _POSIX_CLASSES.items():
+        line = line.replace(name, members)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # re warns of what looks like a set in a set
+            pattern = GitIgnoreSpecPattern(line)
+    except (ValueError, re.error):
+        return None
+    if pattern.include is None or pattern.regex is None:
+        return None
+    return pattern.regex, pattern.include

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from localembed import hashing
 from localembed.errors import ReadError
-from localembed.sources.walk import file_stat
 from localembed.types import FileStat
 
 _ATTEMPTS = 3
@@ -55,6 +54,16 @@ def read_file(path: bytes) -> Content:
     raise ReadError(message)
 
 
+def read_rules(path: bytes) -> bytes | None:
+    """Return the bytes of a file that only steers the walk, None if it is no readable file."""
+    try:
+        with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - a descriptor
+            regular = stat_bits.S_ISREG(os.fstat(file.fileno()).st_mode)
+            return file.read() if regular else None
+    except OSError:
+        return None
+
+
 def _read_once(path: bytes) -> Content | None:
     """Return the content, or None if the file changed meanwhile."""
     observed_ns = time.time_ns()
@@ -65,6 +74,6 @@ def _read_once(path: bytes) -> Content | None:
             raise ReadError(message)
         data = file.read()
         after = os.fstat(file.fileno())
-    if file_stat(before) != file_stat(after) or len(data) != after.st_size:
+    if FileStat.of(before) != FileStat.of(after) or len(data) != after.st_size:
         return None
-    return Content(data, hashing.digest(data), file_stat(after), observed_ns)
+    return Content(data, hashing.digest(data), FileStat.of(after), observed_ns)

@@ -11,10 +11,15 @@ import stat as stat_bits
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pathspec import GitIgnoreSpec
-
 from localembed import hashing
-from localembed.sources.ignore import NEVER_ENTERED, IgnoreRules, no_documents
+from localembed.sources.ignore import (
+    NEVER_ENTERED,
+    IgnoreFile,
+    IgnoreRules,
+    glob_rules,
+    no_documents,
+    rule_path,
+)
 from localembed.types import FileStat, Note, Root, SourceFile
 
 
@@ -38,13 +43,13 @@ class Walk:
     skipped: list[Note] = field(default_factory=list)
     failures: list[Note] = field(default_factory=list)
     unread: list[bytes] = field(default_factory=list)
-    """Folders relative to the root that could not be listed: what lies below is unknown."""
+    """Paths that could not be listed or examined: what is or lies there is unknown."""
 
     def covers(self, path: bytes) -> bool:
         """Tell whether a file with this relative path would have been seen if it existed."""
         if self.scope and path != self.scope and not path.startswith(self.scope + b"/"):
             return False
-        return not any(path.startswith(folder + b"/") for folder in self.unread)
+        return not any(path == unread or path.startswith(unread + b"/") for unread in self.unread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,11 @@ def walk(root: Root, rules: WalkRules, scope: bytes = b"") -> Walk:
     found = Walk(root, scope)
     top = os.path.join(root.path, scope) if scope else root.path  # noqa: PTH118
     try:
-        status = os.stat(top)  # noqa: PTH116 - paths are bytes
+        status = os.lstat(top) if scope else os.stat(top)  # noqa: PTH116 - paths are bytes
     except OSError:
         return Walk(root, scope, missing=True)
-    includes = GitIgnoreSpec.from_lines(root.include) if root.include else None
-    is_file = stat_bits.S_ISREG(status.st_mode)
+    includes = glob_rules(root.include) if root.include else None
+    is_file = not stat_bits.S_ISDIR(status.st_mode)
     if is_file and not scope:
         _take_file(found, rules, top, scope, status)
         return found
@@ -72,14 +77,14 @@ def walk(root: Root, rules: WalkRules, scope: bytes = b"") -> Walk:
         if ignore is None:
             return found
         if is_file:
-            if includes is None or includes.match_file(os.fsdecode(scope)):
+            if includes is None or includes.verdict(rule_path(scope)):
                 _take_file(found, rules, top, scope, status)
             return found
         start = _Folder(top, scope, ignore)
         entries = _scan(start)
     except OSError:
         return Walk(root, scope, missing=True)
-    if _holds_documents(found, start, entries):
+    if _holds_documents(found, start, entries, named=not scope):
         _walk_folders(found, rules, includes, start, entries)
     return found
 
@@ -93,17 +98,30 @@ def _rules_above(found: Walk, *, is_file: bool) -> IgnoreRules | None:
     absolute, relative = root.path, b""
     parts = [part for part in found.scope.split(b"/") if part]
     for depth, part in enumerate(parts, start=1):
-        rules = rules.entered(absolute, _prefix(relative), frozenset(os.listdir(absolute)))  # noqa: PTH208
+        names = frozenset(os.listdir(absolute))  # noqa: PTH208 - paths are bytes
+        rules = rules.entered(absolute, _prefix(relative), names)
+        strict = rules.enabled and depth > 1
+        reason = no_documents(absolute, names, ignore=strict)
         absolute = os.path.join(absolute, part)  # noqa: PTH118
         relative = _prefix(relative) + part
         is_folder = depth < len(parts) or not is_file
-        reason = rules.reason(relative, part, is_folder=is_folder)
-        if part in NEVER_ENTERED:
-            reason = "version control or workspace"
+        reason = reason or _reason_of_part(rules, absolute, relative, is_folder=is_folder)
         if reason is not None:
             found.skipped.append(Note(absolute + (b"/" if is_folder else b""), reason))
             return None
     return rules
+
+
+def _reason_of_part(
+    rules: IgnoreRules, absolute: bytes, relative: bytes, *, is_folder: bool
+) -> str | None:
+    """Return why one part of a scope's path leaves it out."""
+    name = relative.rpartition(b"/")[2]
+    if name in NEVER_ENTERED:
+        return "version control or workspace"
+    if is_folder and os.path.islink(absolute):  # noqa: PTH114 - paths are bytes
+        return "symbolic link"
+    return rules.reason(relative, name, is_folder=is_folder)
 
 
 def _prefix(relative: bytes) -> bytes:
@@ -118,7 +136,7 @@ def _scan(folder: _Folder) -> list[os.DirEntry[bytes]]:
 def _walk_folders(
     found: Walk,
     limits: WalkRules,
-    includes: GitIgnoreSpec | None,
+    includes: IgnoreFile | None,
     start: _Folder,
     entries: list[os.DirEntry[bytes]],
 ) -> None:
@@ -132,7 +150,7 @@ def _walk_folders(
         for entry, path in _admitted(found, folder, rules, entries):
             if entry.is_dir(follow_symlinks=False):
                 below.append(_Folder(entry.path, path, rules))
-            elif includes is None or includes.match_file(os.fsdecode(path)):
+            elif includes is None or includes.verdict(rule_path(path)):
                 _take_entry(found, limits, entry, path)
         pending += reversed(below)
         folder, entries = _next_folder(found, pending)
@@ -157,9 +175,12 @@ def _next_folder(
     return None, []
 
 
-def _holds_documents(found: Walk, folder: _Folder, entries: list[os.DirEntry[bytes]]) -> bool:
+def _holds_documents(
+    found: Walk, folder: _Folder, entries: list[os.DirEntry[bytes]], *, named: bool = False
+) -> bool:
+    """Tell whether a folder is worth walking; one that is a root was named by its owner."""
     names = frozenset(entry.name for entry in entries)
-    reason = no_documents(folder.absolute, names, ignore=folder.rules.enabled)
+    reason = no_documents(folder.absolute, names, ignore=folder.rules.enabled and not named)
     if reason is not None:
         found.skipped.append(Note(folder.absolute + b"/", reason))
     return reason is None
@@ -188,6 +209,7 @@ def _take_entry(found: Walk, limits: WalkRules, entry: os.DirEntry[bytes], path:
         return
     except OSError as error:
         found.failures.append(Note(entry.path, f"cannot be examined: {error.strerror}"))
+        found.unread.append(path)
         return
     _take_file(found, limits, entry.path, path, status)
 
@@ -205,15 +227,10 @@ def _take_file(
             root_id=root_id,
             path=path,
             absolute=absolute,
-            stat=file_stat(status),
+            stat=FileStat.of(status),
             doc_id=hashing.document_id(root_id, path),
         )
     )
-
-
-def file_stat(status: os.stat_result) -> FileStat:
-    """Return the part of a stat that tells whether a file changed."""
-    return FileStat(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _unfit(status: os.stat_result, limits: WalkRules) -> str | None:
