@@ -412,5 +412,5 @@ def _pattern(path: bytes) -> str:
     """Return an ignore pattern that matches exactly this path below the root."""
     special = "\\*?[]!# "
     escaped = ("\\" + c if c in special else c for c in os.fsdecode(path))
-    # A byte that is no valid UTF-8 cannot stand in config.toml; "?" matches it.
-    return "/" + "".join("?" if "\udc80" <= c <= "\udcff" else c for c in escaped)
+    # Neither a line end nor a byte that is no valid UTF-8 can stand in a rule; "?" matches it.
+    return "/" + "".join("?" if c in "\r\n" or "\udc80" <= c <= "\udcff" else c for c in escaped)

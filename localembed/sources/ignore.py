@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
@@ -56,6 +57,8 @@ class IgnoreFile:
     name: str
     patterns: tuple[tuple[re.Pattern[str], bool], ...]
     """(pattern, whether it ignores), the last line first."""
+    any_line: re.Pattern[str]
+    """Matches wherever one of them does: most paths are done with after this one search."""
     prefix: str = ""
     """The folder relative to the root, with a slash behind it."""
     below: str = ""
@@ -64,6 +67,8 @@ class IgnoreFile:
     def verdict(self, path: str) -> bool | None:
         """Return True for ignored, False for taken back, None for no opinion."""
         inner = self.below + path.removeprefix(self.prefix)
+        if self.any_line.search(inner) is None:
+            return None
         for pattern, ignores in self.patterns:
             if _speaks_for(pattern, inner):
                 return ignores
@@ -192,7 +197,7 @@ def _leave_out_root(above: Iterable[IgnoreFile]) -> bool:
         parts = rules.below.split("/")[:-1]
         for depth in range(1, len(parts) + 1):
             folder = "/".join(parts[:depth]) + "/"
-            if IgnoreFile(rules.name, rules.patterns).verdict(folder):
+            if replace(rules, below="").verdict(folder):
                 return True
     return False
 
@@ -209,16 +214,28 @@ def _read(folder: bytes, name: bytes, *, prefix: str = "", below: str = "") -> I
 
 def _rules(name: str, lines: Iterable[str], *, prefix: str = "", below: str = "") -> IgnoreFile:
     patterns = [pattern for line in lines if (pattern := _compiled(line))]
-    return IgnoreFile(name, tuple(reversed(patterns)), prefix, below)
+    bare = (p.pattern.replace(f"(?P<{_FOLDER_MARK}>", "(?:") for p, _ in patterns)
+    with _quiet_expressions():
+        any_line = re.compile("|".join(f"(?:{text})" for text in bare) or "(?!)")
+    return IgnoreFile(name, tuple(reversed(patterns)), any_line, prefix, below)
+
+
+@contextmanager
+def _quiet_expressions() -> Iterator[None]:
+    """Let re compile what looks like a set in a set without a word."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def _compiled(line: str) -> tuple[re.Pattern[str], bool] | None:
     """Return one line as a pattern, None if it says nothing; git ignores what it cannot read."""
+    if line.endswith("/**/"):
+        line += "*/"  # folders below, not the folder itself, which pathspec would match
     for name, members in _POSIX_CLASSES.items():
         line = line.replace(name, members)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # re warns of what looks like a set in a set
+        with _quiet_expressions():
             pattern = GitIgnoreSpecPattern(line)
     except (ValueError, re.error):
         return None
