@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import localembed
@@ -15,6 +16,11 @@ from localembed.workspace import Workspace
 from tests import fake_backend
 
 PROJECT = Path(__file__).parent.parent
+
+# At home every run tries new examples; what must pass before a landing tries the same ones.
+hypothesis.settings.register_profile("home", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 
 @pytest.fixture(autouse=True)

@@ -340,6 +340,25 @@ def test_another_chunking_is_built_beside_and_served_when_complete(workspace, no
     assert not workspace.index().changed
 
 
+def test_another_chunking_takes_the_vectors_that_are_the_same(workspace, notes, fake):
+    for n in range(5):
+        (notes / f"{n}.md").write_text(f"A short text, number {n}, is one chunk in any table.")
+    workspace.index()
+    fake.embedded.clear()
+
+    report = localembed.Workspace(workspace.folder, {"chunk_tokens": 32}).index()
+
+    assert (report.changed, report.chunks.total, report.chunks.embedded) == (True, 5, 0)
+    assert fake.embedded == []
+
+
+def test_fewer_bits_are_not_taken_for_more(workspace, notes, fake):
+    (notes / "a.md").write_text("A short text.")
+    workspace.index()
+    wide = localembed.Workspace(workspace.folder, {"vector_type": "float32"}).index()
+    assert wide.chunks.embedded == 1
+
+
 def test_another_model_is_built_beside_and_stays_there(workspace, notes, fake):
     (notes / "a.md").write_text(paragraphs(3))
     workspace.index()

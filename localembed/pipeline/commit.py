@@ -51,7 +51,7 @@ class Committer:
         self._on_event = on_event
         self._table: ChunkTable | None = None
         self._synced: SyncedFolder | None = None
-        self._old_versions: tuple[int, ...] = ()
+        self._sources: list[tuple[ChunkTable, int]] = []
         self._started = ""
         self.run: int | None = None
 
@@ -78,22 +78,33 @@ class Committer:
         self._beat()
         self._table = ChunkTable.open_or_create(self._layout, self._facts)
         self._synced = SyncedFolder(self._table.folder, trusted=self._table.version > 1)
-        pinned = self._entry.lance_version if self._entry else 0
-        self._old_versions = tuple(
-            version for version in dict.fromkeys((self._table.version, pinned)) if version > 1
-        )
+        self._sources = self._vector_sources(self._table)
         return self._table
 
-    def look_up(self, hashes: Collection[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
-        """Return stored vectors: of the newest version, of the run's start, of what readers see.
+    def _vector_sources(self, table: ChunkTable) -> list[tuple[ChunkTable, int]]:
+        """Return the versions that may hold vectors of this space beside the newest one.
 
-        A rename is an add and a later delete, so a vector can be in an older version only.
+        The version that readers see is one (a rename is an add and a later delete), so are other
+        tables of the space, unless they store fewer bits.
         """
-        table = self.begin()
-        found = table.vectors(hashes)
-        for version in self._old_versions:
+        from localembed.store.table import ChunkTable
+
+        pinned = self._entry.lance_version if self._entry else 0
+        versions = [v for v in dict.fromkeys((table.version, pinned)) if v > 1]
+        sources = [(table, version) for version in versions]
+        for name, entry in self._head.tables.items():
+            same_space = entry.space_id == self._facts.space_id
+            enough = entry.vector_type in (self._facts.vector_type, "float32")
+            if name != self._facts.name and same_space and enough:
+                sources.append((ChunkTable.open(self._layout, name), entry.lance_version))
+        return sources
+
+    def look_up(self, hashes: Collection[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
+        """Return the vectors that are stored for chunk hashes in this space."""
+        found = self.begin().vectors(hashes)
+        for table, version in self._sources:
             missing = [chunk_hash for chunk_hash in hashes if chunk_hash not in found]
-            if missing and version != table.version:
+            if missing:
                 found.update(table.vectors(missing, version))
         return found
 

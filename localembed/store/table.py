@@ -60,6 +60,17 @@ class ChunkTable:
                 return cls(database.open_table(facts.name), folder)
             return cls(database.create_table(facts.name, schema=schema(facts)), folder)
 
+    @classmethod
+    def open(cls, layout: Layout, name: str) -> ChunkTable:
+        """Open a table that is there.
+
+        Raises:
+            StorageError: it is not, or it is damaged.
+        """
+        folder = layout.table(name)
+        with lance_errors(folder):
+            return cls(connect(layout.vectors).open_table(name), folder)
+
     @property
     def folder(self) -> Path:
         """Where its files lie."""
