@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import platform
 import subprocess
@@ -42,3 +43,12 @@ def _text(path: str) -> str:
 def _first(path: str, key: str) -> str:
     lines = (line for line in _text(path).splitlines() if line.startswith(key))
     return next(lines, ":").partition(":")[2].strip()
+
+
+def publish(result: dict[str, object], out: Path | None) -> None:
+    """Print a result with its machine, and write it to a file if one is named."""
+    text = json.dumps({"machine": describe(), **result}, indent=1)
+    print(text)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text + "\n")

@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.machine import describe
+from benchmarks.machine import publish
 
 PROJECT = Path(__file__).parent.parent
 FILE_BYTES = 20_000
@@ -94,11 +94,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = [measure(arguments.small), measure(arguments.large)]
     small, large = (float(str(row["peak_rss_mb"])) for row in rows)
-    result = {"machine": describe(), "rows": rows, "ratio": round(large / small, 3)}
-    print(json.dumps(result, indent=1))
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    publish({"rows": rows, "ratio": round(large / small, 3)}, arguments.out)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.machine import describe
+from benchmarks.machine import publish
 
 SIZES = (10, 50, 200)
 
@@ -63,11 +63,7 @@ def main() -> None:
     for size in SIZES:
         command = [sys.executable, "-m", "benchmarks.one_line", "--size", str(size)]
         rows.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
-    result = {"machine": describe(), "rows": rows}
-    print(json.dumps(result, indent=1))
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    publish({"rows": rows}, arguments.out)
 
 
 if __name__ == "__main__":

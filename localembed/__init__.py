@@ -32,7 +32,8 @@ def open(folder: str | os.PathLike[str] | None = None) -> Workspace:
     Raises:
         StorageError: the workspace cannot be made.
     """
-    from localembed.workspace import FOLDER_NAME, Workspace
+    from localembed.rootbook import FOLDER_NAME
+    from localembed.workspace import Workspace
 
     if folder is None:
         return Workspace.discover()

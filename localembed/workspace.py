@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,9 @@ from localembed.config import Sourced
 from localembed.embedding import load_embedder, load_tokenizer
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
 from localembed.pipeline import Job, remove_documents, run
-from localembed.report import show_path
-from localembed.roots import Scope, adopt, find_scope
-from localembed.sources import WalkRules, glob_rules
+from localembed.rootbook import FOLDER_NAME, RootBook
+from localembed.roots import Scope
+from localembed.sources import WalkRules
 from localembed.store import runs
 from localembed.store.durable import storage_error
 from localembed.store.head import Head, TableHead, read_head
@@ -37,7 +37,6 @@ from localembed.types import (
 if TYPE_CHECKING:
     from localembed.types import Embedder, Vector
 
-FOLDER_NAME = ".localembed"
 _NOTHING: Mapping[str, object] = {}
 
 
@@ -91,6 +90,7 @@ class Workspace:
         """
         self.layout = Layout(folder)
         self._flags = dict(flags)
+        self._book = RootBook(self.layout)
 
     @classmethod
     def discover(cls, flags: Mapping[str, object] = _NOTHING) -> Workspace:
@@ -161,7 +161,7 @@ class Workspace:
             UsageError: a path does not exist, or there is nothing to index.
             LockedError: another process is writing.
         """
-        targets = self._targets(paths)
+        targets = self._book.targets(paths)
         if not self.layout.exists():
             # What cannot work must not leave an empty workspace behind.
             choose_table(self.settings, Head(), self.layout)
@@ -171,10 +171,10 @@ class Workspace:
             choice = choose_table(sourced, read_head(self.layout), self.layout)
             for notice in choice.notices:
                 on_notice(notice)
-            scopes = self._scopes(targets, options)
+            scopes = self._book.scopes(targets, options)
             job = self._job(choice, scopes, sourced, verify=verify, mass_delete=allow_mass_delete)
             report = run(job, on_event)
-            self._settle_forgotten(read_head(self.layout))
+            self._book.settle(read_head(self.layout))
             return report
 
     def query(
@@ -246,15 +246,8 @@ class Workspace:
             UsageError: no root holds the path.
         """
         self._must_exist()
-        target = os.fsencode(os.path.abspath(path))  # noqa: PTH100 - a missing path has no realpath
         with writer_lock(self.layout):
-            roots = self.roots
-            scope = find_scope(roots, target) or find_scope(roots, os.path.realpath(target))
-            if scope is None:
-                known = ", ".join(show_path(root.path) for root in roots) or "none"
-                message = f"{show_path(target)} is in no root of this workspace. Roots: {known}"
-                raise UsageError(message)
-            self._forget(scope, roots)
+            scope = self._book.forget(path)
             return self._remove_everywhere(scope, on_event)
 
     def status(self) -> Status:
@@ -285,42 +278,6 @@ class Workspace:
         if not self.layout.exists():
             message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
             raise NotIndexedError(message)
-
-    def _targets(self, paths: Sequence[str | os.PathLike[str]]) -> list[bytes]:
-        """Return absolute paths without symbolic links, all of which exist or are roots.
-
-        Raises:
-            UsageError: there is nothing to index, or a path is gone.
-        """
-        roots = self.roots
-        targets = [os.path.realpath(os.fsencode(path)) for path in paths]
-        fresh = not roots and not self.layout.head.exists()
-        if not targets and fresh and self.folder.name == FOLDER_NAME:
-            # A workspace made inside a folder is there for that folder.
-            targets = [os.path.realpath(os.fsencode(self.folder.parent))]
-        if not targets and not roots:
-            message = "Nothing to index yet. Name a folder: localembed index ~/notes"
-            raise UsageError(message)
-        for target in targets:
-            scope = find_scope(roots, target)
-            if not os.path.exists(target) and (scope is None or scope.path):  # noqa: PTH110 - bytes
-                hint = f" To forget it: localembed rm {show_path(target)}" if scope else ""
-                message = f"{show_path(target)} does not exist.{hint}"
-                raise UsageError(message)
-        return targets
-
-    def _scopes(self, targets: Sequence[bytes], options: Mapping[str, Any]) -> tuple[Scope, ...]:
-        """Return the parts of roots to look at; new roots are remembered first."""
-        roots = self.roots
-        glob_rules([*(options.get("include") or ()), *(options.get("exclude") or ())])
-        adoption = adopt(roots, targets, options, config.new_root_id)
-        if adoption.roots != roots:
-            forgotten = config.read_forgotten(self.layout) | adoption.replaced
-            config.write_roots(self.layout, adoption.roots, forgotten)
-        if not targets:
-            return tuple(Scope(root, b"") for root in roots)
-        found = [find_scope(adoption.roots, target) for target in targets]
-        return tuple(dict.fromkeys(scope for scope in found if scope is not None))
 
     def _job(
         self,
@@ -362,18 +319,6 @@ class Workspace:
             allow_mass_delete=mass_delete,
         )
 
-    def _forget(self, scope: Scope, roots: Sequence[Root]) -> None:
-        """Drop a root from config.toml, or exclude a path below it."""
-        forgotten = config.read_forgotten(self.layout)
-        root = scope.root
-        if not scope.path:
-            rest = [other for other in roots if other.root_id != root.root_id]
-            config.write_roots(self.layout, rest, forgotten | {root.root_id})
-            return
-        changed = replace(root, exclude=(*root.exclude, _pattern(scope.path)))
-        rest = [changed if other.root_id == root.root_id else other for other in roots]
-        config.write_roots(self.layout, rest, forgotten)
-
     def _remove_everywhere(self, scope: Scope, on_event: Event) -> RunReport | None:
         """Remove the documents of a scope, and of roots forgotten before, from every table."""
         head = read_head(self.layout)
@@ -391,11 +336,6 @@ class Workspace:
         config.write_roots(self.layout, self.roots)
         return shown
 
-    def _settle_forgotten(self, head: Head) -> None:
-        """Forget replaced roots for good once no other table can hold their documents."""
-        if len(head.tables) <= 1 and config.read_forgotten(self.layout):
-            config.write_roots(self.layout, self.roots)
-
     def _query_embedder(self, entry: TableHead) -> Embedder:
         """Return the model that a table was made with, and no other."""
         model = catalog.open_model(entry.model, self.layout)
@@ -406,11 +346,3 @@ class Workspace:
             )
             raise ModelChangedError(message)
         return load_embedder(model.spec, model.folder, precision=self.settings.settings.precision)
-
-
-def _pattern(path: bytes) -> str:
-    """Return an ignore pattern that matches exactly this path below the root."""
-    special = "\\*?[]!# "
-    escaped = ("\\" + c if c in special else c for c in os.fsdecode(path))
-    # Neither a line end nor a byte that is no valid UTF-8 can stand in a rule; "?" matches it.
-    return "/" + "".join("?" if c in "\r\n" or "\udc80" <= c <= "\udcff" else c for c in escaped)

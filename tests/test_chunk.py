@@ -529,3 +529,30 @@ def test_an_edit_moves_only_the_cuts_next_to_it(minilm, overlap):
     assert 150 <= len(before) <= 300
     assert statistics.mean(changes) <= 2
     assert max(changes) <= 5
+
+
+@pytest.mark.parametrize("kind", ["text", "markdown", "code"])
+def test_a_document_in_sections_has_the_chunks_of_the_whole(monkeypatch, kind):
+    from localembed.chunk import tokens
+
+    random.seed(3)
+    lines = [
+        random.choice(
+            ["# Part {n}", "", "word{n} and more words stand in line {n}.", "def f{n}():"]
+        )
+        for _ in range(3000)
+    ]
+    text = "\n".join(line.format(n=n % 97) for n, line in enumerate(lines))
+    document = Document(b"d" * 16, "r", b"a", text, b"", kind, 0)
+    chunker = Chunker(FakeTokenizer(), clean, ChunkRules(64, 16))
+    whole = chunker(document).chunks
+    monkeypatch.setattr(tokens, "BLOCK_CHARS", 300)
+    monkeypatch.setattr(tokens, "_BATCH_BLOCKS", 1)
+
+    parts = chunker(document).chunks
+
+    assert len(whole) > 300
+    assert [(c.start, c.end, c.heading) for c in parts] == [
+        (c.start, c.end, c.heading) for c in whole
+    ]
+    assert [list(c.token_ids) for c in parts] == [list(c.token_ids) for c in whole]

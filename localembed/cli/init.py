@@ -19,7 +19,8 @@ def init(options: Common) -> int:
 
     Without one, commands use the nearest workspace above, else one in your data folder.
     """
-    from localembed.workspace import FOLDER_NAME, Workspace
+    from localembed.rootbook import FOLDER_NAME
+    from localembed.workspace import Workspace
 
     workspace = Workspace(options.folder or Path.cwd() / FOLDER_NAME)
     made = workspace.create()
