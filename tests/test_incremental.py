@@ -171,6 +171,8 @@ def test_an_edit_that_keeps_size_and_mtime_is_noticed(workspace, notes):
 
 
 def test_a_file_as_new_as_the_look_at_it_is_read_again(workspace, notes):
+    (notes / "b.txt").write_text("what is imported late is imported by this run")
+    workspace.index()
     file = notes / "a.txt"
     file.write_text("alpha words")
 
@@ -180,7 +182,7 @@ def test_a_file_as_new_as_the_look_at_it_is_read_again(workspace, notes):
 
     workspace.index(on_event=write_just_before_the_look)
     report = workspace.index()
-    assert (report.files.unchanged, report.bytes) == (1, len("gamma words"))
+    assert (report.files.unchanged, report.bytes) == (2, len("gamma words"))
     settle()
     workspace.index()
     assert workspace.index().bytes == 0
@@ -387,6 +389,11 @@ def test_chunks_are_accounted_for(workspace, notes, fake):
 
     chunks = report.chunks
     assert chunks.failed == 1
+    assert report.exit_code == 3
+    assert report.files.failed == 0
+    note = report.failures[0]
+    assert note.path == os.fsencode(notes / "b.md")
+    assert "could not be embedded: the model gave a vector that is not finite" in note.reason
     assert chunks.embedded + chunks.reused + chunks.failed == chunks.total
     assert [h.text.split()[-3] for h in workspace.query("brokenword", mode="text")] == [
         "brokenword"

@@ -29,9 +29,6 @@ def index_report(report: RunReport) -> str:
     if report.tokens.truncated:
         words = count(report.tokens.truncated, "word")
         lines.append(wrapped(f"{words} too long for the model to see", INDENT))
-    if report.chunks.failed:
-        chunks = count(report.chunks.failed, "chunk")
-        lines.append(wrapped(f"{chunks} could not be embedded", INDENT))
     lines += _failures(report.failures)
     lines += [_in_red(wrapped(f"refused: {sentence}")) for sentence in report.refused]
     return "\n".join(lines)

@@ -189,7 +189,8 @@ class Committer:
         return self.run
 
     def _stamped(self, entry: Ingested) -> FileRecord:
-        return replace(entry.record, run=self.run or entry.record.run)
+        """Return the record with the number of the run whose rows it speaks of."""
+        return replace(entry.record, run=self._run()) if entry.chunked else entry.record
 
     def _check_rows(self, table: ChunkTable, doc_ids: Sequence[bytes], expected: int) -> None:
         found = table.rows_of_run(doc_ids, self._run())

@@ -25,6 +25,7 @@ class Ingested:
     """What became of one file; `record` is true once it is committed."""
 
     outcome: Outcome
+    file: SourceFile
     record: FileRecord
     previous: FileRecord | None
     chunked: ChunkedDocument | None = None
@@ -89,7 +90,7 @@ def _refreshed(file: SourceFile, previous: FileRecord, content: Content, tally: 
     else:
         tally.unchanged += 1
         record = replace(record, state="indexed", reason="")
-    return Ingested("refreshed", record, previous)
+    return Ingested("refreshed", file, record, previous)
 
 
 def _failed(file: SourceFile, previous: FileRecord | None, reason: str, tally: Tally) -> Ingested:
@@ -107,7 +108,7 @@ def _failed(file: SourceFile, previous: FileRecord | None, reason: str, tally: T
         state="failed",
         reason=reason,
     )
-    return Ingested("failed", record, previous)
+    return Ingested("failed", file, record, previous)
 
 
 def _read_and_cut(
@@ -153,14 +154,14 @@ def _read_and_cut(
     _count(previous, content, moved, tally)
     tally.truncated += chunked.truncated
     record = replace(record, n_chunks=len(chunked.chunks), state="indexed")
-    return Ingested("written", record, previous, chunked)
+    return Ingested("written", file, record, previous, chunked)
 
 
 def _skipped(
     file: SourceFile, previous: FileRecord | None, record: FileRecord, reason: str, tally: Tally
 ) -> Ingested:
     tally.skipped.append(Note(file.absolute, reason))
-    return Ingested("skipped", replace(record, reason=reason), previous)
+    return Ingested("skipped", file, replace(record, reason=reason), previous)
 
 
 def _count(

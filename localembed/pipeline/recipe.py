@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -19,9 +19,11 @@ from localembed.store.layout import Layout
 from localembed.types import (
     ChunkedDocument,
     Document,
+    EmbeddedBatch,
     Embedder,
     Event,
     FileRecord,
+    Note,
     Root,
     RunReport,
 )
@@ -138,7 +140,22 @@ def _index_files(job: Job, plan: Plan, committer: Committer, tally: Tally, on_ev
         batch = embed_window(
             documents, job.facts.dim, committer.look_up, load_embedder, tally, on_event
         )
+        tally.failed_chunks += _failed_chunks(window, batch)
         committer.write(batch, window)
+
+
+def _failed_chunks(window: Sequence[Ingested], batch: EmbeddedBatch) -> list[Note]:
+    """Return the places that have no vector, and why; full text finds them all the same."""
+    return [
+        Note(
+            entry.file.absolute,
+            f"lines {chunk.start_line}-{chunk.end_line} could not be embedded: {reason}",
+        )
+        for entry in window
+        if batch.failures and entry.chunked
+        for chunk in entry.chunked.chunks
+        if (reason := batch.failures.get(chunk.chunk_id))
+    ]
 
 
 def _lazily(

@@ -52,7 +52,6 @@ def embed_window(
         tally.tokens += sum(len(chunk.token_ids) for chunk in missing)
     failed = [chunk for chunk in chunks if chunk.chunk_hash in reasons]
     tally.embedded += len(missing) - len(reasons)
-    tally.failed_chunks += len(failed)
     tally.reused += len(chunks) - len(failed) - (len(missing) - len(reasons))
     nothing = np.full(dim, np.nan, np.float32)
     matrix = [vectors.get(chunk.chunk_hash, nothing) for chunk in chunks]

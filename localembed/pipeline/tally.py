@@ -30,7 +30,7 @@ class Tally:
     bytes: int = 0
     embedded: int = 0
     reused: int = 0
-    failed_chunks: int = 0
+    failed_chunks: list[Note] = field(default_factory=list)
     removed_chunks: int = 0
     tokens: int = 0
     truncated: int = 0
@@ -75,13 +75,13 @@ class Tally:
                 embedded=self.embedded,
                 reused=self.reused,
                 removed=self.removed_chunks,
-                failed=self.failed_chunks,
+                failed=len(self.failed_chunks),
             ),
             tokens=TokenCounts(self.tokens, self.truncated),
             bytes=self.bytes,
             seconds=time.perf_counter() - self.started,
             stages=dict(self.stages),
             skipped=tuple(self.skipped),
-            failures=tuple(self.failures),
+            failures=(*self.failures, *self.failed_chunks),
             refused=self.refused,
         )
