@@ -258,6 +258,6 @@ class Committer:
             run=self._run(),
             started=self._started,
             files=tally.added + tally.changed + tally.renamed,
-            files_total=tally.seen,
+            files_total=tally.to_read,
             chunks=tally.embedded + tally.reused,
         )

@@ -19,6 +19,7 @@ class Tally:
     started: float = field(default_factory=time.perf_counter)
     stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     seen: int = 0
+    to_read: int = 0
     added: int = 0
     changed: int = 0
     renamed: int = 0
@@ -47,6 +48,7 @@ class Tally:
     def take_plan(self, plan: Plan) -> None:
         """Count what the plan already knows."""
         self.seen = len(plan.to_read) + plan.unchanged + len(plan.skipped) + len(plan.failures)
+        self.to_read = len(plan.to_read)
         self.unchanged = plan.unchanged
         self.removed = sum(1 for record in plan.removed if record.n_chunks)
         self.skipped = list(plan.skipped)
