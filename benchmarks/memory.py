@@ -55,7 +55,7 @@ def measure(megabytes: int) -> dict[str, object]:
         env = {
             **os.environ,
             "PYTHONPATH": str(PROJECT),
-            "LOCALEMBED_MODEL": "fake",
+            "LOCALEMBED_MODEL": "fake-256",
             "LOCALEMBED_WORKSPACE": str(folder / "workspace"),
             **{f"XDG_{kind}_HOME": str(folder / kind) for kind in ("CONFIG", "CACHE", "DATA")},
         }

@@ -17,6 +17,15 @@ from localembed.types import Tokens
 
 DIM = 32
 _WORD = re.compile(r"\w+|[^\w\s]")
+_BLOCK = """[models.{name}]
+backend = "fake"
+sources = ["path:{weights}"]
+dim = {dim}
+max_tokens = {tokens}
+pooling = "{pooling}"
+normalize = true
+license = "none"
+"""
 _DIRECTIONS = np.random.default_rng(7).standard_normal((4096, DIM)).astype(np.float32)
 
 
@@ -82,23 +91,12 @@ def register(config_home: Path) -> None:
     (weights / "config.json").write_text("{}")
     registry = config_home / "localembed" / "models.toml"
     registry.parent.mkdir(parents=True, exist_ok=True)
-    registry.write_text(
-        f"""[models.fake]
-backend = "fake"
-sources = ["path:{weights}"]
-dim = {DIM}
-max_tokens = 66
-pooling = "mean"
-normalize = true
-license = "none"
-
-[models.other]
-backend = "fake"
-sources = ["path:{weights}"]
-dim = {DIM}
-max_tokens = 66
-pooling = "cls"
-normalize = true
-license = "none"
-"""
-    )
+    blocks = [
+        _BLOCK.format(name=name, weights=weights, dim=DIM, tokens=tokens, pooling=pooling)
+        for name, tokens, pooling in (
+            ("fake", 66, "mean"),
+            ("other", 66, "cls"),
+            ("fake-256", 256, "mean"),
+        )
+    ]
+    registry.write_text("\n".join(blocks))
