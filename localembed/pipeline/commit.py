@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from localembed.errors import StorageError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from localembed.pipeline.seen import SeenHashes
     from localembed.store.table import ChunkTable
 
 
@@ -82,7 +84,7 @@ class Committer:
         return self._table
 
     def _vector_sources(self, table: ChunkTable) -> list[tuple[ChunkTable, int]]:
-        """Return the versions that may hold vectors of this space beside the newest one.
+        """Return the versions that may hold vectors of this space when the run begins.
 
         The version that readers see is one (a rename is an add and a later delete), so are other
         tables of the space, unless they store fewer bits.
@@ -101,12 +103,21 @@ class Committer:
 
     def look_up(self, hashes: Collection[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
         """Return the vectors that are stored for chunk hashes in this space."""
-        found = self.begin().vectors(hashes)
+        own = self.begin()
+        written = self._written.among(hashes)
+        found = own.vectors(written) if written else {}
         for table, version in self._sources:
             missing = [chunk_hash for chunk_hash in hashes if chunk_hash not in found]
             if missing:
                 found.update(table.vectors(missing, version))
         return found
+
+    @cached_property
+    def _written(self) -> SeenHashes:
+        """What this run has written: the only rows that no source of vectors holds."""
+        from localembed.pipeline.seen import SeenHashes
+
+        return SeenHashes()
 
     def write(self, batch: EmbeddedBatch, entries: Sequence[Ingested]) -> None:
         """Commit whole documents, and with them what became of the files read on the way.
@@ -121,6 +132,7 @@ class Committer:
         with self._tally.stage("write"):
             before = table.chunk_ids(replaced)
             rows = table.add(batch, self._run())
+            self._written.add(chunk.chunk_hash for chunk in batch.chunks)
             self._on_event("added", rows)
             if replaced:
                 table.delete(replaced, except_run=self._run())

@@ -11,8 +11,7 @@ from typing import Any
 
 from localembed.errors import NotIndexedError, StorageError
 
-_INDEX_CACHE_BYTES = 256 << 20
-_METADATA_CACHE_BYTES = 64 << 20
+_CACHE_BYTES = 16 << 20
 _NEWEST = 2**64 - 1
 _REASONS = (
     ("No space left", "the disk is full. Free some space"),
@@ -34,10 +33,10 @@ def connect(folder: Path) -> Any:  # noqa: ANN401 - lancedb ships no types
     os.environ.setdefault("LANCEDB_LOG", "error")
     import lancedb
 
-    # The default caches grow by 0.2 MB with every write.
+    # The default caches grow by 0.2 MB with every write, and one run gains nothing by them.
     session = lancedb.Session(
-        index_cache_size_bytes=_INDEX_CACHE_BYTES,
-        metadata_cache_size_bytes=_METADATA_CACHE_BYTES,
+        index_cache_size_bytes=_CACHE_BYTES,
+        metadata_cache_size_bytes=_CACHE_BYTES,
     )
     with lance_errors(folder):
         return lancedb.connect(folder, session=session)

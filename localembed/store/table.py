@@ -11,6 +11,7 @@ import numpy as np
 from localembed.store.facts import TableFacts
 from localembed.store.lance import connect, lance_errors
 from localembed.store.layout import Layout
+from localembed.store.reindex import build_in_child, build_text_index
 from localembed.store.rows import batch_rows, schema
 from localembed.types import EmbeddedBatch
 
@@ -189,7 +190,7 @@ class ChunkTable:
         """Make the full-text index if there is none; rows that come later are searched as well."""
         with lance_errors(self._folder):
             if self._text_index() is None:
-                self._make_text_index()
+                build_text_index(self._handle)
 
     def refresh_text_index(self) -> bool:
         """Make the full-text index anew when many rows stand outside it; tell if it did."""
@@ -201,25 +202,13 @@ class ChunkTable:
             outside = int(self._handle.index_stats(name).num_unindexed_rows)
             if outside <= max(_TEXT_INDEX_SLACK, rows // 10):
                 return False
-            self._make_text_index()
+            build_in_child(self._folder)
+            self._handle.checkout_latest()
             return True
 
     def _text_index(self) -> str | None:
         indices = self._handle.list_indices()
         return next((i.name for i in indices if list(i.columns) == ["search_text"]), None)
-
-    def _make_text_index(self) -> None:
-        from lancedb.index import FTS
-
-        config = FTS(
-            with_position=False,
-            base_tokenizer="icu/split",
-            language="English",
-            stem=True,
-            remove_stop_words=True,
-            ascii_folding=True,
-        )
-        self._handle.create_index("search_text", config=config, replace=True)
 
     def _scan(
         self, columns: list[str], condition: str | None = None, version: int | None = None
