@@ -12,7 +12,8 @@ import pytest
 
 import localembed
 from localembed.errors import StorageError, TooNewError
-from localembed.store import durable
+from localembed.pipeline.seen import SeenHashes
+from localembed.store import durable, table
 from localembed.store.durable import SyncedFolder, write_atomically
 from localembed.store.head import Head, TableHead, publish_head, read_head
 from localembed.store.lance import connect, newest_version
@@ -181,3 +182,44 @@ def test_a_heartbeat_lives_as_long_as_its_process(layout):
     assert read_heartbeat(layout) is None
     layout.heartbeat.write_text(json.dumps({**raw, "pid": 2**22 + 1}))
     assert read_heartbeat(layout) is None
+
+
+def test_the_text_index_is_made_anew_when_many_rows_stand_outside(workspace, notes, monkeypatch):
+    monkeypatch.setattr(table, "_TEXT_INDEX_SLACK", 0)
+    (notes / "a.md").write_text(paragraphs(4))
+    workspace.index()
+    (notes / "b.md").write_text(paragraphs(8, "late"))
+
+    workspace.index()
+
+    handle = connect(workspace.layout.vectors).open_table(workspace.status().table)
+    name = handle.list_indices()[0].name
+    assert handle.index_stats(name).num_unindexed_rows == 0
+    assert read_head(workspace.layout).tables[handle.name].lance_version == handle.version
+    assert workspace.query("lateword3x1", mode="text")
+    assert not workspace.index().changed
+
+
+def test_a_text_index_that_fails_is_a_sentence_and_loses_nothing(workspace, notes, monkeypatch):
+    (notes / "a.md").write_text(paragraphs(4))
+    workspace.index()
+    (notes / "b.md").write_text(paragraphs(8, "late"))
+    with monkeypatch.context() as broken:
+        broken.setattr(table, "_TEXT_INDEX_SLACK", 0)
+        broken.setattr("sys.executable", "/bin/false")
+        with pytest.raises(StorageError, match=r"text index .* could not be made"):
+            workspace.index()
+
+    assert workspace.index().chunks.embedded == 0
+    assert workspace.query("lateword3x1", mode="text")
+
+
+def test_seen_hashes_never_say_no_wrongly():
+    seen = SeenHashes()
+    hashes = [os.urandom(16) for _ in range(1000)]
+    assert seen.among(hashes) == []
+    seen.add(hashes[:300])
+    seen.add(hashes[300:600])
+    seen.add(hashes[:10])
+    assert seen.among(hashes) == hashes[:600]
+    assert seen.among([]) == []
