@@ -10,11 +10,11 @@ LocalembedError                 carries the exit code; the message says what to 
 │   ├── NotIndexedError             nothing to search yet
 │   ├── LockedError                 another process is writing
 │   ├── TooNewError                 written by a newer localembed
-│   ├── StorageError                disk full, unwritable, or a store that is damaged
-│   └── DeletionRefusedError        a root looks gone; nothing was removed
+│   └── StorageError                disk full, unwritable, or a store that is damaged
 └── OfflineError                6   would need the network
 
-ReadError is not in the tree of exits: it belongs to one input, which is reported and survived.
+A root that looks gone is no error but a line of the report, which carries exit code 5: the other
+roots go on. ReadError belongs to one input, which is reported and survived.
 """
 
 from __future__ import annotations
@@ -72,10 +72,6 @@ class TooNewError(WorkspaceError):
 
 class StorageError(WorkspaceError):
     """The disk is full or unwritable, or a store cannot be read."""
-
-
-class DeletionRefusedError(WorkspaceError):
-    """A root looks gone or emptied; nothing of it was removed."""
 
 
 class OfflineError(LocalembedError):
