@@ -48,7 +48,8 @@ class Committer:
         self._manifest = Manifest(layout)
         self._head: Head = read_head(layout)
         self._entry = self._head.tables.get(facts.name)
-        self._records = dict(records)
+        self._records = records
+        self._documents = sum(1 for record in records.values() if record.n_chunks)
         self._tally = tally
         self._on_event = on_event
         self._table: ChunkTable | None = None
@@ -56,11 +57,6 @@ class Committer:
         self._sources: list[tuple[ChunkTable, int]] = []
         self._started = ""
         self.run: int | None = None
-
-    @property
-    def records(self) -> Mapping[bytes, FileRecord]:
-        """What the manifest says by now."""
-        return self._records
 
     def begin(self) -> ChunkTable:
         """Claim the run's number and open the table, once."""
@@ -154,7 +150,7 @@ class Committer:
             records = [self._stamped(entry) for entry in entries]
             with self._tally.stage("write"):
                 self._manifest.commit(self._facts.name, upserts=records)
-            self._records.update((record.doc_id, record) for record in records)
+            self._count(records, ())
 
     def remove(self, removed: Sequence[FileRecord]) -> None:
         """Take documents that are gone out of the table, then out of the manifest."""
@@ -163,8 +159,6 @@ class Committer:
             self._drop(doc_ids, doc_ids)
         elif doc_ids:
             self._manifest.commit(self._facts.name, deletes=doc_ids)
-            for doc_id in doc_ids:
-                self._records.pop(doc_id, None)
 
     def finish(self, *, complete: bool, default: bool) -> None:
         """Refresh the indexes and show readers what the run made, if it made anything."""
@@ -188,7 +182,7 @@ class Committer:
     def _unpublished(self, *, complete: bool) -> bool:
         """Tell whether an earlier run was cut off between its last batch and its publication."""
         if self._entry is None:
-            return any(record.n_chunks for record in self._records.values())
+            return self._documents > 0
         from localembed.store.lance import newest_version
 
         newest = newest_version(self._layout.table(self._facts.name))
@@ -230,10 +224,15 @@ class Committer:
         self._on_event("synced", table.version)
         mark = TableMark(table.uuid, table.version)
         self._manifest.commit(self._facts.name, upserts=records, deletes=deletes, mark=mark)
-        self._records.update((record.doc_id, record) for record in records)
-        for doc_id in deletes:
-            self._records.pop(doc_id, None)
+        self._count(records, deletes)
         self._on_event("recorded", len(records))
+
+    def _count(self, records: Sequence[FileRecord], deletes: Sequence[bytes]) -> None:
+        """Keep the number of documents; a run names each at most once, so no more is kept."""
+        before = [self._records.get(r.doc_id) for r in records]
+        before += [self._records.get(doc_id) for doc_id in deletes]
+        self._documents += sum(1 for record in records if record.n_chunks)
+        self._documents -= sum(1 for record in before if record and record.n_chunks)
 
     def _sync_mark(self, table: ChunkTable) -> None:
         """Record the version of a table that was made and then stayed empty."""
@@ -256,7 +255,7 @@ class Committer:
             max_tokens=facts.max_tokens,
             overlap_tokens=facts.overlap_tokens,
             vector_type=facts.vector_type,
-            documents=sum(1 for record in self._records.values() if record.n_chunks),
+            documents=self._documents,
             chunks=table.count(),
         )
         self._head = self._head.with_table(facts.name, entry, default=default)

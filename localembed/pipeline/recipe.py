@@ -114,7 +114,7 @@ def _carry_out(
     committer = Committer(job.layout, job.facts, records, tally, on_event)
     try:
         if plan.to_read:
-            _index_files(job, plan, committer, tally, on_event)
+            _index_files(job, plan, records, committer, tally, on_event)
         committer.remove(plan.removed)
         complete = job.covers_all and not plan.refused
         committer.finish(complete=complete, default=job.becomes_default)
@@ -123,14 +123,21 @@ def _carry_out(
     return _report(job.layout, job.facts, committer, tally)
 
 
-def _index_files(job: Job, plan: Plan, committer: Committer, tally: Tally, on_event: Event) -> None:
+def _index_files(
+    job: Job,
+    plan: Plan,
+    records: Mapping[bytes, FileRecord],
+    committer: Committer,
+    tally: Tally,
+    on_event: Event,
+) -> None:
     """Read, cut, embed and commit window after window."""
     from localembed.pipeline.ingest import ingest
     from localembed.pipeline.reuse import embed_window
 
     chunk = _lazily(job.load_chunker)
     load_embedder = cache(job.load_embedder)
-    for window in _windows(ingest(plan, committer.records, chunk, tally), on_event):
+    for window in _windows(ingest(plan, records, chunk, tally), on_event):
         documents = [entry.chunked for entry in window if entry.chunked is not None]
         if not documents:
             committer.note(window)

@@ -1,0 +1,46 @@
+"""All threads share one heap once a command has asked for it."""
+
+import subprocess
+import sys
+
+import pytest
+
+COUNT = """
+import ctypes, re, sys, tempfile, threading
+from localembed.cli.heap import share_one_heap
+
+libc = ctypes.CDLL(None)
+if sys.argv[1] == "shared":
+    share_one_heap()
+together = threading.Barrier(6)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+
+def work():
+    blocks = [libc.malloc(4000) for _ in range(200)]
+    together.wait()
+    for block in blocks:
+        libc.free(block)
+
+threads = [threading.Thread(target=work) for _ in range(6)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+with tempfile.NamedTemporaryFile() as file:
+    libc.fopen.restype, libc.fclose.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    stream = libc.fopen(file.name.encode(), b"w")
+    libc.malloc_info(0, stream)
+    libc.fclose(stream)
+    print(len(re.findall(b"<heap nr", file.read())))
+"""
+
+
+def heaps(how: str) -> int:
+    """Return how many heaps six threads leave behind."""
+    command = [sys.executable, "-c", COUNT, how]
+    return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's heaps")
+def test_threads_share_one_heap():
+    assert heaps("own") > 1
+    assert heaps("shared") == 1
