@@ -24,6 +24,7 @@ from localembed.types import Root, SearchMode
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 PRESETS = {"rag": 500, "search": 800, "kb": 1000}
 _SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -40,6 +41,12 @@ class Settings:
     """Tokens that a chunk repeats of its predecessor."""
     vector_type: str = "float16"
     precision: str = "auto"
+    device: str = "auto"
+    engine: str = "auto"
+    batch_tokens: int | None = None
+    """Padded tokens of one forward pass; None means the profile's, or the device's own."""
+    threads: int | None = None
+    """Of the forward pass on a processor; None means the profile's, or all cores."""
     max_file_size: int = 32 << 20
     """Bytes."""
     top_k: int = 10
@@ -89,6 +96,13 @@ def _bytes(value: object) -> object:
     return int(match[1]) * _UNITS[match[2].lower()]
 
 
+def _device(value: object) -> object:
+    if not isinstance(value, str) or not _DEVICE.fullmatch(value):
+        message = "must be auto, cpu, cuda, cuda:N or mps"
+        raise ValueError(message)
+    return value
+
+
 def _text(value: object) -> object:
     if not isinstance(value, str) or not value:
         message = "must be a name"
@@ -102,7 +116,11 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "chunk_tokens": _whole(16, 100_000),
     "overlap": _whole(0, 1000),
     "vector_type": _choice("float16", "float32"),
-    "precision": _choice("auto", "fp32", "bf16"),
+    "precision": _choice("auto", "fp32", "bf16", "fp16"),
+    "device": _device,
+    "engine": _choice("auto", "torch", "compile", "openvino"),
+    "batch_tokens": _whole(16, 16_777_216),
+    "threads": _whole(1, 1024),
     "max_file_size": _bytes,
     "top_k": _whole(1, 10_000),
     "mode": _choice("hybrid", "vector", "text"),

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localembed import catalog, clean, config
-from localembed.embedding import load_embedder, load_tokenizer
+from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
+from localembed.profiles import ProfileBook
 
 if TYPE_CHECKING:
-    from localembed.types import VectorMatrix
+    from localembed.types import IntArray, VectorMatrix
 
 
 def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
@@ -22,16 +23,24 @@ def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
     if not texts:
         return np.zeros((0, spec.dim), np.float32)
     tokenizer = load_tokenizer(spec, located.folder)
-    room = (
-        spec.max_tokens - tokenizer.special_tokens - len(tokenizer([spec.document_prompt])[0].ids)
+    room = spec.max_tokens - tokenizer.special_tokens
+    prompt = tokenizer([spec.document_prompt])[0].ids
+    ids = [t.ids for t in tokenizer([spec.document_prompt + clean.clean(t) for t in texts])]
+    pieces_of = [_split(item, room, prompt) for item in ids]
+    pieces = [piece for part in pieces_of for piece in part]
+    parts = [len(part) for part in pieces_of]
+    options = EngineOptions(
+        device=settings.device,
+        precision=settings.precision,
+        engine=settings.engine,
+        batch_tokens=settings.batch_tokens,
+        threads=settings.threads,
+        job_tokens=sum(map(len, pieces)),
+        model_id=located.space_id,
+        memory=ProfileBook(),
     )
-    ids = [tokens.ids for tokens in tokenizer([clean.clean(text) for text in texts])]
-    parts = [max(1, -(-len(item) // room)) for item in ids]
-    pieces = [
-        piece for item, n in zip(ids, parts, strict=True) for piece in np.array_split(item, n)
-    ]
-    embedder = load_embedder(spec, located.folder, precision=settings.precision)
-    vectors = embedder.embed_documents(pieces)
+    embedder = load_embedder(spec, located.folder, options)
+    vectors = embedder.embed_documents(pieces, lambda _: None)
     if len(pieces) == len(texts):
         return vectors
     starts = np.concatenate(([0], np.cumsum(parts)[:-1]))
@@ -39,3 +48,12 @@ def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
     if spec.normalize:
         means /= np.linalg.norm(means, axis=1, keepdims=True)
     return means.astype(np.float32)
+
+
+def _split(ids: IntArray, room: int, prompt: IntArray) -> list[IntArray]:
+    """Return ids in equal pieces that fit the model, each with the prompt in front."""
+    if len(ids) <= room:
+        return [ids]
+    text = ids[len(prompt) :]
+    count = -(-len(text) // (room - len(prompt)))
+    return [np.concatenate((prompt, piece)) for piece in np.array_split(text, count)]

@@ -9,9 +9,14 @@ _APP = "localembed"
 
 def user_workspace() -> Path:
     """Return the user-wide workspace, used where no folder above has one."""
+    return user_data() / "workspace"
+
+
+def user_data() -> Path:
+    """Return where what the user had measured is kept."""
     from platformdirs import user_data_path
 
-    return user_data_path(_APP, appauthor=False) / "workspace"
+    return user_data_path(_APP, appauthor=False)
 
 
 def user_config() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 
-from localembed.types import Note, RunReport
+from localembed.types import EngineUse, Note, RunReport
 
 
 def report_json(report: RunReport) -> dict[str, object]:
@@ -21,9 +21,25 @@ def report_json(report: RunReport) -> dict[str, object]:
         "bytes": report.bytes,
         "seconds": round(report.seconds, 3),
         "stages": {name: round(seconds, 3) for name, seconds in report.stages.items()},
+        "busy": {side: round(share, 3) for side, share in report.busy.items()},
+        "bottleneck": report.bottleneck,
+        "engine": _engine_json(report.engine),
         "skipped": [_note_json(note) for note in report.skipped],
         "failures": [_note_json(note) for note in report.failures],
         "refused": list(report.refused),
+    }
+
+
+def _engine_json(use: EngineUse | None) -> dict[str, object] | None:
+    if use is None:
+        return None
+    return {
+        "name": use.engine,
+        "device": use.device,
+        "precision": use.precision,
+        "batch_tokens": use.batch_tokens,
+        "padding": round(use.padding, 4),
+        "too_large": use.too_large,
     }
 
 

@@ -110,7 +110,7 @@ class Chunk:
     """Path of headings above the chunk, joined by " > "."""
     text: str
     token_ids: IntArray
-    """(tokens,) int32, without the model's special tokens."""
+    """(tokens,) int32, the document prompt's included, without the model's special tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +181,46 @@ class Tokenizer(Protocol):
         """Return the tokens of each text."""
 
 
+@dataclass(frozen=True, slots=True)
+class EngineUse:
+    """What embedded, and how full its batches were."""
+
+    engine: str
+    device: str
+    precision: str
+    batch_tokens: int
+    """Padded tokens that a batch may have."""
+    tokens: int
+    """Given to the model, special ones and prompts included."""
+    padded_tokens: int
+    """The same with padding."""
+    too_large: int
+    """Items for which there was not enough memory even alone."""
+
+    @property
+    def padding(self) -> float:
+        """The share of the work that was padding."""
+        return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
+
+
 class Embedder(Protocol):
     """Turns token ids and queries into vectors of one space."""
 
     spec: ModelSpec
 
-    def embed_documents(self, token_ids: Sequence[IntArray], /) -> VectorMatrix:
-        """Return (n, dim) float32, row i for item i; a row that is not finite has failed."""
+    @property
+    def use(self) -> EngineUse:
+        """What embedded so far."""
+
+    def embed_documents(
+        self, token_ids: Sequence[IntArray], /, on_batch: Callable[[int], None]
+    ) -> VectorMatrix:
+        """Return (n, dim) float32, row i for item i; a row that is not finite has failed.
+
+        Args:
+            token_ids: of each item with its document prompt, without special tokens.
+            on_batch: told how many items were begun.
+        """
 
     def embed_query(self, text: str, /) -> Vector:
         """Return (dim,) float32."""
@@ -288,10 +321,19 @@ class RunReport:
     seconds: float
     stages: Mapping[str, float]
     """Seconds by stage."""
+    busy: Mapping[str, float]
+    """read, embed and write → the share of their common time in which it had work."""
+    engine: EngineUse | None
+    """What embedded; None if nothing had to be."""
     skipped: tuple[Note, ...]
     failures: tuple[Note, ...]
     refused: tuple[str, ...] = ()
     """Roots that looked gone, one sentence each; nothing of them was removed."""
+
+    @property
+    def bottleneck(self) -> str | None:
+        """Which of reading, embedding and writing the others waited for."""
+        return max(self.busy, key=lambda side: self.busy[side], default=None)
 
     @property
     def exit_code(self) -> int:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localembed import catalog, clean, config, folders
+from localembed.catalog import LocatedModel
 from localembed.choice import Choice, choose_table, facts_of
-from localembed.config import Sourced
-from localembed.embedding import load_embedder, load_tokenizer
+from localembed.config import Settings, Sourced
+from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
 from localembed.pipeline import Job, remove_documents, run
+from localembed.profiles import ProfileBook
 from localembed.rootbook import FOLDER_NAME, RootBook
 from localembed.roots import Scope
 from localembed.sources import WalkRules
@@ -37,6 +39,8 @@ from localembed.types import (
 if TYPE_CHECKING:
     from localembed.types import Embedder, Vector
 
+_BYTES_PER_TOKEN = 4
+"""Of English text; a guess at how long a run will be."""
 _NOTHING: Mapping[str, object] = {}
 
 
@@ -172,7 +176,9 @@ class Workspace:
             for notice in choice.notices:
                 on_notice(notice)
             scopes = self._book.scopes(targets, options)
-            job = self._job(choice, scopes, sourced, verify=verify, mass_delete=allow_mass_delete)
+            job = self._job(
+                choice, scopes, sourced, on_notice, verify=verify, mass_delete=allow_mass_delete
+            )
             report = run(job, on_event)
             self._book.settle(read_head(self.layout))
             return report
@@ -284,6 +290,7 @@ class Workspace:
         choice: Choice,
         scopes: tuple[Scope, ...],
         sourced: Sourced,
+        on_notice: Callable[[str], None],
         *,
         verify: bool,
         mass_delete: bool,
@@ -296,14 +303,20 @@ class Workspace:
             # A new table is served when it is complete, so it is built from all roots.
             scopes = tuple(Scope(root, b"") for root in self.roots)
 
-        def load_chunker() -> Callable[[Document], ChunkedDocument]:
+        def load_chunker(check: Callable[[], None]) -> Callable[[Document], ChunkedDocument]:
             from localembed.chunk.chunker import Chunker
 
-            return Chunker(load_tokenizer(model.spec, model.folder), clean.clean, choice.rules)
+            tokenizer = load_tokenizer(model.spec, model.folder)
+            prompt = model.spec.document_prompt
+            return Chunker(tokenizer, clean.clean, choice.rules, prompt, check)
 
-        def load_model() -> Embedder:
-            precision = sourced.settings.precision
-            return load_embedder(model.spec, model.folder, precision=precision)
+        def load_model(most_bytes: int) -> Embedder:
+            options = replace(
+                _engine_options(sourced.settings, model),
+                job_tokens=most_bytes // _BYTES_PER_TOKEN,
+                on_notice=on_notice,
+            )
+            return load_embedder(model.spec, model.folder, options)
 
         return Job(
             layout=self.layout,
@@ -345,4 +358,20 @@ class Workspace:
                 "with. Put them back, or build a new index with: localembed index"
             )
             raise ModelChangedError(message)
-        return load_embedder(model.spec, model.folder, precision=self.settings.settings.precision)
+        # One short text: a GPU would take longer to wake up than the processor to answer.
+        options = replace(_engine_options(self.settings.settings, model), device="cpu")
+        if options.precision == "fp16":
+            options = replace(options, precision="auto")
+        return load_embedder(model.spec, model.folder, options)
+
+
+def _engine_options(settings: Settings, model: LocatedModel) -> EngineOptions:
+    return EngineOptions(
+        device=settings.device,
+        precision=settings.precision,
+        engine=settings.engine,
+        batch_tokens=settings.batch_tokens,
+        threads=settings.threads,
+        model_id=model.space_id,
+        memory=ProfileBook(),
+    )

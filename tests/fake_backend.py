@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from localembed.embedding import BACKENDS
-from localembed.types import Tokens
+from localembed.types import EngineUse, Tokens
 
 DIM = 32
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -61,8 +61,14 @@ class FakeEmbedder:
     def __init__(self, spec) -> None:
         self.spec = spec
 
-    def embed_documents(self, token_ids):
+    @property
+    def use(self):
+        tokens = sum(self.embedded)
+        return EngineUse("fake", "cpu", "fp32", 0, tokens, tokens, 0)
+
+    def embed_documents(self, token_ids, on_batch):
         type(self).embedded += [len(ids) for ids in token_ids]
+        on_batch(len(token_ids))
         return np.array([self._vector(ids) for ids in token_ids], np.float32)
 
     def embed_query(self, text):
@@ -79,7 +85,7 @@ def load_tokenizer(_spec, _folder: Path) -> FakeTokenizer:
     return FakeTokenizer()
 
 
-def load_embedder(spec, _folder: Path, _precision: str) -> FakeEmbedder:
+def load_embedder(spec, _folder: Path, _options) -> FakeEmbedder:
     return FakeEmbedder(spec)
 
 

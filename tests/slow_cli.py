@@ -11,7 +11,7 @@ from localembed.cli import main as command_line
 from tests import fake_backend
 
 
-def _embed_slowly(self, token_ids):
+def _embed_slowly(self, token_ids, on_batch):
     print("embedding", file=sys.stderr, flush=True)  # noqa: T201 - the test waits for it
     time.sleep(60)
     return self.embed_query("never reached")

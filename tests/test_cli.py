@@ -41,6 +41,10 @@ HIT_KEYS = {
 }  # fmt: skip
 _NORMAL = (
     (r"(?m)^   (?:[a-z ]+ [\d.]+ s(?:, |$))+$|^   every stage under 0\.1 s$", "   STAGES"),
+    (
+        r"(?m)^   bottleneck: (?:reading|embedding|writing), busy \d+% of the time; .*$",
+        "   BOTTLENECK",
+    ),
     (r"[\d.,]+ (s\b|files/s|chunks/s|tokens/s)", r"N \1"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "TIME"),
     (r"[\d.]+ (?:B|KiB|MiB|GiB)\b", "SIZE"),
@@ -115,7 +119,9 @@ def test_index_says_what_it_did_the_first_time(cli, notes):
         "Run 1 in N s: files 2 added\n"
         "   2 chunks in the index: 2 embedded, 0 reused\n"
         "   N files/s overall; while embedding N chunks/s, N tokens/s\n"
-        "   STAGES\n",
+        "   fake in fp32 on cpu, 0.0% padding\n"
+        "   STAGES\n"
+        "   BOTTLENECK\n",
         "",
     )
 
@@ -140,7 +146,9 @@ def test_index_says_what_an_edit_cost(indexed, cli):
         "Run 2 in N s: files 1 changed, 1 unchanged\n"
         "   2 chunks in the index: 1 embedded, 0 reused, 1 removed\n"
         "   N files/s overall; while embedding N chunks/s, N tokens/s\n"
-        "   STAGES\n",
+        "   fake in fp32 on cpu, 0.0% padding\n"
+        "   STAGES\n"
+        "   BOTTLENECK\n",
         "",
     )
 
@@ -314,7 +322,7 @@ def test_no_line_of_a_hit_is_wider_than_the_terminal(cli, notes, heading):
 
 def test_no_line_of_a_large_report_is_wider_than_the_terminal():
     from localembed.cli.reports import index_report
-    from localembed.types import ChunkCounts, FileCounts, RunReport, TokenCounts
+    from localembed.types import ChunkCounts, EngineUse, FileCounts, RunReport, TokenCounts
 
     stages = ("recover", "walk", "plan", "read", "chunk", "open store", "reuse", "embed", "write")
     report = RunReport(
@@ -328,6 +336,8 @@ def test_no_line_of_a_large_report_is_wider_than_the_terminal():
         bytes=1,
         seconds=1_234.5,
         stages=dict.fromkeys(stages, 123.4),
+        busy={"read": 1.0, "embed": 1.0, "write": 1.0},
+        engine=EngineUse("torch compiled", "cuda:10", "bf16", 262_144, 9, 10, 0),
         skipped=(),
         failures=(),
     )
@@ -378,6 +388,10 @@ def test_status_settings_shows_where_each_value_came_from(cli, notes, monkeypatc
         "overlap       8                     .localembed/config.toml\n"
         "vector_type   float16               default\n"
         "precision     auto                  default\n"
+        "device        auto                  default\n"
+        "engine        auto                  default\n"
+        "batch_tokens  -                     default\n"
+        "threads       -                     default\n"
         "max_file_size SIZE              default\n"
         "top_k         3                     LOCALEMBED_TOP_K\n"
         "mode          hybrid                default\n"

@@ -56,22 +56,27 @@ def kill(run_cli, notes, step: str, number: int) -> bool:
     return done.returncode == -9
 
 
-@pytest.mark.parametrize("number", [1, 3])
-@pytest.mark.parametrize("step", ["claimed", "chunks", "added", "synced", "recorded", "published"])
+@pytest.mark.parametrize(
+    ("step", "number"),
+    [
+        ("claimed", 1),
+        ("chunks", 1),
+        ("chunks", 5),
+        *((step, n) for step in ("added", "synced", "recorded", "published") for n in (1, 3)),
+    ],
+)
 def test_a_first_build_killed_at_a_step_completes(
     workspace, notes, run_cli, tmp_path, step, number
 ):
     write_first(notes)
 
-    killed = kill(run_cli, notes, step, number)
+    assert kill(run_cli, notes, step, number)
 
-    assert killed or (step == "claimed" and number == 3)
     report = workspace.index()
-    total = report.chunks.total
-    done_before = 0 if not killed or number == 1 else number - 2
-    assert report.chunks.embedded <= total - done_before * BATCH
-    if step not in ("claimed", "chunks"):
-        assert report.chunks.embedded <= total - number * BATCH
+    # "chunks" comes twice a window. While one is embedded, the last may still be being written.
+    committed = max(0, (number + 1) // 2 - 2) if step == "chunks" else number
+    if step != "claimed":
+        assert report.chunks.embedded <= report.chunks.total - committed * BATCH
     assert_equals_clean_build(workspace, notes, tmp_path)
 
 

@@ -9,7 +9,7 @@ import localembed
 from localembed import catalog, clean
 from localembed.chunk.chunker import Chunker
 from localembed.chunk.rules import ChunkRules
-from localembed.embedding import load_embedder, load_tokenizer, sbert
+from localembed.embedding import EngineOptions, hardware, load_embedder, load_tokenizer
 from localembed.embedding.batching import cut_batches, pad
 from localembed.errors import ModelChangedError, UsageError
 from localembed.types import Document
@@ -27,7 +27,9 @@ def located(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def embedder(located):
-    return load_embedder(located.spec, located.folder, precision="fp32")
+    return load_embedder(
+        located.spec, located.folder, EngineOptions(precision="fp32", engine="torch")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -86,16 +88,20 @@ def test_meaning_is_found_without_a_common_word(tmp_path, located, monkeypatch):
 
 
 def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch, located):
-    monkeypatch.setattr(sbert, "_processor_has_bf16", lambda: False)
+    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
     with pytest.raises(UsageError, match="AMX"):
-        load_embedder(located.spec, located.folder, precision="bf16")
+        load_embedder(located.spec, located.folder, EngineOptions(precision="bf16"))
 
 
 def test_a_spec_with_another_dim_is_refused(located):
     from dataclasses import replace
 
     with pytest.raises(ModelChangedError, match="vectors of 384 numbers"):
-        load_embedder(replace(located.spec, dim=768), located.folder, precision="fp32")
+        load_embedder(
+            replace(located.spec, dim=768),
+            located.folder,
+            EngineOptions(precision="fp32", engine="torch"),
+        )
 
 
 def test_batches_hold_every_item_once_within_the_budget():

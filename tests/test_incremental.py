@@ -13,6 +13,8 @@ import pytest
 
 import localembed
 from localembed.errors import ModelError, UsageError
+from localembed.pipeline import ingest
+from localembed.sources import Content, read_file
 from localembed.store.lance import newest_version
 from tests.conftest import paragraphs
 
@@ -170,19 +172,19 @@ def test_an_edit_that_keeps_size_and_mtime_is_noticed(workspace, notes):
     assert not workspace.query("alpha", mode="text")
 
 
-def test_a_file_as_new_as_the_look_at_it_is_read_again(workspace, notes):
-    (notes / "b.txt").write_text("what is imported late is imported by this run")
-    workspace.index()
+def test_a_file_as_new_as_the_look_at_it_is_read_again(workspace, notes, monkeypatch):
     file = notes / "a.txt"
     file.write_text("alpha words")
 
-    def write_just_before_the_look(event: str, _count: int) -> None:
-        if event == "files":
-            file.write_text("gamma words")
+    def write_just_before_the_look(path: bytes) -> Content:
+        file.write_text("gamma words")
+        return read_file(path)
 
-    workspace.index(on_event=write_just_before_the_look)
+    with monkeypatch.context() as patched:
+        patched.setattr(ingest, "read_file", write_just_before_the_look)
+        workspace.index()
     report = workspace.index()
-    assert (report.files.unchanged, report.bytes) == (2, len("gamma words"))
+    assert (report.files.unchanged, report.bytes) == (1, len("gamma words"))
     settle()
     workspace.index()
     assert workspace.index().bytes == 0

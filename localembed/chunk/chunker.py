@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,13 +23,34 @@ if TYPE_CHECKING:
     from localembed.types import IntArray
 
 
-@dataclass(frozen=True, slots=True)
+def _nothing() -> None:
+    """Let every document be cut to its end."""
+
+
+@dataclass(frozen=True)
 class Chunker:
     """Cuts documents on the offsets of one tokenizer."""
 
     tokenizer: Tokenizer
     clean: Cleaner
     rules: ChunkRules
+    prompt: str = ""
+    """Stands in front of every text that the model gets, never in a chunk's own text or hash."""
+    check: Callable[[], None] = _nothing
+    """Called between parts of a document; may raise to give up on a long one."""
+
+    @cached_property
+    def _prompt_ids(self) -> IntArray:
+        return self.tokenizer([self.prompt])[0].ids
+
+    @cached_property
+    def _slices(self) -> bool:
+        """Whether the ids of prompt and text are the prompt's and a slice of the document's."""
+        return self.tokenizer.word_local and (not self.prompt or self.prompt[-1].isspace())
+
+    def _ids(self, cleaned: Sequence[str]) -> list[IntArray]:
+        """Return the ids of whole texts, each behind the prompt."""
+        return [tokens.ids for tokens in self.tokenizer([self.prompt + text for text in cleaned])]
 
     def __call__(self, document: Document) -> ChunkedDocument:
         """Return the document's chunks in order; none when it has no visible text."""
@@ -36,6 +59,7 @@ class Chunker:
         spans: list[_Span] = []
         lost = 0
         for section in sections(document.text, self.tokenizer, headings, limits):
+            self.check()
             spans += self._fitting_spans(document.text, section)
             lost += section.tokens.overlong
         starts = [heading.start for heading in headings]
@@ -44,13 +68,18 @@ class Chunker:
         names = [paths[index] if index >= 0 else "" for index in above]
         return ChunkedDocument(document, _records(document, spans, names), lost)
 
+    @property
+    def _most(self) -> int:
+        """The most ids of a chunk, those of the prompt included."""
+        return self.rules.max_tokens + len(self._prompt_ids)
+
     def _fitting_spans(self, text: str, section: Section) -> list[_Span]:
         """Return a section's chunks, splitting those whose own ids are over the limit.
 
         A piece's ids are a slice of the document's where that is exact; otherwise its cleaned text
         is tokenised alone, which can give more.
         """
-        most = self.rules.max_tokens
+        most = self._most
         fitting: list[_Span] = []
         pieces = section.pieces()
         while pieces:
@@ -72,13 +101,13 @@ class Chunker:
         pending = [span]
         while pending:
             last = pending.pop()
-            if len(last.ids) <= self.rules.max_tokens or len(last.text) < 2:
+            if len(last.ids) <= self._most or len(last.text) < 2:
                 done.append(last)
                 continue
             middle = (last.start + last.end) // 2
             for start, end in ((middle, last.end), (last.start, middle)):
                 cleaned = self.clean(text[start:end])
-                ids = self.tokenizer([cleaned])[0].ids
+                ids = self._ids([cleaned])[0]
                 pending.append(
                     replace(
                         last, start=start, core=start, end=end, text=text[start:end],
@@ -90,11 +119,15 @@ class Chunker:
     def _spans(self, text: str, tokens: DocumentTokens, pieces: list[Piece]) -> list[_Span]:
         """Return the pieces' characters, cleaned texts and ids."""
         spans = [_span(text, tokens, piece, self.clean) for piece in pieces]
-        local = self.tokenizer.word_local
-        doubtful = [i for i, span in enumerate(spans) if not (local and span.exact)]
-        alone = self.tokenizer([spans[i].cleaned for i in doubtful]) if doubtful else []
-        for i, found in zip(doubtful, alone, strict=True):
-            spans[i] = replace(spans[i], ids=found.ids, exact=True)
+        doubtful = [i for i, span in enumerate(spans) if not (self._slices and span.exact)]
+        alone = self._ids([spans[i].cleaned for i in doubtful]) if doubtful else []
+        for i, ids in zip(doubtful, alone, strict=True):
+            spans[i] = replace(spans[i], ids=ids, exact=True)
+        if self.prompt and self._slices:
+            known = set(doubtful)
+            for i in (i for i in range(len(spans)) if i not in known):
+                ids = np.concatenate((self._prompt_ids, spans[i].ids))
+                spans[i] = replace(spans[i], ids=ids)
         return spans
 
 

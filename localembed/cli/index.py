@@ -33,7 +33,17 @@ _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
 @click.option("--chunk-tokens", metavar="N", help="Chunks of up to N tokens.")
 @click.option("--overlap", metavar="N", help="Tokens that a chunk repeats of the one before.")
 @click.option("--vector-type", type=click.Choice(["float16", "float32"]), help="What is stored.")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="To compute in.")
+@click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+@click.option(
+    "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="To compute in."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "torch", "compile", "openvino"]),
+    help="What computes; auto takes the fastest that is there.",
+)
+@click.option("--batch-tokens", metavar="N", help="Padded tokens of one forward pass.")
+@click.option("--threads", metavar="N", help="Of the forward pass on a processor.")
 @click.option("--max-file-size", metavar="SIZE", help="Skip larger files (default 32MiB).")
 @click.option("--verify", is_flag=True, help="Read every file, whatever its times say.")
 @click.option("--allow-mass-delete", is_flag=True, help="Remove roots' files that look gone.")

@@ -9,7 +9,7 @@ import click
 
 from localembed.cli.text import INDENT, count, near, printable, wrapped
 from localembed.report import show_path
-from localembed.types import Note, RunReport
+from localembed.types import EngineUse, Note, RunReport
 
 _MOST_FAILURES = 20
 
@@ -21,8 +21,12 @@ def index_report(report: RunReport) -> str:
         lines += _headline(report)
     if report.tokens.embedded:
         lines.append(wrapped(_speed(report), INDENT))
+    if report.engine:
+        lines.append(wrapped(_engine(report.engine), INDENT))
     if report.changed:
         lines.append(wrapped(_stages(report.stages), INDENT))
+    if report.busy and report.engine:
+        lines.append(wrapped(_bottleneck(report), INDENT))
     if report.skipped:
         skipped = f"skipped {len(report.skipped):,}: {_reasons(report.skipped)}"
         lines.append(wrapped(skipped, INDENT))
@@ -58,6 +62,17 @@ def _speed(report: RunReport) -> str:
         f"{report.chunks.embedded / seconds:,.0f} chunks/s, "
         f"{report.tokens.embedded / seconds:,.0f} tokens/s"
     )
+
+
+def _engine(use: EngineUse) -> str:
+    return f"{use.engine} in {use.precision} on {use.device}, {use.padding:.1%} padding"
+
+
+def _bottleneck(report: RunReport) -> str:
+    names = {"read": "reading", "embed": "embedding", "write": "writing"}
+    slowest, *others = sorted(report.busy.items(), key=lambda entry: -entry[1])
+    rest = ", ".join(f"{names[side]} {share:.0%}" for side, share in others)
+    return f"bottleneck: {names[slowest[0]]}, busy {slowest[1]:.0%} of the time; {rest}"
 
 
 def _stages(stages: Mapping[str, float]) -> str:

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from localembed.embedding.options import EngineMemory, EngineOptions, Profile
 from localembed.types import Embedder, ModelSpec, Tokenizer
 
-__all__ = ["BACKENDS", "load_embedder", "load_tokenizer"]
+__all__ = [
+    "BACKENDS", "EngineMemory", "EngineOptions", "Profile", "load_embedder", "load_tokenizer",
+]  # fmt: skip
 
 BACKENDS: dict[str, str] = {"sentence-transformers": "localembed.embedding.sbert"}
 """Backend → the module with its `load_tokenizer(spec, folder)` and `load_embedder(...)`."""
@@ -28,19 +31,20 @@ def load_tokenizer(spec: ModelSpec, folder: Path) -> Tokenizer:
     return load(spec, folder)
 
 
-def load_embedder(spec: ModelSpec, folder: Path, *, precision: str = "auto") -> Embedder:
+def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions | None = None) -> Embedder:
     """Load a model.
 
     Args:
         spec: what the model is.
         folder: where its files lie.
-        precision: auto, fp32 or bf16.
+        options: what was asked for; the rest is found out.
 
     Raises:
+        UsageError: this machine cannot do what was asked for; said before the model is loaded.
         ModelChangedError: the files contradict the spec.
     """
-    load: Callable[[ModelSpec, Path, str], Embedder] = _backend(spec).load_embedder
-    return load(spec, folder, precision)
+    load: Callable[[ModelSpec, Path, EngineOptions], Embedder] = _backend(spec).load_embedder
+    return load(spec, folder, options or EngineOptions())
 
 
 def _backend(spec: ModelSpec) -> Any:  # noqa: ANN401 - a module

@@ -1,6 +1,6 @@
-"""Batches of token ids: by length, longest first, cut by a budget of padded tokens.
+"""Batches of token ids: longest first, cut by a budget of padded tokens and by what padding wastes.
 
-Padding waste shrinks because neighbours have nearly the same length, and the longest batch comes
+Neighbours have nearly the same length, so padding is next to nothing, and the longest batch comes
 first, so that too little memory shows at once. The order of results never depends on it.
 """
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from localembed.types import IntArray
 
-_BUCKET = 16
+_MOST_WASTE = 0.04
+"""Of a batch's padded tokens."""
+_WORTH_A_BATCH = 512
+"""Padded tokens under which a forward pass costs more than its padding."""
 
 
 def cut_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
@@ -28,14 +31,17 @@ def cut_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     batches: list[list[int]] = []
-    width = 0
+    width = tokens = 0
     for index in order:
-        rounded = -(-lengths[index] // _BUCKET)
-        if batches and rounded == width and (len(batches[-1]) + 1) * width * _BUCKET <= budget:
+        padded = width * (len(batches[-1]) + 1) if batches else 0
+        wasted = padded - tokens - lengths[index]
+        fits = padded <= budget and (padded <= _WORTH_A_BATCH or wasted <= _MOST_WASTE * padded)
+        if batches and fits:
             batches[-1].append(index)
+            tokens += lengths[index]
         else:
             batches.append([index])
-            width = rounded
+            width = tokens = lengths[index]
     return batches
 
 
@@ -43,10 +49,8 @@ def pad(
     items: Sequence[IntArray], pad_id: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return ids and attention mask, both (items, longest) int64."""
-    longest = max(len(item) for item in items)
-    ids = np.full((len(items), longest), pad_id, np.int64)
-    mask = np.zeros((len(items), longest), np.int64)
-    for row, item in enumerate(items):
-        ids[row, : len(item)] = item
-        mask[row, : len(item)] = 1
-    return ids, mask
+    lengths = np.array([len(item) for item in items])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, pad_id, np.int64)
+    ids[mask] = np.concatenate(items)
+    return ids, mask.astype(np.int64)

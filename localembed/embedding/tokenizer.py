@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as RustTokenizer
 
+    from localembed.types import IntArray
+
 
 class FastTokenizer:
     """A tokenizer.json, used for its offsets.
@@ -33,7 +35,7 @@ class FastTokenizer:
         """
         from tokenizers import Tokenizer
 
-        path = folder / "tokenizer.json"
+        path = _find(folder)
         try:
             self._tokenizer: RustTokenizer = Tokenizer.from_file(str(path))
         except Exception as error:
@@ -50,10 +52,32 @@ class FastTokenizer:
             and type(self._tokenizer.pre_tokenizer).__name__ == "BertPreTokenizer"
         )
 
+    def special_ids(self) -> tuple[IntArray, IntArray]:
+        """Return the ids that stand before and behind every input of the model."""
+        framed = self._tokenizer.encode("a", add_special_tokens=True)
+        own = [place for place, special in enumerate(framed.special_tokens_mask) if not special]
+        ids = np.array(framed.ids, np.int32)
+        return ids[: own[0]], ids[own[-1] + 1 :]
+
+    @property
+    def vocabulary(self) -> int:
+        """How many ids there are."""
+        return int(self._tokenizer.get_vocab_size())
+
     def __call__(self, texts: Sequence[str], /) -> list[Tokens]:
         """Return the tokens of each text, without special tokens."""
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [_tokens(encoding) for encoding in encodings]
+
+
+def _find(folder: Path) -> Path:
+    """Return the tokenizer's file: that of the model, or of its first module."""
+    inner = sorted(folder.glob("0_*/tokenizer.json"))
+    return (
+        inner[0]
+        if inner and not (folder / "tokenizer.json").exists()
+        else folder / "tokenizer.json"
+    )
 
 
 def _tokens(encoding: Encoding) -> Tokens:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from localembed.errors import StorageError
 from localembed.pipeline.ingest import Ingested
+from localembed.pipeline.seen import SeenHashes
 from localembed.pipeline.tally import Tally
 from localembed.store import runs
 from localembed.store.durable import SyncedFolder
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from localembed.pipeline.seen import SeenHashes
     from localembed.store.table import ChunkTable
 
 
@@ -56,12 +56,17 @@ class Committer:
         self._synced: SyncedFolder | None = None
         self._sources: list[tuple[ChunkTable, int]] = []
         self._started = ""
+        self._opening = RLock()
+        self._written = SeenHashes()
+        """What this run has written: the only rows that no source of vectors holds."""
         self.run: int | None = None
 
     def begin(self) -> ChunkTable:
-        """Claim the run's number and open the table, once."""
-        if self._table is not None:
-            return self._table
+        """Claim the run's number and open the table, once; two threads may ask for it."""
+        with self._opening:
+            return self._table or self._begin()
+
+    def _begin(self) -> ChunkTable:
         from localembed.store.table import ChunkTable
 
         self.run = 1 + max(
@@ -107,13 +112,6 @@ class Committer:
             if missing:
                 found.update(table.vectors(missing, version))
         return found
-
-    @cached_property
-    def _written(self) -> SeenHashes:
-        """What this run has written: the only rows that no source of vectors holds."""
-        from localembed.pipeline.seen import SeenHashes
-
-        return SeenHashes()
 
     def write(self, batch: EmbeddedBatch, entries: Sequence[Ingested]) -> None:
         """Commit whole documents, and with them what became of the files read on the way.

@@ -42,6 +42,7 @@ def ingest(
     records: Mapping[bytes, FileRecord],
     chunk: Callable[[Document], ChunkedDocument],
     tally: Tally,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[Ingested]:
     """Yield what became of every file of the plan, in the order of the walk.
 
@@ -50,9 +51,11 @@ def ingest(
         records: what the manifest remembers, by doc_id.
         chunk: the chunker.
         tally: counts files, bytes and reasons.
+        check: called before every file; may raise to give up.
     """
     moved = _by_content(plan.removed)
     for file in plan.to_read:
+        check()
         previous = records.get(file.doc_id)
         try:
             with tally.stage("read"):

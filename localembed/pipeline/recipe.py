@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from localembed.pipeline.recover import recover
@@ -19,11 +20,9 @@ from localembed.store.layout import Layout
 from localembed.types import (
     ChunkedDocument,
     Document,
-    EmbeddedBatch,
     Embedder,
     Event,
     FileRecord,
-    Note,
     Root,
     RunReport,
 )
@@ -45,8 +44,10 @@ class Job:
     scopes: tuple[tuple[Root, bytes], ...]
     """Roots with the part of each to look at, relative; empty for all of it."""
     rules: WalkRules
-    load_chunker: Callable[[], Callable[[Document], ChunkedDocument]]
-    load_embedder: Callable[[], Embedder]
+    load_chunker: Callable[[Callable[[], None]], Callable[[Document], ChunkedDocument]]
+    """Loads the chunker, given what it calls between parts of a document (it may raise)."""
+    load_embedder: Callable[[int], Embedder]
+    """Loads the model, told about how many bytes of text the run will embed at most."""
     becomes_default: bool
     """Whether readers are switched to this table once it is complete."""
     covers_all: bool
@@ -70,6 +71,7 @@ def run(job: Job, on_event: Event) -> RunReport:
         LocalembedError: what was committed before stays, and the next run goes on from there.
     """
     tally = Tally()
+    on_event = _one_at_a_time(on_event)
     with tally.stage("recover"):
         records = recover(job.layout, job.facts, on_event)
     with tally.stage("walk"):
@@ -99,6 +101,17 @@ def remove_documents(
     finally:
         committer.stop()
     return _report(layout, facts, committer, tally)
+
+
+def _one_at_a_time(on_event: Event) -> Event:
+    """Return a listener that the stages may call at the same time."""
+    lock = Lock()
+
+    def call(name: str, count: int) -> None:
+        with lock:
+            on_event(name, count)
+
+    return call
 
 
 def _with_forgotten_roots(plan: Plan, job: Job, records: Mapping[bytes, FileRecord]) -> Plan:
@@ -131,38 +144,22 @@ def _index_files(
     tally: Tally,
     on_event: Event,
 ) -> None:
-    """Read, cut, embed and commit window after window."""
+    """Read and cut, embed, commit: window after window, and all three at the same time."""
     from localembed.pipeline.ingest import ingest
-    from localembed.pipeline.reuse import embed_window
+    from localembed.pipeline.overlap import Stop, overlap
+    from localembed.pipeline.stages import Stages
 
-    chunk = _lazily(job.load_chunker)
-    load_embedder = cache(job.load_embedder)
-    for window in _windows(ingest(plan, records, chunk, tally), on_event):
-        documents = [entry.chunked for entry in window if entry.chunked is not None]
-        if not documents:
-            committer.note(window)
-            continue
-        with tally.stage("open store"):
-            committer.begin()
-        batch = embed_window(
-            documents, job.facts.dim, committer.look_up, load_embedder, tally, on_event
-        )
-        tally.failed_chunks += _failed_chunks(window, batch)
-        committer.write(batch, window)
-
-
-def _failed_chunks(window: Sequence[Ingested], batch: EmbeddedBatch) -> list[Note]:
-    """Return the places that have no vector, and why; full text finds them all the same."""
-    return [
-        Note(
-            entry.file.absolute,
-            f"lines {chunk.start_line}-{chunk.end_line} could not be embedded: {reason}",
-        )
-        for entry in window
-        if batch.failures and entry.chunked
-        for chunk in entry.chunked.chunks
-        if (reason := batch.failures.get(chunk.chunk_id))
-    ]
+    stop = Stop()
+    chunk = _lazily(partial(job.load_chunker, stop.check))
+    entries = ingest(plan, records, chunk, tally, stop.check)
+    most_bytes = sum(file.stat.size for file in plan.to_read)
+    load_embedder = partial(job.load_embedder, most_bytes)
+    stages = Stages(committer, job.facts.dim, load_embedder, tally, on_event)
+    try:
+        with tally.overlapping():
+            overlap(_windows(entries, on_event), stages.embed, stages.write, stop)
+    finally:
+        tally.engine = stages.use
 
 
 def _lazily(

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     FoundVectors = Mapping[bytes, npt.NDArray[np.float32]]
 
-_SLICE = 64
-"""Chunks given to the embedder at once; between slices the progress moves."""
-
 
 def embed_window(
     window: Sequence[ChunkedDocument],
@@ -67,18 +64,16 @@ def _embed(
     reasons: dict[bytes, str],
     on_event: Event,
 ) -> None:
-    """Embed the longest first, and check every vector before anything is done with it."""
-    ordered = sorted(missing, key=lambda chunk: -len(chunk.token_ids))
-    for start in range(0, len(ordered), _SLICE):
-        part = ordered[start : start + _SLICE]
-        matrix = model.embed_documents([chunk.token_ids for chunk in part])
-        for chunk, row in zip(part, matrix, strict=True):
-            reason = _fault(row, dim)
-            if reason is None:
-                vectors[chunk.chunk_hash] = row
-            else:
-                reasons[chunk.chunk_hash] = reason
-        on_event("chunks", len(part))
+    """Embed, and check every vector before anything is done with it."""
+    matrix = model.embed_documents(
+        [chunk.token_ids for chunk in missing], lambda count: on_event("chunks", count)
+    )
+    for chunk, row in zip(missing, matrix, strict=True):
+        reason = _fault(row, dim)
+        if reason is None:
+            vectors[chunk.chunk_hash] = row
+        else:
+            reasons[chunk.chunk_hash] = reason
 
 
 def _fault(row: npt.NDArray[np.float32], dim: int) -> str | None:

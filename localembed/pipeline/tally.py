@@ -9,7 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from localembed.plan import Plan
-from localembed.types import ChunkCounts, FileCounts, Note, RunReport, TokenCounts
+from localembed.types import ChunkCounts, EngineUse, FileCounts, Note, RunReport, TokenCounts
+
+_SIDES = {
+    "read": ("read", "chunk"),
+    "embed": ("open store", "reuse", "load model", "embed"),
+    "write": ("write",),
+}
+"""What goes on at the same time, and the stages that each is made of."""
 
 
 @dataclass(slots=True)
@@ -35,6 +42,9 @@ class Tally:
     removed_chunks: int = 0
     tokens: int = 0
     truncated: int = 0
+    engine: EngineUse | None = None
+    overlapped: float = 0.0
+    """Seconds in which reading, embedding and writing went on at the same time."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -44,6 +54,25 @@ class Tally:
             yield
         finally:
             self.stages[name] += time.perf_counter() - begin
+
+    @contextmanager
+    def overlapping(self) -> Iterator[None]:
+        """Take the time of the part whose stages overlap."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.overlapped += time.perf_counter() - begin
+
+    def busy(self) -> dict[str, float]:
+        """Return the share of that time that each of the three had work."""
+        if not self.overlapped:
+            return {}
+        seconds = {
+            side: sum(self.stages.get(name, 0.0) for name in names)
+            for side, names in _SIDES.items()
+        }
+        return {side: min(1.0, spent / self.overlapped) for side, spent in seconds.items()}
 
     def take_plan(self, plan: Plan) -> None:
         """Count what the plan already knows."""
@@ -83,6 +112,8 @@ class Tally:
             bytes=self.bytes,
             seconds=time.perf_counter() - self.started,
             stages=dict(self.stages),
+            busy=self.busy(),
+            engine=self.engine,
             skipped=tuple(self.skipped),
             failures=(*self.failures, *self.failed_chunks),
             refused=self.refused,

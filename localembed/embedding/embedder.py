@@ -1,0 +1,145 @@
+"""The local embedder: ids framed, batched, computed by an engine, smaller batches where needed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from localembed.embedding.batching import cut_batches
+from localembed.embedding.engine import Engine
+from localembed.types import EngineUse, ModelSpec
+
+if TYPE_CHECKING:
+    from localembed.embedding.tokenizer import FastTokenizer
+    from localembed.types import IntArray, Vector, VectorMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The model's special ids around a text."""
+
+    before: IntArray
+    after: IntArray
+
+    def document(self, ids: IntArray) -> IntArray:
+        """Return the ids of a document's text as the model wants them."""
+        return np.concatenate((self.before, ids, self.after))
+
+    def query(self, ids: IntArray, max_tokens: int) -> IntArray:
+        """Return the ids of a prompted query, cut at the model's limit."""
+        room = max_tokens - len(self.before) - len(self.after)
+        return np.concatenate((self.before, ids[:room], self.after))
+
+
+class LocalEmbedder:
+    """A model on this machine, fed with ids so that nothing is tokenised twice."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        tokenizer: FastTokenizer,
+        frame: Frame,
+        engine: Engine,
+        budget: int,
+        on_smaller: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Put together what was loaded.
+
+        Args:
+            spec: what the model is.
+            tokenizer: of the model, for queries.
+            frame: what stands around every text.
+            engine: computes batches.
+            budget: padded tokens of one batch.
+            on_smaller: told of the new budget when memory ran out.
+        """
+        self.spec = spec
+        self._tokenizer = tokenizer
+        self._frame = frame
+        self._engine = engine
+        self._budget = budget
+        self._on_smaller = on_smaller
+        self._tokens = self._padded = self._too_large = 0
+
+    @property
+    def use(self) -> EngineUse:
+        """What embedded so far, and how full its batches were."""
+        return EngineUse(
+            engine=self._engine.name,
+            device=self._engine.device,
+            precision=self._engine.precision,
+            batch_tokens=self._budget,
+            tokens=self._tokens,
+            padded_tokens=self._padded,
+            too_large=self._too_large,
+        )
+
+    def embed_documents(
+        self, token_ids: Sequence[IntArray], /, on_batch: Callable[[int], None] = lambda _: None
+    ) -> VectorMatrix:
+        """Return (n, dim) float32, row i for item i; a row that is not finite has failed.
+
+        Args:
+            token_ids: of each item with its document prompt, without special tokens.
+            on_batch: told how many items were begun.
+        """
+        items = [self._frame.document(ids) for ids in token_ids]
+        lengths = [len(item) for item in items]
+        vectors = np.full((len(items), self.spec.dim), np.nan, np.float32)
+        rows: list[int] = []
+        handles: list[Any] = []
+        waiting = deque(cut_batches(lengths, self._budget))
+        while waiting:
+            batch = waiting.popleft()
+            handle = self._begin([items[index] for index in batch])
+            if handle is not None:
+                rows += batch
+                handles.append(handle)
+                self._tokens += sum(lengths[index] for index in batch)
+                self._padded += self._room(batch, lengths)
+            elif len(batch) > 1:
+                self._halve(self._room(batch, lengths))
+                left = [index for part in (batch, *waiting) for index in part]
+                again = cut_batches([lengths[index] for index in left], self._budget)
+                waiting = deque([[left[place] for place in part] for part in again])
+                continue
+            else:
+                self._too_large += 1
+            on_batch(len(batch))
+        if rows:
+            vectors[rows] = self._engine.collect(handles)
+        return vectors
+
+    def embed_query(self, text: str, /) -> Vector:
+        """Return (dim,) float32; of a query longer than the model only the beginning counts."""
+        ids = self._tokenizer([self.spec.query_prompt + text])[0].ids
+        framed = self._frame.query(ids, self.spec.max_tokens)
+        row: Vector = self._engine.collect([self._engine.submit([framed])])[0]
+        return row
+
+    def _begin(self, items: Sequence[IntArray]) -> Any | None:  # noqa: ANN401 - the engine's handle
+        """Begin a batch; None if it does not fit into memory.
+
+        The caller tries again only after this has returned: until then the exception holds the
+        frames, and with them the memory, of the attempt that failed.
+        """
+        try:
+            return self._engine.submit(items)
+        except Exception as error:
+            if not self._engine.is_out_of_memory(error):
+                raise
+        self._engine.free()
+        return None
+
+    def _halve(self, room: int) -> None:
+        self._budget = max(1, min(self._budget, room) // 2)
+        self._on_smaller(self._budget)
+
+    def _room(self, batch: Sequence[int], lengths: Sequence[int]) -> int:
+        """Return the tokens that a batch takes, padding included where the engine pads."""
+        of_batch = [lengths[index] for index in batch]
+        return max(of_batch) * len(batch) if self._engine.pads else sum(of_batch)

@@ -1,0 +1,155 @@
+"""What this machine can compute in, and how much memory there is for it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from localembed.errors import UsageError
+
+_CGROUP = Path("/sys/fs/cgroup")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def cpu_has_bf16() -> bool:
+    """Tell whether the processor multiplies bf16: without AMX or AVX512-BF16 it is emulated."""
+    flags = _text(Path("/proc/cpuinfo"))
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def cpu_name() -> str:
+    """Return the processor's name and the number of cores that this process may use."""
+    line = re.search(r"model name\s*:\s*(.+)", _text(Path("/proc/cpuinfo")))
+    name = line[1].strip() if line else platform.processor() or platform.machine()
+    return f"{name} x{cores()}"
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def has_compiler() -> bool:
+    """Tell whether a C++ compiler is on the path, which torch.compile needs."""
+    named = os.environ.get("CXX")
+    return any(shutil.which(name) for name in (named, "g++", "clang++", "c++") if name)
+
+
+def free_memory() -> int | None:
+    """Return the bytes that may still be taken: what is available, or what the cgroup leaves.
+
+    Linux hands out more memory than there is and kills who uses it, so this is asked beforehand.
+    None where the system does not tell.
+    """
+    found = re.search(r"MemAvailable:\s*(\d+) kB", _text(Path("/proc/meminfo")))
+    amounts = [int(found[1]) * 1024] if found else []
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        most, taken = _text(_CGROUP / limit).strip(), _text(_CGROUP / used).strip()
+        if most.isdigit() and taken.isdigit():
+            amounts.append(max(0, int(most) - int(taken)))
+    return min(amounts, default=None)
+
+
+def choose_device(asked: str) -> str:
+    """Return the device to use: cpu, cuda:N or mps.
+
+    `auto` is the first CUDA GPU if there is one, else the processor; Apple's GPU has to be asked
+    for, as small models are slower on it. A device that is named is a promise.
+
+    Raises:
+        UsageError: the name is none, or the device is not there.
+    """
+    if not _DEVICE.fullmatch(asked):
+        message = f"--device is {asked!r}, but must be auto, cpu, cuda, cuda:N or mps."
+        raise UsageError(message)
+    if asked == "cpu" or (asked == "auto" and not _may_have_cuda()):
+        return "cpu"
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked == "auto":
+        return "cuda:0" if count else "cpu"
+    if asked == "mps":
+        if not torch.backends.mps.is_available():
+            message = "--device mps: torch finds no Apple GPU here. Use: --device cpu"
+            raise UsageError(message)
+        return "mps"
+    number = int(asked.partition(":")[2] or 0)
+    if number >= count:
+        has = f"finds {count} CUDA GPU{'' if count == 1 else 's'}" if count else "finds no CUDA GPU"
+        message = f"--device {asked}: torch {has} here. Use: --device cpu"
+        raise UsageError(message)
+    return f"cuda:{number}"
+
+
+def choose_precision(asked: str, device: str) -> str:
+    """Return fp32, bf16 or fp16.
+
+    Raises:
+        UsageError: the device cannot compute in the precision, or only by slow emulation.
+    """
+    if device == "cpu":
+        if asked == "bf16" and not cpu_has_bf16():
+            message = "--precision bf16 needs a processor with AMX or AVX512-BF16. Use: fp32"
+            raise UsageError(message)
+        if asked == "fp16":
+            message = "--precision fp16 needs a GPU. Use: --precision auto"
+            raise UsageError(message)
+        return "bf16" if cpu_has_bf16() and asked in ("auto", "bf16") else "fp32"
+    if device == "mps":
+        return "fp16" if asked == "auto" else asked
+    import torch
+
+    has_bf16 = torch.cuda.get_device_capability(torch.device(device))[0] >= 8
+    if asked == "bf16" and not has_bf16:
+        message = f"--precision bf16: {device} is too old for it. Use: --precision fp16"
+        raise UsageError(message)
+    return ("bf16" if has_bf16 else "fp16") if asked == "auto" else asked
+
+
+def device_name(device: str) -> str:
+    """Return what a profile is kept under: the model of the processor or the GPU."""
+    if device.startswith("cuda"):
+        import torch
+
+        name: str = torch.cuda.get_device_name(torch.device(device))
+        return name
+    return cpu_name() if device == "cpu" else device
+
+
+def bf16_is_fast(torch: Any) -> bool:  # noqa: ANN401 - a module
+    """Multiply once in both precisions, 20 ms: flags are not proof that the library uses them."""
+    import time
+
+    def seconds(dtype: Any) -> float:  # noqa: ANN401 - a torch type
+        left = torch.ones((512, 384), dtype=dtype)
+        right = torch.ones((384, 1536), dtype=dtype)
+        times = []
+        for _ in range(4):
+            begin = time.perf_counter()
+            left @ right
+            times.append(time.perf_counter() - begin)
+        return min(times[1:])
+
+    return seconds(torch.bfloat16) < seconds(torch.float32)
+
+
+def _may_have_cuda() -> bool:
+    """Tell whether looking for a GPU is worth importing torch."""
+    return sys.platform != "linux" or Path("/dev/nvidiactl").exists()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,58 @@
+"""How to embed: what was asked for, and what is remembered of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+ENGINES = ("auto", "torch", "compile", "openvino")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What was found to be best for one device, model and precision."""
+
+    engine: str | None = None
+    batch_tokens: int | None = None
+    threads: int | None = None
+
+
+class EngineMemory(Protocol):
+    """What earlier runs found out on this machine."""
+
+    folder: Path
+    """Where converted models are kept; it may not exist yet."""
+
+    def recall(self, key: str) -> Profile:
+        """Return what is known, an empty profile if nothing is."""
+
+    def keep(self, key: str, profile: Profile) -> None:
+        """Remember for later runs; where nothing can be written, nothing is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What the user asked for; the rest is found out."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    engine: str = "auto"
+    batch_tokens: int | None = None
+    """Padded tokens of one forward pass; None takes the profile's, or the device's own."""
+    threads: int | None = None
+    """Of the forward pass on a CPU; None takes the profile's, or all cores."""
+    job_tokens: int = 0
+    """About how many tokens will be embedded: what decides whether preparing an engine pays."""
+    model_id: str | None = None
+    """Identifies the model's files; without it nothing converted is kept."""
+    memory: EngineMemory | None = None
+    on_notice: Callable[[str], None] = lambda _: None
+    """Told in a sentence what takes long or could not be had."""
+
+
+def profile_key(model: str, device_name: str, precision: str) -> str:
+    """Return the key under which a profile is kept."""
+    return f"{model} in {precision} on {device_name}"

@@ -1,0 +1,107 @@
+"""What a model folder says of the model, read without loading it."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """The sizes that decide how much memory and arithmetic a token takes."""
+
+    modules: tuple[str, ...]
+    """Class names of the sentence-transformers modules, in order."""
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    pad_id: int
+    matmul_weights: int
+    """Numbers in the matrices that every token is multiplied with."""
+    pooling: str | None
+    """mean, cls, lasttoken or another; None where the folder does not say."""
+    leaves_prompt_out: bool
+    """Whether the prompt's tokens are not pooled."""
+
+    @property
+    def is_static(self) -> bool:
+        """Whether a text's vector is the mean of its tokens' vectors."""
+        return self.modules in (("StaticEmbedding",), ("StaticEmbedding", "Normalize"))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing stands behind the transformer but pooling and normalisation."""
+        return self.modules in (
+            ("Transformer", "Pooling"),
+            ("Transformer", "Pooling", "Normalize"),
+        )
+
+    def bytes_per_token(self, longest: int) -> int:
+        """Return about how much memory a padded token takes in fp32, at its layer's peak.
+
+        Seven times the hidden state, twice the wide layer and one row of attention for each head.
+        """
+        return 4 * (7 * self.hidden + 2 * self.intermediate + self.heads * longest)
+
+    def flops_per_token(self, tokens: float) -> float:
+        """Return the multiplications and additions for one token of a text of `tokens` tokens."""
+        return 2 * self.matmul_weights + 4 * tokens * self.hidden * self.layers
+
+
+def read_shape(folder: Path) -> ModelShape:
+    """Return the shape of the model in a folder; what it does not say is 0."""
+    config = _json(folder / "config.json", {})
+    modules = _json(folder / "modules.json", [])
+    poolings = [_json(path, {}) for path in sorted(folder.glob("*_Pooling/config.json"))]
+
+    def number(*names: str) -> int:
+        found = (config.get(name) for name in names)
+        return next((value for value in found if isinstance(value, int)), 0)
+
+    return ModelShape(
+        modules=tuple(str(module.get("type", "")).rpartition(".")[2] for module in modules),
+        hidden=number("hidden_size", "dim", "d_model"),
+        intermediate=number("intermediate_size", "hidden_dim", "d_ff"),
+        layers=number("num_hidden_layers", "n_layers", "num_layers"),
+        heads=number("num_attention_heads", "n_heads", "num_heads"),
+        pad_id=number("pad_token_id"),
+        pooling=_pooling(poolings[0]) if poolings else None,
+        leaves_prompt_out=any(pooling.get("include_prompt") is False for pooling in poolings),
+        matmul_weights=_matmul_weights(folder / "model.safetensors"),
+    )
+
+
+def _pooling(config: Mapping[str, Any]) -> str | None:
+    """Return the way of pooling, as either form of the file names it."""
+    if "pooling_mode" in config:
+        return str(config["pooling_mode"])
+    named = [name for name, value in config.items() if name.startswith("pooling_mode_") and value]
+    words = [name.removeprefix("pooling_mode_").removesuffix("_tokens") for name in named]
+    return "+".join(word.removesuffix("_token") for word in words) or None
+
+
+def _matmul_weights(weights: Path) -> int:
+    """Count the numbers in all matrices but the embeddings, by the file's header."""
+    try:
+        with weights.open("rb") as file:
+            header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    except (OSError, ValueError, struct.error):
+        return 0
+    return sum(
+        math.prod(tensor["shape"])
+        for name, tensor in header.items()
+        if "embed" not in name and len(tensor.get("shape", ())) == 2 and "pooler" not in name
+    )
+
+
+def _json(path: Path, missing: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return missing

@@ -1,0 +1,86 @@
+"""Static models: a text's vector is the mean of its tokens' vectors. NumPy is all it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from localembed.errors import ModelChangedError
+
+if TYPE_CHECKING:
+    from localembed.types import IntArray, VectorMatrix
+
+
+class StaticEngine:
+    """The table of a sentence-transformers StaticEmbedding."""
+
+    name = "static"
+    device = "cpu"
+    precision = "fp32"
+    pads = False
+
+    def __init__(self, folder: Path, *, normalize: bool) -> None:
+        """Read the table of a model folder.
+
+        Raises:
+            ModelChangedError: the weights are missing or no static table.
+        """
+        self._table = _read_table(folder / "model.safetensors")
+        self._normalize = normalize
+
+    @property
+    def dim(self) -> int:
+        """Numbers of a vector."""
+        return int(self._table.shape[1])
+
+    def submit(self, items: Sequence[IntArray], /) -> VectorMatrix:
+        """Return the batch's vectors, (items, dim) float32; of no tokens, zeros."""
+        sums = np.stack([self._table[item].sum(axis=0, dtype=np.float32) for item in items])
+        lengths = np.array([[max(1, len(item))] for item in items], np.float32)
+        means: VectorMatrix = np.divide(sums, lengths, dtype=np.float32)
+        if self._normalize:
+            norms = np.linalg.norm(means, axis=1, keepdims=True)
+            means /= np.maximum(norms, np.finfo(np.float32).tiny)
+        return means
+
+    def collect(self, handles: Sequence[VectorMatrix], /) -> VectorMatrix:
+        """Return all batches' vectors."""
+        return np.concatenate(handles)
+
+    def is_out_of_memory(self, error: Exception, /) -> bool:
+        """Tell whether NumPy found no room."""
+        return isinstance(error, MemoryError)
+
+    def free(self) -> None:
+        """Hold nothing."""
+
+
+def _read_table(path: Path) -> VectorMatrix:
+    """Return (vocabulary, dim) float32.
+
+    The second form is model2vec's: rows shared by a mapping and weighted by token, as
+    `StaticEmbedding.load` in sentence-transformers reads it.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError, TypeError) as error:  # TypeError: bf16 in NumPy
+        message = f"The weights {path} cannot be loaded: {error}. Put the published file back."
+        raise ModelChangedError(message) from error
+    if "embedding.weight" in tensors:
+        whole: VectorMatrix = tensors["embedding.weight"].astype(np.float32, copy=False)
+        return whole
+    if "embeddings" not in tensors:
+        message = f"The weights {path} hold no table of a static model."
+        raise ModelChangedError(message)
+    table: VectorMatrix = tensors["embeddings"].astype(np.float32, copy=False)
+    if "mapping" in tensors:
+        table = table[tensors["mapping"]]
+    if "weights" in tensors:
+        table = table * tensors["weights"].astype(np.float32)[:, None]
+    return table

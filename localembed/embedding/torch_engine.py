@@ -1,0 +1,95 @@
+"""Padded batches in torch, eager or compiled, on a processor or a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from localembed.embedding.batching import pad
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from sentence_transformers import SentenceTransformer
+    from torch import Tensor
+
+    from localembed.types import IntArray, VectorMatrix
+
+_FULL = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+
+
+class TorchEngine:
+    """The sentence-transformers modules, one after the other."""
+
+    name = "torch"
+    pads = True
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        device: str,
+        precision: str,
+        *,
+        pad_id: int,
+        normalize: bool,
+    ) -> None:
+        """Wrap a loaded SentenceTransformer whose transformer is in `precision`."""
+        import torch
+
+        self.device = device
+        self.precision = precision
+        self.model = model
+        self._pad_id = pad_id
+        self._normalize = normalize
+        self._torch: Any = torch
+        self._on_gpu = device != "cpu"
+
+    def compile(self) -> None:
+        """Fuse the transformer's small operations; the first batches take half a minute."""
+        import torch._inductor.config as inductor
+
+        inductor.freezing = True
+        inner = self.model[0].auto_model
+        inner.forward = self._torch.compile(inner.forward, dynamic=True)
+        self.name = "torch compiled"
+
+    def submit(self, items: Sequence[IntArray], /) -> Tensor:
+        """Return the batch's vectors as a tensor on the device, (items, dim) float32."""
+        ids, mask = pad(items, self._pad_id)
+        features = {"input_ids": self._moved(ids), "attention_mask": self._moved(mask)}
+        with self._torch.inference_mode():
+            return self._pooled(features)
+
+    def collect(self, handles: Sequence[Tensor], /) -> VectorMatrix:
+        """Return all batches' vectors; a GPU is waited for once."""
+        vectors: VectorMatrix = self._torch.cat(list(handles)).cpu().numpy()
+        return vectors
+
+    def is_out_of_memory(self, error: Exception, /) -> bool:
+        """Tell whether torch or one of its libraries found no room."""
+        if isinstance(error, MemoryError | self._torch.cuda.OutOfMemoryError):
+            return True
+        return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _FULL)
+
+    def free(self) -> None:
+        """Give a GPU's cached blocks back."""
+        if self._on_gpu and self._torch.cuda.is_available():
+            self._torch.cuda.empty_cache()
+
+    def _pooled(self, features: dict[str, Tensor]) -> Tensor:
+        """Run the transformer in its own precision, and everything behind it in fp32."""
+        for position, module in enumerate(self.model):
+            features = module(features)
+            if position == 0:
+                features["token_embeddings"] = features["token_embeddings"].float()
+        pooled = features["sentence_embedding"].float()
+        return self._torch.nn.functional.normalize(pooled, dim=-1) if self._normalize else pooled
+
+    def _moved(self, array: npt.NDArray[np.integer[Any]]) -> Tensor:
+        """Return an array as a tensor on the device; a GPU copies from pinned memory meanwhile."""
+        tensor = self._torch.from_numpy(array)
+        if not self._on_gpu:
+            return tensor
+        if self.device.startswith("cuda"):
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)

@@ -1,0 +1,111 @@
+"""What a run does with a window of files once it is read: embed it, then commit it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from localembed.pipeline.commit import Committer
+from localembed.pipeline.ingest import Ingested
+from localembed.pipeline.reuse import embed_window
+from localembed.pipeline.tally import Tally
+from localembed.types import EmbeddedBatch, Embedder, EngineUse, Event, Note
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class Embedded(NamedTuple):
+    """A window with its vectors; without any when none of its files has chunks to write."""
+
+    window: Sequence[Ingested]
+    batch: EmbeddedBatch | None
+
+
+class Stages:
+    """The stages behind reading, with the state they share."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        dim: int,
+        load_embedder: Callable[[], Embedder],
+        tally: Tally,
+        on_event: Event,
+    ) -> None:
+        """Take what the run is made of; the model is loaded for the first text to embed."""
+        self._committer = committer
+        self._dim = dim
+        self._embedder: Embedder | None = None
+        self._load = cache(load_embedder)
+        self._tally = tally
+        self._on_event = on_event
+        self._being_written: EmbeddedBatch | None = None
+
+    @property
+    def use(self) -> EngineUse | None:
+        """What embedded, None if nothing had to be."""
+        return self._embedder.use if self._embedder else None
+
+    def embed(self, window: Sequence[Ingested]) -> Embedded:
+        """Return the window's documents with their vectors."""
+        documents = [entry.chunked for entry in window if entry.chunked is not None]
+        if not documents:
+            return Embedded(window, None)
+        with self._tally.stage("open store"):
+            self._committer.begin()
+        batch = embed_window(
+            documents, self._dim, self._look_up, self._model, self._tally, self._on_event
+        )
+        self._tally.failed_chunks += _failed_chunks(window, batch)
+        self._being_written = batch
+        return Embedded(window, batch)
+
+    def write(self, embedded: Embedded) -> None:
+        """Commit a window."""
+        if embedded.batch is None:
+            self._committer.note(embedded.window)
+        else:
+            self._committer.write(embedded.batch, embedded.window)
+
+    def _model(self) -> Embedder:
+        self._embedder = self._load()
+        return self._embedder
+
+    def _look_up(self, hashes: Collection[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
+        """Return stored vectors, and those of the batch that is being written meanwhile.
+
+        In this order: what is no longer being written has been noted as written.
+        """
+        found = _vectors(self._being_written, hashes)
+        missing = [chunk_hash for chunk_hash in hashes if chunk_hash not in found]
+        return found | self._committer.look_up(missing)
+
+
+def _vectors(
+    batch: EmbeddedBatch | None, hashes: Collection[bytes]
+) -> dict[bytes, npt.NDArray[np.float32]]:
+    if batch is None:
+        return {}
+    wanted = set(hashes)
+    return {
+        chunk.chunk_hash: row
+        for chunk, row in zip(batch.chunks, batch.vectors, strict=True)
+        if chunk.chunk_hash in wanted and chunk.chunk_id not in batch.failures
+    }
+
+
+def _failed_chunks(window: Sequence[Ingested], batch: EmbeddedBatch) -> list[Note]:
+    """Return the places that have no vector, and why; full text finds them all the same."""
+    return [
+        Note(
+            entry.file.absolute,
+            f"lines {chunk.start_line}-{chunk.end_line} could not be embedded: {reason}",
+        )
+        for entry in window
+        if batch.failures and entry.chunked
+        for chunk in entry.chunked.chunks
+        if (reason := batch.failures.get(chunk.chunk_id))
+    ]

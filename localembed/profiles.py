@@ -1,0 +1,46 @@
+"""What was found out about this machine: the best batch, engine and threads of each model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from localembed import folders
+from localembed.embedding import Profile
+from localembed.errors import LocalembedError
+from localembed.store.durable import write_json
+
+
+class ProfileBook:
+    """The user's profiles, one JSON object for each device, model and precision."""
+
+    def __init__(self) -> None:
+        """Name the places; nothing is read yet."""
+        self._path = folders.user_data() / "profiles.json"
+        self.folder: Path = folders.user_cache()
+        """Where converted models are kept: they can be made again."""
+
+    def recall(self, key: str) -> Profile:
+        """Return what is known, an empty profile if nothing is."""
+        entry = self._read().get(key)
+        known = entry if isinstance(entry, dict) else {}
+        values = {field.name: known.get(field.name) for field in fields(Profile)}
+        return Profile(**values)
+
+    def keep(self, key: str, profile: Profile) -> None:
+        """Remember for later runs; where nothing can be written, nothing is remembered."""
+        known = {**self._read(), key: asdict(profile)}
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self._path, known, sync=False)
+        except (OSError, LocalembedError):
+            return
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._path.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}

@@ -1,0 +1,291 @@
+"""The engine around a model: batches, memory that runs out, what a machine can do."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localembed.embedding import EngineOptions, Profile, hardware, options
+from localembed.embedding.batching import cut_batches, pad
+from localembed.embedding.embedder import Frame, LocalEmbedder
+from localembed.errors import UsageError
+from localembed.profiles import ProfileBook
+from localembed.types import ModelSpec
+
+SPEC = ModelSpec("m", "b", (), dim=4, max_tokens=64, pooling="mean", normalize=True, license="none")
+NOTHING = np.zeros(0, np.int32)
+
+
+class CountingEngine:
+    """Returns what shows which item a vector belongs to; raises when a batch is over its room."""
+
+    name, device, precision, pads = "counting", "cpu", "fp32", True
+
+    def __init__(self, room: int = 10**9) -> None:
+        self.room = room
+        self.batches: list[int] = []
+        self.freed = 0
+
+    def submit(self, items):
+        padded = max(map(len, items)) * len(items)
+        if padded > self.room:
+            raise MemoryError
+        self.batches.append(padded)
+        return np.array([[item.sum(), len(item), item[0], 1] for item in items], np.float32)
+
+    def collect(self, handles):
+        return np.concatenate(handles)
+
+    def is_out_of_memory(self, error):
+        return isinstance(error, MemoryError)
+
+    def free(self):
+        self.freed += 1
+
+
+def embedder(engine, budget=1000, told=None, frame=None) -> LocalEmbedder:
+    return LocalEmbedder(
+        SPEC, None, frame or Frame(NOTHING, NOTHING), engine, budget,
+        on_smaller=(told if told is not None else []).append,
+    )  # fmt: skip
+
+
+def items(lengths):
+    numbers = itertools.count(1)
+    return [np.full(length, next(numbers), np.int32) for length in lengths]
+
+
+# batches
+
+
+@given(st.lists(st.integers(1, 300), max_size=300), st.integers(1, 5000))
+def test_every_item_is_in_one_batch_within_the_budget(lengths, budget):
+    batches = cut_batches(lengths, budget)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        padded = max(lengths[index] for index in batch) * len(batch)
+        assert padded <= budget or len(batch) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("longest", [30, 100, 256])
+def test_padding_of_a_window_is_under_a_twentieth(seed, longest):
+    lengths = np.random.default_rng(seed).integers(1, longest, 2048).tolist()
+    batches = cut_batches(lengths, 4096)
+    padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
+    assert 1 - sum(lengths) / padded < 0.05
+
+
+def test_the_longest_come_first():
+    longest = [max(batch) for batch in cut_batches_lengths([5, 200, 7, 100, 201, 6], 256)]
+    assert longest == sorted(longest, reverse=True)
+
+
+def cut_batches_lengths(lengths, budget):
+    return [[lengths[index] for index in batch] for batch in cut_batches(lengths, budget)]
+
+
+def test_a_few_short_texts_are_one_batch_whatever_their_padding():
+    assert len(cut_batches([3, 20, 60, 7], 4096)) == 1
+
+
+def test_an_item_over_the_budget_is_a_batch_of_its_own():
+    assert cut_batches([5000, 10], 4096) == [[0], [1]]
+    assert cut_batches([], 4096) == []
+
+
+def test_padding_is_masked():
+    ids, mask = pad([np.array([5, 6, 7], np.int32), np.array([8], np.int32)], 9)
+    assert ids.tolist() == [[5, 6, 7], [8, 9, 9]]
+    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+# the embedder
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=60), st.integers(1, 500))
+def test_the_order_of_vectors_is_that_of_the_items(lengths, budget):
+    given_items = items(lengths)
+    vectors = embedder(CountingEngine(), budget).embed_documents(given_items)
+    assert vectors[:, 2].tolist() == [item[0] for item in given_items]
+    assert vectors[:, 1].tolist() == lengths
+
+
+def test_special_ids_stand_around_a_text():
+    frame = Frame(np.array([1], np.int32), np.array([9], np.int32))
+    assert frame.document(np.array([7, 8], np.int32)).tolist() == [1, 7, 8, 9]
+    assert frame.query(np.arange(10, 30, dtype=np.int32), 5).tolist() == [1, 10, 11, 12, 9]
+
+
+def test_progress_is_told_for_every_item():
+    told: list[int] = []
+    embedder(CountingEngine(), 100).embed_documents(items([10] * 25), told.append)
+    assert sum(told) == 25
+    assert len(told) > 1
+
+
+def test_use_counts_tokens_and_padding():
+    made = embedder(CountingEngine())
+    made.embed_documents(items([10, 10, 8]))
+    assert (made.use.tokens, made.use.padded_tokens) == (28, 30)
+    assert made.use.padding == pytest.approx(2 / 30)
+    assert embedder(CountingEngine()).use.padding == 0
+
+
+# memory that runs out
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_it_does():
+    engine, told = CountingEngine(room=130), []
+    made = embedder(engine, 1000, told)
+    lengths = [10] * 90
+
+    vectors = made.embed_documents(items(lengths))
+
+    assert np.isfinite(vectors).all()
+    assert vectors[:, 2].tolist() == list(range(1, 91))
+    assert told == [450, 225, 110]
+    assert max(engine.batches) <= 110
+    assert engine.freed == 3
+    assert made.use.too_large == 0
+
+
+def test_the_smaller_budget_stays():
+    engine = CountingEngine(room=130)
+    made = embedder(engine, 1000)
+    made.embed_documents(items([10] * 90))
+    freed = engine.freed
+    made.embed_documents(items([10] * 90))
+    assert engine.freed == freed
+    assert made.use.batch_tokens == 110
+
+
+def test_one_item_that_does_not_fit_fails_alone():
+    made = embedder(CountingEngine(room=50), 1000)
+
+    vectors = made.embed_documents(items([40, 200, 30, 20]))
+
+    assert np.isfinite(vectors).all(axis=1).tolist() == [True, False, True, True]
+    assert made.use.too_large == 1
+    assert made.use.tokens == 90
+
+
+def test_another_error_is_not_taken_for_too_little_memory():
+    class Broken(CountingEngine):
+        def submit(self, items):
+            raise RuntimeError("a kernel failed")
+
+    with pytest.raises(RuntimeError, match="kernel"):
+        embedder(Broken()).embed_documents(items([3]))
+
+
+# what this machine can do
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(hardware, "_may_have_cuda", lambda: False)
+
+
+@pytest.fixture
+def cpuinfo(monkeypatch, tmp_path):
+    """Fake what the processor says of itself."""
+
+    def fake(flags: str) -> None:
+        monkeypatch.setattr(hardware, "_text", lambda path: {
+            "/proc/cpuinfo": f"model name\t: Test CPU\nflags\t: fpu {flags}\n",
+        }.get(str(path), ""))  # fmt: skip
+
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked", "found"),
+    [
+        ("avx512f amx_bf16", "auto", "bf16"),
+        ("avx512_bf16", "auto", "bf16"),
+        ("avx2 avx512f", "auto", "fp32"),
+        ("amx_bf16", "fp32", "fp32"),
+        ("amx_bf16", "bf16", "bf16"),
+    ],
+)
+def test_precision_is_gated_by_the_processors_flags(cpuinfo, flags, asked, found):
+    cpuinfo(flags)
+    assert hardware.choose_precision(asked, "cpu") == found
+
+
+@pytest.mark.parametrize(("asked", "hint"), [("bf16", "AMX"), ("fp16", "GPU")])
+def test_a_precision_that_would_be_emulated_is_refused(cpuinfo, asked, hint):
+    cpuinfo("avx2")
+    with pytest.raises(UsageError, match=hint):
+        hardware.choose_precision(asked, "cpu")
+
+
+def test_bf16_is_confirmed_by_multiplying():
+    """A fake torch whose bf16 is slow, whatever the flags say."""
+    import time
+
+    class Matrix:
+        def __init__(self, dtype):
+            self.dtype = dtype
+
+        def __matmul__(self, other):
+            time.sleep(0.01 if self.dtype == slow else 0.001)
+
+    class Torch:
+        bfloat16, float32 = "bf16", "fp32"
+
+        @staticmethod
+        def ones(_shape, dtype):
+            return Matrix(dtype)
+
+    slow = "bf16"
+    assert not hardware.bf16_is_fast(Torch)
+    slow = "fp32"
+    assert hardware.bf16_is_fast(Torch)
+
+
+def test_a_device_that_is_not_there_is_refused(no_gpu):
+    with pytest.raises(UsageError, match="torch finds no CUDA GPU here"):
+        hardware.choose_device("cuda")
+    with pytest.raises(UsageError, match="cuda:7"):
+        hardware.choose_device("cuda:7")
+    with pytest.raises(UsageError, match="must be auto"):
+        hardware.choose_device("tpu")
+    assert hardware.choose_device("auto") == "cpu"
+
+
+def test_free_memory_is_what_the_cgroup_leaves(monkeypatch, tmp_path):
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("400000\n")
+    monkeypatch.setattr(hardware, "_CGROUP", tmp_path)
+    assert hardware.free_memory() == 600_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert hardware.free_memory() > 600_000
+
+
+# profiles
+
+
+def test_a_profile_is_kept_and_recalled(own_home):
+    key = options.profile_key("m", "Test CPU x2", "fp32")
+    assert ProfileBook().recall(key) == Profile()
+    ProfileBook().keep(key, Profile(engine="torch", batch_tokens=2048, threads=2))
+    ProfileBook().keep("other", Profile(batch_tokens=1))
+    assert ProfileBook().recall(key) == Profile("torch", 2048, 2)
+
+
+def test_a_broken_profile_file_is_no_error(own_home):
+    book = ProfileBook()
+    book.keep("key", Profile(batch_tokens=1))
+    path = next(own_home.rglob("profiles.json"))
+    path.write_text("{")
+    assert book.recall("key") == Profile()
+
+
+def test_options_are_auto_by_default():
+    assert EngineOptions() == EngineOptions("auto", "auto", "auto", None, None)
