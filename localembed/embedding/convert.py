@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localembed.embedding.engine import Engine
-from localembed.embedding.openvino_engine import OpenVinoEngine
+from localembed.embedding.openvino_engine import OpenVinoEngine, import_openvino
 from localembed.embedding.torch_engine import TorchEngine
 from localembed.embedding.torch_model import load_model
 
@@ -46,6 +46,7 @@ class ConversionJob:
     normalize: bool
     pad_id: int
     vocabulary: int
+    max_tokens: int
     threads: int
 
 
@@ -92,7 +93,7 @@ def _convert(job: ConversionJob) -> Conversion:
         target, job.precision, pooling=job.pooling, normalize=job.normalize,
         pad_id=job.pad_id, threads=job.threads,
     )  # fmt: skip
-    batches = _batches(job.vocabulary)
+    batches = _batches(job.vocabulary, job.max_tokens)
     ours, theirs = (_vectors(engine, batches) for engine in (converted, reference))
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     worst = float((np.sum(ours * theirs, axis=1) / lengths).min())
@@ -108,10 +109,9 @@ def _torch_engine(job: ConversionJob, precision: str) -> TorchEngine:
 
 def _save(model: Any, target: Path) -> None:  # noqa: ANN401 - a torch type
     """Convert the transformer alone; pooling stays fp32 outside. The weights go first."""
-    # The converter reports its use over the network if it finds this package.
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-    import openvino
     import torch
+
+    openvino = import_openvino()
 
     class HiddenStates(torch.nn.Module):  # type: ignore[misc]
         """The transformer with the two inputs that it gets here."""
@@ -134,7 +134,7 @@ def _save(model: Any, target: Path) -> None:  # noqa: ANN401 - a torch type
     made.replace(target)
 
 
-def _batches(vocabulary: int) -> list[list[IntArray]]:
+def _batches(vocabulary: int, most: int) -> list[list[IntArray]]:
     """Return random ids: lengths differ within a batch, so that masks are compared as well."""
     rng = np.random.default_rng(5)
     return [
@@ -142,7 +142,7 @@ def _batches(vocabulary: int) -> list[list[IntArray]]:
             rng.integers(1, vocabulary, max(3, length - item % 4)).astype(np.int32)
             for item in range(_ITEMS)
         ]
-        for length in _LENGTHS
+        for length in (min(length, most) for length in _LENGTHS)
     ]
 
 

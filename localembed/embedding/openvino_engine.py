@@ -6,6 +6,7 @@ The converted model is made once, in a process of its own (see `convert`).
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,14 @@ POOLINGS = ("mean", "cls", "lasttoken")
 def is_installed() -> bool:
     """Tell whether the extra is there, without importing it."""
     return importlib.util.find_spec("openvino") is not None
+
+
+def import_openvino() -> Any:  # noqa: ANN401 - a module
+    """Import the library without the package by which it reports its use over the network."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
 
 
 def converted_path(folder: Path, model_id: str) -> Path:
@@ -52,8 +61,7 @@ class OpenVinoEngine:
         threads: int,
     ) -> None:
         """Load a converted model and fit it to this processor."""
-        import openvino
-
+        openvino = import_openvino()
         self.precision = precision
         self._pooling = pooling
         self._normalize = normalize

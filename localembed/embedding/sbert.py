@@ -211,6 +211,7 @@ def _convert(
         normalize=_normalizes(spec, plan.shape),
         pad_id=plan.shape.pad_id,
         vocabulary=tokenizer.vocabulary,
+        max_tokens=spec.max_tokens,
         threads=plan.threads,
     )
     found = convert_in_child(job)

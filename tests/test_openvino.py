@@ -1,0 +1,151 @@
+"""The converted model: as exact as torch, made once, silent, and used only where it wins."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from localembed.embedding import EngineOptions, Profile, hardware, load_embedder, load_tokenizer
+from localembed.embedding import convert as conversion
+from localembed.embedding.openvino_engine import converted_path, pool
+from localembed.embedding.options import profile_key
+from localembed.errors import UsageError
+from localembed.profiles import ProfileBook
+from tests import families
+from tests.conftest import PROJECT
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="the extra [openvino] is not installed"
+)
+BERT = next(family for family in families.FAMILIES if family.name == "bert")
+TEXTS = [text.strip() for text in families.TEXTS]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "model"
+    path.mkdir()
+    families.build(BERT, path)
+    return path
+
+
+@pytest.fixture
+def options(own_home):
+    return EngineOptions(
+        device="cpu", precision="fp32", engine="openvino", threads=1, model_id="tiny",
+        memory=ProfileBook(),
+    )  # fmt: skip
+
+
+def ids(folder):
+    return [tokens.ids for tokens in load_tokenizer(BERT.spec(), folder)(TEXTS)]
+
+
+def test_a_converted_model_gives_the_vectors_of_torch_and_needs_no_torch(
+    folder, options, monkeypatch
+):
+    told: list[str] = []
+    spec = BERT.spec()
+
+    ours = load_embedder(spec, folder, replace(options, on_notice=told.append))
+    theirs = load_embedder(spec, folder, replace(options, engine="torch"))
+
+    assert ours.use.engine == "openvino"
+    mine, reference = (embedder.embed_documents(ids(folder)) for embedder in (ours, theirs))
+    assert families.cosine(mine, reference).min() >= 0.99999
+    query = [embedder.embed_query("rotate keys") for embedder in (ours, theirs)]
+    assert families.cosine(*query) >= 0.99999
+    assert len(told) == 1
+
+    monkeypatch.setattr(conversion, "convert_in_child", pytest.fail)
+    again = load_embedder(spec, folder, options)
+    assert families.cosine(again.embed_documents(ids(folder)), mine).min() >= 0.999999
+    assert modules_of_a_fresh_load(folder) == ["openvino"]
+
+
+def modules_of_a_fresh_load(folder) -> list[str]:
+    """Load the converted model in a new process; return which heavy modules that took."""
+    code = (
+        "import sys, json; from pathlib import Path; from tests.test_openvino import BERT\n"
+        "from localembed.embedding import EngineOptions, load_embedder\n"
+        "from localembed.profiles import ProfileBook\n"
+        "for name in ('torch', 'transformers', 'sentence_transformers'): sys.modules.pop(name, 0)\n"
+        "options = EngineOptions(device='cpu', precision='fp32', engine='openvino', threads=1, "
+        "model_id='tiny', memory=ProfileBook())\n"
+        "load_embedder(BERT.spec(), Path(sys.argv[1]), options).embed_query('keys')\n"
+        "print(json.dumps([m for m in ('openvino', 'torch', 'openvino_telemetry') "
+        "if sys.modules.get(m)]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("found", "engine"),
+    [
+        (conversion.Conversion(0.99999, 2.0, 1.0), "openvino"),
+        (conversion.Conversion(0.99999, 1.0, 2.0), "torch"),
+        (conversion.Conversion(0.9, 2.0, 1.0), "torch"),
+        (None, "torch"),
+    ],
+    ids=["faster", "slower", "inexact", "cannot be converted"],
+)
+def test_the_faster_engine_is_remembered(folder, options, monkeypatch, found, engine):
+    """A long job asks once; what it found holds for short ones."""
+    asked = []
+    really = conversion.convert_in_child
+
+    def convert(job):
+        asked.append(job)
+        if engine == "openvino":
+            really(job)
+        return found
+
+    monkeypatch.setattr(conversion, "convert_in_child", convert)
+    monkeypatch.setattr(hardware, "has_compiler", lambda: False)
+    long = replace(options, engine="auto", job_tokens=10**15)
+
+    assert load_embedder(BERT.spec(), folder, long).use.engine == engine
+    assert load_embedder(BERT.spec(), folder, replace(options, engine="auto")).use.engine == engine
+    assert len(asked) == 1
+    key = profile_key("bert", hardware.cpu_name(), "fp32")
+    assert ProfileBook().recall(key) == Profile(engine=engine)
+
+
+def test_a_short_job_converts_nothing(folder, options, monkeypatch):
+    monkeypatch.setattr(conversion, "convert_in_child", pytest.fail)
+    short = replace(options, engine="auto", job_tokens=1000)
+    assert load_embedder(BERT.spec(), folder, short).use.engine == "torch"
+    assert not converted_path(options.memory.folder, "tiny").exists()
+
+
+def test_an_engine_that_is_not_installed_is_refused(folder, options, monkeypatch):
+    from localembed.embedding import openvino_engine
+
+    monkeypatch.setattr(openvino_engine, "is_installed", lambda: False)
+    with pytest.raises(UsageError, match=r"pip install 'localembed\[openvino\]'"):
+        load_embedder(BERT.spec(), folder, options)
+    auto = replace(options, engine="auto", job_tokens=10**9)
+    assert load_embedder(BERT.spec(), folder, auto).use.engine == "torch"
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken"])
+def test_pooling_takes_the_right_tokens(pooling):
+    hidden = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+    mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0]])
+    expected = {
+        "mean": [hidden[0].mean(axis=0), hidden[1, :2].mean(axis=0)],
+        "cls": [hidden[0, 0], hidden[1, 0]],
+        "lasttoken": [hidden[0, 3], hidden[1, 1]],
+    }[pooling]
+    assert pool(hidden, mask, pooling) == pytest.approx(np.array(expected))
