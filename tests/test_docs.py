@@ -73,6 +73,12 @@ def test_the_python_block_of_the_readme_runs(notes, fake, monkeypatch):
     exec(compile(block[1], "README.md", "exec"), {})
 
 
+def test_the_page_of_measurements_is_what_the_results_say():
+    command = [sys.executable, "-m", "benchmarks.performance", "--check"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_first_layer_table_names_every_room():
     architecture = (PROJECT / "docs" / "architecture.md").read_text()
     package = PROJECT / "localembed"

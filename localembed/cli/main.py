@@ -24,6 +24,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Search": {"query": ("localembed.cli.query:query", "Search what was indexed.")},
     "Trust": {"status": ("localembed.cli.status:status", "Show what is indexed, and settings.")},
+    "Measure": {"bench": ("localembed.cli.bench:bench", "Measure how fast this machine embeds.")},
     "Models": {"models": ("localembed.cli.models:models", "Show the models that can be used.")},
 }
 """Heading → command → (where it is, what `--help` says): help imports no command."""

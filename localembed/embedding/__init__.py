@@ -10,11 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from localembed.embedding.options import EngineMemory, EngineOptions, Profile
+from localembed.embedding.embedder import LocalEmbedder
+from localembed.embedding.hardware import choose_device, choose_precision, cores, device_name
+from localembed.embedding.options import EngineMemory, EngineOptions, Profile, profile_key
+from localembed.embedding.shape import ModelShape, read_shape
 from localembed.types import Embedder, ModelSpec, Tokenizer
 
 __all__ = [
-    "BACKENDS", "EngineMemory", "EngineOptions", "Profile", "load_embedder", "load_tokenizer",
+    "BACKENDS", "EngineMemory", "EngineOptions", "LocalEmbedder", "ModelShape", "Profile",
+    "choose_device", "choose_precision", "cores", "device_name", "load_embedder", "load_tokenizer",
+    "profile_key", "read_shape",
 ]  # fmt: skip
 
 BACKENDS: dict[str, str] = {"sentence-transformers": "localembed.embedding.sbert"}

@@ -58,20 +58,30 @@ class LocalEmbedder:
             on_smaller: told of the new budget when memory ran out.
         """
         self.spec = spec
+        self.engine = engine
         self._tokenizer = tokenizer
         self._frame = frame
-        self._engine = engine
         self._budget = budget
         self._on_smaller = on_smaller
         self._tokens = self._padded = self._too_large = 0
+
+    def with_budget(self, batch_tokens: int) -> LocalEmbedder:
+        """Return the same model with other batches."""
+        return LocalEmbedder(self.spec, self._tokenizer, self._frame, self.engine, batch_tokens)
+
+    def batches(self, token_ids: Sequence[IntArray]) -> list[list[IntArray]]:
+        """Return the framed batches that `embed_documents` would begin with."""
+        items = [self._frame.document(ids) for ids in token_ids]
+        parts = cut_batches([len(item) for item in items], self._budget)
+        return [[items[index] for index in part] for part in parts]
 
     @property
     def use(self) -> EngineUse:
         """What embedded so far, and how full its batches were."""
         return EngineUse(
-            engine=self._engine.name,
-            device=self._engine.device,
-            precision=self._engine.precision,
+            engine=self.engine.name,
+            device=self.engine.device,
+            precision=self.engine.precision,
             batch_tokens=self._budget,
             tokens=self._tokens,
             padded_tokens=self._padded,
@@ -111,14 +121,14 @@ class LocalEmbedder:
                 self._too_large += 1
             on_batch(len(batch))
         if rows:
-            vectors[rows] = self._engine.collect(handles)
+            vectors[rows] = self.engine.collect(handles)
         return vectors
 
     def embed_query(self, text: str, /) -> Vector:
         """Return (dim,) float32; of a query longer than the model only the beginning counts."""
         ids = self._tokenizer([self.spec.query_prompt + text])[0].ids
         framed = self._frame.query(ids, self.spec.max_tokens)
-        row: Vector = self._engine.collect([self._engine.submit([framed])])[0]
+        row: Vector = self.engine.collect([self.engine.submit([framed])])[0]
         return row
 
     def _begin(self, items: Sequence[IntArray]) -> Any | None:  # noqa: ANN401 - the engine's handle
@@ -128,11 +138,11 @@ class LocalEmbedder:
         frames, and with them the memory, of the attempt that failed.
         """
         try:
-            return self._engine.submit(items)
+            return self.engine.submit(items)
         except Exception as error:
-            if not self._engine.is_out_of_memory(error):
+            if not self.engine.is_out_of_memory(error):
                 raise
-        self._engine.free()
+        self.engine.free()
         return None
 
     def _halve(self, room: int) -> None:
@@ -142,4 +152,4 @@ class LocalEmbedder:
     def _room(self, batch: Sequence[int], lengths: Sequence[int]) -> int:
         """Return the tokens that a batch takes, padding included where the engine pads."""
         of_batch = [lengths[index] for index in batch]
-        return max(of_batch) * len(batch) if self._engine.pads else sum(of_batch)
+        return max(of_batch) * len(batch) if self.engine.pads else sum(of_batch)

@@ -126,6 +126,17 @@ def device_name(device: str) -> str:
     return cpu_name() if device == "cpu" else device
 
 
+def device_peak(device: str) -> int | None:
+    """Return the most bytes that tensors took on a CUDA GPU since the last call; None elsewhere."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    peak = int(torch.cuda.max_memory_allocated(torch.device(device)))
+    torch.cuda.reset_peak_memory_stats(torch.device(device))
+    return peak
+
+
 def bf16_is_fast(torch: Any) -> bool:  # noqa: ANN401 - a module
     """Multiply once in both precisions, 20 ms: flags are not proof that the library uses them."""
     import time

@@ -1,0 +1,298 @@
+"""Write docs/performance.md from the results; with --check, only compare.
+
+    python -m benchmarks.performance [--check]
+
+A section is one function and one row of `SECTIONS`; it is left out while there is no result.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+PROJECT = Path(__file__).parent.parent
+RESULTS = PROJECT / "benchmarks" / "results"
+PAGE = PROJECT / "docs" / "performance.md"
+
+_BEGIN = """# Performance
+
+Written by `python -m benchmarks.performance` from [what was measured](../benchmarks/results). Each
+table stands with its command and its machine; on another machine the numbers are others."""
+
+_WIDTH = 100
+_QUIET = 0.05
+"""Others may take so much of the processor before the page says so."""
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page."""
+
+    title: str
+    pattern: str
+    """Names of its files in the results folder."""
+    render: Callable[[Sequence[Result]], list[str]]
+    """Given all its results, the newest first, returns paragraphs."""
+
+
+def main() -> int:
+    """Write or compare the page; return the exit code."""
+    text = page(RESULTS)
+    if "--check" in sys.argv[1:]:
+        return 0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text else 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+def page(folder: Path) -> str:
+    """Return the page for a folder of results."""
+    parts = [_BEGIN]
+    for section in SECTIONS:
+        if results := load(folder, section.pattern):
+            parts += [f"## {section.title}", *section.render(results)]
+    return "\n\n".join(parts) + "\n"
+
+
+def load(folder: Path, pattern: str) -> list[Result]:
+    """Return the results whose names match, the newest first."""
+    found = {path.name: json.loads(path.read_text()) for path in folder.glob(pattern)}
+    order = sorted(found, key=lambda name: (*_when(found[name]), name), reverse=True)
+    return [found[name] for name in order]
+
+
+def _when(result: Result) -> tuple[str, str]:
+    return result["machine"]["date"], result.get("finished", "")
+
+
+def peers(results: Sequence[Result]) -> list[str]:
+    """Show the newest comparison with other tools."""
+    result = results[0]
+    corpus = result["corpus"]
+    entries = result["contestants"]
+    done = sorted(
+        (entry for entry in entries if not entry["error"]),
+        key=lambda entry: -entry["chunks_per_second"]["median"],
+    )
+    base = next((entry for entry in done if entry["name"] == "encode"), None)
+    head = ["", "chunks/s", "x", "whole process", "peak memory", "worst cosine"]
+    rows = [_peer_row(entry, base) for entry in done]
+    return [
+        wrapped(
+            f"{corpus['chunks']:,} chunks of {corpus['name']} (mean {corpus['mean_tokens']} tokens,"
+            f" {corpus['files']} files), the same model, offline; median of {result['rounds']}"
+            " rounds that go around all (lowest-highest). The clock runs from the model being"
+            " loaded to the last vector being where the tool keeps it; the whole process stands"
+            " beside it. x is times sentence-transformers with defaults, the cosine is that of its"
+            " fp32 vectors."
+        ),
+        table(head, rows),
+        *_failures(entries),
+        *_disturbance(result),
+        _accounts(done),
+        source(result["command"], result["machine"]),
+    ]
+
+
+def _peer_row(entry: Result, base: Result | None) -> list[str]:
+    rate, process = entry["chunks_per_second"], entry["process_seconds"]
+    times = f"{rate['median'] / base['chunks_per_second']['median']:.2f}" if base else "-"
+    compared = [done["cosine"]["worst"] for done in entry["rounds"] if done["cosine"]]
+    return [
+        entry["label"],
+        f"{rate['median']:.1f} ({rate['min']:.1f}-{rate['max']:.1f})",
+        times,
+        f"{process['median']:.1f} s",
+        f"{entry['peak_rss_mb']['median']:,.0f} MB",
+        f"{min(compared):.5f}" if compared else "not given back",
+    ]
+
+
+def _failures(entries: Iterable[Result]) -> list[str]:
+    failed = [entry for entry in entries if entry["error"]]
+    lines = [f"- {entry['label']} failed: `{entry['error']}`" for entry in failed]
+    return ["\n".join(lines)] if lines else []
+
+
+def _disturbance(result: Result) -> list[str]:
+    """Say so where something else ran beside: such numbers are not to be relied on."""
+    runs = [run for entry in result["contestants"] for run in entry["rounds"]]
+    shares = [run.get("others") or 0.0 for run in (*runs, *result["tuning"].values())]
+    bad = [share for share in shares if share > _QUIET]
+    if not bad:
+        return []
+    return [
+        f"**Disturbed**: in {len(bad)} runs other processes took up to {max(bad):.0%} of the"
+        " processor."
+    ]
+
+
+def _accounts(done: Sequence[Result]) -> str:
+    """Return what each contestant did; versions that all have in common stand once."""
+    sets = [set(entry["versions"].items()) for entry in done]
+    common = set.intersection(*sets) if sets else set()
+    lines = [
+        wrapped(f"- {entry['label']}: {_account(entry, mine - common)}", "  ")
+        for entry, mine in zip(done, sets, strict=True)
+    ]
+    shared = ", ".join(f"{name} {version}" for name, version in sorted(common))
+    return "\n".join([*lines, wrapped(f"- all: {shared}", "  ")])
+
+
+def _account(entry: Result, versions: Iterable[tuple[str, str | None]]) -> str:
+    """Return what was called, what it really did, and its own versions."""
+    facts = entry["facts"]
+    parts = [entry["what"]]
+    if isinstance(facts.get("settings"), dict):
+        parts.append(", ".join(f"{name} {value}" for name, value in facts["settings"].items()))
+    if "engine" in facts:
+        parts.append(f"{facts['engine']}, {facts['precision']}")
+    if limit := facts.get("longest_input", facts.get("max_seq_length")):
+        parts.append(f"reads up to {limit} tokens")
+    if named := ", ".join(f"{name} {version}" for name, version in sorted(versions) if version):
+        parts.append(named)
+    return "; ".join(parts)
+
+
+_QUALITY = "python -m benchmarks.quality --data FOLDER"
+
+
+def quality(results: Sequence[Result]) -> list[str]:
+    """Show how well vectors rank, one row a result."""
+    rows = [
+        [
+            f"{result['model']}, {result['precision']}",
+            *(f"{result[name]:.4f}" for name in ("ndcg_at_10", "recall_at_100", "mrr_at_10")),
+        ]
+        for result in sorted(results, key=lambda result: (result["model"], result["precision"]))
+    ]
+    newest = results[0]
+    return [
+        f"{newest['documents']:,} documents and {newest['queries']:,} queries of {newest['data']},"
+        " vectors alone.",
+        table(["", "nDCG@10", "recall@100", "MRR@10"], rows),
+        "\n".join(dict.fromkeys(source(_QUALITY, result["machine"]) for result in results)),
+    ]
+
+
+def memory(results: Sequence[Result]) -> list[str]:
+    """Show the peak of the indexing process against the size of the corpus."""
+    result = results[0]
+    rows = [
+        [
+            f"{row['megabytes']:,} MB in {row['files']:,} files",
+            f"{row['chunks']:,}",
+            f"{row['seconds']:,.0f} s",
+            f"{row['peak_rss_mb']:,.0f} MB",
+        ]
+        for row in result["rows"]
+    ]
+    return [
+        wrapped(
+            "Text that was made up and a model that costs nothing: the largest takes"
+            f" {result['ratio']:.2f} times the memory of the smallest."
+        ),
+        table(["corpus", "chunks", "time", "peak memory"], rows),
+        source("python -m benchmarks.memory", result["machine"]),
+    ]
+
+
+def scaling(results: Sequence[Result]) -> list[str]:
+    """Show what a chunk costs as the index grows."""
+    result = results[0]
+    rows = [
+        [
+            f"{row['chunks']:,}",
+            f"{row['ms_per_chunk']:.2f} ms",
+            f"{row['seconds_per_commit']:.2f} s",
+            f"{row['peak_rss_mb']:,.0f} MB",
+            f"{row['workspace_mb']:,.0f} MB",
+            f"{row['no_change_seconds']:.2f} s",
+            f"{median(row['query_text_seconds']):.1f} s",
+            f"{median(row['query_vector_seconds']):.1f} s",
+        ]
+        for row in result["rows"]
+    ]
+    heads = [
+        "chunks", "a chunk", "a commit", "peak memory", "disk", "nothing changed", "text query",
+        "vector query",
+    ]  # fmt: skip
+    return [
+        wrapped(
+            "Made-up text and a model that costs nothing, with vectors of 32 numbers: what is left"
+            f" is everything around a model. A chunk of the largest costs {result['ratio']:.2f}"
+            " times one of 10,000. Times are whole processes."
+        ),
+        table(heads, rows),
+        source("python -m benchmarks.scaling", result["machine"]),
+    ]
+
+
+def one_line(results: Sequence[Result]) -> list[str]:
+    """Show what cutting a document that is one line costs."""
+    result = results[0]
+    rows = [
+        [
+            f"{row['megabytes']} MB",
+            f"{row['chunks']:,}",
+            f"{row['megabytes_per_second']:.2f} MB/s",
+            f"{row['peak_rss_mb']:,} MB",
+        ]
+        for row in result["rows"]
+    ]
+    return [
+        "Cut with the packaged model's tokenizer.",
+        table(["document", "chunks", "speed", "peak memory"], rows),
+        source("python -m benchmarks.one_line", result["machine"]),
+    ]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; all but the first column stand to the right."""
+    rule = "|".join(["---", *["---:"] * (len(head) - 1)])
+    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
+
+
+def source(command: str, machine: Result) -> str:
+    """Return the line that every table stands with."""
+    bf16 = "with" if machine["bf16"] else "without"
+    gigabytes = int(machine["memory"].split()[0]) / 1e6
+    versions = machine["packages"]
+    return wrapped(
+        f"`{command}` at {machine['commit']}, {machine['date']}: {machine['processor']},"
+        f" {machine['cores']} cores {bf16} bf16, {gigabytes:.0f} GB, Python {machine['python']},"
+        f" torch {versions['torch']}, sentence-transformers {versions['sentence-transformers']}."
+    )
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """Break a paragraph between words, and never inside `code`."""
+    lines, inside = [""], False
+    for word in text.split(" "):
+        line = f"{lines[-1]} {word}" if lines[-1] else word
+        if inside or len(line) <= _WIDTH or not lines[-1]:
+            lines[-1] = line
+        else:
+            lines.append(indent + word)
+        inside ^= word.count("`") % 2 == 1
+    return "\n".join(lines)
+
+
+SECTIONS: tuple[Section, ...] = (
+    Section("Against other tools", "peers-*.json", peers),
+    Section("How well the vectors rank", "quality-*.json", quality),
+    Section("Memory against the size of the corpus", "memory.json", memory),
+    Section("Growing to a million chunks", "scaling.json", scaling),
+    Section("A document that is one line", "one-line.json", one_line),
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""How long a query takes: a new process each time, and in one that stays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from localembed.errors import StorageError
+
+_COLD, _WARM = 3, 10
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLatency:
+    """Seconds of a query."""
+
+    cold: tuple[float, ...]
+    """Whole processes, the interpreter's start included."""
+    warm: tuple[float, ...]
+    """In this process, model and table loaded before."""
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        """The medians of both."""
+        return float(np.median(self.cold)), float(np.median(self.warm))
+
+
+def measure_queries(workspace: str, text: str, query: Callable[[str], object]) -> QueryLatency:
+    """Ask the same in new processes and in this one.
+
+    Args:
+        workspace: its folder.
+        text: what to look for.
+        query: answers in this process.
+
+    Raises:
+        StorageError: a process could not answer.
+    """
+    query(text)
+    warm = [_seconds(lambda: query(text)) for _ in range(_WARM)]
+    command = [sys.executable, "-m", "localembed", "query", text, "-q", "--workspace", workspace]
+    cold = [_seconds(lambda: _answer(command)) for _ in range(_COLD)]
+    return QueryLatency(tuple(cold), tuple(warm))
+
+
+def _answer(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    if done.returncode not in (0, 1):
+        raise StorageError(done.stderr.strip() or f"the query ended with {done.returncode}")
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin

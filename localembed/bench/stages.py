@@ -1,0 +1,163 @@
+"""Each stage of a run alone: reading, cleaning, cutting, embedding, writing."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from localembed import clean
+from localembed.bench.sample import read_documents
+from localembed.embedding import LocalEmbedder
+from localembed.pipeline.ingest import NO_STAT, Ingested
+from localembed.types import ChunkedDocument, Document, EmbeddedBatch, FileRecord, SourceFile
+
+if TYPE_CHECKING:
+    from localembed.pipeline.commit import Committer
+
+T = TypeVar("T")
+
+_READ_SECONDS = 2.0
+_LEAST_CHUNKS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class StageRate:
+    """How fast one stage is when nothing else goes on."""
+
+    stage: str
+    seconds: float
+    chunks: int
+    bytes: int
+
+    @property
+    def chunks_per_second(self) -> float:
+        """The rate that can be compared between stages."""
+        return self.chunks / max(self.seconds, 1e-9)
+
+
+def measure_stages(
+    files: Sequence[SourceFile],
+    chunk: Callable[[Document], ChunkedDocument],
+    embedder: LocalEmbedder,
+    *,
+    embed_chunks: int,
+) -> list[StageRate]:
+    """Return the rate of every stage over a sample of files."""
+    begin = time.perf_counter()
+    documents: list[Document] = []
+    size = 0
+    reading = 0.0
+    for document, data in read_documents(files):
+        reading = time.perf_counter() - begin
+        documents.append(document)
+        size += len(data)
+        if reading > _READ_SECONDS or size > (32 << 20):
+            break
+    cutting, chunked = _timed(lambda: _cut(documents, chunk))
+    chunks = [item for entry in chunked for item in entry.chunks]
+    cleaning, _ = _timed(lambda: [clean.clean(item.text) for item in chunks])
+    some = chunks[:: max(1, len(chunks) // embed_chunks)][:embed_chunks]
+    embedding, _ = _timed(lambda: embedder.embed_documents([c.token_ids for c in some]))
+    written = sum(len(entry.chunks) for entry in chunked)
+    cut_bytes = sum(len(entry.document.text) for entry in chunked)
+    rates = [
+        StageRate("read", reading * len(chunked) / max(1, len(documents)), written, cut_bytes),
+        StageRate("clean", cleaning, written, cut_bytes),
+        StageRate("chunk", cutting, written, cut_bytes),
+        StageRate("embed", embedding, len(some), sum(len(item.text) for item in some)),
+    ]
+    return [*rates, measure_writing(chunked, embedder.spec.dim)] if _has_store() else rates
+
+
+def slowest(rates: Sequence[StageRate]) -> StageRate:
+    """Return the stage that a run waits for."""
+    return min(rates, key=lambda rate: rate.chunks_per_second)
+
+
+def _cut(
+    documents: Sequence[Document], chunk: Callable[[Document], ChunkedDocument]
+) -> list[ChunkedDocument]:
+    """Cut documents until there are enough chunks."""
+    chunked: list[ChunkedDocument] = []
+    count = 0
+    for document in documents:
+        chunked.append(chunk(document))
+        count += len(chunked[-1].chunks)
+        if count >= _LEAST_CHUNKS:
+            break
+    return chunked
+
+
+def measure_writing(chunked: Sequence[ChunkedDocument], dim: int) -> StageRate:
+    """Commit documents twice into a workspace that is thrown away; return the second's rate.
+
+    The first commit also opens the store and makes the text index, as in any run.
+    """
+    from localembed.pipeline.commit import Committer
+    from localembed.pipeline.tally import Tally
+    from localembed.store.facts import SCHEMA_VERSION, TableFacts
+    from localembed.store.layout import Layout
+
+    with tempfile.TemporaryDirectory(prefix="localembed-bench-") as name:
+        layout = Layout(Path(name) / "workspace")
+        layout.folder.mkdir()
+        facts = TableFacts("bench", "bench", SCHEMA_VERSION, "bench", "bench", dim, 0, 0, "float16")
+        committer = Committer(layout, facts, {}, Tally(), lambda _name, _count: None)
+        half = len(chunked) // 2
+        _commit(committer, chunked[:half], dim)
+        seconds = _commit(committer, chunked[half:], dim)
+        committer.stop()
+    rest = chunked[half:]
+    size = sum(len(entry.document.text) for entry in rest)
+    return StageRate("write", seconds, sum(len(entry.chunks) for entry in rest), size)
+
+
+def _commit(committer: Committer, part: Sequence[ChunkedDocument], dim: int) -> float:
+    """Commit documents and return the seconds that it took."""
+    batch = _batch(part, dim)
+    entries = [_entry(entry) for entry in part]
+    begin = time.perf_counter()
+    if entries:
+        committer.write(batch, entries)
+    return time.perf_counter() - begin
+
+
+def _batch(part: Sequence[ChunkedDocument], dim: int) -> EmbeddedBatch:
+    count = sum(len(entry.chunks) for entry in part)
+    vectors = np.random.default_rng(1).standard_normal((count, dim)).astype(np.float32)
+    return EmbeddedBatch(tuple(part), vectors, {})
+
+
+def _entry(chunked: ChunkedDocument) -> Ingested:
+    document = chunked.document
+    file = SourceFile(document.root_id, document.path, document.path, NO_STAT, document.doc_id)
+    record = FileRecord(
+        doc_id=document.doc_id,
+        root_id=document.root_id,
+        path=document.path,
+        stat=NO_STAT,
+        observed_ns=0,
+        content_hash=document.content_hash,
+        n_chunks=len(chunked.chunks),
+        run=0,
+        state="indexed",
+    )
+    return Ingested("written", file, record, None, chunked)
+
+
+def _has_store() -> bool:
+    """Tell whether lancedb and duckdb are here: measuring models takes neither."""
+    return all(importlib.util.find_spec(name) is not None for name in ("lancedb", "duckdb"))
+
+
+def _timed(call: Callable[[], T]) -> tuple[float, T]:
+    begin = time.perf_counter()
+    result = call()
+    return time.perf_counter() - begin, result

@@ -1,0 +1,266 @@
+"""`localembed bench`."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from localembed.cli.options import Common, common, model_names
+from localembed.cli.text import INDENT, from_home, width, wrapped
+
+if TYPE_CHECKING:
+    from localembed.bench.measure import Point
+    from localembed.bench.run import Bench
+    from localembed.bench.stages import StageRate
+
+_BUDGETS = {"cpu": "512,1024,2048,4096,8192", "gpu": "16384,32768,65536,131072,262144"}
+_QUICK_BUDGETS = {"cpu": "1024,2048,4096", "gpu": "32768,131072"}
+
+
+def _numbers(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    """Return whole numbers with commas between them."""
+    if value is None:
+        return None
+    words = value.split(",")
+    if not all(re.fullmatch(r"[1-9]\d{0,8}", word) for word in words):
+        message = f"{value!r} is not a list of positive whole numbers such as 1024,4096"
+        raise click.BadParameter(message)
+    return tuple(map(int, words))
+
+
+def _words(*known: str) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
+    """Return what reads words of a few, with commas between them."""
+
+    def read(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+        words = tuple(value.split(","))
+        wrong = [word for word in words if word not in known]
+        if wrong:
+            message = f"{wrong[0]!r} is not one of {', '.join(known)}"
+            raise click.BadParameter(message)
+        return words
+
+    return read
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path())
+@click.option("--synthetic", is_flag=True, help="Measure with made-up ids instead of files.")
+@click.option("--quick", is_flag=True, help="Fewer and shorter points: about 20 s on two cores.")
+@click.option(
+    "--batch-tokens", "budgets", callback=_numbers, metavar="N,N", help="Sizes of a batch to try."
+)
+@click.option(
+    "--precision",
+    "precisions",
+    callback=_words("auto", "fp32", "bf16", "fp16"),
+    metavar="NAME,NAME",
+    default="auto",
+    show_default=True,
+    help="Precisions to try.",
+)
+@click.option(
+    "--engine",
+    "engines",
+    callback=_words("auto", "torch", "compile", "openvino"),
+    metavar="NAME,NAME",
+    default="auto",
+    show_default=True,
+    help="Engines to try.",
+)
+@click.option(
+    "--lengths",
+    callback=_numbers,
+    metavar="N,N",
+    help="Texts of so many tokens, instead of the sample's.",
+)
+@click.option("--threads", callback=_numbers, metavar="N,N", help="Numbers of threads to try.")
+@click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--model", metavar="NAME", shell_complete=model_names, help="See: models list.")
+@click.option("--chunks", type=click.IntRange(8, 100_000), help="Size of the sample.")
+@click.option("--stages", is_flag=True, help="Measure every stage of a run alone instead.")
+@click.option("--query", is_flag=True, help="Measure queries, cold and warm, instead.")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also draw a .png, .svg or .html.",
+)
+@click.option("--save", is_flag=True, help="Let index use the best from now on.")
+@common
+def bench(
+    options: Common,
+    paths: tuple[str, ...],
+    synthetic: bool,
+    quick: bool,
+    budgets: tuple[int, ...] | None,
+    precisions: tuple[str, ...],
+    engines: tuple[str, ...],
+    lengths: tuple[int, ...] | None,
+    threads: tuple[int, ...] | None,
+    device: str | None,
+    model: str | None,
+    chunks: int | None,
+    stages: bool,
+    query: bool,
+    plot: Path | None,
+    save: bool,
+) -> int:
+    """Measure how fast this machine embeds, and how close to its limit that is.
+
+    The sample is taken from PATHS, else from what is indexed. The knee is the smallest batch
+    within 3% of the fastest: larger ones only take memory.
+    """
+    from localembed.bench.plot import check_plot, write_plot
+    from localembed.bench.run import Bench
+    from localembed.bench.sweep import Axes
+
+    if plot is not None:
+        check_plot(plot)
+    workspace = options.workspace({"model": model, "device": device})
+    run = Bench.prepare(
+        workspace, paths, synthetic=synthetic, quick=quick, chunks=chunks, on_notice=options.notice
+    )
+    if query:
+        return _show_queries(run, options)
+    if stages:
+        return _show_stages(run, options)
+    defaults = (_QUICK_BUDGETS if quick else _BUDGETS)["cpu" if run.device == "cpu" else "gpu"]
+    axes = Axes(
+        batch_tokens=budgets or tuple(map(int, defaults.split(","))),
+        precisions=precisions,
+        engines=engines,
+        threads=threads or (None,),
+        lengths=lengths or (),
+    )
+    points = _show_points(run, axes, options)
+    edge = run.largest_batch() if run.device.startswith("cuda") else None
+    kept = run.save(points) if save else None
+    if plot is not None:
+        write_plot(points, f"{run.model.spec.name} on {run.machine}", plot)
+    if options.as_json:
+        click.echo(json.dumps(_as_json(run, points, edge, saved=kept is not None)))
+    else:
+        click.echo(_summary(run, points, edge, saved=kept is not None))
+    return 0
+
+
+def _show_points(run: Bench, axes: Any, options: Common) -> list[Point]:  # noqa: ANN401
+    """Measure, and print a line of the table as soon as it is known."""
+    points: list[Point] = []
+    for point in run.sweep(axes):
+        if not points and not options.as_json:
+            click.echo(f"{run.model.spec.name} on {run.machine}, {run.sample_name}")
+            click.echo(_HEADER)
+        points.append(point)
+        if not options.as_json:
+            click.echo(_row(point))
+    return points
+
+
+_HEADER = "engine         prec thr tok  batch chunks/s  tokens/s  p50 ms  p95 ms  pad    MB peak"
+
+
+def _row(point: Point) -> str:
+    memory = point.device_bytes or point.host_bytes
+    share = "" if point.share_of_matmul is None else f"{point.share_of_matmul:.0%}"
+    return (
+        f"{point.engine:14} {point.precision:4} {point.threads:3} {point.mean_tokens:3.0f} "
+        f"{point.batch_tokens:6} {point.chunks_per_second:8,.1f} {point.tokens_per_second:9,.0f} "
+        f"{point.p50_ms:7,.1f} {point.p95_ms:7,.1f} {point.padding:4.1%} "
+        f"{'-' if memory is None else f'{memory / 1e6:,.0f}':>5} {share:>4}"
+    )
+
+
+def _summary(run: Bench, points: Sequence[Point], edge: int | None, *, saved: bool) -> str:
+    """Return the chart and what follows from it."""
+    from localembed.bench.measure import knee
+
+    chosen = knee(points)
+    lines = ["", *_chart(points, chosen), ""]
+    text = (
+        f"knee: {chosen.batch_tokens} tokens a batch with {chosen.engine} in {chosen.precision}, "
+        f"{chosen.chunks_per_second:,.1f} chunks/s"
+    )
+    if chosen.share_of_matmul is not None:
+        rate = run.matmul_rate(chosen) / 1e12
+        text += (
+            f", {chosen.share_of_matmul:.0%} of the {rate:.2f} TFLOP/s at which this machine "
+            f"multiplies matrices in {chosen.precision}"
+        )
+    lines.append(wrapped(text))
+    if edge is not None:
+        lines.append(f"largest batch that fits: {edge:,} tokens")
+    lines.append("saved: index uses it from now on" if saved else "Add --save to let index use it.")
+    return "\n".join(lines)
+
+
+def _chart(points: Sequence[Point], chosen: Point) -> list[str]:
+    """Return one bar a point."""
+    room = width() - 42
+    best = max(point.chunks_per_second for point in points)
+    bars = []
+    for point in points:
+        name = f"{point.engine} {point.precision} x{point.threads} {point.mean_tokens:.0f}"
+        bar = "█" * max(1, math.floor(room * point.chunks_per_second / best))
+        mark = " ← knee" if point is chosen else ""
+        bars.append(f"{name[:24]:24} {point.batch_tokens:7} {bar}{mark}")
+    return bars
+
+
+def _as_json(
+    run: Bench, points: Sequence[Point], edge: int | None, *, saved: bool
+) -> dict[str, object]:
+    from localembed.bench.measure import knee
+
+    return {
+        "model": run.model.spec.name,
+        "machine": run.machine,
+        "sample": run.sample_name,
+        "points": [asdict(point) for point in points],
+        "knee": asdict(knee(points)),
+        "largest_batch": edge,
+        "saved": saved,
+    }
+
+
+def _show_stages(run: Bench, options: Common) -> int:
+    from localembed.bench.stages import slowest
+
+    rates = run.stages()
+    worst = slowest(rates)
+    if options.as_json:
+        rows = [{**asdict(rate), "chunks_per_second": rate.chunks_per_second} for rate in rates]
+        click.echo(json.dumps({"machine": run.machine, "stages": rows, "slowest": worst.stage}))
+        return 0
+    click.echo(f"{run.model.spec.name} on {run.machine}, {run.sample_name}; each stage alone")
+    click.echo("stage     chunks/s      MB/s")
+    for rate in rates:
+        click.echo(_stage_row(rate))
+    click.echo(f"slowest: {worst.stage}")
+    return 0
+
+
+def _stage_row(rate: StageRate) -> str:
+    speed = rate.bytes / max(rate.seconds, 1e-9) / 1e6
+    return f"{rate.stage:8} {rate.chunks_per_second:9,.0f} {speed:9,.2f}"
+
+
+def _show_queries(run: Bench, options: Common) -> int:
+    found = run.queries()
+    cold, warm = found.medians
+    if options.as_json:
+        click.echo(json.dumps({"machine": run.machine, **asdict(found)}))
+    else:
+        click.echo(f"{from_home(str(run.workspace.folder))} on {run.machine}")
+        click.echo(f"{INDENT}cold, a new process: {cold * 1000:,.0f} ms")
+        click.echo(f"{INDENT}warm, in one process: {warm * 1000:,.0f} ms")
+    return 0

@@ -1,0 +1,227 @@
+"""`localembed bench`: what it measures, keeps and refuses. Numbers are never asserted."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+import localembed
+from localembed import catalog
+from localembed.bench.measure import Point, knee
+from localembed.bench.sample import synthetic
+from localembed.embedding import EngineOptions, cores, device_name, load_embedder, profile_key
+from localembed.profiles import ProfileBook
+from tests import families
+from tests.conftest import PROJECT
+from tests.fake_backend import FakeTokenizer
+
+_MAIN = "from localembed.cli.main import main; main()"
+_WITHOUT_STORES = (
+    "import sys; sys.modules.update(dict.fromkeys(('lancedb', 'duckdb', 'pyarrow'))); "
+)
+_BLOCK = """[models.{name}]
+backend = "sentence-transformers"
+sources = ["path:{folder}"]
+dim = {dim}
+max_tokens = {tokens}
+pooling = "{pooling}"
+normalize = true
+license = "none"
+"""
+
+
+@pytest.fixture
+def tiny(own_home, tmp_path):
+    """Know a tiny transformer and a static model by name."""
+    blocks = []
+    for name in ("bert", "static"):
+        family = next(family for family in families.FAMILIES if family.name == name)
+        folder = tmp_path / "models" / name
+        folder.mkdir(parents=True)
+        families.build(family, folder)
+        spec = family.spec()
+        blocks.append(
+            _BLOCK.format(
+                name=f"tiny-{name}", folder=folder, dim=spec.dim, tokens=spec.max_tokens,
+                pooling=spec.pooling,
+            )
+        )  # fmt: skip
+    registry = own_home / "config" / "localembed" / "models.toml"
+    registry.parent.mkdir(parents=True, exist_ok=True)
+    registry.write_text("\n".join(blocks))
+
+
+@pytest.fixture
+def bench(tiny, tmp_path):
+    """Run the command in a process of its own."""
+
+    def run(*arguments, before=""):
+        return subprocess.run(
+            [sys.executable, "-c", before + _MAIN, "bench", *map(os.fspath, arguments)],
+            env={**os.environ, "PYTHONPATH": str(PROJECT), "LOCALEMBED_MODEL": "tiny-bert"},
+            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240,
+        )  # fmt: skip
+
+    return run
+
+
+def point(batch_tokens, rate, **other):
+    made = Point(
+        engine="torch", device="cpu", precision="fp32", threads=2, sample="s", mean_tokens=100,
+        batch_tokens=batch_tokens, chunks_per_second=rate, tokens_per_second=1, p50_ms=1, p95_ms=1,
+        padding=0, host_bytes=1, device_bytes=None, share_of_matmul=None,
+    )  # fmt: skip
+    return replace(made, **other)
+
+
+def test_the_knee_is_the_smallest_batch_near_the_best():
+    points = [point(512, 50), point(1024, 97.5), point(2048, 100), point(4096, 98)]
+    assert knee(points).batch_tokens == 1024
+    assert knee(points[:1]).batch_tokens == 512
+
+
+def test_a_sample_is_cut_to_one_length():
+    made = synthetic(10, 30, FakeTokenizer())
+    assert [len(item) for item in made.ids] == [30] * 10
+    cut = made.cut(64)
+    assert [len(item) for item in cut.ids] == [64] * 10
+    assert cut.mean_tokens == 64
+
+
+def test_a_sweep_runs_where_no_store_is_installed_and_is_saved(bench):
+    done = bench(
+        "--synthetic", "--quick", "--chunks", "40", "--batch-tokens", "256,512", "--save", "--json",
+        "--lengths", "20,60", before=_WITHOUT_STORES,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    combinations = {(p["sample"], p["batch_tokens"]) for p in found["points"]}
+    assert len(combinations) == len(found["points"]) == 4
+    for row in found["points"]:
+        assert row["chunks_per_second"] > 0
+        assert row["p50_ms"] <= row["p95_ms"]
+        assert row["share_of_matmul"] > 0
+        assert row["padding"] == 0
+    assert found["saved"]
+    key = profile_key("tiny-bert", device_name("cpu"), "fp32")
+    kept = ProfileBook().recall(key)
+    assert (kept.batch_tokens, kept.threads) == (found["knee"]["batch_tokens"], cores())
+
+    located = catalog.open_model("tiny-bert")
+    options = EngineOptions(precision="fp32", engine="torch", memory=ProfileBook())
+    loaded = load_embedder(located.spec, located.folder, options)
+    assert loaded.use.batch_tokens == kept.batch_tokens
+
+
+def test_the_table_and_the_chart_fit_a_terminal(bench):
+    done = bench("--synthetic", "--quick", "--chunks", "20", "--batch-tokens", "64,128")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if len(line) > 88] == []
+    assert sum(line.startswith("torch") for line in lines) == 4
+    assert sum("← knee" in line for line in lines) == 1
+    assert any(line.startswith("knee: ") for line in lines)
+
+
+def test_own_files_are_the_sample(bench, tmp_path):
+    (tmp_path / "docs").mkdir()
+    for number in range(5):
+        (tmp_path / "docs" / f"{number}.txt").write_text("words and words. " * 50 * (number + 1))
+    done = bench("docs", "--quick", "--chunks", "12", "--batch-tokens", "256", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["sample"] == "your files"
+    assert 2 < found["points"][0]["mean_tokens"] <= 120
+
+
+def test_stages_are_measured_alone_and_the_slowest_is_named(bench, tmp_path):
+    (tmp_path / "docs").mkdir()
+    for number in range(12):
+        (tmp_path / "docs" / f"{number}.md").write_text(
+            f"# {number}\n\n" + "some words here. " * 90
+        )
+    done = bench("docs", "--stages", "--chunks", "20", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    names = [row["stage"] for row in found["stages"]]
+    assert names == ["read", "clean", "chunk", "embed", "write"]
+    rates = {row["stage"]: row["chunks_per_second"] for row in found["stages"]}
+    assert found["slowest"] == min(rates, key=rates.get)
+    assert all(row["chunks"] > 0 for row in found["stages"])
+
+
+def test_queries_are_measured_cold_and_warm(tiny, bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCALEMBED_MODEL", "tiny-static")
+    (tmp_path / "a.txt").write_text("how does this work? like a clock.")
+    localembed.open(tmp_path).index()
+    done = bench("--query", "--model", "tiny-static", "--workspace", tmp_path / ".localembed")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(",")[0].strip() for line in done.stdout.splitlines()[1:]] == ["cold", "warm"]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("matplotlib") is None, reason="the extra [plot] is not installed"
+)
+@pytest.mark.parametrize(
+    ("kind", "head"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("html", b"<!doctype html>")]
+)
+def test_a_plot_is_written(tmp_path, kind, head):
+    from localembed.bench.plot import check_plot, write_plot
+
+    path = tmp_path / f"sweep.{kind}"
+    check_plot(path)
+    write_plot([point(512, 50), point(1024, 90)], "a title", path)
+    assert path.read_bytes().startswith(head)
+    if kind == "html":
+        loads = (b"<script", b" src=", b'href="http', b"@import")
+        assert not any(mark in path.read_bytes() for mark in loads)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--batch-tokens", "0"), "not a list of positive whole numbers"),
+        (("--batch-tokens", "10,x"), "not a list of positive whole numbers"),
+        (("--batch-tokens", "999999999"), "memory that are free"),
+        (("--precision", "int8"), "'int8' is not one of auto, fp32"),
+        (("--precision", "fp16"), "--precision fp16 needs a GPU"),
+        (("--device", "cuda:9"), "--device cuda:9: torch finds"),
+        (("--device", "gpu"), "must be auto, cpu"),
+        (("--plot", "a.gif"), "must end in .png, .svg or .html"),
+        (("--plot", "nowhere/a.svg"), "there is no folder"),
+        (("--stages",), "--stages needs files"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_at_once(bench, arguments, sentence):
+    done = bench(
+        "--synthetic", *arguments, before="import sys; sys.modules['transformers'] = None;"
+    )
+    assert done.returncode == 2, done.stderr
+    assert sentence in done.stderr
+    assert done.stdout == ""
+
+
+def test_without_files_the_way_out_is_named(bench):
+    done = bench("--quick")
+    assert done.returncode == 2
+    assert "--synthetic" in done.stderr
+
+
+def test_vectors_of_a_static_model_need_no_torch(tiny):
+    code = (
+        "import sys, localembed; v = localembed.embed(['a few words'], model='tiny-static'); "
+        "print(v.shape, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    located = catalog.open_model("tiny-static")
+    assert done.stdout.split() == ["(1,", f"{located.spec.dim})", "False"]
