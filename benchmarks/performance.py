@@ -203,6 +203,33 @@ def memory(results: Sequence[Result]) -> list[str]:
     ]
 
 
+def whole_run(results: Sequence[Result]) -> list[str]:
+    """Show a whole run with the packaged model beside one with a model that costs little."""
+    result = results[0]
+    rows = [
+        [
+            f"{row['model']} ({row['engine']['name']}, {row['engine']['precision']})",
+            f"{row['chunks']:,}",
+            f"{row['seconds']:,.1f} s",
+            f"{row['chunks_per_second']:,.0f}",
+            f"{row['peak_rss_mb']:,.0f} MB",
+            f"{row['bottleneck']} {row['busy'][row['bottleneck']]:.0%}",
+        ]
+        for row in result["rows"]
+    ]
+    corpus = result["corpus"]
+    return [
+        wrapped(
+            f"`localembed index` over {corpus['files']} files of {corpus['name']}"
+            f" ({corpus['bytes'] / 1e6:.1f} MB), processes from start to end. The static model has"
+            " random weights: it shows what everything around a model takes. It is"
+            f" {result['ratio']:.1f} times as fast."
+        ),
+        table(["model", "chunks", "time", "chunks/s", "peak memory", "busiest"], rows),
+        source("python -m benchmarks.whole_run --corpus FOLDER --name NAME", result["machine"]),
+    ]
+
+
 def scaling(results: Sequence[Result]) -> list[str]:
     """Show what a chunk costs as the index grows."""
     result = results[0]
@@ -288,6 +315,7 @@ def wrapped(text: str, indent: str = "") -> str:
 SECTIONS: tuple[Section, ...] = (
     Section("Against other tools", "peers-*.json", peers),
     Section("How well the vectors rank", "quality-*.json", quality),
+    Section("A whole run", "whole-run.json", whole_run),
     Section("Memory against the size of the corpus", "memory.json", memory),
     Section("Growing to a million chunks", "scaling.json", scaling),
     Section("A document that is one line", "one-line.json", one_line),

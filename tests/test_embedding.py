@@ -125,3 +125,78 @@ def test_padding_is_masked():
     ids, mask = pad([np.array([5, 6, 7], np.int32), np.array([8], np.int32)], 0)
     assert ids.tolist() == [[5, 6, 7], [8, 0, 0]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def short_ids(located):
+    tokenizer = load_tokenizer(located.spec, located.folder)
+    texts = ("Rotating keys is a habit.", "words", "The lamp burns through the night, they say.")
+    return [tokens.ids for tokens in tokenizer(texts)]
+
+
+def test_bf16_vectors_are_near_those_of_fp32_in_any_batch(located, embedder):
+    """Emulated where the processor has no bf16: slow, and the same numbers."""
+    from localembed.embedding.torch_engine import TorchEngine
+    from localembed.embedding.torch_model import load_model
+
+    model = load_model(located.folder, "cpu", "bf16")
+    engine = TorchEngine(model, "cpu", "bf16", pad_id=0, normalize=True)
+    framed = [np.concatenate(([101], ids, [102])).astype(np.int32) for ids in short_ids(located)]
+
+    together = engine.collect([engine.submit(framed)])
+    alone = engine.collect([engine.submit([item]) for item in framed])
+
+    assert together.dtype == np.float32
+    assert np.linalg.norm(together, axis=1) == pytest.approx(1, abs=1e-6)
+    assert cosine(together, alone).min() >= 0.9999
+    assert cosine(together, embedder.embed_documents(short_ids(located))).min() >= 0.9998
+
+
+def test_a_compiler_that_fails_leaves_the_model_as_it_is(located, monkeypatch):
+    import torch
+
+    def broken(_forward, **_options):
+        def forward(*_inputs, **_features):
+            raise RuntimeError("g++: command not found")
+
+        return forward
+
+    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(hardware, "has_compiler", lambda: True)
+    told = []
+    options = EngineOptions(
+        precision="fp32", engine="auto", job_tokens=10**12, on_notice=told.append
+    )
+    auto = load_embedder(located.spec, located.folder, options)
+    assert np.isfinite(auto.embed_documents(short_ids(located))).all()
+    assert auto.use.engine == "torch"
+    assert told == ["Compiling the model; this takes about half a minute."]
+    with pytest.raises(UsageError, match="could not compile"):
+        load_embedder(located.spec, located.folder, EngineOptions(engine="compile"))
+
+
+def test_a_compiled_model_gives_the_same_vectors(located, embedder, monkeypatch):
+    """With the compiler's own eager backend: what is tested is how it is built in."""
+    import torch
+
+    shapes = []
+    plain = torch.compile
+
+    def counting(graph, inputs):
+        shapes.append(len(inputs))
+        return graph.forward
+
+    def compile_quickly(forward, *, dynamic):
+        return plain(forward, dynamic=dynamic, backend=counting)
+
+    monkeypatch.setattr(torch, "compile", compile_quickly)
+    monkeypatch.setattr(hardware, "has_compiler", lambda: True)
+    compiled = load_embedder(
+        located.spec, located.folder, EngineOptions(precision="fp32", engine="compile")
+    )
+    known = len(shapes)
+    ids = short_ids(located)
+    assert cosine(compiled.embed_documents(ids), embedder.embed_documents(ids)).min() >= 0.99999
+    compiled.embed_documents(ids[:1])
+    compiled.embed_query("a few words")
+    assert compiled.use.engine == "torch compiled"
+    assert len(shapes) == known, "another shape was compiled for"

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localembed.bench.measure import largest_batch
+from localembed.bench.sample import Sample
 from localembed.embedding import EngineOptions, Profile, hardware, options
 from localembed.embedding.batching import cut_batches, pad
 from localembed.embedding.embedder import Frame, LocalEmbedder
@@ -183,6 +185,11 @@ def test_another_error_is_not_taken_for_too_little_memory():
         embedder(Broken()).embed_documents(items([3]))
 
 
+def test_the_largest_batch_of_a_device_is_found():
+    sample = Sample("s", (np.ones(10, np.int32),) * 5)
+    assert largest_batch(embedder(CountingEngine(room=1500)), sample, 100) == 800
+
+
 # what this machine can do
 
 
@@ -262,7 +269,14 @@ def test_a_device_that_is_not_there_is_refused(no_gpu):
 def test_free_memory_is_what_the_cgroup_leaves(monkeypatch, tmp_path):
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("400000\n")
+    inner = tmp_path / "user.slice" / "session.scope"
+    inner.mkdir(parents=True)
+    (inner / "memory.max").write_text("max\n")
+    (inner / "memory.current").write_text("1000\n")
+    texts = {"/proc/self/cgroup": "0::/user.slice/session.scope\n"}
+    really = hardware._text
     monkeypatch.setattr(hardware, "_CGROUP", tmp_path)
+    monkeypatch.setattr(hardware, "_text", lambda path: texts.get(str(path)) or really(path))
     assert hardware.free_memory() == 600_000
     (tmp_path / "memory.max").write_text("max\n")
     assert hardware.free_memory() > 600_000

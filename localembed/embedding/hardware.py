@@ -49,11 +49,10 @@ def free_memory() -> int | None:
     """
     found = re.search(r"MemAvailable:\s*(\d+) kB", _text(Path("/proc/meminfo")))
     amounts = [int(found[1]) * 1024] if found else []
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        most, taken = _text(_CGROUP / limit).strip(), _text(_CGROUP / used).strip()
+    own = re.search(r"^0::/(.*)$", _text(Path("/proc/self/cgroup")), re.MULTILINE)
+    group = _CGROUP / (own[1] if own else "")
+    for folder in (group, *group.parents):
+        most, taken = (_text(folder / name).strip() for name in ("memory.max", "memory.current"))
         if most.isdigit() and taken.isdigit():
             amounts.append(max(0, int(most) - int(taken)))
     return min(amounts, default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from localembed.errors import ModelChangedError, UsageError
 from localembed.types import ModelSpec, Tokenizer
 
 if TYPE_CHECKING:
+    from localembed.embedding.torch_engine import TorchEngine
     from localembed.types import IntArray
 
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 131_072, "mps": 16_384}
@@ -226,7 +228,7 @@ def _torch(spec: ModelSpec, folder: Path, plan: _Plan) -> Engine:
     """Load the model into torch."""
     import torch
 
-    from localembed.embedding.torch_engine import TorchEngine
+    from localembed.embedding import torch_engine
     from localembed.embedding.torch_model import load_model
 
     precision = plan.precision
@@ -238,17 +240,31 @@ def _torch(spec: ModelSpec, folder: Path, plan: _Plan) -> Engine:
     model = load_model(folder, plan.device, precision)
     _check_dim(spec, int(model.get_embedding_dimension() or 0))
     packed = _packed(model, plan.device, precision)
-    kind = packed or TorchEngine
+    kind = packed or torch_engine.TorchEngine
     engine: TorchEngine = kind(
         model, plan.device, precision, pad_id=plan.shape.pad_id, normalize=spec.normalize
     )
     if plan.options.engine == "compile" or (
         plan.options.engine == "auto" and _compiling_pays(plan)
     ):
-        plan.options.on_notice("Compiling the model; this takes about half a minute.")
-        warnings.filterwarnings("ignore", module="torch._inductor")
-        engine.compile()
+        _compile(engine, plan)
     return engine
+
+
+def _compile(engine: TorchEngine, plan: _Plan) -> None:
+    """Compile, and say what it cost.
+
+    Raises:
+        UsageError: it was asked for and did not work.
+    """
+    plan.options.on_notice("Compiling the model; this takes about half a minute.")
+    warnings.filterwarnings("ignore", module="torch._inductor")
+    begin = time.perf_counter()
+    if engine.compile():
+        plan.options.on_notice(f"Compiled in {time.perf_counter() - begin:.0f} s.")
+    elif plan.options.engine == "compile":
+        message = "--engine compile: torch could not compile the model here. Use: --engine torch"
+        raise UsageError(message)
 
 
 def _packed(model: Any, device: str, precision: str) -> Any | None:  # noqa: ANN401 - torch types

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from localembed.embedding.batching import pad
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     from sentence_transformers import SentenceTransformer
     from torch import Tensor
 
     from localembed.types import IntArray, VectorMatrix
 
+_WARM_UP = (40, 24)
+"""Tokens of the batches that are compiled for: two lengths, so that none is taken for fixed."""
 _FULL = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
@@ -44,17 +47,31 @@ class TorchEngine:
         self._torch: Any = torch
         self._on_gpu = device != "cpu"
 
-    def compile(self) -> None:
-        """Fuse the transformer's small operations; the first batches take half a minute."""
+    def compile(self) -> bool:
+        """Fuse the transformer's small operations, which takes half a minute; tell if it worked.
+
+        A compiler that is there may still fail, at the first batch; then the model stays as it is.
+        """
         import torch._inductor.config as inductor
 
-        inductor.freezing = True
         inner = self.model[0].auto_model
-        inner.forward = self._torch.compile(inner.forward, dynamic=True)
+        plain = inner.forward
+        inductor.freezing = True
+        inner.forward = self._torch.compile(plain, dynamic=True)
+        try:
+            for length in _WARM_UP:
+                self.submit([np.ones(length, np.int32), np.ones(length - 1, np.int32)])
+        except Exception:  # noqa: BLE001 - whatever a compiler or its toolchain raises
+            inner.forward = plain
+            return False
         self.name = "torch compiled"
+        return True
 
     def submit(self, items: Sequence[IntArray], /) -> Tensor:
         """Return the batch's vectors as a tensor on the device, (items, dim) float32."""
+        if len(items) == 1 and self.name == "torch compiled":
+            # A batch of one is a shape of its own to the compiler, another half a minute.
+            return self.submit([*items, *items])[:1]
         ids, mask = pad(items, self._pad_id)
         features = {"input_ids": self._moved(ids), "attention_mask": self._moved(mask)}
         with self._torch.inference_mode():

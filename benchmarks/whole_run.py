@@ -1,0 +1,127 @@
+"""A whole `localembed index` over real files, with the packaged model and with a static one.
+
+    python -m benchmarks.whole_run --corpus FOLDER --name "python3.11-doc 3.11.2" --suffix .txt \
+        --files 200 --out benchmarks/results/whole-run.json
+
+The static model (sentence-transformers' StaticEmbedding) has the packaged model's tokenizer and
+random weights of 256 numbers a token: its answers mean nothing, its speed is that of any other.
+It stresses everything around a model: reading, cutting, writing, indexing. Peaks are those of the
+indexing process; building the full-text index is a process of its own. Runs on Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.generated import peak_megabytes
+from benchmarks.machine import publish
+
+PROJECT = Path(__file__).parent.parent
+_DIM = 256
+_BLOCK = """[models.static]
+backend = "sentence-transformers"
+sources = ["path:{folder}"]
+dim = {dim}
+max_tokens = 256
+pooling = "none"
+normalize = true
+license = "none"
+"""
+
+
+def make_static_model(config: Path) -> None:
+    """Write a static model, and make it known by name."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+
+    from localembed import catalog
+
+    packaged = catalog.open_model("all-MiniLM-L6-v2")
+    torch.manual_seed(1)
+    tokenizer = Tokenizer.from_file(str(packaged.folder / "tokenizer.json"))
+    folder = config / "static-model"
+    module = StaticEmbedding(tokenizer, embedding_dim=_DIM)
+    SentenceTransformer(modules=[module], device="cpu").save(str(folder), create_model_card=False)
+    registry = config / "localembed" / "models.toml"
+    registry.parent.mkdir(parents=True, exist_ok=True)
+    registry.write_text(_BLOCK.format(folder=folder, dim=_DIM))
+
+
+def copy_corpus(corpus: Path, suffix: str, files: int, docs: Path) -> int:
+    """Copy files spread over a corpus; return their bytes."""
+    found = sorted(path for path in corpus.rglob(f"*{suffix}") if path.is_file())
+    chosen = found[:: max(1, len(found) // files)][:files]
+    for number, path in enumerate(chosen):
+        shutil.copyfile(path, docs / f"{number:05}-{path.name}")
+    return sum(path.stat().st_size for path in docs.iterdir())
+
+
+def index(model: str, docs: Path, folder: Path) -> dict[str, object]:
+    """Index the files in a process of its own, in a new workspace."""
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(PROJECT),
+        "LOCALEMBED_MODEL": model,
+        "LOCALEMBED_WORKSPACE": str(folder / f"workspace-{model}"),
+        **{f"XDG_{kind}_HOME": str(folder / kind) for kind in ("CONFIG", "CACHE", "DATA")},
+    }
+    begin = time.perf_counter()
+    with tempfile.TemporaryFile() as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "localembed", "index", str(docs), "--json"],
+            env=env, stdout=output,
+        )  # fmt: skip
+        peak = peak_megabytes(child)
+        seconds = time.perf_counter() - begin
+        output.seek(0)
+        if child.returncode:
+            message = f"indexing with {model} failed with status {child.returncode}"
+            raise SystemExit(message)
+        report = json.loads(output.read())
+    chunks = report["chunks"]["total"]
+    return {
+        "model": model,
+        "chunks": chunks,
+        "embedded": report["chunks"]["embedded"],
+        "seconds": round(seconds, 2),
+        "seconds_in_process": report["seconds"],
+        "chunks_per_second": round(chunks / seconds, 1),
+        "peak_rss_mb": round(peak, 1),
+        **{key: report[key] for key in ("stages", "busy", "bottleneck", "engine")},
+    }
+
+
+def main() -> None:
+    """Index with both models and publish the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--name", required=True, help="what the corpus is")
+    parser.add_argument("--suffix", default="", help="only files that end so")
+    parser.add_argument("--files", type=int, default=200)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="localembed-whole-") as name:
+        folder = Path(name)
+        docs = folder / "docs"
+        docs.mkdir()
+        size = copy_corpus(arguments.corpus, arguments.suffix, arguments.files, docs)
+        make_static_model(folder / "CONFIG")
+        rows = [index(model, docs, folder) for model in ("static", "all-MiniLM-L6-v2")]
+    static, transformer = rows
+    ratio = float(str(transformer["seconds"])) / float(str(static["seconds"]))
+    corpus = {"name": arguments.name, "files": arguments.files, "bytes": size}
+    publish({"corpus": corpus, "rows": rows, "ratio": round(ratio, 1)}, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
