@@ -189,7 +189,7 @@ def test_a_plot_is_written(tmp_path, kind, head):
     [
         (("--batch-tokens", "0"), "not a list of positive whole numbers"),
         (("--batch-tokens", "10,x"), "not a list of positive whole numbers"),
-        (("--batch-tokens", "999999999"), "memory that are free"),
+        (("--batch-tokens", "999999999"), "half of the memory that is free"),
         (("--precision", "int8"), "'int8' is not one of auto, fp32"),
         (("--precision", "fp16"), "--precision fp16 needs a GPU"),
         (("--device", "cuda:9"), "--device cuda:9: torch finds"),

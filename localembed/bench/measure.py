@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localembed.bench.sample import Sample
-from localembed.embedding import LocalEmbedder, ModelShape
+from localembed.embedding import ModelShape
+from localembed.embedding.embedder import LocalEmbedder
 from localembed.embedding.hardware import device_peak
 from localembed.embedding.matmul import matmul_rate
 

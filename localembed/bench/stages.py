@@ -14,7 +14,7 @@ import numpy as np
 
 from localembed import clean
 from localembed.bench.sample import read_documents
-from localembed.embedding import LocalEmbedder
+from localembed.embedding.embedder import LocalEmbedder
 from localembed.pipeline.ingest import NO_STAT, Ingested
 from localembed.types import ChunkedDocument, Document, EmbeddedBatch, FileRecord, SourceFile
 

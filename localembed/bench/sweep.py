@@ -11,7 +11,6 @@ from localembed.bench.sample import Sample
 from localembed.catalog import LocatedModel
 from localembed.embedding import (
     EngineOptions,
-    LocalEmbedder,
     Profile,
     choose_device,
     choose_precision,
@@ -21,6 +20,7 @@ from localembed.embedding import (
     profile_key,
     read_shape,
 )
+from localembed.embedding.embedder import LocalEmbedder
 from localembed.errors import UsageError
 
 

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from localembed.embedding.embedder import LocalEmbedder
 from localembed.embedding.hardware import choose_device, choose_precision, cores, device_name
 from localembed.embedding.options import EngineMemory, EngineOptions, Profile, profile_key
 from localembed.embedding.shape import ModelShape, read_shape
 from localembed.types import Embedder, ModelSpec, Tokenizer
 
 __all__ = [
-    "BACKENDS", "EngineMemory", "EngineOptions", "LocalEmbedder", "ModelShape", "Profile",
+    "BACKENDS", "EngineMemory", "EngineOptions", "ModelShape", "Profile",
     "choose_device", "choose_precision", "cores", "device_name", "load_embedder", "load_tokenizer",
     "profile_key", "read_shape",
 ]  # fmt: skip

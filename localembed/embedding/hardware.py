@@ -7,6 +7,8 @@ import platform
 import re
 import shutil
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,23 @@ def free_memory() -> int | None:
         if most.isdigit() and taken.isdigit():
             amounts.append(max(0, int(most) - int(taken)))
     return min(amounts, default=None)
+
+
+def give_back_memory() -> None:
+    """Let the C library return what was freed; others than glibc do that by themselves, or not."""
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return found
 
 
 def choose_device(asked: str) -> str:

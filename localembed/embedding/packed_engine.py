@@ -7,6 +7,7 @@ no extra wheel is needed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,10 @@ def varlen_attention(
     """Attend within each text by torch's variable-length flash attention; CUDA only."""
     from torch.nn.attention.varlen import varlen_attn
 
-    return varlen_attn(query, key, value, bounds, bounds, longest, longest, scale=scale)
+    # Older versions know no other scale than the usual one, and no argument for it.
+    usual = math.isclose(scale, query.shape[-1] ** -0.5)
+    options = {} if usual else {"scale": scale}
+    return varlen_attn(query, key, value, bounds, bounds, longest, longest, **options)
 
 
 def _interface(attention: Attention) -> Callable[..., tuple[Tensor, None]]:

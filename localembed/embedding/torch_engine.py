@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localembed.embedding.batching import pad
+from localembed.embedding.hardware import give_back_memory
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _WARM_UP = (40, 24)
 """Tokens of the batches that are compiled for: two lengths, so that none is taken for fixed."""
+_BATCHES_BETWEEN_TRIMS = 8
+"""On a processor. Batches of all shapes leave holes in the heap: 900 texts took it from 450 to
+890 MB, with trims (2 ms each, 2% in all) to at most 780."""
 _FULL = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
@@ -46,6 +50,7 @@ class TorchEngine:
         self._normalize = normalize
         self._torch: Any = torch
         self._on_gpu = device != "cpu"
+        self._batches = 0
 
     def compile(self) -> bool:
         """Fuse the transformer's small operations, which takes half a minute; tell if it worked.
@@ -74,6 +79,9 @@ class TorchEngine:
             return self.submit([*items, *items])[:1]
         ids, mask = pad(items, self._pad_id)
         features = {"input_ids": self._moved(ids), "attention_mask": self._moved(mask)}
+        self._batches += 1
+        if not self._on_gpu and self._batches % _BATCHES_BETWEEN_TRIMS == 0:
+            give_back_memory()
         with self._torch.inference_mode():
             return self._pooled(features)
 
@@ -89,9 +97,10 @@ class TorchEngine:
         return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _FULL)
 
     def free(self) -> None:
-        """Give a GPU's cached blocks back."""
+        """Give back what the allocator holds."""
         if self._on_gpu and self._torch.cuda.is_available():
             self._torch.cuda.empty_cache()
+        give_back_memory()
 
     def _pooled(self, features: dict[str, Tensor]) -> Tensor:
         """Run the transformer in its own precision, and everything behind it in fp32."""

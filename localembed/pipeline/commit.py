@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from localembed.errors import StorageError
 from localembed.pipeline.ingest import Ingested
-from localembed.pipeline.seen import SeenHashes
 from localembed.pipeline.tally import Tally
 from localembed.store import runs
 from localembed.store.durable import SyncedFolder
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from localembed.pipeline.seen import SeenHashes
     from localembed.store.table import ChunkTable
 
 
@@ -57,7 +57,7 @@ class Committer:
         self._sources: list[tuple[ChunkTable, int]] = []
         self._started = ""
         self._opening = RLock()
-        self._written = SeenHashes()
+        self._written: SeenHashes
         """What this run has written: the only rows that no source of vectors holds."""
         self.run: int | None = None
 
@@ -67,6 +67,7 @@ class Committer:
             return self._table or self._begin()
 
     def _begin(self) -> ChunkTable:
+        from localembed.pipeline.seen import SeenHashes
         from localembed.store.table import ChunkTable
 
         self.run = 1 + max(
@@ -79,6 +80,7 @@ class Committer:
         runs.claim_run(self._layout, self.run, self._facts.name)
         self._on_event("claimed", self.run)
         self._beat()
+        self._written = SeenHashes()
         self._table = ChunkTable.open_or_create(self._layout, self._facts)
         self._synced = SyncedFolder(self._table.folder, trusted=self._table.version > 1)
         self._sources = self._vector_sources(self._table)

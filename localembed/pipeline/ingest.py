@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from localembed import readers
 from localembed.errors import ReadError
+from localembed.pipeline.ahead import in_order
 from localembed.pipeline.tally import Tally
 from localembed.plan import Plan
 from localembed.report import show_path
@@ -16,6 +19,10 @@ from localembed.types import ChunkedDocument, Document, FileRecord, FileStat, No
 
 NO_STAT = FileStat(-1, 0, 0, 0)
 """Equals no file's: what carries it is looked at again."""
+
+_MOST_THREADS = 4
+_MOST_BYTES = 8 << 20
+"""Of files that are read and cut ahead of their turn."""
 
 Outcome = Literal["written", "refreshed", "skipped", "failed"]
 
@@ -37,6 +44,22 @@ class Ingested:
         return self.outcome == "skipped" and had_rows
 
 
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """What one file held; nothing was counted yet."""
+
+    content: Content | None
+    error: str = ""
+    """Why it could not be read or decoded."""
+    reason: str = ""
+    """Why there is nothing in it to index."""
+    unchanged: bool = False
+    """The bytes are those that the manifest remembers."""
+    chunked: ChunkedDocument | None = None
+    read_seconds: float = 0.0
+    chunk_seconds: float = 0.0
+
+
 def ingest(
     plan: Plan,
     records: Mapping[bytes, FileRecord],
@@ -46,6 +69,9 @@ def ingest(
 ) -> Iterator[Ingested]:
     """Yield what became of every file of the plan, in the order of the walk.
 
+    Files are read and cut in a few threads: the tokenizer runs outside of Python's lock, and what
+    is inside goes on meanwhile.
+
     Args:
         plan: names the files.
         records: what the manifest remembers, by doc_id.
@@ -54,20 +80,89 @@ def ingest(
         check: called before every file; may raise to give up.
     """
     moved = _by_content(plan.removed)
-    for file in plan.to_read:
+    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+
+    def cut(file: SourceFile) -> _Cut:
         check()
-        previous = records.get(file.doc_id)
-        try:
-            with tally.stage("read"):
-                content = read_file(file.absolute)
-        except ReadError as error:
-            yield _failed(file, previous, str(error), tally)
-            continue
-        tally.bytes += len(content.data)
+        return _read_and_cut(file, records.get(file.doc_id), chunk)
+
+    cuts = in_order(
+        cut, plan.to_read, threads=threads, weight=lambda file: file.stat.size, most=_MOST_BYTES
+    )
+    for file, found in zip(plan.to_read, cuts, strict=True):
+        tally.stages["read"] += found.read_seconds / threads
+        tally.stages["chunk"] += found.chunk_seconds / threads
+        yield _counted(file, records.get(file.doc_id), found, moved, tally)
+
+
+def _read_and_cut(
+    file: SourceFile, previous: FileRecord | None, chunk: Callable[[Document], ChunkedDocument]
+) -> _Cut:
+    """Read a file and cut its text, unless the manifest knows its bytes."""
+    begin = time.perf_counter()
+    content = None
+    try:
+        content = read_file(file.absolute)
         if previous is not None and _same_bytes(previous, content):
-            yield _refreshed(file, previous, content, tally)
-            continue
-        yield _read_and_cut(file, previous, content, chunk, moved, tally)
+            return _Cut(content, unchanged=True, read_seconds=time.perf_counter() - begin)
+        text = readers.read_text(content.data)
+    except ReadError as error:
+        return _Cut(content, error=str(error), read_seconds=time.perf_counter() - begin)
+    if isinstance(text, readers.Unreadable):
+        return _Cut(content, reason=text.reason, read_seconds=time.perf_counter() - begin)
+    document = Document(
+        doc_id=file.doc_id,
+        root_id=file.root_id,
+        path=file.path,
+        text=text,
+        content_hash=content.content_hash,
+        kind=readers.document_kind(file.path or file.absolute),
+        mtime_ns=content.stat.mtime_ns,
+        display=show_path(file.path or file.absolute.rpartition(b"/")[2]),
+    )
+    middle = time.perf_counter()
+    chunked = chunk(document)
+    return _Cut(
+        content,
+        reason="" if chunked.chunks else "no text",
+        chunked=chunked if chunked.chunks else None,
+        read_seconds=middle - begin,
+        chunk_seconds=time.perf_counter() - middle,
+    )
+
+
+def _counted(
+    file: SourceFile,
+    previous: FileRecord | None,
+    found: _Cut,
+    moved: dict[bytes, int],
+    tally: Tally,
+) -> Ingested:
+    """Count what a file held, and return what becomes of it."""
+    content = found.content
+    if content is not None:
+        tally.bytes += len(content.data)
+    if content is None or found.error:
+        return _failed(file, previous, found.error, tally)
+    if previous is not None and found.unchanged:
+        return _refreshed(file, previous, content, tally)
+    record = FileRecord(
+        doc_id=file.doc_id,
+        root_id=file.root_id,
+        path=file.path,
+        stat=content.stat,
+        observed_ns=content.observed_ns,
+        content_hash=content.content_hash,
+        n_chunks=0,
+        run=0,
+        state="skipped",
+    )
+    if found.chunked is None:
+        return _skipped(file, previous, record, found.reason, tally)
+    _count(previous, content, moved, tally)
+    tally.truncated += found.chunked.truncated
+    record = replace(record, n_chunks=len(found.chunked.chunks), state="indexed")
+    return Ingested("written", file, record, previous, found.chunked)
 
 
 def _by_content(removed: tuple[FileRecord, ...]) -> dict[bytes, int]:
@@ -112,52 +207,6 @@ def _failed(file: SourceFile, previous: FileRecord | None, reason: str, tally: T
         reason=reason,
     )
     return Ingested("failed", file, record, previous)
-
-
-def _read_and_cut(
-    file: SourceFile,
-    previous: FileRecord | None,
-    content: Content,
-    chunk: Callable[[Document], ChunkedDocument],
-    moved: dict[bytes, int],
-    tally: Tally,
-) -> Ingested:
-    record = FileRecord(
-        doc_id=file.doc_id,
-        root_id=file.root_id,
-        path=file.path,
-        stat=content.stat,
-        observed_ns=content.observed_ns,
-        content_hash=content.content_hash,
-        n_chunks=0,
-        run=0,
-        state="skipped",
-    )
-    try:
-        with tally.stage("read"):
-            text = readers.read_text(content.data)
-    except ReadError as error:
-        return _failed(file, previous, str(error), tally)
-    if isinstance(text, readers.Unreadable):
-        return _skipped(file, previous, record, text.reason, tally)
-    document = Document(
-        doc_id=file.doc_id,
-        root_id=file.root_id,
-        path=file.path,
-        text=text,
-        content_hash=content.content_hash,
-        kind=readers.document_kind(file.path or file.absolute),
-        mtime_ns=content.stat.mtime_ns,
-        display=show_path(file.path or file.absolute.rpartition(b"/")[2]),
-    )
-    with tally.stage("chunk"):
-        chunked = chunk(document)
-    if not chunked.chunks:
-        return _skipped(file, previous, record, "no text", tally)
-    _count(previous, content, moved, tally)
-    tally.truncated += chunked.truncated
-    record = replace(record, n_chunks=len(chunked.chunks), state="indexed")
-    return Ingested("written", file, record, previous, chunked)
 
 
 def _skipped(

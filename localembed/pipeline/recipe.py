@@ -165,11 +165,14 @@ def _index_files(
 def _lazily(
     load: Callable[[], Callable[[Document], ChunkedDocument]],
 ) -> Callable[[Document], ChunkedDocument]:
-    """Return a chunker that is loaded by its first document."""
+    """Return a chunker that is loaded by its first document, whichever thread has it."""
     loaded = cache(load)
+    loading = Lock()
 
     def chunk(document: Document) -> ChunkedDocument:
-        return loaded()(document)
+        with loading:
+            chunker = loaded()
+        return chunker(document)
 
     return chunk
 
