@@ -525,8 +525,9 @@ def test_every_group_is_known_to_these_tests():
 
 
 @pytest.mark.parametrize(("name", "sub"), LEAVES)
-def test_every_command_takes_json_and_prints_one_object(indexed, cli, name, sub):
-    arguments = {"query": ["keys"], "rm": ["garden"]}.get(name, [])
+def test_every_command_takes_json_and_prints_one_object(indexed, cli, minilm, name, sub):
+    measured = ["--model", "all-MiniLM-L6-v2", "--synthetic", "--quick", "--batch-tokens", "64"]
+    arguments = {"query": ["keys"], "rm": ["garden"], "bench": measured}.get(name, [])
 
     result = cli(*filter(None, (name, sub)), *arguments, "--json", "-q")
 

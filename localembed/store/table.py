@@ -25,6 +25,8 @@ _MOST_IDS = 5_000
 """Of one IN list: a look-up of 5,000 hashes in 1M rows takes 0.15-0.28 s."""
 _TEXT_INDEX_SLACK = 5_000
 """So many rows may stay outside the full-text index, where they are searched all the same."""
+_BUILT_HERE = 20_000
+"""Rows that are indexed in this process; starting another takes longer than indexing them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +204,11 @@ class ChunkTable:
             outside = int(self._handle.index_stats(name).num_unindexed_rows)
             if outside <= max(_TEXT_INDEX_SLACK, rows // 10):
                 return False
-            build_in_child(self._folder)
-            self._handle.checkout_latest()
+            if rows <= _BUILT_HERE:
+                build_text_index(self._handle)
+            else:
+                build_in_child(self._folder)
+                self._handle.checkout_latest()
             return True
 
     def _text_index(self) -> str | None:
