@@ -314,6 +314,7 @@ def wrapped(text: str, indent: str = "") -> str:
 
 SECTIONS: tuple[Section, ...] = (
     Section("Against other tools", "peers-*.json", peers),
+    Section("The engine again, in more rounds", "engine-*.json", peers),
     Section("How well the vectors rank", "quality-*.json", quality),
     Section("A whole run", "whole-run.json", whole_run),
     Section("Memory against the size of the corpus", "memory.json", memory),

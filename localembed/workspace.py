@@ -358,10 +358,15 @@ class Workspace:
                 "with. Put them back, or build a new index with: localembed index"
             )
             raise ModelChangedError(message)
-        # One short text: a GPU would take longer to wake up than the processor to answer.
-        options = replace(_engine_options(self.settings.settings, model), device="cpu")
-        if options.precision == "fp16":
-            options = replace(options, precision="auto")
+        # One short text: a GPU would take longer to wake up, and a compiler to compile, than a
+        # processor takes to answer.
+        asked = _engine_options(self.settings.settings, model)
+        options = replace(
+            asked,
+            device="cpu",
+            engine="auto" if asked.engine == "compile" else asked.engine,
+            precision="auto" if asked.precision == "fp16" else asked.precision,
+        )
         return load_embedder(model.spec, model.folder, options)
 
 

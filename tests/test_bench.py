@@ -124,7 +124,7 @@ def test_the_table_and_the_chart_fit_a_terminal(bench):
     done = bench("--synthetic", "--quick", "--chunks", "20", "--batch-tokens", "64,128")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [line for line in lines if len(line) > 88] == []
+    assert [line for line in lines if len(line) > 80] == []
     assert sum(line.startswith("torch") for line in lines) == 4
     assert sum("← knee" in line for line in lines) == 1
     assert any(line.startswith("knee: ") for line in lines)

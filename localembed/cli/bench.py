@@ -166,14 +166,17 @@ def _show_points(run: Bench, axes: Any, options: Common) -> list[Point]:  # noqa
     return points
 
 
-_HEADER = "engine         prec thr tok  batch chunks/s  tokens/s  p50 ms  p95 ms  pad    MB peak"
+_HEADER = (
+    f"{'engine':8} {'prec':4} {'thr':>3} {'tok':>3} {'batch':>6} {'chunks/s':>8} {'tokens/s':>9} "
+    f"{'p50 ms':>7} {'p95 ms':>7} {'pad':>4} {'MB':>5} {'peak':>4}"
+)
 
 
 def _row(point: Point) -> str:
     memory = point.device_bytes or point.host_bytes
     share = "" if point.share_of_matmul is None else f"{point.share_of_matmul:.0%}"
     return (
-        f"{point.engine:14} {point.precision:4} {point.threads:3} {point.mean_tokens:3.0f} "
+        f"{point.engine.split()[-1]:8} {point.precision:4} {point.threads:3} {point.mean_tokens:3.0f} "
         f"{point.batch_tokens:6} {point.chunks_per_second:8,.1f} {point.tokens_per_second:9,.0f} "
         f"{point.p50_ms:7,.1f} {point.p95_ms:7,.1f} {point.padding:4.1%} "
         f"{'-' if memory is None else f'{memory / 1e6:,.0f}':>5} {share:>4}"
