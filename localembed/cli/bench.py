@@ -176,7 +176,8 @@ def _row(point: Point) -> str:
     memory = point.device_bytes or point.host_bytes
     share = "" if point.share_of_matmul is None else f"{point.share_of_matmul:.0%}"
     return (
-        f"{point.engine.split()[-1]:8} {point.precision:4} {point.threads:3} {point.mean_tokens:3.0f} "
+        f"{point.engine.split()[-1]:8} {point.precision:4} "
+        f"{point.threads:3} {point.mean_tokens:3.0f} "
         f"{point.batch_tokens:6} {point.chunks_per_second:8,.1f} {point.tokens_per_second:9,.0f} "
         f"{point.p50_ms:7,.1f} {point.p95_ms:7,.1f} {point.padding:4.1%} "
         f"{'-' if memory is None else f'{memory / 1e6:,.0f}':>5} {share:>4}"
