@@ -177,9 +177,13 @@ def _checked_hashes(spec: ModelSpec, folder: Path) -> dict[str, str]:
 
 
 def _deciding_files(folder: Path) -> list[str]:
-    """Return the names of weights, tokenizer and configuration in a model folder."""
-    names = ("*.safetensors", "tokenizer.json", "config.json", "modules.json", "*/config.json")
-    found = {path for pattern in names for path in folder.glob(pattern) if path.is_file()}
+    """Return the names of weights, tokenizer and configuration in a model folder.
+
+    A model has these files in its folder, in a folder for each module, or in both.
+    """
+    names = ("*.safetensors", "tokenizer.json", "config.json")
+    places = ("modules.json", *(f"{inside}{name}" for name in names for inside in ("", "*/")))
+    found = {path for pattern in places for path in folder.glob(pattern) if path.is_file()}
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
@@ -297,7 +301,8 @@ def _is_hashes(value: object) -> bool:
 
 def model_bytes(folder: Path) -> int:
     """Return the size of a model's weights."""
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    weights = (name for name in _deciding_files(folder) if name.endswith(".safetensors"))
+    return sum((folder / name).stat().st_size for name in weights)
 
 
 def list_models(layout: Layout | None = None) -> list[dict[str, object]]:

@@ -277,3 +277,21 @@ def test_the_packaged_registry_pins_every_model_that_it_ships():
     for spec in catalog.load_specs().values():
         if any(source.startswith("package:") for source in spec.sources):
             assert spec.sha256, spec.name
+
+
+def test_weights_in_the_folder_of_a_module_decide_the_space(tmp_path, registry):
+    folder = tmp_path / "model"
+    (folder / "0_StaticEmbedding").mkdir(parents=True)
+    weights = folder / "0_StaticEmbedding" / "model.safetensors"
+    tokenizer = folder / "0_StaticEmbedding" / "tokenizer.json"
+    weights.write_bytes(b"weights")
+    tokenizer.write_bytes(b"{}")
+    registry.write_text(block(sources=f'["path:{folder}"]'))
+    first = catalog.open_model("mine").space_id
+    assert catalog.model_bytes(folder) == 7
+
+    weights.write_bytes(b"others")
+    second = catalog.open_model("mine").space_id
+    tokenizer.write_bytes(b"{ }")
+
+    assert len({first, second, catalog.open_model("mine").space_id}) == 3
