@@ -23,18 +23,11 @@ from pathlib import Path
 
 from benchmarks.generated import peak_megabytes
 from benchmarks.machine import publish
+from localembed.types import ModelSpec
+from tests.registry import write_registry
 
 PROJECT = Path(__file__).parent.parent
 _DIM = 256
-_BLOCK = """[models.static]
-backend = "sentence-transformers"
-sources = ["path:{folder}"]
-dim = {dim}
-max_tokens = 256
-pooling = "none"
-normalize = true
-license = "none"
-"""
 
 
 def make_static_model(config: Path) -> None:
@@ -52,9 +45,11 @@ def make_static_model(config: Path) -> None:
     folder = config / "static-model"
     module = StaticEmbedding(tokenizer, embedding_dim=_DIM)
     SentenceTransformer(modules=[module], device="cpu").save(str(folder), create_model_card=False)
-    registry = config / "localembed" / "models.toml"
-    registry.parent.mkdir(parents=True, exist_ok=True)
-    registry.write_text(_BLOCK.format(folder=folder, dim=_DIM))
+    spec = ModelSpec(
+        name="static", backend="sentence-transformers", sources=(f"path:{folder}",), dim=_DIM,
+        max_tokens=256, pooling="none", normalize=True, license="none",
+    )  # fmt: skip
+    write_registry(config, [spec])
 
 
 def copy_corpus(corpus: Path, suffix: str, files: int, docs: Path) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from localembed import folders
+from localembed.embedding import DEVICE_NAME, ENGINES, PRECISIONS
 from localembed.errors import UsageError
 from localembed.store.durable import write_atomically
 from localembed.store.head import check_format
@@ -24,7 +25,6 @@ from localembed.types import Root, SearchMode
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 PRESETS = {"rag": 500, "search": 800, "kb": 1000}
 _SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -97,7 +97,7 @@ def _bytes(value: object) -> object:
 
 
 def _device(value: object) -> object:
-    if not isinstance(value, str) or not _DEVICE.fullmatch(value):
+    if not isinstance(value, str) or not DEVICE_NAME.fullmatch(value):
         message = "must be auto, cpu, cuda, cuda:N or mps"
         raise ValueError(message)
     return value
@@ -116,9 +116,9 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "chunk_tokens": _whole(16, 100_000),
     "overlap": _whole(0, 1000),
     "vector_type": _choice("float16", "float32"),
-    "precision": _choice("auto", "fp32", "bf16", "fp16"),
+    "precision": _choice(*PRECISIONS),
     "device": _device,
-    "engine": _choice("auto", "torch", "compile", "openvino"),
+    "engine": _choice(*ENGINES),
     "batch_tokens": _whole(16, 16_777_216),
     "threads": _whole(1, 1024),
     "max_file_size": _bytes,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from localembed import catalog, clean, config
-from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
-from localembed.profiles import ProfileBook
+from localembed.embedding import load_embedder, load_tokenizer
+from localembed.profiles import engine_options
 
 if TYPE_CHECKING:
     from localembed.types import IntArray, VectorMatrix
@@ -29,16 +30,8 @@ def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
     pieces_of = [_split(item, room, prompt) for item in ids]
     pieces = [piece for part in pieces_of for piece in part]
     parts = [len(part) for part in pieces_of]
-    options = EngineOptions(
-        device=settings.device,
-        precision=settings.precision,
-        engine=settings.engine,
-        batch_tokens=settings.batch_tokens,
-        threads=settings.threads,
-        job_tokens=sum(map(len, pieces)),
-        model_id=located.space_id,
-        memory=ProfileBook(),
-    )
+    asked = engine_options(settings, located.space_id)
+    options = replace(asked, job_tokens=sum(map(len, pieces)))
     embedder = load_embedder(spec, located.folder, options)
     vectors = embedder.embed_documents(pieces, lambda _: None)
     if len(pieces) == len(texts):

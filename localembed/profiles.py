@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from localembed import folders
-from localembed.embedding import Profile
+from localembed.config import Settings
+from localembed.embedding import EngineOptions, Profile
 from localembed.errors import LocalembedError
 from localembed.store.durable import write_json
 
@@ -44,3 +45,16 @@ class ProfileBook:
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
+
+
+def engine_options(settings: Settings, model_id: str) -> EngineOptions:
+    """Return how to embed: as the settings say, with what is remembered of this machine."""
+    return EngineOptions(
+        device=settings.device,
+        precision=settings.precision,
+        engine=settings.engine,
+        batch_tokens=settings.batch_tokens,
+        threads=settings.threads,
+        model_id=model_id,
+        memory=ProfileBook(),
+    )

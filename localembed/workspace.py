@@ -9,25 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localembed import catalog, clean, config, folders
-from localembed.catalog import LocatedModel
-from localembed.choice import Choice, choose_table, facts_of
-from localembed.config import Settings, Sourced
-from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
+from localembed import catalog, config, folders
+from localembed.choice import choose_table, facts_of
+from localembed.config import Sourced
+from localembed.embedding import load_embedder
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
-from localembed.pipeline import Job, remove_documents, run
-from localembed.profiles import ProfileBook
+from localembed.jobs import make_job
+from localembed.pipeline import remove_documents, run
+from localembed.profiles import engine_options
 from localembed.rootbook import FOLDER_NAME, RootBook
 from localembed.roots import Scope
-from localembed.sources import WalkRules
 from localembed.store import runs
 from localembed.store.durable import storage_error
 from localembed.store.head import Head, TableHead, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
 from localembed.types import (
-    ChunkedDocument,
-    Document,
     Event,
     FileRecord,
     Root,
@@ -39,8 +36,6 @@ from localembed.types import (
 if TYPE_CHECKING:
     from localembed.types import Embedder, Vector
 
-_BYTES_PER_TOKEN = 4
-"""Of English text; a guess at how long a run will be."""
 _NOTHING: Mapping[str, object] = {}
 
 
@@ -176,9 +171,8 @@ class Workspace:
             for notice in choice.notices:
                 on_notice(notice)
             scopes = self._book.scopes(targets, options)
-            job = self._job(
-                choice, scopes, sourced, on_notice, verify=verify, mass_delete=allow_mass_delete
-            )
+            job = make_job(self.layout, choice, sourced.settings, self.roots, scopes, on_notice)
+            job = replace(job, verify=verify, allow_mass_delete=allow_mass_delete)
             report = run(job, on_event)
             self._book.settle(read_head(self.layout))
             return report
@@ -285,53 +279,6 @@ class Workspace:
             message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
             raise NotIndexedError(message)
 
-    def _job(
-        self,
-        choice: Choice,
-        scopes: tuple[Scope, ...],
-        sourced: Sourced,
-        on_notice: Callable[[str], None],
-        *,
-        verify: bool,
-        mass_delete: bool,
-    ) -> Job:
-        """Put together what one run needs; what is heavy is loaded when it is first used."""
-        model = choice.model
-        entry = read_head(self.layout).tables.get(choice.facts.name)
-        unfinished = entry is None or not entry.complete
-        if unfinished:
-            # A new table is served when it is complete, so it is built from all roots.
-            scopes = tuple(Scope(root, b"") for root in self.roots)
-
-        def load_chunker(check: Callable[[], None]) -> Callable[[Document], ChunkedDocument]:
-            from localembed.chunk.chunker import Chunker
-
-            tokenizer = load_tokenizer(model.spec, model.folder)
-            prompt = model.spec.document_prompt
-            return Chunker(tokenizer, clean.clean, choice.rules, prompt, check)
-
-        def load_model(most_bytes: int) -> Embedder:
-            options = replace(
-                _engine_options(sourced.settings, model),
-                job_tokens=most_bytes // _BYTES_PER_TOKEN,
-                on_notice=on_notice,
-            )
-            return load_embedder(model.spec, model.folder, options)
-
-        return Job(
-            layout=self.layout,
-            facts=choice.facts,
-            scopes=tuple((scope.root, scope.path) for scope in scopes),
-            rules=WalkRules(sourced.settings.max_file_size),
-            load_chunker=load_chunker,
-            load_embedder=load_model,
-            becomes_default=choice.becomes_default,
-            covers_all=unfinished,
-            forgotten_roots=config.read_forgotten(self.layout),
-            verify=verify,
-            allow_mass_delete=mass_delete,
-        )
-
     def _remove_everywhere(self, scope: Scope, on_event: Event) -> RunReport | None:
         """Remove the documents of a scope, and of roots forgotten before, from every table."""
         head = read_head(self.layout)
@@ -360,7 +307,7 @@ class Workspace:
             raise ModelChangedError(message)
         # One short text: a GPU would take longer to wake up, and a compiler to compile, than a
         # processor takes to answer.
-        asked = _engine_options(self.settings.settings, model)
+        asked = engine_options(self.settings.settings, model.space_id)
         options = replace(
             asked,
             device="cpu",
@@ -368,15 +315,3 @@ class Workspace:
             precision="auto" if asked.precision == "fp16" else asked.precision,
         )
         return load_embedder(model.spec, model.folder, options)
-
-
-def _engine_options(settings: Settings, model: LocatedModel) -> EngineOptions:
-    return EngineOptions(
-        device=settings.device,
-        precision=settings.precision,
-        engine=settings.engine,
-        batch_tokens=settings.batch_tokens,
-        threads=settings.threads,
-        model_id=model.space_id,
-        memory=ProfileBook(),
-    )

@@ -13,19 +13,11 @@ from typing import ClassVar
 import numpy as np
 
 from localembed.embedding import BACKENDS
-from localembed.types import EngineUse, Tokens
+from localembed.types import EngineUse, ModelSpec, Tokens
+from tests.registry import write_registry
 
 DIM = 32
 _WORD = re.compile(r"\w+|[^\w\s]")
-_BLOCK = """[models.{name}]
-backend = "fake"
-sources = ["path:{weights}"]
-dim = {dim}
-max_tokens = {tokens}
-pooling = "{pooling}"
-normalize = true
-license = "none"
-"""
 _DIRECTIONS = np.random.default_rng(7).standard_normal((4096, DIM)).astype(np.float32)
 
 
@@ -95,14 +87,18 @@ def register(config_home: Path) -> None:
     weights = config_home / "fake-model"
     weights.mkdir(parents=True, exist_ok=True)
     (weights / "config.json").write_text("{}")
-    registry = config_home / "localembed" / "models.toml"
-    registry.parent.mkdir(parents=True, exist_ok=True)
-    blocks = [
-        _BLOCK.format(name=name, weights=weights, dim=DIM, tokens=tokens, pooling=pooling)
-        for name, tokens, pooling in (
-            ("fake", 66, "mean"),
-            ("other", 66, "cls"),
-            ("fake-256", 256, "mean"),
-        )
-    ]
-    registry.write_text("\n".join(blocks))
+    common = {
+        "backend": "fake",
+        "sources": (f"path:{weights}",),
+        "dim": DIM,
+        "normalize": True,
+        "license": "none",
+    }
+    write_registry(
+        config_home,
+        [
+            ModelSpec(name="fake", max_tokens=66, pooling="mean", **common),
+            ModelSpec(name="other", max_tokens=66, pooling="cls", **common),
+            ModelSpec(name="fake-256", max_tokens=256, pooling="mean", **common),
+        ],
+    )

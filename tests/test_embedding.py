@@ -10,7 +10,6 @@ from localembed import catalog, clean
 from localembed.chunk.chunker import Chunker
 from localembed.chunk.rules import ChunkRules
 from localembed.embedding import EngineOptions, hardware, load_embedder, load_tokenizer
-from localembed.embedding.batching import cut_batches, pad
 from localembed.errors import ModelChangedError, UsageError
 from localembed.types import Document
 from tests.conftest import PROJECT
@@ -102,29 +101,6 @@ def test_a_spec_with_another_dim_is_refused(located):
             located.folder,
             EngineOptions(precision="fp32", engine="torch"),
         )
-
-
-def test_batches_hold_every_item_once_within_the_budget():
-    rng = np.random.default_rng(1)
-    lengths = rng.integers(1, 257, 500).tolist()
-    batches = cut_batches(lengths, 4096)
-    assert sorted(index for batch in batches for index in batch) == list(range(500))
-    assert all(max(lengths[i] for i in batch) * len(batch) <= 4096 for batch in batches)
-    longest = [max(lengths[i] for i in batch) for batch in batches]
-    assert longest == sorted(longest, reverse=True)
-    padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
-    assert 1 - sum(lengths) / padded < 0.06
-
-
-def test_an_item_over_the_budget_is_a_batch_of_its_own():
-    assert cut_batches([5000, 10], 4096) == [[0], [1]]
-    assert cut_batches([], 4096) == []
-
-
-def test_padding_is_masked():
-    ids, mask = pad([np.array([5, 6, 7], np.int32), np.array([8], np.int32)], 0)
-    assert ids.tolist() == [[5, 6, 7], [8, 0, 0]]
-    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
 
 
 def short_ids(located):

@@ -120,15 +120,10 @@ class Chunker:
         """Return the pieces' characters, cleaned texts and ids."""
         spans = [_span(text, tokens, piece, self.clean) for piece in pieces]
         doubtful = [i for i, span in enumerate(spans) if not (self._slices and span.exact)]
-        alone = self._ids([spans[i].cleaned for i in doubtful]) if doubtful else []
-        for i, ids in zip(doubtful, alone, strict=True):
-            spans[i] = replace(spans[i], ids=ids, exact=True)
-        if self.prompt and self._slices:
-            known = set(doubtful)
-            for i in (i for i in range(len(spans)) if i not in known):
-                ids = np.concatenate((self._prompt_ids, spans[i].ids))
-                spans[i] = replace(spans[i], ids=ids)
-        return spans
+        ids = [np.concatenate((self._prompt_ids, span.ids)) for span in spans]
+        for i, found in zip(doubtful, self._ids([spans[i].cleaned for i in doubtful]), strict=True):
+            ids[i] = found
+        return [replace(span, ids=own) for span, own in zip(spans, ids, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +167,7 @@ def _span(text: str, tokens: DocumentTokens, piece: Piece, clean: Cleaner) -> _S
         end_line=int(tokens.end_lines[end - 1]) + 1,
         text=span,
         cleaned=cleaned,
-        ids=tokens.ids[begin:end].copy(),
+        ids=tokens.ids[begin:end],
         exact=exact,
     )
 

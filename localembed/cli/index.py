@@ -11,6 +11,7 @@ from localembed.cli.heap import share_one_heap
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.progress import IndexProgress
 from localembed.cli.reports import index_report
+from localembed.embedding import ENGINES, PRECISIONS
 from localembed.report import report_json
 
 _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
@@ -34,12 +35,10 @@ _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
 @click.option("--overlap", metavar="N", help="Tokens that a chunk repeats of the one before.")
 @click.option("--vector-type", type=click.Choice(["float16", "float32"]), help="What is stored.")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
-@click.option(
-    "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="To compute in."
-)
+@click.option("--precision", type=click.Choice(PRECISIONS), help="To compute in.")
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "torch", "compile", "openvino"]),
+    type=click.Choice(ENGINES),
     help="What computes; auto takes the fastest that is there.",
 )
 @click.option("--batch-tokens", metavar="N", help="Padded tokens of one forward pass.")

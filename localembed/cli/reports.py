@@ -65,7 +65,10 @@ def _speed(report: RunReport) -> str:
 
 
 def _engine(use: EngineUse) -> str:
-    return f"{use.engine} in {use.precision} on {use.device}, {use.padding:.1%} padding"
+    text = f"{use.engine} in {use.precision} on {use.device}, {use.padding:.1%} padding"
+    if use.too_large:
+        text += f"; {count(use.too_large, 'text')} did not fit into memory even alone"
+    return text
 
 
 def _bottleneck(report: RunReport) -> str:

@@ -11,12 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from localembed.embedding.hardware import choose_device, choose_precision, cores, device_name
-from localembed.embedding.options import EngineMemory, EngineOptions, Profile, profile_key
+from localembed.embedding.options import (
+    DEVICE_NAME,
+    ENGINES,
+    PRECISIONS,
+    EngineMemory,
+    EngineOptions,
+    Profile,
+    profile_key,
+)
 from localembed.embedding.shape import ModelShape, read_shape
 from localembed.types import Embedder, ModelSpec, Tokenizer
 
 __all__ = [
-    "BACKENDS", "EngineMemory", "EngineOptions", "ModelShape", "Profile",
+    "BACKENDS", "DEVICE_NAME", "ENGINES", "PRECISIONS",
+    "EngineMemory", "EngineOptions", "ModelShape", "Profile",
     "choose_device", "choose_precision", "cores", "device_name", "load_embedder", "load_tokenizer",
     "profile_key", "read_shape",
 ]  # fmt: skip

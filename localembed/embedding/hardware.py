@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from localembed.embedding.options import DEVICE_NAME
 from localembed.errors import UsageError
 
 _CGROUP = Path("/sys/fs/cgroup")
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 def cpu_has_bf16() -> bool:
@@ -86,7 +86,7 @@ def choose_device(asked: str) -> str:
     Raises:
         UsageError: the name is none, or the device is not there.
     """
-    if not _DEVICE.fullmatch(asked):
+    if not DEVICE_NAME.fullmatch(asked):
         message = f"--device is {asked!r}, but must be auto, cpu, cuda, cuda:N or mps."
         raise UsageError(message)
     if asked == "cpu" or (asked == "auto" and not _may_have_cuda()):

@@ -14,7 +14,7 @@ from localembed.embedding.embedder import Frame, LocalEmbedder
 from localembed.embedding.openvino_engine import OpenVinoEngine
 from localembed.embedding.options import EngineOptions
 from localembed.embedding.plan import EnginePlan, check_dim, check_folder, make_plan
-from localembed.embedding.shape import read_shape
+from localembed.embedding.shape import ModelShape, module_file, read_shape
 from localembed.embedding.static_engine import StaticEngine
 from localembed.embedding.tokenizer import FastTokenizer
 from localembed.errors import UsageError
@@ -37,7 +37,7 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Loca
     check_folder(spec, folder, shape)
     tokenizer = FastTokenizer(folder)
     if shape.is_static:
-        return _static(spec, folder, tokenizer, options)
+        return _static(spec, folder, shape, tokenizer, options)
     plan = make_plan(spec, folder, options)
     engine = _converted(plan, tokenizer.vocabulary) or _torch(plan)
     return LocalEmbedder(
@@ -51,13 +51,15 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Loca
 
 
 def _static(
-    spec: ModelSpec, folder: Path, tokenizer: FastTokenizer, options: EngineOptions
+    spec: ModelSpec,
+    folder: Path,
+    shape: ModelShape,
+    tokenizer: FastTokenizer,
+    options: EngineOptions,
 ) -> LocalEmbedder:
     """Return a table of word vectors: no device, no precision, no special ids."""
-    inner = sorted(folder.glob("0_*/model.safetensors"))
-    here = folder if (folder / "model.safetensors").exists() or not inner else inner[0].parent
-    normalizes = spec.normalize or "Normalize" in read_shape(folder).modules
-    engine = StaticEngine(here, normalize=normalizes)
+    normalizes = spec.normalize or "Normalize" in shape.modules
+    engine = StaticEngine(module_file(folder, "model.safetensors"), normalize=normalizes)
     check_dim(spec, engine.dim)
     nothing = np.zeros(0, np.int32)
     budget = options.batch_tokens or _STATIC_BATCH_TOKENS

@@ -77,6 +77,13 @@ def read_shape(folder: Path) -> ModelShape:
     )
 
 
+def module_file(folder: Path, name: str) -> Path:
+    """Return a file of a model: that in its folder, else that of its first module."""
+    own = folder / name
+    inner = next(iter(sorted(folder.glob(f"0_*/{name}"))), own)
+    return own if own.exists() else inner
+
+
 def _pooling(config: Mapping[str, Any]) -> str | None:
     """Return the way of pooling, as either form of the file names it."""
     if "pooling_mode" in config:

@@ -22,13 +22,13 @@ class StaticEngine:
     precision = "fp32"
     pads = False
 
-    def __init__(self, folder: Path, *, normalize: bool) -> None:
-        """Read the table of a model folder.
+    def __init__(self, weights: Path, *, normalize: bool) -> None:
+        """Read the table.
 
         Raises:
             ModelChangedError: the weights are missing or no static table.
         """
-        self._table = _read_table(folder / "model.safetensors")
+        self._table = _read_table(weights)
         self._normalize = normalize
 
     @property

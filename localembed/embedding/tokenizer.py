@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from localembed.embedding.shape import module_file
 from localembed.errors import ModelChangedError
 from localembed.types import Tokens
 
@@ -35,7 +36,7 @@ class FastTokenizer:
         """
         from tokenizers import Tokenizer
 
-        path = _find(folder)
+        path = module_file(folder, "tokenizer.json")
         try:
             self._tokenizer: RustTokenizer = Tokenizer.from_file(str(path))
         except Exception as error:
@@ -68,16 +69,6 @@ class FastTokenizer:
         """Return the tokens of each text, without special tokens."""
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [_tokens(encoding) for encoding in encodings]
-
-
-def _find(folder: Path) -> Path:
-    """Return the tokenizer's file: that of the model, or of its first module."""
-    inner = sorted(folder.glob("0_*/tokenizer.json"))
-    return (
-        inner[0]
-        if inner and not (folder / "tokenizer.json").exists()
-        else folder / "tokenizer.json"
-    )
 
 
 def _tokens(encoding: Encoding) -> Tokens:

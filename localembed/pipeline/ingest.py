@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from localembed import readers
+from localembed.embedding import cores
 from localembed.errors import ReadError
 from localembed.pipeline.ahead import in_order
 from localembed.pipeline.tally import Tally
@@ -80,7 +80,7 @@ def ingest(
         check: called before every file; may raise to give up.
     """
     moved = _by_content(plan.removed)
-    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    threads = min(_MOST_THREADS, cores())
 
     def cut(file: SourceFile) -> _Cut:
         check()

@@ -1,0 +1,86 @@
+"""A run put together: what the settings, the roots and the model say, as the pipeline wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from localembed import clean, config
+from localembed.choice import Choice
+from localembed.config import Settings
+from localembed.embedding import load_embedder, load_tokenizer
+from localembed.pipeline import Job
+from localembed.profiles import engine_options
+from localembed.roots import Scope
+from localembed.sources import WalkRules
+from localembed.store.head import read_head
+from localembed.store.layout import Layout
+from localembed.types import ChunkedDocument, Document, Root
+
+if TYPE_CHECKING:
+    from localembed.types import Embedder
+
+_BYTES_PER_TOKEN = 4
+"""Of English text; a guess at how long a run will be."""
+
+
+def make_job(
+    layout: Layout,
+    choice: Choice,
+    settings: Settings,
+    roots: tuple[Root, ...],
+    scopes: tuple[Scope, ...],
+    on_notice: Callable[[str], None],
+) -> Job:
+    """Return a run over scopes; what is heavy is loaded when it is first used.
+
+    Args:
+        layout: the workspace.
+        choice: the table, and the model that fills it.
+        settings: in force.
+        roots: all there are: a new table is served when it is complete, so it is built from them.
+        scopes: what was asked for.
+        on_notice: told in a sentence what takes long or could not be had.
+    """
+    entry = read_head(layout).tables.get(choice.facts.name)
+    unfinished = entry is None or not entry.complete
+    looked_at = tuple(Scope(root, b"") for root in roots) if unfinished else scopes
+    return Job(
+        layout=layout,
+        facts=choice.facts,
+        scopes=tuple((scope.root, scope.path) for scope in looked_at),
+        rules=WalkRules(settings.max_file_size),
+        load_chunker=_chunker_loader(choice),
+        load_embedder=_embedder_loader(choice, settings, on_notice),
+        becomes_default=choice.becomes_default,
+        covers_all=unfinished,
+        forgotten_roots=config.read_forgotten(layout),
+    )
+
+
+def _chunker_loader(
+    choice: Choice,
+) -> Callable[[Callable[[], None]], Callable[[Document], ChunkedDocument]]:
+    spec, folder = choice.model.spec, choice.model.folder
+
+    def load(check: Callable[[], None]) -> Callable[[Document], ChunkedDocument]:
+        from localembed.chunk.chunker import Chunker
+
+        tokenizer = load_tokenizer(spec, folder)
+        return Chunker(tokenizer, clean.clean, choice.rules, spec.document_prompt, check)
+
+    return load
+
+
+def _embedder_loader(
+    choice: Choice, settings: Settings, on_notice: Callable[[str], None]
+) -> Callable[[int], Embedder]:
+    model = choice.model
+
+    def load(most_bytes: int) -> Embedder:
+        asked = engine_options(settings, model.space_id)
+        options = replace(asked, job_tokens=most_bytes // _BYTES_PER_TOKEN, on_notice=on_notice)
+        return load_embedder(model.spec, model.folder, options)
+
+    return load

@@ -1,0 +1,18 @@
+"""Models made known by name, as a user does it: in the models.toml of the configuration folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import tomlkit
+
+
+def write_registry(config_home, specs) -> None:
+    """Write the specs of all models that shall be known beside the package's own."""
+    path = config_home / "localembed" / "models.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blocks = {}
+    for spec in specs:
+        block = {**asdict(spec), "sources": list(spec.sources)}
+        blocks[block.pop("name")] = block
+    path.write_text(tomlkit.dumps({"models": blocks}))
