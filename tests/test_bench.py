@@ -15,46 +15,33 @@ import localembed
 from localembed import catalog
 from localembed.bench.measure import Point, knee
 from localembed.bench.sample import synthetic
-from localembed.embedding import EngineOptions, cores, device_name, load_embedder, profile_key
+from localembed.bench.sweep import save
+from localembed.embedding import EngineOptions, Profile, device_name, load_embedder, profile_key
 from localembed.profiles import ProfileBook
 from tests import families
 from tests.conftest import PROJECT
 from tests.fake_backend import FakeTokenizer
+from tests.registry import write_registry
 
 _MAIN = "from localembed.cli.main import main; main()"
 _WITHOUT_STORES = (
     "import sys; sys.modules.update(dict.fromkeys(('lancedb', 'duckdb', 'pyarrow'))); "
 )
-_BLOCK = """[models.{name}]
-backend = "sentence-transformers"
-sources = ["path:{folder}"]
-dim = {dim}
-max_tokens = {tokens}
-pooling = "{pooling}"
-normalize = true
-license = "none"
-"""
 
 
 @pytest.fixture
 def tiny(own_home, tmp_path):
     """Know a tiny transformer and a static model by name."""
-    blocks = []
+    specs = []
     for name in ("bert", "static"):
         family = next(family for family in families.FAMILIES if family.name == name)
         folder = tmp_path / "models" / name
         folder.mkdir(parents=True)
         families.build(family, folder)
-        spec = family.spec()
-        blocks.append(
-            _BLOCK.format(
-                name=f"tiny-{name}", folder=folder, dim=spec.dim, tokens=spec.max_tokens,
-                pooling=spec.pooling,
-            )
-        )  # fmt: skip
-    registry = own_home / "config" / "localembed" / "models.toml"
-    registry.parent.mkdir(parents=True, exist_ok=True)
-    registry.write_text("\n".join(blocks))
+        specs.append(
+            replace(family.spec(), name=f"tiny-{name}", sources=(f"path:{folder}",), normalize=True)
+        )
+    write_registry(own_home / "config", specs)
 
 
 @pytest.fixture
@@ -112,7 +99,7 @@ def test_a_sweep_runs_where_no_store_is_installed_and_is_saved(bench):
     assert found["saved"]
     key = profile_key("tiny-bert", device_name("cpu"), "fp32")
     kept = ProfileBook().recall(key)
-    assert (kept.batch_tokens, kept.threads) == (found["knee"]["batch_tokens"], cores())
+    assert kept == Profile(batch_tokens=found["knee"]["batch_tokens"])
 
     located = catalog.open_model("tiny-bert")
     options = EngineOptions(precision="fp32", engine="torch", memory=ProfileBook())
@@ -184,6 +171,31 @@ def test_a_plot_is_written(tmp_path, kind, head):
         assert not any(mark in path.read_bytes() for mark in loads)
 
 
+@pytest.mark.parametrize("given", [("--save",), ("--threads", "1"), ("--plot", "a.svg"), (".",)])
+def test_what_queries_are_not_measured_with_is_refused(bench, given):
+    done = bench("--query", *given)
+    assert done.returncode == 2
+    name = given[0] if given[0].startswith("-") else "PATHS"
+    assert f"--query does not take {name}." in done.stderr
+
+
+def test_only_what_was_compared_is_kept(own_home):
+    model = catalog.LocatedModel(replace(families.FAMILIES[0].spec(), name="m"), own_home, "id")
+    book = ProfileBook()
+    options = EngineOptions(memory=book)
+    key = profile_key("m", device_name("cpu"), "fp32")
+    book.keep(key, Profile(engine="openvino", batch_tokens=64, threads=3))
+
+    save(model, [point(512, 50), point(1024, 100)], options)
+    assert book.recall(key) == Profile(engine="openvino", batch_tokens=1024, threads=3)
+
+    save(model, [point(512, 50, threads=1), point(512, 90)], options)
+    assert book.recall(key) == Profile(engine="openvino", batch_tokens=512, threads=2)
+
+    save(model, [point(512, 50, engine="openvino"), point(512, 90, threads=4)], options)
+    assert book.recall(key) == Profile(engine="torch", batch_tokens=512, threads=4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -196,7 +208,8 @@ def test_a_plot_is_written(tmp_path, kind, head):
         (("--device", "gpu"), "must be auto, cpu"),
         (("--plot", "a.gif"), "must end in .png, .svg or .html"),
         (("--plot", "nowhere/a.svg"), "there is no folder"),
-        (("--stages",), "--stages needs files"),
+        (("--stages",), "--stages does not take --synthetic"),
+        (("--query",), "--query does not take --synthetic"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_at_once(bench, arguments, sentence):

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from localembed.errors import StorageError
+from localembed.workspace import Workspace
 
 _COLD, _WARM = 3, 10
+_QUERY = "how does this work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +33,17 @@ class QueryLatency:
         return float(np.median(self.cold)), float(np.median(self.warm))
 
 
-def measure_queries(workspace: str, text: str, query: Callable[[str], object]) -> QueryLatency:
+def measure_queries(workspace: Workspace) -> QueryLatency:
     """Ask the same in new processes and in this one.
 
-    Args:
-        workspace: its folder.
-        text: what to look for.
-        query: answers in this process.
-
     Raises:
+        NotIndexedError: there is nothing to search.
         StorageError: a process could not answer.
     """
-    query(text)
-    warm = [_seconds(lambda: query(text)) for _ in range(_WARM)]
-    command = [sys.executable, "-m", "localembed", "query", text, "-q", "--workspace", workspace]
+    workspace.query(_QUERY)
+    warm = [_seconds(lambda: workspace.query(_QUERY)) for _ in range(_WARM)]
+    folder = str(workspace.folder)
+    command = [sys.executable, "-m", "localembed", "query", _QUERY, "-q", "--workspace", folder]
     cold = [_seconds(lambda: _answer(command)) for _ in range(_COLD)]
     return QueryLatency(tuple(cold), tuple(warm))
 

@@ -67,7 +67,7 @@ def measure(
     device_peak(engine.device)
     _forget_peak()
     times = _batch_times(narrow, sample.ids, seconds / 2)
-    texts = _as_many(sample.ids, seconds / 2, len(sample.ids), narrow, times)
+    texts = _as_many(sample.ids, seconds / 2, narrow, times)
     begin = time.perf_counter()
     narrow.embed_documents(texts)
     spent = time.perf_counter() - begin
@@ -143,19 +143,13 @@ def _spread(batches: list[list[IntArray]]) -> list[list[IntArray]]:
 
 
 def _as_many(
-    ids: Sequence[IntArray],
-    seconds: float,
-    most: int,
-    embedder: LocalEmbedder,
-    times: Sequence[float],
+    ids: Sequence[IntArray], seconds: float, embedder: LocalEmbedder, times: Sequence[float]
 ) -> list[IntArray]:
     """Return as many texts as take about so long, by what the single batches took."""
     batches = embedder.batches(ids)
     per_text = float(np.mean(times)) * len(batches) / len(ids)
-    wanted = max(8, int(seconds / max(per_text, 1e-9)))
-    if wanted <= most:
-        return list(ids[:wanted])
-    return [ids[number % most] for number in range(min(wanted, 20 * most))]
+    wanted = min(max(8, int(seconds / max(per_text, 1e-9))), 20 * len(ids))
+    return [ids[number % len(ids)] for number in range(wanted)]
 
 
 def _forget_peak() -> None:

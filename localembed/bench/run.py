@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localembed import clean
 from localembed.bench import measure, sample, stages, sweep
-from localembed.bench.latency import QueryLatency, measure_queries
-from localembed.catalog import LocatedModel, open_model
+from localembed.catalog import LocatedModel
+from localembed.choice import Choice, choose_table
 from localembed.chunk.chunker import Chunker
-from localembed.chunk.rules import ChunkRules
-from localembed.embedding import (
-    EngineOptions,
-    choose_device,
-    device_name,
-    load_tokenizer,
-)
+from localembed.embedding import EngineOptions, choose_device, device_name, load_tokenizer
 from localembed.embedding.matmul import matmul_rate
 from localembed.errors import UsageError
-from localembed.profiles import ProfileBook
+from localembed.profiles import engine_options
 from localembed.sources import WalkRules
+from localembed.store.head import read_head
 from localembed.types import Root, SourceFile
 from localembed.workspace import Workspace
 
 _CHUNKS = {"cpu": 320, "gpu": 20_000}
 _QUICK_CHUNKS = {"cpu": 96, "gpu": 4_000}
 _SECONDS, _QUICK_SECONDS = 6.0, 3.0
-_QUERY = "how does this work"
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
     """Everything that was asked for, checked; nothing heavy is loaded yet."""
 
-    workspace: Workspace
-    model: LocatedModel
+    choice: Choice
+    """The table that `index` would write: its model, and how that cuts."""
     options: EngineOptions
     device: str
     machine: str
@@ -64,25 +58,25 @@ class Bench:
         """
         settings = workspace.settings.settings
         device = choose_device(settings.device)
-        model = open_model(settings.model, workspace.layout)
+        layout = workspace.layout
+        choice = choose_table(workspace.settings, read_head(layout), layout)
         kind = "cpu" if device == "cpu" else "gpu"
-        options = EngineOptions(
-            device=settings.device,
-            model_id=model.space_id,
-            memory=ProfileBook(),
-            on_notice=on_notice,
-        )
+        asked = engine_options(settings, choice.model.space_id)
         files = () if synthetic else tuple(_files(workspace, paths, settings.max_file_size))
         return cls(
-            workspace=workspace,
-            model=model,
-            options=options,
+            choice=choice,
+            options=replace(asked, on_notice=on_notice),
             device=device,
             machine=device_name(device),
             files=files,
             chunks=chunks or (_QUICK_CHUNKS if quick else _CHUNKS)[kind],
             seconds=_QUICK_SECONDS if quick else _SECONDS,
         )
+
+    @property
+    def model(self) -> LocatedModel:
+        """What is measured."""
+        return self.choice.model
 
     @property
     def sample_name(self) -> str:
@@ -109,30 +103,16 @@ class Bench:
         return matmul_rate(point.device, point.precision, point.threads)
 
     def stages(self) -> list[stages.StageRate]:
-        """Measure each stage alone.
-
-        Raises:
-            UsageError: there are no files.
-        """
-        if not self.files:
-            message = "--stages needs files. Leave out: --synthetic"
-            raise UsageError(message)
+        """Measure each stage alone."""
         embedder = sweep.load(self.model, self.options)
         return stages.measure_stages(
             self.files, self._chunker(), embedder, embed_chunks=self.chunks
         )
 
-    def queries(self) -> QueryLatency:
-        """Measure cold and warm queries of the workspace."""
-        folder = str(self.workspace.folder)
-        return measure_queries(folder, _QUERY, self.workspace.query)
-
     def _chunker(self) -> Chunker:
         spec = self.model.spec
         tokenizer = load_tokenizer(spec, self.model.folder)
-        prompt = len(tokenizer([spec.document_prompt])[0].ids)
-        most = spec.max_tokens - tokenizer.special_tokens - prompt
-        return Chunker(tokenizer, clean.clean, ChunkRules(most, most // 8), spec.document_prompt)
+        return Chunker(tokenizer, clean.clean, self.choice.rules, spec.document_prompt)
 
     def _sample(self) -> sample.Sample:
         if self.files:

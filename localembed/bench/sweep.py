@@ -23,15 +23,18 @@ from localembed.embedding import (
 from localembed.embedding.embedder import LocalEmbedder
 from localembed.errors import UsageError
 
+_ENGINES = {"torch": "torch", "torch compiled": "compile", "openvino": "openvino"}
+"""Name of an engine → what asks for it; the others follow from model and device."""
+
 
 @dataclass(frozen=True, slots=True)
 class Axes:
     """What is varied."""
 
     batch_tokens: tuple[int, ...]
-    precisions: tuple[str, ...] = ("auto",)
-    engines: tuple[str, ...] = ("auto",)
-    threads: tuple[int | None, ...] = (None,)
+    precisions: tuple[str, ...]
+    engines: tuple[str, ...]
+    threads: tuple[int | None, ...]
     lengths: tuple[int, ...] = ()
     """Besides the sample as it is; of each length one more series."""
 
@@ -89,12 +92,18 @@ def save(model: LocatedModel, points: Sequence[Point], options: EngineOptions) -
     chosen = knee(same)
     if options.memory is not None:
         key = profile_key(model.spec.name, device_name(chosen.device), chosen.precision)
-        name = {"torch compiled": "compile", "torch packed": None, "static": None}.get(
-            chosen.engine, chosen.engine
-        )
-        threads = chosen.threads if chosen.device == "cpu" else None
-        options.memory.keep(key, Profile(name, chosen.batch_tokens, threads))
+        options.memory.keep(key, _learnt(options.memory.recall(key), chosen, points))
     return chosen
+
+
+def _learnt(known: Profile, chosen: Point, points: Sequence[Point]) -> Profile:
+    """Return what is known now: of engines and threads only what was compared with others."""
+    learnt = replace(known, batch_tokens=chosen.batch_tokens)
+    if len({point.engine for point in points}) > 1:
+        learnt = replace(learnt, engine=_ENGINES.get(chosen.engine))
+    if len({point.threads for point in points}) > 1:
+        learnt = replace(learnt, threads=chosen.threads)
+    return learnt
 
 
 def _series(point: Point) -> tuple[object, ...]:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.text import INDENT, from_home, width, wrapped
+from localembed.embedding import ENGINES, PRECISIONS, device_name
+from localembed.errors import UsageError
 
 if TYPE_CHECKING:
     from localembed.bench.measure import Point
     from localembed.bench.run import Bench
     from localembed.bench.stages import StageRate
+    from localembed.workspace import Workspace
 
 _BUDGETS = {"cpu": "512,1024,2048,4096,8192", "gpu": "16384,32768,65536,131072,262144"}
 _QUICK_BUDGETS = {"cpu": "1024,2048,4096", "gpu": "32768,131072"}
@@ -37,10 +41,16 @@ def _numbers(
     return tuple(map(int, words))
 
 
-def _words(*known: str) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
+def _words(
+    known: Sequence[str],
+) -> Callable[[click.Context, click.Parameter, str | None], tuple[str, ...] | None]:
     """Return what reads words of a few, with commas between them."""
 
-    def read(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+    def read(
+        _ctx: click.Context, _param: click.Parameter, value: str | None
+    ) -> tuple[str, ...] | None:
+        if value is None:
+            return None
         words = tuple(value.split(","))
         wrong = [word for word in words if word not in known]
         if wrong:
@@ -61,19 +71,15 @@ def _words(*known: str) -> Callable[[click.Context, click.Parameter, str], tuple
 @click.option(
     "--precision",
     "precisions",
-    callback=_words("auto", "fp32", "bf16", "fp16"),
+    callback=_words(PRECISIONS),
     metavar="NAME,NAME",
-    default="auto",
-    show_default=True,
     help="Precisions to try.",
 )
 @click.option(
     "--engine",
     "engines",
-    callback=_words("auto", "torch", "compile", "openvino"),
+    callback=_words(ENGINES),
     metavar="NAME,NAME",
-    default="auto",
-    show_default=True,
     help="Engines to try.",
 )
 @click.option(
@@ -96,14 +102,16 @@ def _words(*known: str) -> Callable[[click.Context, click.Parameter, str], tuple
 )
 @click.option("--save", is_flag=True, help="Let index use the best from now on.")
 @common
+@click.pass_context
 def bench(
+    ctx: click.Context,
     options: Common,
     paths: tuple[str, ...],
     synthetic: bool,
     quick: bool,
     budgets: tuple[int, ...] | None,
-    precisions: tuple[str, ...],
-    engines: tuple[str, ...],
+    precisions: tuple[str, ...] | None,
+    engines: tuple[str, ...] | None,
     lengths: tuple[int, ...] | None,
     threads: tuple[int, ...] | None,
     device: str | None,
@@ -125,20 +133,23 @@ def bench(
 
     if plot is not None:
         check_plot(plot)
+    for mode, taken in _MODES.items():
+        if ctx.params[mode]:
+            _refuse_others(ctx, mode, taken)
     workspace = options.workspace({"model": model, "device": device})
+    if query:
+        return _show_queries(workspace, options)
     run = Bench.prepare(
         workspace, paths, synthetic=synthetic, quick=quick, chunks=chunks, on_notice=options.notice
     )
-    if query:
-        return _show_queries(run, options)
     if stages:
         return _show_stages(run, options)
     defaults = (_QUICK_BUDGETS if quick else _BUDGETS)["cpu" if run.device == "cpu" else "gpu"]
     axes = Axes(
         batch_tokens=budgets or tuple(map(int, defaults.split(","))),
-        precisions=precisions,
-        engines=engines,
-        threads=threads or (None,),
+        precisions=precisions or (run.options.precision,),
+        engines=engines or (run.options.engine,),
+        threads=threads or (run.options.threads,),
         lengths=lengths or (),
     )
     points = _show_points(run, axes, options)
@@ -151,6 +162,28 @@ def bench(
     else:
         click.echo(_summary(run, points, edge, saved=kept is not None))
     return 0
+
+
+_COMMON = {"folder", "as_json", "quiet", "model"}
+_MODES = {
+    "stages": _COMMON | {"stages", "paths", "quick", "chunks", "device"},
+    "query": _COMMON | {"query"},
+}
+"""What is measured instead of a sweep → the parameters that it takes."""
+
+
+def _refuse_others(ctx: click.Context, mode: str, taken: Collection[str]) -> None:
+    """Refuse what would have no effect.
+
+    Raises:
+        UsageError: naming the first of them.
+    """
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(param.name or "")
+        if source is ParameterSource.COMMANDLINE and param.name not in taken:
+            named = param.opts[0] if isinstance(param, click.Option) else "PATHS"
+            message = f"--{mode} does not take {named}. Leave one of them out."
+            raise UsageError(message)
 
 
 def _show_points(run: Bench, axes: Any, options: Common) -> list[Point]:  # noqa: ANN401
@@ -258,13 +291,16 @@ def _stage_row(rate: StageRate) -> str:
     return f"{rate.stage:8} {rate.chunks_per_second:9,.0f} {speed:9,.2f}"
 
 
-def _show_queries(run: Bench, options: Common) -> int:
-    found = run.queries()
+def _show_queries(workspace: Workspace, options: Common) -> int:
+    from localembed.bench.latency import measure_queries
+
+    found = measure_queries(workspace)
     cold, warm = found.medians
+    machine = device_name("cpu")
     if options.as_json:
-        click.echo(json.dumps({"machine": run.machine, **asdict(found)}))
+        click.echo(json.dumps({"machine": machine, **asdict(found)}))
     else:
-        click.echo(f"{from_home(str(run.workspace.folder))} on {run.machine}")
+        click.echo(f"{from_home(str(workspace.folder))} on {machine}")
         click.echo(f"{INDENT}cold, a new process: {cold * 1000:,.0f} ms")
         click.echo(f"{INDENT}warm, in one process: {warm * 1000:,.0f} ms")
     return 0
