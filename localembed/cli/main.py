@@ -15,6 +15,7 @@ import click
 import localembed
 from localembed.cli.text import printable
 from localembed.errors import LocalembedError
+from localembed.store.slim import leave_out_namespaces
 
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Build": {
@@ -96,6 +97,7 @@ def main() -> NoReturn:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)
+    leave_out_namespaces()
     code = _run()
     try:
         sys.stdout.flush()

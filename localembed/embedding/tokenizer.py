@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,9 @@ class FastTokenizer:
 
 
 def _tokens(encoding: Encoding) -> Tokens:
-    offsets = np.array(encoding.offsets, np.int32).reshape(-1, 2)
+    # Three times faster than an array of the list of pairs.
+    flat = np.fromiter(chain.from_iterable(encoding.offsets), np.int32, 2 * len(encoding))
+    offsets = flat.reshape(-1, 2)
     return Tokens(
         ids=np.array(encoding.ids, np.int32),
         starts=np.ascontiguousarray(offsets[:, 0]),

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from localembed.errors import StorageError
+from localembed.store.slim import leave_out_namespaces
 
 _MEMORY_MIB = 64
 
@@ -50,6 +51,7 @@ def main() -> None:
     """Index the table that the command line names."""
     from localembed.store.lance import connect
 
+    leave_out_namespaces()
     folder = Path(sys.argv[1])
     build_text_index(connect(folder.parent).open_table(folder.stem))
 

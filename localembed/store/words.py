@@ -7,7 +7,8 @@ import re
 from localembed.types import Chunk, Document
 
 _WORD_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_COMPOUND = re.compile(r"\b(?=\w*[a-z][A-Z]|\w*[A-Z]{2}[a-z])[A-Za-z][A-Za-z0-9]{2,39}\b")
+_COMPOUND = re.compile(r"\b(?:[A-Z]?[a-z][a-z0-9]*+[A-Z]|[A-Z]{2,}[a-z])[A-Za-z0-9]{0,37}\b")
+"""A word with a capital behind a small letter, or a small letter behind two capitals."""
 _SEPARATORS = re.compile(r"[\W_]+")
 
 
