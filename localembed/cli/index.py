@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from localembed.cli.heap import share_one_heap
+from localembed.cli.heap import share_heaps
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.progress import IndexProgress
 from localembed.cli.reports import index_report
@@ -61,7 +61,7 @@ def index(
     """
     root_options = {name: given.pop(name) or None for name in _ROOT_OPTIONS}
     workspace = options.workspace(given)
-    share_one_heap()
+    share_heaps()
     with IndexProgress(enabled=not options.quiet) as progress:
         report = workspace.index(
             paths,

@@ -10,7 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from localembed.embedding.hardware import choose_device, choose_precision, cores, device_name
+from localembed.embedding.hardware import (
+    choose_device,
+    choose_precision,
+    cores,
+    device_name,
+    give_back_memory,
+)
 from localembed.embedding.options import (
     DEVICE_NAME,
     ENGINES,
@@ -26,8 +32,8 @@ from localembed.types import Embedder, ModelSpec, Tokenizer
 __all__ = [
     "BACKENDS", "DEVICE_NAME", "ENGINES", "PRECISIONS",
     "EngineMemory", "EngineOptions", "ModelShape", "Profile",
-    "choose_device", "choose_precision", "cores", "device_name", "load_embedder", "load_tokenizer",
-    "profile_key", "read_shape",
+    "choose_device", "choose_precision", "cores", "device_name", "give_back_memory",
+    "load_embedder", "load_tokenizer", "profile_key", "read_shape",
 ]  # fmt: skip
 
 BACKENDS: dict[str, str] = {"sentence-transformers": "localembed.embedding.sbert"}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from localembed.embedding import give_back_memory
 from localembed.pipeline.commit import Committer
 from localembed.pipeline.ingest import Ingested
 from localembed.pipeline.reuse import embed_window
@@ -69,6 +70,8 @@ class Stages:
             self._committer.note(embedded.window)
         else:
             self._committer.write(embedded.batch, embedded.window)
+            # What a window took lies free in several heaps; the next one need not add to it.
+            give_back_memory()
 
     def _model(self) -> Embedder:
         self._embedder = self._load()
