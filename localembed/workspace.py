@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from localembed import catalog, config, folders
 from localembed.choice import choose_table, facts_of
 from localembed.config import Sourced
-from localembed.embedding import load_embedder
+from localembed.embedding import load_query_embedder
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
 from localembed.jobs import make_job
 from localembed.pipeline import remove_documents, run
@@ -305,13 +305,5 @@ class Workspace:
                 "with. Put them back, or build a new index with: localembed index"
             )
             raise ModelChangedError(message)
-        # One short text: a GPU would take longer to wake up, and a compiler to compile, than a
-        # processor takes to answer.
-        asked = engine_options(self.settings.settings, model.space_id)
-        options = replace(
-            asked,
-            device="cpu",
-            engine="auto" if asked.engine == "compile" else asked.engine,
-            precision="auto" if asked.precision == "fp16" else asked.precision,
-        )
-        return load_embedder(model.spec, model.folder, options)
+        options = engine_options(self.settings.settings, model.space_id)
+        return load_query_embedder(model.spec, model.folder, options)

@@ -81,6 +81,9 @@ def load_embedder(spec, _folder: Path, _options) -> FakeEmbedder:
     return FakeEmbedder(spec)
 
 
+load_query_embedder = load_embedder
+
+
 def register(config_home: Path) -> None:
     """Make the model "fake" known to this process."""
     BACKENDS["fake"] = "tests.fake_backend"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import click
@@ -35,6 +36,9 @@ def query(
 
     Exits with 1 when nothing is found.
     """
+    # Before NumPy is imported: a second thread gains a short query nothing on a quiet machine, and
+    # costs it tenths of a second on a busy one.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     result = options.workspace().search(text, mode=mode, top_k=top_k, model=model)
     if not result.complete:
         options.notice("The index is not complete yet; more may be found later.")

@@ -25,6 +25,7 @@ from localembed.embedding.options import (
     EngineOptions,
     Profile,
     profile_key,
+    query_key,
 )
 from localembed.embedding.shape import ModelShape, read_shape
 from localembed.types import Embedder, ModelSpec, Tokenizer
@@ -33,11 +34,12 @@ __all__ = [
     "BACKENDS", "DEVICE_NAME", "ENGINES", "PRECISIONS",
     "EngineMemory", "EngineOptions", "ModelShape", "Profile",
     "choose_device", "choose_precision", "cores", "device_name", "give_back_memory",
-    "load_embedder", "load_tokenizer", "profile_key", "read_shape",
+    "load_embedder", "load_query_embedder", "load_tokenizer", "profile_key", "query_key",
+    "read_shape",
 ]  # fmt: skip
 
 BACKENDS: dict[str, str] = {"sentence-transformers": "localembed.embedding.sbert"}
-"""Backend → the module with its `load_tokenizer(spec, folder)` and `load_embedder(...)`."""
+"""Backend → the module with its `load_tokenizer`, `load_embedder` and `load_query_embedder`."""
 
 
 def load_tokenizer(spec: ModelSpec, folder: Path) -> Tokenizer:
@@ -63,6 +65,28 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions | None =
         ModelChangedError: the files contradict the spec.
     """
     load: Callable[[ModelSpec, Path, EngineOptions], Embedder] = _backend(spec).load_embedder
+    return load(spec, folder, options or EngineOptions())
+
+
+def load_query_embedder(
+    spec: ModelSpec, folder: Path, options: EngineOptions | None = None
+) -> Embedder:
+    """Load what embeds queries in the space of a model.
+
+    One short text: a GPU would take longer to wake up, and a compiler to compile, than a processor
+    takes to answer. Where NumPy was seen to give the model's vectors, it does, without torch.
+
+    Args:
+        spec: what the model is.
+        folder: where its files lie.
+        options: what was asked for; a device and what works only on one are not.
+
+    Raises:
+        UsageError: this machine cannot do what was asked for; said before the model is loaded.
+        ModelChangedError: the files contradict the spec.
+    """
+    load: Callable[[ModelSpec, Path, EngineOptions], Embedder]
+    load = _backend(spec).load_query_embedder
     return load(spec, folder, options or EngineOptions())
 
 

@@ -55,6 +55,11 @@ class EngineOptions:
     """Told in a sentence what takes long or could not be had."""
 
 
+def query_key(model_id: str) -> str:
+    """Return the key under which is kept what embeds queries."""
+    return f"queries of {model_id}"
+
+
 def profile_key(model: str, device_name: str, precision: str) -> str:
     """Return the key under which a profile is kept."""
     return f"{model} in {precision} on {device_name}"

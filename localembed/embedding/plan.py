@@ -42,7 +42,7 @@ class EnginePlan:
     @property
     def normalizes(self) -> bool:
         """Whether vectors have length 1, by the spec or by the model's own last module."""
-        return self.spec.normalize or "Normalize" in self.shape.modules
+        return self.spec.normalize or self.shape.normalizes
 
     @property
     def threads(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from localembed.embedding import convert, hardware, openvino_engine
 from localembed.embedding.embedder import Frame, LocalEmbedder
+from localembed.embedding.light_engine import LightEngine, can_be_light
 from localembed.embedding.openvino_engine import OpenVinoEngine
-from localembed.embedding.options import EngineOptions
+from localembed.embedding.options import EngineOptions, Profile, query_key
 from localembed.embedding.plan import EnginePlan, check_dim, check_folder, make_plan
 from localembed.embedding.shape import ModelShape, module_file, read_shape
 from localembed.embedding.static_engine import StaticEngine
@@ -22,8 +24,16 @@ from localembed.types import ModelSpec, Tokenizer
 
 if TYPE_CHECKING:
     from localembed.embedding.torch_engine import TorchEngine
+    from localembed.types import Vector
 
 _STATIC_BATCH_TOKENS = 65_536
+_SAME, _SAME_IN_HALF = 0.9999, 0.999
+"""Cosines between a query's vectors that make one engine as good as another."""
+_PROBES = (
+    "rotating api keys",
+    "parse_config(path) raises ValueError",
+    "Which of the two is faster, and by how much, when a disk is nearly full? 北京, naïve, 3.14",
+)
 
 
 def load_tokenizer(_spec: ModelSpec, folder: Path) -> Tokenizer:
@@ -40,14 +50,74 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Loca
         return _static(spec, folder, shape, tokenizer, options)
     plan = make_plan(spec, folder, options)
     engine = _converted(plan, tokenizer.vocabulary) or _torch(plan)
-    return LocalEmbedder(
+    frame = Frame(*tokenizer.special_ids())
+    embedder = LocalEmbedder(
         spec,
         tokenizer,
-        Frame(*tokenizer.special_ids()),
+        frame,
         engine,
         plan.budget,
         on_smaller=lambda tokens: plan.keep(batch_tokens=tokens),
     )
+    _try_light(embedder, folder, shape, options)
+    return embedder
+
+
+def load_query_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> LocalEmbedder:
+    """Return what embeds queries (see `embedding.load_query_embedder`)."""
+    shape = read_shape(folder)
+    light = None
+    if options.engine == "auto" and _remembered(options) == LightEngine.name:
+        light = _light(spec, folder, shape)
+    if light is not None:
+        return light
+    asked = replace(
+        options,
+        device="cpu",
+        engine="auto" if options.engine == "compile" else options.engine,
+        precision="auto" if options.precision == "fp16" else options.precision,
+    )
+    return load_embedder(spec, folder, asked)
+
+
+def _remembered(options: EngineOptions) -> str | None:
+    """Return what was found to embed queries, None if that is not known."""
+    if options.memory is None or options.model_id is None:
+        return None
+    return options.memory.recall(query_key(options.model_id)).engine
+
+
+def _light(spec: ModelSpec, folder: Path, shape: ModelShape) -> LocalEmbedder | None:
+    """Return the model in NumPy, None if it cannot be had so."""
+    if not can_be_light(shape):
+        return None
+    try:
+        engine = LightEngine(folder, shape, normalize=spec.normalize or shape.normalizes)
+    except (OSError, ValueError, KeyError):
+        return None
+    tokenizer = FastTokenizer(folder)
+    return LocalEmbedder(spec, tokenizer, Frame(*tokenizer.special_ids()), engine, spec.max_tokens)
+
+
+def _try_light(
+    embedder: LocalEmbedder, folder: Path, shape: ModelShape, options: EngineOptions
+) -> None:
+    """Compare the model in NumPy with the one that was loaded, once, and remember the outcome."""
+    memory, model_id = options.memory, options.model_id
+    if memory is None or model_id is None or _remembered(options) is not None:
+        return
+    light = _light(embedder.spec, folder, shape)
+    engine = embedder.engine
+    least = _SAME if engine.precision == "fp32" else _SAME_IN_HALF
+    same = light is not None and all(
+        _cosine(light.embed_query(text), embedder.embed_query(text)) >= least for text in _PROBES
+    )
+    memory.keep(query_key(model_id), Profile(engine=LightEngine.name if same else engine.name))
+
+
+def _cosine(left: Vector, right: Vector) -> float:
+    lengths = float(np.linalg.norm(left)) * float(np.linalg.norm(right))
+    return float(left @ right) / max(lengths, 1e-12)
 
 
 def _static(
@@ -58,8 +128,8 @@ def _static(
     options: EngineOptions,
 ) -> LocalEmbedder:
     """Return a table of word vectors: no device, no precision, no special ids."""
-    normalizes = spec.normalize or "Normalize" in shape.modules
-    engine = StaticEngine(module_file(folder, "model.safetensors"), normalize=normalizes)
+    normalize = spec.normalize or shape.normalizes
+    engine = StaticEngine(module_file(folder, "model.safetensors"), normalize=normalize)
     check_dim(spec, engine.dim)
     nothing = np.zeros(0, np.int32)
     budget = options.batch_tokens or _STATIC_BATCH_TOKENS

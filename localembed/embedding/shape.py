@@ -17,6 +17,8 @@ class ModelShape:
 
     modules: tuple[str, ...]
     """Class names of the sentence-transformers modules, in order."""
+    family: str
+    """The architecture as transformers names it, such as bert; empty where there is none."""
     hidden: int
     intermediate: int
     layers: int
@@ -33,6 +35,11 @@ class ModelShape:
     def is_static(self) -> bool:
         """Whether a text's vector is the mean of its tokens' vectors."""
         return self.modules in (("StaticEmbedding",), ("StaticEmbedding", "Normalize"))
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether the model's own last module gives vectors length 1."""
+        return "Normalize" in self.modules
 
     @property
     def is_plain(self) -> bool:
@@ -66,6 +73,7 @@ def read_shape(folder: Path) -> ModelShape:
 
     return ModelShape(
         modules=tuple(str(module.get("type", "")).rpartition(".")[2] for module in modules),
+        family=str(config.get("model_type", "")),
         hidden=number("hidden_size", "dim", "d_model"),
         intermediate=number("intermediate_size", "hidden_dim", "d_ff"),
         layers=number("num_hidden_layers", "n_layers", "num_layers"),

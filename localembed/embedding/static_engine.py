@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from localembed.embedding.numpy_engine import NumpyEngine
 from localembed.errors import ModelChangedError
 
 if TYPE_CHECKING:
     from localembed.types import IntArray, VectorMatrix
 
 
-class StaticEngine:
+class StaticEngine(NumpyEngine):
     """The table of a sentence-transformers StaticEmbedding."""
 
     name = "static"
-    device = "cpu"
-    precision = "fp32"
-    pads = False
 
     def __init__(self, weights: Path, *, normalize: bool) -> None:
         """Read the table.
@@ -45,17 +43,6 @@ class StaticEngine:
             norms = np.linalg.norm(means, axis=1, keepdims=True)
             means /= np.maximum(norms, np.finfo(np.float32).tiny)
         return means
-
-    def collect(self, handles: Sequence[VectorMatrix], /) -> VectorMatrix:
-        """Return all batches' vectors."""
-        return np.concatenate(handles)
-
-    def is_out_of_memory(self, error: Exception, /) -> bool:
-        """Tell whether NumPy found no room."""
-        return isinstance(error, MemoryError)
-
-    def free(self) -> None:
-        """Hold nothing."""
 
 
 def _read_table(path: Path) -> VectorMatrix:

@@ -1,0 +1,135 @@
+"""Queries in NumPy: the vectors of the engine that embeds documents, or not used at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from localembed import catalog
+from localembed.embedding import (
+    EngineOptions,
+    Profile,
+    load_embedder,
+    load_query_embedder,
+    query_key,
+    read_shape,
+    sbert,
+)
+from localembed.embedding.light_engine import LightEngine, can_be_light
+from localembed.profiles import ProfileBook
+from tests.families import FAMILIES, QUERIES, build, cosine
+
+KNOWN = {"bert", "xlm-roberta"}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Return the folder of a family's tiny model, made when it is first asked for."""
+    home = tmp_path_factory.mktemp("light")
+
+    def folder(name):
+        if not (home / name).exists():
+            (home / name).mkdir()
+            build(next(family for family in FAMILIES if family.name == name), home / name)
+        return home / name
+
+    return folder
+
+
+def family(name):
+    return next(family for family in FAMILIES if family.name == name)
+
+
+def options(**other):
+    return replace(
+        EngineOptions(precision="fp32", model_id="some-model", memory=ProfileBook()), **other
+    )
+
+
+def loaded(name, folder, **other):
+    """Load a family's model as an indexing run does, which tries the light engine."""
+    return load_embedder(family(name).spec(), folder, options(engine="torch", **other))
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_a_query_gets_the_vector_of_the_whole_model(own_home, models, name):
+    spec, folder = family(name).spec(), models(name)
+    whole = loaded(name, folder)
+    light = load_query_embedder(spec, folder, options())
+
+    assert (whole.engine.name, light.engine.name) == ("torch", "light")
+    for query in (*QUERIES, "", "word " * 500):
+        assert cosine(light.embed_query(query), whole.embed_query(query)) >= 0.999999
+        assert light.embed_query(query).dtype == np.float32
+
+
+def test_the_packaged_model_is_light(own_home, minilm):
+    model = catalog.open_model("all-MiniLM-L6-v2")
+    asked = options(model_id=model.space_id)
+    whole = load_embedder(model.spec, model.folder, replace(asked, engine="torch"))
+    light = load_query_embedder(model.spec, model.folder, asked)
+
+    assert light.engine.name == "light"
+    for query in ("rotating api keys", "parseConfig", "天安门", "a " * 300, "émigré naïve"):
+        assert cosine(light.embed_query(query), whole.embed_query(query)) >= 0.999999
+
+
+@pytest.mark.parametrize("name", [f.name for f in FAMILIES if f.name not in KNOWN])
+def test_other_families_take_the_whole_model(own_home, models, name):
+    folder = models(name)
+    assert not can_be_light(read_shape(folder))
+    asked = load_query_embedder(family(name).spec(), folder, options())
+    assert asked.engine.name in ("torch", "static")
+
+
+def test_a_light_model_that_differs_is_not_used(own_home, models, monkeypatch):
+    folder = models("bert")
+    right = LightEngine.submit
+    monkeypatch.setattr(LightEngine, "submit", lambda self, items: right(self, items)[:, ::-1])
+    loaded("bert", folder)
+
+    assert ProfileBook().recall(query_key("some-model")) == Profile(engine="torch")
+    asked = load_query_embedder(family("bert").spec(), folder, options())
+    assert asked.engine.name == "torch"
+
+
+def test_what_was_never_compared_is_not_used(own_home, models):
+    spec, folder = family("bert").spec(), models("bert")
+    assert load_query_embedder(spec, folder, options()).engine.name == "torch"
+    assert load_query_embedder(spec, folder, options()).engine.name == "light"
+    assert load_query_embedder(spec, folder, options(memory=None)).engine.name == "torch"
+    assert load_query_embedder(spec, folder, options(model_id="x")).engine.name == "torch"
+
+
+def test_an_engine_that_was_asked_for_is_used(own_home, models):
+    spec, folder = family("bert").spec(), models("bert")
+    loaded("bert", folder)
+    assert load_query_embedder(spec, folder, options(engine="torch")).engine.name == "torch"
+
+
+@pytest.mark.parametrize("change", [{"hidden_act": "relu"}, {"position_embedding_type": "x"}])
+def test_another_architecture_under_the_same_name_is_left_alone(models, tmp_path, change):
+    folder = models("bert")
+    config = json.loads((folder / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(ValueError, match="another activation"):
+        LightEngine(tmp_path, read_shape(folder), normalize=True)
+    assert sbert._light(family("bert").spec(), tmp_path, read_shape(folder)) is None
+
+
+@pytest.mark.parametrize("kind", ["F16", "none"])
+def test_weights_of_another_kind_are_left_to_torch(models, tmp_path, kind):
+    from safetensors.numpy import load_file, save_file
+
+    folder = models("bert")
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    tensors = load_file(folder / "model.safetensors")
+    if kind == "F16":
+        changed = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
+    else:
+        changed = {"something": np.zeros(3, np.float32)}
+    save_file(changed, tmp_path / "model.safetensors")
+    assert sbert._light(family("bert").spec(), tmp_path, read_shape(folder)) is None
