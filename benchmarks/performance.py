@@ -181,6 +181,64 @@ def quality(results: Sequence[Result]) -> list[str]:
     ]
 
 
+def ranking(results: Sequence[Result]) -> list[str]:
+    """Show how well each mode ranks documents by their chunks."""
+    parts = []
+    for result in results:
+        rows = [
+            [
+                f"{row['mode']}, {row['way']}",
+                "{:.4f} [{:.3f}, {:.3f}]".format(row["ndcg_at_10"], *row["interval"]),
+                f"{row['recall_at_100']:.4f}",
+                f"{row['mrr_at_10']:.4f}",
+            ]
+            for row in result["rows"]
+        ]
+        gained = ", ".join(
+            "{:+.4f} [{:+.3f}, {:+.3f}] over {}".format(
+                found["ndcg_at_10"], *found["interval"], part
+            )
+            for part, found in result["hybrid_over"].items()
+        )
+        parts += [
+            wrapped(
+                f"{result['documents']:,} documents in {result['chunks']:,} chunks and"
+                f" {result['questions']:,} questions of {result['data']}, {result['model']}. Hybrid"
+                f" gains {gained} (95%, paired bootstrap)."
+            ),
+            table(["", "nDCG@10", "recall@100", "MRR@10"], rows),
+            source("python -m benchmarks.ranking --data FOLDER", result["machine"]),
+        ]
+    return parts
+
+
+def latency(results: Sequence[Result]) -> list[str]:
+    """Show how long queries take, beside what everybody can measure."""
+    result = results[0]
+    names = {
+        "warm": "a query that its resident answers",
+        "import_click": '`python -c "import click"`',
+        "cold": "a query with `--no-resident`",
+        "import_sentence_transformers": '`python -c "import sentence_transformers"`',
+    }
+    rows = [
+        [text, *(f"{result[name][key]:,.0f} ms" for key in ("p50_ms", "p95_ms"))]
+        for name, text in names.items()
+    ]
+    return [
+        wrapped(
+            f"Whole processes over {result['chunks']:,} chunks with vectors of"
+            f" {result['numbers_of_a_vector']} numbers. A warm query takes"
+            f" {result['warm_p50_over_click']:.2f} times (p95 {result['warm_p95_over_click']:.2f}"
+            " times) as long as importing click, a cold one"
+            f" {result['cold_over_import']:.2f} times as long as importing sentence-transformers;"
+            f" the resident takes {result['resident_mb']:,.0f} MB."
+        ),
+        table(["", "p50", "p95"], rows),
+        source("python -m benchmarks.latency", result["machine"]),
+    ]
+
+
 def memory(results: Sequence[Result]) -> list[str]:
     """Show the peak of the indexing process against the size of the corpus."""
     result = results[0]
@@ -316,6 +374,8 @@ SECTIONS: tuple[Section, ...] = (
     Section("Against other tools", "peers-*.json", peers),
     Section("The engine again, in more rounds", "engine-*.json", peers),
     Section("How well the vectors rank", "quality-*.json", quality),
+    Section("How well documents rank by their chunks", "ranking-*.json", ranking),
+    Section("Queries", "latency.json", latency),
     Section("A whole run", "whole-run.json", whole_run),
     Section("Memory against the size of the corpus", "memory.json", memory),
     Section("Growing to a million chunks", "scaling.json", scaling),
