@@ -12,8 +12,6 @@ nDCG@10 0.6451.
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import sys
 import time
 from collections import defaultdict
@@ -27,6 +25,8 @@ import numpy as np
 from benchmarks.machine import publish
 from localembed import catalog
 from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
+from localembed.evaluation.metrics import ndcg, recall, reciprocal_rank
+from localembed.evaluation.questions import read_judgements, read_rows
 from localembed.types import Embedder
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def main() -> None:
     model = catalog.open_model(arguments.model)
     embedder = load(model, arguments.precision, arguments.batch_tokens)
     documents = read_texts(arguments.data / "corpus.jsonl")
-    judgements = read_judgements(arguments.data / "qrels.tsv")
+    judgements = relevant_documents(arguments.data)
     queries = read_texts(arguments.data / "queries.jsonl")
     begin = time.perf_counter()
     vectors, cut = embed(model, embedder, list(documents.values()))
@@ -83,18 +83,15 @@ def load(model: catalog.LocatedModel, precision: str, batch_tokens: int | None) 
 
 def read_texts(path: Path) -> dict[str, str]:
     """Return id → text of a file of JSON lines, with the title in front where there is one."""
-    with path.open(encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
-    return {row["_id"]: f"{row.get('title', '')} {row['text']}".strip() for row in rows}
+    return {row["_id"]: f"{row.get('title', '')} {row['text']}".strip() for row in read_rows(path)}
 
 
-def read_judgements(path: Path) -> dict[str, dict[str, int]]:
+def relevant_documents(data: Path) -> dict[str, dict[str, int]]:
     """Return the relevant documents of each query that has any."""
     found: dict[str, dict[str, int]] = defaultdict(dict)
-    with path.open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines, delimiter="\t"):
-            if int(row["score"]) > 0:
-                found[row["query-id"]][row["corpus-id"]] = int(row["score"])
+    for query, document, grade in read_judgements(data):
+        if grade > 0:
+            found[query][document] = grade
     return dict(found)
 
 
@@ -124,30 +121,15 @@ def rank(
 
 def scores(ranked: Mapping[str, Sequence[str]], judgements: Judgements) -> dict[str, float]:
     """Return the averages over all queries, as trec_eval defines them."""
-    rows = [(ranked[query], relevant) for query, relevant in judgements.items()]
+    rows = [
+        ([right.get(name, 0) for name in ranked[query]], list(right.values()))
+        for query, right in judgements.items()
+    ]
     return {
-        "ndcg_at_10": round(float(np.mean([_ndcg(*row, 10) for row in rows])), 4),
-        "recall_at_100": round(float(np.mean([_recall(*row, 100) for row in rows])), 4),
-        "mrr_at_10": round(float(np.mean([_reciprocal_rank(*row, 10) for row in rows])), 4),
+        "ndcg_at_10": round(float(np.mean([ndcg(*row, 10) for row in rows])), 4),
+        "recall_at_100": round(float(np.mean([recall(*row, 100) for row in rows])), 4),
+        "mrr_at_10": round(float(np.mean([reciprocal_rank(row[0], 10) for row in rows])), 4),
     }
-
-
-def _ndcg(found: Sequence[str], relevant: Mapping[str, int], depth: int) -> float:
-    best = sorted(relevant.values(), reverse=True)
-    return _gain([relevant.get(name, 0) for name in found], depth) / _gain(best, depth)
-
-
-def _gain(grades: Sequence[int], depth: int) -> float:
-    return float(sum(grade / np.log2(place + 2) for place, grade in enumerate(grades[:depth])))
-
-
-def _recall(found: Sequence[str], relevant: Mapping[str, int], depth: int) -> float:
-    return sum(name in relevant for name in found[:depth]) / len(relevant)
-
-
-def _reciprocal_rank(found: Sequence[str], relevant: Mapping[str, int], depth: int) -> float:
-    places = (1 / place for place, name in enumerate(found[:depth], 1) if name in relevant)
-    return next(places, 0.0)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ PROJECT = Path(__file__).parent.parent
 _DIM = 256
 
 
-def make_static_model(config: Path) -> None:
-    """Write a static model, and make it known by name."""
+def make_static_model(config: Path, dim: int = _DIM) -> None:
+    """Write a static model named static, and make it known."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -43,10 +43,10 @@ def make_static_model(config: Path) -> None:
     torch.manual_seed(1)
     tokenizer = Tokenizer.from_file(str(packaged.folder / "tokenizer.json"))
     folder = config / "static-model"
-    module = StaticEmbedding(tokenizer, embedding_dim=_DIM)
+    module = StaticEmbedding(tokenizer, embedding_dim=dim)
     SentenceTransformer(modules=[module], device="cpu").save(str(folder), create_model_card=False)
     spec = ModelSpec(
-        name="static", backend="sentence-transformers", sources=(f"path:{folder}",), dim=_DIM,
+        name="static", backend="sentence-transformers", sources=(f"path:{folder}",), dim=dim,
         max_tokens=256, pooling="none", normalize=True, license="none",
     )  # fmt: skip
     write_registry(config, [spec])

@@ -5,7 +5,7 @@ set -eu
 here=$(pwd)
 library=$(python -c 'import sysconfig; print(sysconfig.get_paths()["stdlib"])')
 demo=$(mktemp -d)
-trap 'rm -rf "$demo"' EXIT
+trap 'localembed serve --stop >/dev/null; rm -rf "$demo"' EXIT
 export LOCALEMBED_WORKSPACE="$demo/workspace"
 cd "$library"
 

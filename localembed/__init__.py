@@ -10,12 +10,13 @@ for hit in ws.query("rotating api keys", top_k=5):
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
+# The client of a resident process begins here, too: what takes time is imported where it is used.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+    from typing import Any
+
     from localembed.types import VectorMatrix
     from localembed.workspace import Workspace
 
@@ -32,7 +33,9 @@ def open(folder: str | os.PathLike[str] | None = None) -> Workspace:
     Raises:
         StorageError: the workspace cannot be made.
     """
-    from localembed.rootbook import FOLDER_NAME
+    from pathlib import Path
+
+    from localembed.places import FOLDER_NAME
     from localembed.workspace import Workspace
 
     if folder is None:

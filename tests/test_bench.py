@@ -21,7 +21,6 @@ from localembed.profiles import ProfileBook
 from tests import families
 from tests.conftest import PROJECT
 from tests.fake_backend import FakeTokenizer
-from tests.registry import write_registry
 
 _MAIN = "from localembed.cli.main import main; main()"
 _WITHOUT_STORES = (
@@ -30,22 +29,7 @@ _WITHOUT_STORES = (
 
 
 @pytest.fixture
-def tiny(own_home, tmp_path):
-    """Know a tiny transformer and a static model by name."""
-    specs = []
-    for name in ("bert", "static"):
-        family = next(family for family in families.FAMILIES if family.name == name)
-        folder = tmp_path / "models" / name
-        folder.mkdir(parents=True)
-        families.build(family, folder)
-        specs.append(
-            replace(family.spec(), name=f"tiny-{name}", sources=(f"path:{folder}",), normalize=True)
-        )
-    write_registry(own_home / "config", specs)
-
-
-@pytest.fixture
-def bench(tiny, tmp_path):
+def bench(tiny_models, tmp_path):
     """Run the command in a process of its own."""
 
     def run(*arguments, before=""):
@@ -144,7 +128,7 @@ def test_stages_are_measured_alone_and_the_slowest_is_named(bench, tmp_path):
     assert all(row["chunks"] > 0 for row in found["stages"])
 
 
-def test_queries_are_measured_cold_and_warm(tiny, bench, tmp_path, monkeypatch):
+def test_queries_are_measured_cold_and_warm(tiny_models, bench, tmp_path, monkeypatch):
     monkeypatch.setenv("LOCALEMBED_MODEL", "tiny-static")
     (tmp_path / "a.txt").write_text("how does this work? like a clock.")
     localembed.open(tmp_path).index()
@@ -227,7 +211,7 @@ def test_without_files_the_way_out_is_named(bench):
     assert "--synthetic" in done.stderr
 
 
-def test_vectors_of_a_static_model_need_no_torch(tiny):
+def test_vectors_of_a_static_model_need_no_torch(tiny_models):
     code = (
         "import sys, localembed; v = localembed.embed(['a few words'], model='tiny-static'); "
         "print(v.shape, 'torch' in sys.modules)"

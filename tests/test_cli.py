@@ -37,7 +37,7 @@ FILE_KEYS = {
 }  # fmt: skip
 HIT_KEYS = {
     "rank", "score", "path", "start_line", "end_line", "start", "end", "heading", "text",
-    "chunk_id",
+    "chunk_id", "tokens", "similarity", "text_score", "vector_rank", "text_rank",
 }  # fmt: skip
 _NORMAL = (
     (r"(?m)^   (?:[a-z ]+ [\d.]+ s(?:, |$))+$|^   every stage under 0\.1 s$", "   STAGES"),
@@ -382,19 +382,20 @@ def test_status_settings_shows_where_each_value_came_from(cli, notes, monkeypatc
     monkeypatch.setenv("LOCALEMBED_TOP_K", "3")
 
     assert cli("status", "--settings").out == (
-        "model         fake                  LOCALEMBED_MODEL\n"
-        "preset        -                     default\n"
-        "chunk_tokens  -                     default\n"
-        "overlap       8                     .localembed/config.toml\n"
-        "vector_type   float16               default\n"
-        "precision     auto                  default\n"
-        "device        auto                  default\n"
-        "engine        auto                  default\n"
-        "batch_tokens  -                     default\n"
-        "threads       -                     default\n"
-        "max_file_size SIZE              default\n"
-        "top_k         3                     LOCALEMBED_TOP_K\n"
-        "mode          hybrid                default\n"
+        "model             fake                  LOCALEMBED_MODEL\n"
+        "preset            -                     default\n"
+        "chunk_tokens      -                     default\n"
+        "overlap           8                     .localembed/config.toml\n"
+        "vector_type       float16               default\n"
+        "precision         auto                  default\n"
+        "device            auto                  default\n"
+        "engine            auto                  default\n"
+        "batch_tokens      -                     default\n"
+        "threads           -                     default\n"
+        "max_file_size     SIZE              default\n"
+        "top_k             3                     LOCALEMBED_TOP_K\n"
+        "mode              hybrid                default\n"
+        "resident_minutes  15                    default\n"
     )
     settings = json.loads(cli("status", "--settings", "--json").out)["settings"]
     assert settings["top_k"] == {"value": 3, "from": "LOCALEMBED_TOP_K"}
@@ -527,7 +528,15 @@ def test_every_group_is_known_to_these_tests():
 @pytest.mark.parametrize(("name", "sub"), LEAVES)
 def test_every_command_takes_json_and_prints_one_object(indexed, cli, minilm, name, sub):
     measured = ["--model", "all-MiniLM-L6-v2", "--synthetic", "--quick", "--batch-tokens", "64"]
-    arguments = {"query": ["keys"], "rm": ["garden"], "bench": measured}.get(name, [])
+    (indexed / "questions.tsv").write_text("keys\tkeys.md\n")
+    arguments = {
+        "query": ["keys"],
+        "rm": ["garden"],
+        "bench": measured,
+        "serve": ["--status"],
+        "show": ["keys.md"],
+        "eval": ["questions.tsv"],
+    }.get(name, [])
 
     result = cli(*filter(None, (name, sub)), *arguments, "--json", "-q")
 

@@ -87,7 +87,7 @@ def test_the_wheel_names_the_licence_and_the_command(wheel, names):
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     (entries,) = [name for name in names if name.endswith("/entry_points.txt")]
     with zipfile.ZipFile(wheel) as archive:
-        assert "localembed = localembed.cli.main:main" in archive.read(entries).decode()
+        assert "localembed = localembed.__main__:main" in archive.read(entries).decode()
 
 
 def test_the_version_of_the_wheel_is_that_of_the_package(wheel):

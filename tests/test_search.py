@@ -6,19 +6,22 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import localembed
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
 from localembed.search.fusion import TEXT_DEPTH, fuse
 from localembed.store.reader import Candidate
+from localembed.workspace import Workspace
+from tests import fake_backend
 from tests.conftest import paragraphs
 
 
 def candidate(name: str, similarity: float, text_score: float = 0.0) -> Candidate:
     return Candidate(
         chunk_id=name.encode(), root_id="r", path=b"p", start=0, end=1, start_line=1, end_line=1,
-        heading="", text="t", similarity=similarity, text_score=text_score,
+        heading="", text="t", tokens=1, similarity=similarity, text_score=text_score,
     )  # fmt: skip
 
 
@@ -143,13 +146,14 @@ def test_a_query_with_other_model_files_is_refused(workspace, notes, own_home):
     assert workspace.query("zebra", mode="text")
 
 
-def test_a_version_that_vanished_is_looked_up_again(workspace, notes):
-    from localembed.search import Searcher
+def test_a_version_that_vanished_is_looked_up_again(workspace, notes, monkeypatch):
+    from localembed.search import searcher
+    from localembed.store.head import read_head
     from localembed.store.lance import connect
 
     (notes / "a.md").write_text("zebra words")
     workspace.index()
-    searcher = Searcher(workspace.layout, {}, None)
+    before = read_head(workspace.layout)
     (notes / "b.md").write_text("zebra stripes")
     workspace.index()
     import datetime
@@ -164,10 +168,34 @@ def test_a_version_that_vanished_is_looked_up_again(workspace, notes):
     (notes / "c.md").write_text("zebra herd")
     workspace.index()
 
-    hits = searcher.search("zebra", "text", 10, lambda _: None)
+    heads = [before]
+    monkeypatch.setattr(
+        searcher, "read_head", lambda layout: heads.pop() if heads else read_head(layout)
+    )
+    hits = workspace.query("zebra", mode="text")
 
     assert workspace_version == 2
     assert len(hits) == 3
+    assert not heads
+
+
+def test_a_workspace_that_is_asked_again_opens_nothing_again(workspace, notes, monkeypatch):
+    from localembed.store import reader
+
+    opened = []
+    connect = reader.connect
+    monkeypatch.setattr(reader, "connect", lambda folder: opened.append(folder) or connect(folder))
+    (notes / "a.md").write_text("zebra words")
+    workspace.index()
+    loaded = workspace.query("zebra") and dict(workspace._embedders)
+    workspace.query("words")
+    assert len(opened) == 1
+    (notes / "b.md").write_text("zebra stripes")
+    workspace.index()
+    assert len(workspace.query("zebra", mode="text")) == 2
+    workspace.query("zebra")
+    assert len(opened) == 2
+    assert workspace._embedders == loaded
 
 
 def test_the_library_reads_as_the_readme_says(notes, fake):
@@ -199,3 +227,30 @@ def test_the_workspace_is_private(workspace, notes):
     (notes / "a.md").write_text("words")
     workspace.index()
     assert stat.S_IMODE(workspace.folder.stat().st_mode) == 0o700
+
+
+def test_vectors_in_memory_rank_as_those_on_disk(workspace, notes, fake):
+    (notes / "a.md").write_text(paragraphs(60))
+    (notes / "b.md").write_text("zebra stripes")
+    fake.broken = {fake_backend._tokens("unembeddable").ids[0]}
+    (notes / "c.md").write_text("unembeddable")
+    workspace.index()
+    for top_k in (1, 7, 1000):
+        for query in ("zebra", "pword3x7 pword5x2 paragraph"):
+            fresh = Workspace(workspace.folder)
+            from_disk = fresh.query(query, mode="vector", top_k=top_k)
+            in_memory = fresh.query(query, mode="vector", top_k=top_k)
+            assert [hit.chunk_id for hit in in_memory] == [hit.chunk_id for hit in from_disk]
+            scores = np.array([[hit.score for hit in hits] for hits in (from_disk, in_memory)])
+            assert np.abs(scores[0] - scores[1]).max() < 1e-6
+            assert "unembeddable" not in {hit.text for hit in in_memory}
+
+
+def test_vectors_that_do_not_fit_stay_on_disk(workspace, notes, monkeypatch):
+    from localembed.store import reader
+
+    monkeypatch.setattr(reader, "MOST_BYTES", 100)
+    monkeypatch.setattr(reader, "NearestInMemory", None)
+    (notes / "a.md").write_text("zebra stripes")
+    workspace.index()
+    assert [len(workspace.query("zebra", mode="vector")) for _ in range(3)] == [1, 1, 1]

@@ -44,6 +44,7 @@ def measure_queries(workspace: Workspace) -> QueryLatency:
     warm = [_seconds(lambda: workspace.query(_QUERY)) for _ in range(_WARM)]
     folder = str(workspace.folder)
     command = [sys.executable, "-m", "localembed", "query", _QUERY, "-q", "--workspace", folder]
+    command.append("--no-resident")
     cold = [_seconds(lambda: _answer(command)) for _ in range(_COLD)]
     return QueryLatency(tuple(cold), tuple(warm))
 

@@ -8,8 +8,8 @@ from textwrap import dedent
 import click
 
 from localembed.cli.text import INDENT, clipped, near, printable, width
+from localembed.results import QueryResult
 from localembed.types import SearchHit
-from localembed.workspace import QueryResult
 
 _WORD = re.compile(r"\w+")
 _SNIPPET_LINES = 3
@@ -40,10 +40,15 @@ def hit_json(rank: int, hit: SearchHit) -> dict[str, object]:
         "heading": hit.heading,
         "text": hit.text,
         "chunk_id": hit.chunk_id,
+        "tokens": hit.tokens,
+        "similarity": round(hit.similarity, 6),
+        "text_score": round(hit.text_score, 4),
+        "vector_rank": hit.vector_rank,
+        "text_rank": hit.text_rank,
     }
 
 
-def hit_text(rank: int, hit: SearchHit, query: str) -> str:
+def hit_text(rank: int, hit: SearchHit, query: str, *, explain: bool = False) -> str:
     """Return one hit for a terminal: place and score, heading, a snippet with the words marked."""
     place = f"{printable(near(hit.path))}:{hit.start_line}"
     head = (
@@ -52,6 +57,8 @@ def hit_text(rank: int, hit: SearchHit, query: str) -> str:
     )
     columns = width() - len(INDENT)
     lines = [head]
+    if explain:
+        lines.append(INDENT + click.style(_explained(hit), dim=True))
     if hit.heading:
         lines.append(INDENT + click.style(clipped(printable(hit.heading), columns), italic=True))
     pattern = _marks(query)
@@ -59,6 +66,28 @@ def hit_text(rank: int, hit: SearchHit, query: str) -> str:
     shown = snippet(hit.text, pattern, title)
     lines += [INDENT + _marked(clipped(line, columns), pattern) for line in shown]
     return "\n".join(lines) + "\n"
+
+
+def hit_whole(hit: SearchHit) -> str:
+    """Return a chunk with its whole text, for `show`."""
+    place = f"{printable(near(hit.path))}:{hit.start_line}-{hit.end_line}"
+    about = f"{hit.tokens:,} tokens, id {hit.chunk_id}"
+    lines = [f"{click.style(place, fg='cyan', bold=True)}  {click.style(about, dim=True)}"]
+    if hit.heading:
+        lines.append(INDENT + click.style(printable(hit.heading), italic=True))
+    text = hit.text.expandtabs(4).splitlines()
+    return "\n".join([*lines, *((INDENT + printable(line)).rstrip() for line in text)]) + "\n"
+
+
+def _explained(hit: SearchHit) -> str:
+    """Return what each part of the search says of a hit."""
+    parts = []
+    if hit.similarity:
+        place = f" (place {hit.vector_rank:,})" if hit.vector_rank else ""
+        parts.append(f"cosine {hit.similarity:.3f}{place}")
+    if hit.text_rank:
+        parts.append(f"text {hit.text_score:.2f} (place {hit.text_rank:,})")
+    return ", ".join(parts) or "no part of its own"
 
 
 def snippet(text: str, pattern: re.Pattern[str] | None, title: str = "") -> list[str]:
@@ -74,6 +103,21 @@ def snippet(text: str, pattern: re.Pattern[str] | None, title: str = "") -> list
         starts = range(len(lines) - _SNIPPET_LINES + 1)
         best = max(starts, key=lambda i: (len(set().union(*found[i : i + _SNIPPET_LINES])), -i))
     return dedent("\n".join(lines[best : best + _SNIPPET_LINES])).splitlines()
+
+
+def best_line(text: str, query: str) -> tuple[int, str]:
+    """Return the first line with the most different words of a query, and which one it is, from 0.
+
+    Without any of them it is the first with a letter or digit.
+    """
+    pattern = _marks(query)
+    lines = text.split("\n")
+
+    def words(line: str) -> int:
+        return len({m.lower()[:4] for m in pattern.findall(line)}) if pattern else 0
+
+    best = max(range(len(lines)), key=lambda i: (words(lines[i]), bool(_WORD.search(lines[i])), -i))
+    return best, lines[best].rstrip("\r")
 
 
 def _marks(query: str) -> re.Pattern[str] | None:

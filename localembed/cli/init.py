@@ -19,7 +19,7 @@ def init(options: Common) -> int:
 
     Without one, commands use the nearest workspace above, else one in your data folder.
     """
-    from localembed.rootbook import FOLDER_NAME
+    from localembed.places import FOLDER_NAME
     from localembed.workspace import Workspace
 
     workspace = Workspace(options.folder or Path.cwd() / FOLDER_NAME)

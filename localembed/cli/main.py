@@ -1,4 +1,4 @@
-"""The group of commands, loaded lazily, and the one boundary that turns errors into exit codes."""
+"""The group of commands, loaded lazily."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from types import FrameType
 from typing import NoReturn
 
 import click
 
 import localembed
-from localembed.cli.text import printable
-from localembed.errors import LocalembedError
+from localembed.cli.boundary import Terminated, run
 from localembed.store.slim import leave_out_namespaces
 
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -23,9 +21,16 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "index": ("localembed.cli.index:index", "Index folders and files, or refresh the index."),
         "rm": ("localembed.cli.rm:rm", "Forget a folder or file that was indexed."),
     },
-    "Search": {"query": ("localembed.cli.query:query", "Search what was indexed.")},
+    "Search": {
+        "query": ("localembed.cli.query:query", "Search what was indexed."),
+        "show": ("localembed.cli.show:show", "Show the chunks of a file, a line, or an id."),
+    },
+    "Share": {"serve": ("localembed.cli.serve:serve", "Keep the index open for fast queries.")},
     "Trust": {"status": ("localembed.cli.status:status", "Show what is indexed, and settings.")},
-    "Measure": {"bench": ("localembed.cli.bench:bench", "Measure how fast this machine embeds.")},
+    "Measure": {
+        "bench": ("localembed.cli.bench:bench", "Measure how fast this machine embeds."),
+        "eval": ("localembed.cli.eval:evaluate", "Measure how well questions are answered."),
+    },
     "Models": {"models": ("localembed.cli.models:models", "Show the models that can be used.")},
 }
 """Heading → command → (where it is, what `--help` says): help imports no command."""
@@ -36,11 +41,6 @@ _HELP = """Turn folders of documents into searchable embeddings, on this machine
   localembed index ~/notes
   localembed query "rotating api keys"
 """
-_BUG, _INTERRUPTED, _TERMINATED = 70, 130, 143
-
-
-class _Terminated(BaseException):
-    """SIGTERM or SIGHUP came: unwind as for Ctrl-C, so that locks and files are left in order."""
 
 
 class LazyGroup(click.Group):
@@ -98,7 +98,7 @@ def main() -> NoReturn:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)
     leave_out_namespaces()
-    code = _run()
+    code = run(cli, sys.argv[1:])
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -106,52 +106,8 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def _run() -> int:
-    """Return the exit code of one invocation, with everything said that has to be said."""
-    code = 0
-    stdout = sys.stdout
-    try:
-        result = cli.main(prog_name="localembed", standalone_mode=False)
-        code = result if isinstance(result, int) else 0
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        code = _stopped("Interrupted", _INTERRUPTED)
-    except _Terminated:
-        code = _stopped("Terminated", _TERMINATED)
-    except click.ClickException as error:
-        code = _refused(error)
-    except LocalembedError as error:
-        click.echo(f"Error: {printable(str(error))}", err=True)
-        code = error.exit_code
-    except SystemExit as stop:
-        # Click exits by itself after completions for the shell, and replaces stdout and exits with
-        # 1 when a pipe was closed, which is no error here.
-        closed = sys.stdout is not stdout
-        code = stop.code if isinstance(stop.code, int) and not closed else 0
-    except Exception:  # noqa: BLE001 - the boundary: everything unforeseen is a bug
-        traceback.print_exc()
-        click.echo("Error: this is a bug in localembed; please report the lines above.", err=True)
-        code = _BUG
-    return code
-
-
-def _refused(error: click.ClickException) -> int:
-    """Say what is wrong with the arguments, as click does, but for control characters."""
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is not None:
-        click.echo(f"{context.get_usage()}\nTry '{context.command_path} -h' for help.\n", err=True)
-    click.echo(f"Error: {printable(error.format_message())}", err=True)
-    return error.exit_code
-
-
-def _stopped(how: str, code: int) -> int:
-    click.echo(
-        f"{how}. What was indexed so far is kept; the same command goes on from there.", err=True
-    )
-    return code
-
-
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise _Terminated
+    raise Terminated
 
 
 def _discard_stdout() -> None:

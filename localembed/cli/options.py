@@ -21,14 +21,20 @@ class Common:
     folder: Path | None
     as_json: bool
     quiet: bool
+    kept: dict[Path, Workspace] | None = None
+    """Workspaces that stay open from one command to the next; None in a process for one command."""
 
     def workspace(self, flags: Mapping[str, object] | None = None) -> Workspace:
         """Return the workspace that was named, or the one that is found."""
         from localembed.workspace import Workspace
 
         if self.folder is not None:
-            return Workspace(self.folder, flags or {})
-        return Workspace.discover(flags or {})
+            found = Workspace(self.folder, flags or {})
+        else:
+            found = Workspace.discover(flags or {})
+        if self.kept is None or flags:
+            return found
+        return self.kept.setdefault(found.folder, found)
 
     def notice(self, text: str) -> None:
         """Say something that is no result, on stderr."""
@@ -51,7 +57,8 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def wrapped(folder: Path | None, as_json: bool, quiet: bool, **rest: Any) -> Any:  # noqa: ANN401
         place = folder.expanduser().absolute() if folder else None
-        return command(Common(place, as_json, quiet), **rest)
+        kept = click.get_current_context().obj
+        return command(Common(place, as_json, quiet, kept), **rest)
 
     return wrapped  # fmt: skip
 

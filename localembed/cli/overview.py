@@ -11,8 +11,8 @@ import click
 from localembed.cli.text import INDENT, count, from_home, near, printable, size, wrapped
 from localembed.config import Sourced
 from localembed.report import show_path
+from localembed.results import Status
 from localembed.types import Root
-from localembed.workspace import Status
 
 
 def status_text(status: Status) -> str:
@@ -88,7 +88,7 @@ def settings_text(sourced: Sourced) -> str:
     values = asdict(sourced.settings)
     values["max_file_size"] = size(values["max_file_size"])
     return "\n".join(
-        f"{name:<14}{'-' if values[name] is None else values[name]!s:<22}"
+        f"{name:<17} {'-' if values[name] is None else values[name]!s:<22}"
         f"{click.style(printable(near(origin)), dim=True)}"
         for name, origin in sourced.origins.items()
     )

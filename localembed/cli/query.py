@@ -2,63 +2,212 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
+import re
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 
 import click
 
 from localembed.cli.answers import hit_json, hit_text, query_json
+from localembed.cli.forms import context, markdown, vimgrep
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.text import printable
-from localembed.types import SearchMode
-from localembed.workspace import QueryResult
+from localembed.cli.text import count, printable
+from localembed.errors import UsageError
+from localembed.results import QueryResult
+from localembed.types import Filter, SearchMode
+from localembed.workspace import Workspace
+
+FORMATS = ("text", "json", "jsonl", "paths", "vimgrep", "markdown", "context")
+_AGO = re.compile(r"(\d{1,6})([hdw])")
+_HOURS = {"h": 1, "d": 24, "w": 24 * 7}
+
+
+def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """Return a moment in nanoseconds since 1970: so long ago, or a date here."""
+    if value is None:
+        return None
+    ago = _AGO.fullmatch(value)
+    try:
+        if ago:
+            hours = int(ago[1]) * _HOURS[ago[2]]
+            moment = datetime.datetime.now().astimezone() - datetime.timedelta(hours=hours)
+        else:
+            moment = datetime.datetime.fromisoformat(value).astimezone()
+    except (ValueError, OverflowError):
+        message = f"{value!r} is neither 12h, 7d or 2w nor a date such as 2026-11-01"
+        raise click.BadParameter(message) from None
+    return int(moment.timestamp() * 1e9)
 
 
 @click.command()
-@click.argument("text")
+@click.argument("text", required=False)
 @click.option("--mode", type=click.Choice(["hybrid", "vector", "text"]), help="Default: hybrid.")
 @click.option("-k", "--top-k", type=click.IntRange(1, 10_000), metavar="N", help="Default: 10.")
-@click.option("--format", "form", type=click.Choice(["text", "jsonl", "paths"]), default="text")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text")
+@click.option("-l", "only_paths", is_flag=True, help="Only the paths: --format paths.")
+@click.option(
+    "--budget",
+    type=click.IntRange(1),
+    default=2000,
+    metavar="N",
+    help="Tokens of --format context (default 2000).",
+)
+@click.option("--min-score", type=float, metavar="X", help="Only hits with at least this score.")
+@click.option("--explain", is_flag=True, help="Show what each part of the search says of a hit.")
+@click.option(
+    "--path",
+    "globs",
+    multiple=True,
+    metavar="GLOB",
+    help="Only files that match, such as *.md or docs/; repeatable.",
+)
+@click.option(
+    "--since",
+    callback=_moment,
+    metavar="WHEN",
+    help="Only files changed since: 12h, 7d, 2w or a date.",
+)
+@click.option(
+    "--where", metavar="SQL", help="Only chunks for which this holds, such as: tokens > 9"
+)
 @click.option(
     "--model", metavar="NAME", shell_complete=model_names, help="Search this model's table."
 )
+@click.option(
+    "--like",
+    metavar="PLACE",
+    help="Instead of TEXT: what is like this path, path:line or chunk id.",
+)
+@click.option("--no-resident", is_flag=True, help="Answer here, and leave no process behind.")
 @common
 def query(
     options: Common,
-    text: str,
+    text: str | None,
     mode: SearchMode | None,
     top_k: int | None,
     form: str,
+    only_paths: bool,
+    budget: int,
+    min_score: float | None,
+    explain: bool,
+    globs: tuple[str, ...],
+    since: int | None,
+    where: str | None,
     model: str | None,
+    like: str | None,
+    no_resident: bool,
 ) -> int:
     """Search for TEXT by meaning and by words, the best first.
 
+    With - as TEXT, questions are read from stdin, one a line: JSON strings, or objects with
+    "query". Each is answered by one line, as with --json.
+
+    Filters are applied before the search, so all hits that are asked for come from what they leave.
     Exits with 1 when nothing is found.
     """
+    if (text is None) == (like is None) or (like is not None and mode not in (None, "vector")):
+        message = "Give either TEXT or --like PLACE; --like compares vectors only."
+        raise UsageError(message)
     # Before NumPy is imported: a second thread gains a short query nothing on a quiet machine, and
     # costs it tenths of a second on a busy one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    result = options.workspace().search(text, mode=mode, top_k=top_k, model=model)
+    workspace = options.workspace()
+    wanted = Filter(globs, since, where)
+
+    def search(asked: str) -> QueryResult:
+        if like is not None:
+            result = workspace.like(like, top_k=top_k, model=model, wanted=wanted)
+        else:
+            result = workspace.search(asked, mode=mode, top_k=top_k, model=model, wanted=wanted)
+        return _above(result, min_score)
+
+    if text == "-":
+        return _answer_lines(search)
+    result = search(text or "")
     if not result.complete:
         options.notice("The index is not complete yet; more may be found later.")
-    if options.as_json:
-        click.echo(json.dumps(query_json(result)))
-    else:
-        _print(result, form)
+    _print(result, "json" if options.as_json else "paths" if only_paths else form, budget, explain)
+    if form == "context" and result.hits and all(hit.tokens > budget for hit in result.hits):
+        options.notice(f"No hit fits into {count(budget, 'token')}. Raise --budget.")
+    if options.kept is None and not no_resident:
+        _leave_resident(workspace, options)
     if not result.hits:
-        options.notice(f"Nothing found for: {printable(text)}")
+        options.notice(f"Nothing found for: {printable(result.query)}")
         return 1
     return 0
 
 
-def _print(result: QueryResult, form: str) -> None:
-    if form == "jsonl":
-        for rank, hit in enumerate(result.hits, start=1):
-            click.echo(json.dumps(hit_json(rank, hit)))
+def _above(result: QueryResult, least: float | None) -> QueryResult:
+    """Leave out what scores less."""
+    if least is None:
+        return result
+    return replace(result, hits=tuple(hit for hit in result.hits if hit.score >= least))
+
+
+def _answer_lines(search: Callable[[str], QueryResult]) -> int:
+    """Answer every question on stdin; return 1 if nothing was found for any of them."""
+    found = False
+    for number, line in enumerate(sys.stdin, start=1):
+        if line.strip():
+            result = search(_question(line, number))
+            found = found or bool(result.hits)
+            click.echo(json.dumps(query_json(result)))
+    return 0 if found else 1
+
+
+def _question(line: str, number: int) -> str:
+    """Return the question of a line.
+
+    Raises:
+        UsageError: it is neither a string nor an object with one.
+    """
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    text = row.get("query") if isinstance(row, dict) else row
+    if isinstance(text, str):
+        return text
+    message = f'Line {number} must be a JSON string, or an object with "query".'
+    raise UsageError(message)
+
+
+def _leave_resident(workspace: Workspace, options: Common) -> None:
+    """Start what answers the next queries, unless it is not wanted; what fails is no error here."""
+    from localembed.resident import start
+
+    minutes = workspace.settings.settings.resident_minutes
+    if not minutes or os.environ.get("CI") or start.is_running(workspace.folder):
+        return
+    try:
+        start.start(workspace.folder)
+    except OSError:
+        return
+    options.notice(
+        f"The next queries are answered by a process that ends after {minutes} idle minutes "
+        "(see: localembed serve -h)."
+    )
+
+
+def _print(result: QueryResult, form: str, budget: int, explain: bool) -> None:
+    if form == "json":
+        click.echo(json.dumps(query_json(result)))
     elif form == "paths":
         for path in dict.fromkeys(hit.path for hit in result.hits):
             click.echo(printable(path) if sys.stdout.isatty() else path)
+    elif form == "context":
+        click.echo(context(result.hits, budget), nl=False)
     else:
         for rank, hit in enumerate(result.hits, start=1):
-            click.echo(hit_text(rank, hit, result.query))
+            if form == "jsonl":
+                click.echo(json.dumps(hit_json(rank, hit)))
+            elif form == "vimgrep":
+                click.echo(vimgrep(hit, result.query))
+            elif form == "markdown":
+                click.echo(markdown(rank, hit))
+            else:
+                click.echo(hit_text(rank, hit, result.query, explain=explain))

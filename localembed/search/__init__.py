@@ -1,5 +1,5 @@
 """Answer a query from what head.json pins: `fusion` ranks, `searcher` reads."""
 
-from localembed.search.searcher import Searcher
+from localembed.search.searcher import Answer, Searcher
 
-__all__ = ["Searcher"]
+__all__ = ["Answer", "Searcher"]

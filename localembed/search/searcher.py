@@ -1,52 +1,150 @@
-"""One query against the pinned version of one table."""
+"""Queries against the pinned version of a table."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from localembed.errors import ModelChangedError, NotIndexedError
 from localembed.report import show_path
 from localembed.search.fusion import TEXT_DEPTH, fuse
+from localembed.store.filters import condition
 from localembed.store.head import TableHead, read_head
 from localembed.store.lance import VersionGoneError
 from localembed.store.layout import Layout
 from localembed.store.words import compound_parts
-from localembed.types import SearchHit, SearchMode
+from localembed.types import Filter, SearchHit, SearchMode
 
 if TYPE_CHECKING:
-    from localembed.store.reader import Candidate
-    from localembed.types import Vector
+    from localembed.store.reader import Candidate, ChunkReader
+    from localembed.types import Embedder, Vector
 
 _MOST_WORDS = 2000
 """Of a text query: pruning long ones costs quality, 2,000 words take 67 ms at 113k rows."""
 
 
-class Searcher:
-    """Answers queries from one table; it never takes a lock and opens no manifest."""
+_EVERYTHING = Filter()
+Found = TypeVar("Found")
 
-    def __init__(self, layout: Layout, roots: Mapping[str, bytes], model: str | None) -> None:
-        """Choose the table.
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Hits, and the table they came from."""
+
+    entry: TableHead
+    hits: tuple[SearchHit, ...]
+
+
+class Searcher:
+    """Answers the queries of a workspace; it never takes a lock and opens no manifest.
+
+    It may live long: head.json is read for every query, the table stays open while it is pinned.
+    """
+
+    def __init__(self, layout: Layout, embedder_of: Callable[[TableHead], Embedder]) -> None:
+        """Name the workspace; nothing is read yet.
 
         Args:
             layout: the workspace.
-            roots: root_id → absolute path, to show where hits lie.
-            model: search this model's table instead of the default one.
-
-        Raises:
-            NotIndexedError: there is none, or its first batch is not committed yet.
+            embedder_of: returns what embeds queries in a table's space; not called in text mode.
         """
         self._layout = layout
-        self._roots = roots
-        self._model = model
-        self.name, self.entry = self._choose()
+        self._embedder_of = embedder_of
+        self._open: tuple[tuple[str, str, int], ChunkReader] | None = None
 
-    def _choose(self) -> tuple[str, TableHead]:
-        found = read_head(self._layout).table(self._model)
+    def search(
+        self,
+        query: str,
+        mode: SearchMode,
+        top_k: int,
+        roots: Mapping[str, bytes],
+        model: str | None = None,
+        wanted: Filter = _EVERYTHING,
+    ) -> Answer:
+        """Return the best hits, best first.
+
+        Args:
+            query: in any words; not empty.
+            mode: hybrid, vector or text.
+            top_k: how many hits.
+            roots: root_id → absolute path, to show where hits lie.
+            model: search this model's table instead of the default one.
+            wanted: what may be looked at; it is applied before the search, so that all hits count.
+
+        Raises:
+            UsageError: the filter's condition is not understood.
+            NotIndexedError: there is no table, or its first batch is not committed yet.
+            ModelChangedError: the model gives no usable vector.
+        """
+
+        def search(reader: ChunkReader, entry: TableHead) -> Answer:
+            vector = None
+            if mode != "text":
+                vector = _usable(self._embedder_of(entry).embed_query(query), query)
+            asked = _Asked(query, mode, top_k, vector, condition(wanted))
+            return Answer(entry, _hits(reader, asked, roots))
+
+        return self._pinned(model, search)
+
+    def like(
+        self,
+        where: str,
+        top_k: int,
+        roots: Mapping[str, bytes],
+        model: str | None = None,
+        wanted: Filter = _EVERYTHING,
+    ) -> Answer | None:
+        """Return what is most like some chunks, but for themselves, by the mean of their vectors.
+
+        Args:
+            where: the condition for these chunks.
+            top_k: how many hits.
+            roots: root_id → absolute path.
+            model: search this model's table instead of the default one.
+            wanted: what may be looked at.
+
+        Returns None if there is no such chunk, or none with a vector.
+        """
+
+        def search(reader: ChunkReader, entry: TableHead) -> Answer | None:
+            vector = reader.mean_vector(where)
+            if vector is None:
+                return None
+            others = " AND ".join(filter(None, (f"NOT ({where})", condition(wanted))))
+            return Answer(entry, _hits(reader, _Asked("", "vector", top_k, vector, others), roots))
+
+        return self._pinned(model, search)
+
+    def show(self, where: str, roots: Mapping[str, bytes], model: str | None = None) -> Answer:
+        """Return the chunks for which a condition holds, in the order of their documents."""
+        nowhere: tuple[Mapping[bytes, int], ...] = ({}, {})
+
+        def search(reader: ChunkReader, entry: TableHead) -> Answer:
+            found = reader.find(where)
+            return Answer(entry, tuple(_hit(0.0, chunk, nowhere, roots) for chunk in found))
+
+        return self._pinned(model, search)
+
+    def _pinned(
+        self, model: str | None, search: Callable[[ChunkReader, TableHead], Found]
+    ) -> Found:
+        """Search the version that head.json names, and once more if it went away meanwhile."""
+        name, entry = self._choose(model)
+        try:
+            return search(self._reader(name, entry), entry)
+        except VersionGoneError:
+            # A run has replaced the version since head.json was read: the new one is as good.
+            self._open = None
+            name, entry = self._choose(model)
+            return search(self._reader(name, entry), entry)
+
+    def _choose(self, model: str | None) -> tuple[str, TableHead]:
+        found = read_head(self._layout).table(model)
         if found is None:
-            of_model = f" with model '{self._model}'" if self._model else ""
+            of_model = f" with model '{model}'" if model else ""
             message = (
                 f"Nothing is indexed{of_model} in {self._layout.folder} yet. Run: localembed index "
                 "FOLDER (if one is running, its first batch is not stored yet)"
@@ -54,55 +152,71 @@ class Searcher:
             raise NotIndexedError(message)
         return found
 
-    def search(
-        self, query: str, mode: SearchMode, top_k: int, embed: Callable[[str], Vector]
-    ) -> list[SearchHit]:
-        """Return the best hits, best first.
-
-        Args:
-            query: in any words; not empty.
-            mode: hybrid, vector or text.
-            top_k: how many hits.
-            embed: the query's vector in this table's space; not called in text mode.
-        """
-        vector = _usable(embed(query), query) if mode != "text" else None
-        try:
-            ranked = self._ranked(query, mode, top_k, vector)
-        except VersionGoneError:
-            # A run has replaced the version since head.json was read: the new one is as good.
-            self.name, self.entry = self._choose()
-            ranked = self._ranked(query, mode, top_k, vector)
-        return [self._hit(score, candidate) for score, candidate in ranked[:top_k]]
-
-    def _ranked(
-        self, query: str, mode: SearchMode, top_k: int, vector: Vector | None
-    ) -> list[tuple[float, Candidate]]:
+    def _reader(self, name: str, entry: TableHead) -> ChunkReader:
         from localembed.store.reader import ChunkReader
 
-        reader = ChunkReader(self._layout, self.name, self.entry.lance_version)
-        by_vector = reader.by_vector(vector, top_k) if vector is not None else []
-        if mode == "vector":
-            return [(candidate.similarity, candidate) for candidate in by_vector]
-        depth = TEXT_DEPTH if mode == "hybrid" else top_k
-        by_text = reader.by_text(_text_query(query), depth, vector)
-        if mode == "text":
-            return [(candidate.text_score, candidate) for candidate in by_text]
-        return fuse(query, by_vector, by_text)
+        pinned = (name, entry.uuid, entry.lance_version)
+        if self._open is None or self._open[0] != pinned:
+            self._open = (pinned, ChunkReader(self._layout, name, entry.lance_version))
+        return self._open[1]
 
-    def _hit(self, score: float, candidate: Candidate) -> SearchHit:
-        root = self._roots.get(candidate.root_id, b"")
-        path = os.path.join(root, candidate.path) if candidate.path else root  # noqa: PTH118
-        return SearchHit(
-            chunk_id=candidate.chunk_id.hex(),
-            score=score,
-            path=show_path(path),
-            start_line=candidate.start_line,
-            end_line=candidate.end_line,
-            start=candidate.start,
-            end=candidate.end,
-            heading=candidate.heading,
-            text=candidate.text,
-        )
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    query: str
+    mode: SearchMode
+    top_k: int
+    vector: Vector | None
+    where: str | None
+
+
+def _hits(reader: ChunkReader, asked: _Asked, roots: Mapping[str, bytes]) -> tuple[SearchHit, ...]:
+    """Search, and rank what both ways brought up."""
+    if asked.where is not None:
+        reader.check(asked.where)
+    by_vector: list[Candidate] = []
+    by_text: list[Candidate] = []
+    if asked.vector is not None:
+        by_vector = reader.by_vector(asked.vector, asked.top_k, asked.where)
+    if asked.mode != "vector":
+        depth = TEXT_DEPTH if asked.mode == "hybrid" else asked.top_k
+        by_text = reader.by_text(_text_query(asked.query), depth, asked.vector, asked.where)
+    if asked.mode == "hybrid":
+        ranked = fuse(asked.query, by_vector, by_text)
+    else:
+        ranked = [(c.similarity, c) for c in by_vector] or [(c.text_score, c) for c in by_text]
+    places = [
+        {candidate.chunk_id: place for place, candidate in enumerate(found, 1)}
+        for found in (by_vector, by_text)
+    ]
+    return tuple(_hit(*entry, places, roots) for entry in ranked[: asked.top_k])
+
+
+def _hit(
+    score: float,
+    candidate: Candidate,
+    places: Sequence[Mapping[bytes, int]],
+    roots: Mapping[str, bytes],
+) -> SearchHit:
+    root = roots.get(candidate.root_id, b"")
+    path = os.path.join(root, candidate.path) if candidate.path else root  # noqa: PTH118
+    vector_rank, text_rank = (found.get(candidate.chunk_id) for found in places)
+    return SearchHit(
+        chunk_id=candidate.chunk_id.hex(),
+        score=score,
+        path=show_path(path),
+        start_line=candidate.start_line,
+        end_line=candidate.end_line,
+        start=candidate.start,
+        end=candidate.end,
+        heading=candidate.heading,
+        text=candidate.text,
+        tokens=candidate.tokens,
+        similarity=candidate.similarity,
+        text_score=candidate.text_score,
+        vector_rank=vector_rank,
+        text_rank=text_rank,
+    )
 
 
 def _usable(vector: Vector, query: str) -> Vector:

@@ -7,6 +7,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from localembed.places import is_workspace
+
 FORMAT = 1
 """Raise it when what lies on disk cannot be read by an older localembed."""
 
@@ -63,7 +65,7 @@ class Layout:
 
     def exists(self) -> bool:
         """Tell whether a workspace lies here."""
-        return self.config.is_file() or self.head.is_file()
+        return is_workspace(str(self.folder))
 
     def disk_bytes(self) -> int:
         """Return the size of all its files."""

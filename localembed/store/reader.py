@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from localembed.errors import UsageError
 from localembed.store.lance import connect, lance_errors
 from localembed.store.layout import Layout
+from localembed.store.nearest import MOST_BYTES, NearestInMemory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from localembed.types import Vector
 
 _COLUMNS = [
-    "chunk_id", "doc_id", "root_id", "path_bytes", "start", "end", "start_line", "end_line",
-    "heading", "text",
+    "chunk_id", "root_id", "path_bytes", "start", "end", "start_line", "end_line",
+    "heading", "text", "tokens",
 ]  # fmt: skip
 
 
@@ -36,6 +38,7 @@ class Candidate:
     end_line: int
     heading: str
     text: str
+    tokens: int
     similarity: float
     """Cosine to the query vector; 0 where either has none."""
     text_score: float
@@ -55,27 +58,97 @@ class ChunkReader:
         database = connect(layout.vectors)
         with lance_errors(self._folder):
             self._handle: Any = database.open_table(name, version=version)
+        self._asked = 0
+        self._nearest: NearestInMemory | None = None
 
-    def by_vector(self, query: Vector, limit: int) -> list[Candidate]:
-        """Return the chunks whose vectors are most similar, best first."""
+    def check(self, where: str) -> None:
+        """Try a condition.
+
+        Raises:
+            UsageError: Lance does not understand it.
+        """
+        try:
+            self._handle.count_rows(where)
+        except (RuntimeError, ValueError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            message = f"The filter is not understood: {reason}"
+            raise UsageError(message) from error
+
+    def find(self, where: str) -> list[Candidate]:
+        """Return the chunks for which a condition holds, in the order of their documents."""
         with lance_errors(self._folder):
-            rows = (
-                self._handle.search(query, vector_column_name="vector")
-                .distance_type("cosine")
-                .limit(limit)
-                .select([*_COLUMNS, "_distance"])
-                .to_arrow()
-            )
-        distances = rows["_distance"].to_pylist() if rows.num_rows else []
-        return _candidates(rows, [1.0 - d for d in distances], [0.0] * rows.num_rows)
+            rows = self._handle.search().where(where).select(_COLUMNS).to_arrow()
+        rows = rows.sort_by(
+            [("root_id", "ascending"), ("path_bytes", "ascending"), ("start", "ascending")]
+        )
+        return _candidates(rows, [0.0] * rows.num_rows, [0.0] * rows.num_rows)
 
-    def by_text(self, query: str, limit: int, vector: Vector | None) -> list[Candidate]:
+    def mean_vector(self, where: str) -> Vector | None:
+        """Return the mean of the vectors for which a condition holds, None if there are none."""
+        with lance_errors(self._folder):
+            condition = f"({where}) AND vector IS NOT NULL"
+            rows = self._handle.search().where(condition).select(["vector"]).to_arrow()
+        if not rows.num_rows:
+            return None
+        column = rows["vector"].combine_chunks()
+        flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        mean: Vector = flat.reshape(rows.num_rows, -1).mean(axis=0)
+        return mean
+
+    def by_vector(self, query: Vector, limit: int, where: str | None = None) -> list[Candidate]:
+        """Return the chunks whose vectors are most similar, best first; all are compared.
+
+        Who asks a second time may ask often: vectors that fit are kept in memory from then on.
+
+        Args:
+            query: in the table's space, (dim,) float32.
+            limit: how many.
+            where: a condition that is applied before the search.
+        """
+        self._asked += 1
+        if self._asked == 2:
+            self._nearest = self._keep_vectors(len(query))
+        if self._nearest is not None and where is None:
+            return self._by_kept_vectors(self._nearest, query, limit)
+        with lance_errors(self._folder):
+            search = self._handle.search(query, vector_column_name="vector")
+            search = search.distance_type("cosine").limit(limit)
+            search = search.select([*_COLUMNS, "vector", "_distance"])
+            rows = (search.where(where) if where else search).to_arrow()
+        # Lance computes in the stored type; the exact cosine is that of the vectors in memory.
+        similar = _similarities(rows, query)
+        found = _candidates(rows, similar, [0.0] * rows.num_rows)
+        return sorted(found, key=lambda candidate: -candidate.similarity)
+
+    def _keep_vectors(self, dim: int) -> NearestInMemory | None:
+        with lance_errors(self._folder):
+            rows = int(self._handle.count_rows())
+            if rows * dim * 4 > MOST_BYTES:
+                return None
+            return NearestInMemory(self._handle, rows, dim)
+
+    def _by_kept_vectors(
+        self, nearest: NearestInMemory, query: Vector, limit: int
+    ) -> list[Candidate]:
+        ids, similar = nearest.search(query, limit)
+        if not ids:
+            return []
+        with lance_errors(self._folder):
+            rows = self._handle.take_row_ids(ids).select(_COLUMNS).with_row_id().to_arrow()
+        places = {row_id: place for place, row_id in enumerate(rows["_rowid"].to_pylist())}
+        ordered = rows.take([places[row_id] for row_id in ids])
+        return _candidates(ordered, similar.tolist(), [0.0] * len(ids))
+
+    def by_text(
+        self, query: str, limit: int, vector: Vector | None, where: str | None = None
+    ) -> list[Candidate]:
         """Return the chunks that match words of the query, best first.
 
         Args:
             query: words, taken as they are: quotes and operators mean nothing.
             limit: how many.
             vector: if given, the candidates carry their exact similarity to it.
+            where: a condition that is applied before the search.
         """
         from lancedb.query import MatchQuery
 
@@ -83,12 +156,9 @@ class ChunkReader:
             return []
         columns = [*_COLUMNS, "_score", *(["vector"] if vector is not None else [])]
         with lance_errors(self._folder):
-            rows = (
-                self._handle.search(MatchQuery(query, "search_text"), query_type="fts")
-                .limit(limit)
-                .select(columns)
-                .to_arrow()
-            )
+            search = self._handle.search(MatchQuery(query, "search_text"), query_type="fts")
+            search = search.limit(limit).select(columns)
+            rows = (search.where(where) if where else search).to_arrow()
         similar = _similarities(rows, vector) if vector is not None else [0.0] * rows.num_rows
         return _candidates(rows, similar, rows["_score"].to_pylist() if rows.num_rows else [])
 
@@ -116,8 +186,9 @@ def _candidates(
     rows: pa.Table, similar: Sequence[float], text_scores: Sequence[float]
 ) -> list[Candidate]:
     found: list[Candidate] = []
-    for row, similarity, text_score in zip(rows.to_pylist(), similar, text_scores, strict=True):
-        row = {name: row[name] for name in _COLUMNS if name != "doc_id"}
+    # Vectors stay in Arrow: as lists of numbers they would take longer than the search.
+    plain = rows.select(_COLUMNS).to_pylist()
+    for row, similarity, text_score in zip(plain, similar, text_scores, strict=True):
         path = row.pop("path_bytes")
         found.append(Candidate(path=path, similarity=similarity, text_score=text_score, **row))
     return found

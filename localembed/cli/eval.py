@@ -1,0 +1,238 @@
+"""`localembed eval`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from localembed.cli.options import Common, common, model_names
+from localembed.cli.progress import IndexProgress
+from localembed.cli.text import INDENT, clipped, count, printable, width
+from localembed.errors import UsageError
+from localembed.types import SearchMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from localembed.evaluation.questions import Question
+    from localembed.evaluation.run import Difference, Measured
+    from localembed.workspace import Workspace
+
+    Modes = Mapping[SearchMode, Measured]
+
+_MOST_WORSE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is measured: questions, and the workspace that has to answer them."""
+
+    name: str
+    questions: tuple[Question, ...]
+    workspace: Workspace
+    documents: Path | None
+    """A collection's documents, to be indexed first; None for what the user has indexed."""
+
+
+@click.command("eval")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--mode", type=click.Choice(["hybrid", "vector", "text"]), help="Default: all three.")
+@click.option(
+    "--at",
+    "at",
+    multiple=True,
+    metavar="MODEL",
+    shell_complete=model_names,
+    help="Ask this model's table; twice to compare.",
+)
+@common
+def evaluate(options: Common, source: Path, mode: SearchMode | None, at: tuple[str, ...]) -> int:
+    """Measure how well questions with known answers are answered.
+
+    SOURCE is a file of your own questions, each followed by a tab and the path or path:line that
+    answers it; or a folder in BEIR's layout (corpus.jsonl, queries.jsonl, qrels.tsv), which is
+    indexed in the cache first. Averages are followed by their 95% interval.
+    """
+    from localembed.evaluation.run import MODES
+
+    if len(at) > 2 or len(set(at)) < len(at):
+        message = "--at takes one model, or two different ones to compare."
+        raise UsageError(message)
+    asked = _read(source, options)
+    found: dict[str | None, Modes] = {}
+    for model in at or (None,):
+        _bring_up_to_date(asked, model, options)
+        found[model] = _ask(asked, (mode,) if mode else MODES, model, options)
+    if len(found) == 2:
+        _show_comparison(asked, at, found, mode or "hybrid", options)
+    else:
+        _show(asked, next(iter(found.values())), options)
+    return 0
+
+
+def _read(source: Path, options: Common) -> _Asked:
+    """Read the questions; a collection gets a workspace of its own, unless one was named."""
+    from localembed.evaluation.collection import home_of, lay_out
+    from localembed.evaluation.questions import is_collection, read_collection, read_questions
+    from localembed.workspace import Workspace
+
+    if not is_collection(source):
+        if source.is_dir():
+            message = f"{source} has no corpus.jsonl. Name a folder that has, or a questions file."
+            raise UsageError(message)
+        return _Asked(source.name, read_questions(source), options.workspace(), None)
+    home = home_of(source)
+    paths = lay_out(source, home / "documents")
+    folder = options.folder or home / "workspace"
+    questions = read_collection(source, paths)
+    return _Asked(source.resolve().name, questions, Workspace(folder), home / "documents")
+
+
+def _bring_up_to_date(asked: _Asked, model: str | None, options: Common) -> None:
+    """Index a collection; what was indexed before is not embedded again."""
+    from localembed.workspace import Workspace
+
+    if asked.documents is None:
+        return
+    workspace = Workspace(asked.workspace.folder, {"model": model})
+    every = {"hidden": True, "no_ignore": True}
+    with IndexProgress(enabled=not options.quiet) as progress:
+        workspace.index(
+            [asked.documents], options=every, on_event=progress, on_notice=options.notice
+        )
+
+
+def _ask(
+    asked: _Asked, modes: Sequence[SearchMode], model: str | None, options: Common
+) -> dict[SearchMode, Measured]:
+    from localembed.evaluation.run import evaluate as ask_all
+
+    with _bar(len(asked.questions), options) as tick:
+        return ask_all(asked.workspace, asked.questions, modes, model, tick)
+
+
+@contextmanager
+def _bar(total: int, options: Common) -> Iterator[Callable[[], None]]:
+    """Show on a terminal how many questions were asked."""
+    if options.quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=" questions", leave=False, ncols=width(), file=sys.stderr) as bar:
+
+        def tick() -> None:
+            bar.update()
+
+        yield tick
+
+
+def _show(asked: _Asked, modes: Modes, options: Common) -> None:
+    from localembed.evaluation.run import better_part, difference
+
+    part = better_part(modes)
+    gained = difference(modes["hybrid"], modes[part]) if part and "hybrid" in modes else None
+    if options.as_json:
+        found: dict[str, Any] = {**_about(asked), "modes": _modes_json(modes)}
+        if gained is not None:
+            found["hybrid_over_better_part"] = {"part": part, **_difference_json(gained)}
+        click.echo(json.dumps(found))
+        return
+    click.echo(_headline(asked))
+    _show_table(modes)
+    if gained is not None:
+        click.echo(f"hybrid over {part}, the better part: {_signed(gained)} nDCG@10")
+
+
+def _show_comparison(
+    asked: _Asked,
+    at: Sequence[str],
+    found: Mapping[str | None, Modes],
+    mode: SearchMode,
+    options: Common,
+) -> None:
+    """Show both, the difference in one mode, and the questions that are answered worse."""
+    from localembed.evaluation.run import difference
+
+    old, new = (found[name] for name in at)
+    gained = difference(new[mode], old[mode])
+    before, after = (modes[mode].figures["ndcg@10"] for modes in (old, new))
+    order = sorted(range(len(before)), key=lambda i: gained.values[i])
+    worse = [i for i in order if gained.values[i] < 0]
+    if options.as_json:
+        rows = [
+            {"question": asked.questions[i].text, "from": before[i], "to": after[i]} for i in worse
+        ]
+        both = [{"name": name, "modes": _modes_json(found[name])} for name in at]
+        change = {"mode": mode, **_difference_json(gained)}
+        click.echo(json.dumps({**_about(asked), "at": both, "difference": change, "worse": rows}))
+        return
+    click.echo(_headline(asked))
+    for name in at:
+        click.echo(f"\n{printable(name)}")
+        _show_table(found[name])
+    click.echo(f"\n{at[1]} over {at[0]}, {mode}: {_signed(gained)} nDCG@10")
+    click.echo(f"{count(len(worse), 'question')} answered worse")
+    for i in worse[:_MOST_WORSE]:
+        line = f"{before[i]:.3f} → {after[i]:.3f}  {printable(asked.questions[i].text)}"
+        click.echo(INDENT + clipped(line, width() - len(INDENT)))
+    if len(worse) > _MOST_WORSE:
+        click.echo(f"{INDENT}… and {len(worse) - _MOST_WORSE:,} more; --json names all")
+
+
+def _headline(asked: _Asked) -> str:
+    about = _about(asked)
+    return (
+        f"{printable(asked.name)}: {count(len(asked.questions), 'question')} over "
+        f"{count(int(about['documents']), 'document')}"
+    )
+
+
+def _show_table(modes: Modes) -> None:
+    from localembed.evaluation.run import FIGURES
+
+    titles = {"ndcg@10": "nDCG@10", "recall@100": "Recall@100", "mrr@10": "MRR@10"}
+    click.echo("mode    " + "".join(f"{titles[figure]:23}" for figure in FIGURES).rstrip())
+    for mode, measured in modes.items():
+        cells = ""
+        for figure in FIGURES:
+            low, high = measured.interval(figure)
+            cells += f"{measured.mean(figure):.3f} [{low:.3f}, {high:.3f}]".ljust(23)
+        click.echo(f"{mode:8}{cells}".rstrip())
+
+
+def _signed(gained: Difference) -> str:
+    low, high = gained.interval
+    return f"{gained.mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _about(asked: _Asked) -> dict[str, Any]:
+    status = asked.workspace.status()
+    return {
+        "dataset": asked.name,
+        "queries": len(asked.questions),
+        "documents": status.files,
+    }
+
+
+def _modes_json(modes: Modes) -> dict[str, object]:
+    from localembed.evaluation.run import FIGURES
+
+    return {
+        mode: {
+            **{figure: measured.mean(figure) for figure in FIGURES},
+            "intervals": {figure: measured.interval(figure) for figure in FIGURES},
+        }
+        for mode, measured in modes.items()
+    }
+
+
+def _difference_json(gained: Difference) -> dict[str, object]:
+    return {"ndcg@10": gained.mean, "interval": gained.interval}

@@ -1,0 +1,133 @@
+"""`localembed serve`."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from localembed.cli.options import Common, common
+from localembed.cli.text import from_home, printable
+from localembed.errors import LocalembedError, StorageError
+
+if TYPE_CHECKING:
+    from localembed.resident.server import Answer, Request
+    from localembed.workspace import Workspace
+
+
+@click.command()
+@click.option("--status", is_flag=True, help="Tell whether one runs for this workspace.")
+@click.option("--stop", is_flag=True, help="End the one that runs.")
+@common
+@click.pass_context
+def serve(ctx: click.Context, options: Common, status: bool, stop: bool) -> int:
+    """Keep the index open and answer the queries of this workspace, until nobody asks any more.
+
+    `query` starts one by itself in the background, and finds it. The setting `resident_minutes`
+    says how long it waits for the next query; 0 starts none.
+    """
+    workspace = options.workspace()
+    if status or stop:
+        return _tell(workspace.folder, options, stop=stop)
+    return _serve(ctx, workspace, options)
+
+
+def _tell(folder: Path, options: Common, *, stop: bool) -> int:
+    from localembed.resident import start
+
+    running = start.stop(folder) if stop else start.is_running(folder)
+    if options.as_json:
+        click.echo(json.dumps({"running": running and not stop, "stopped": running and stop}))
+        return 0
+    where = printable(from_home(str(folder)))
+    if stop:
+        click.echo(f"Stopped answering for {where}" if running else f"Nothing runs for {where}")
+    else:
+        click.echo(f"Answering for {where}" if running else f"Nothing runs for {where}")
+    return 0
+
+
+def _serve(ctx: click.Context, workspace: Workspace, options: Common) -> int:
+    from localembed.resident.server import serve as serve_clients
+
+    kept: dict[Path, Workspace] = {workspace.folder: workspace}
+
+    def answer(request: Request) -> Answer:
+        return _answer(ctx.find_root().command, request, kept)
+
+    minutes = workspace.settings.settings.resident_minutes or 24 * 60
+    options.notice(f"Answering queries of {printable(from_home(str(workspace.folder)))}")
+    try:
+        first = serve_clients(workspace.folder, answer, lambda: _warm(workspace), minutes * 60)
+    except OSError as error:
+        message = f"Cannot listen for queries: {error}. Set resident_minutes = 0 to do without"
+        raise StorageError(message) from error
+    if not first:
+        options.notice("Another process answers them already.")
+    return 0
+
+
+def _warm(workspace: Workspace) -> None:
+    """Open the table and load the model; what is wrong with them is told to who asks."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        for _ in range(2):  # the second keeps the vectors in memory
+            workspace.query("warm", mode="hybrid")
+    except LocalembedError:
+        return
+
+
+def _answer(command: click.Command, request: Request, kept: dict[Path, Workspace]) -> Answer:
+    """Carry out a command line as a process of its own would, in the kept workspaces."""
+    from localembed.cli.boundary import run
+    from localembed.resident.server import Answer
+
+    out, err = (_Stream(is_terminal=terminal) for terminal in request.terminals)
+    with _as_client(request.folder, request.environment, out, err):
+        code = run(command, list(request.arguments), kept)
+    return Answer(code, out.written(), err.written())
+
+
+class _Stream(io.TextIOWrapper):
+    """What a client's terminal or pipe will get."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__(io.BytesIO(), "utf-8", "surrogateescape", "\n", write_through=True)
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        """Tell what the client's is."""
+        return self._is_terminal
+
+    def written(self) -> bytes:
+        """Return all of it."""
+        self.flush()
+        buffer = self.buffer
+        return buffer.getvalue() if isinstance(buffer, io.BytesIO) else b""
+
+
+@contextmanager
+def _as_client(
+    folder: str, environment: Mapping[str, str], out: io.TextIOWrapper, err: io.TextIOWrapper
+) -> Iterator[None]:
+    """Stand in the client's folder, with its environment and its stdout and stderr."""
+    own = dict(os.environ)
+    streams = sys.stdout, sys.stderr
+    try:
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(folder)
+        sys.stdout, sys.stderr = out, err
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
+        os.chdir(os.sep)
+        os.environ.clear()
+        os.environ.update(own)

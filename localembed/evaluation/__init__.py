@@ -1,0 +1,1 @@
+"""How well an index ranks: questions with known answers, asked in every mode."""

@@ -1,0 +1,126 @@
+"""Where the resident of a workspace listens: a socket that only its user can reach.
+
+A Unix socket (0600) in a folder of the user's (0700); on systems without Unix sockets a port of the
+loopback interface, with a token in a file there that has to be said first.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+
+_SECRET_BYTES = 16
+_LONGEST_UNIX_PATH = 100
+_UNIX = hasattr(socket, "AF_UNIX")
+
+
+def folder() -> str:
+    """Return the user's folder for sockets; it may not exist."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and os.path.isdir(runtime):
+        return os.path.join(runtime, "localembed")
+    temporary = os.environ.get("TMPDIR") or os.environ.get("TEMP") or "/tmp"
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    return os.path.join(temporary, f"localembed-{user}")
+
+
+def path_of(workspace: str) -> str:
+    """Return where the socket of a workspace lies, by the workspace's real path."""
+    import xxhash
+
+    name = xxhash.xxh3_64_hexdigest(os.fsencode(os.path.realpath(workspace)))
+    return os.path.join(folder(), f"{name}.sock")
+
+
+def is_private(directory: str) -> bool:
+    """Tell whether a folder is ours and nobody else can enter it."""
+    try:
+        found = os.lstat(directory)
+    except OSError:
+        return False
+    if not hasattr(os, "getuid"):
+        return stat.S_ISDIR(found.st_mode)
+    mine = found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return stat.S_ISDIR(found.st_mode) and mine
+
+
+def make_private(directory: str) -> None:
+    """Make the folder for a socket, before anything in it is touched.
+
+    Raises:
+        OSError: it cannot be made, or others can enter it.
+    """
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    if not is_private(directory):
+        message = f"{directory} can be entered by others"
+        raise PermissionError(message)
+
+
+def connect(path: str, seconds: float) -> tuple[socket.socket, bytes] | None:
+    """Return a connection and the token to say first, None if nobody listens there."""
+    if not is_private(os.path.dirname(path)):
+        return None
+    try:
+        if _UNIX:
+            connection, target, token = socket.socket(socket.AF_UNIX), path, b""
+        else:
+            with open(path, "rb") as file:
+                port, _, token = file.read().partition(b" ")
+            connection, target = socket.socket(), ("127.0.0.1", int(port))  # type: ignore[assignment]
+    except (OSError, ValueError):
+        return None
+    connection.settimeout(seconds)
+    try:
+        connection.connect(target)
+    except OSError:
+        connection.close()
+        return None
+    return connection, token
+
+
+def listen(path: str) -> tuple[socket.socket, bytes]:
+    """Return a listening socket and the token that clients have to say.
+
+    What lies at the path is replaced: whoever holds the lock beside it is the only one here.
+
+    Raises:
+        OSError: nothing can be made there, or the path is too long.
+    """
+    if _UNIX:
+        if len(os.fsencode(path)) > _LONGEST_UNIX_PATH:
+            message = f"{path} is too long for a socket"
+            raise OSError(message)
+        # Bound beside its place and moved there, so that nobody finds it before it listens.
+        listener = socket.socket(socket.AF_UNIX)
+        beside = f"{path}.{os.getpid()}"
+        remove(beside)
+        listener.bind(beside)
+        os.chmod(beside, 0o600)
+        listener.listen(64)
+        os.replace(beside, path)
+        return listener, b""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(64)
+    token = os.urandom(_SECRET_BYTES).hex().encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(b"%d %s" % (listener.getsockname()[1], token))
+    return listener, token
+
+
+def is_same_user(connection: socket.socket) -> bool:
+    """Tell whether the other end is ours, as far as the system says; the folder is private."""
+    if not hasattr(socket, "SO_PEERCRED") or connection.family != socket.AF_UNIX:
+        return True
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(credentials[4:8], "little") == os.getuid()
+
+
+def remove(path: str) -> None:
+    """Take a socket away, if it is there."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return

@@ -1,0 +1,34 @@
+"""Start a resident in the background, and ask one to end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from localembed.resident import address
+from localembed.resident.client import exchange
+
+
+def is_running(workspace: Path) -> bool:
+    """Tell whether somebody listens for a workspace's queries."""
+    found = address.connect(address.path_of(str(workspace)), seconds=1.0)
+    if found is None:
+        return False
+    found[0].close()
+    return True
+
+
+def start(workspace: Path) -> None:
+    """Start a resident that outlives this process; of several, all but one end by themselves."""
+    subprocess.Popen(
+        [sys.executable, "-m", "localembed", "serve", "-q", "--workspace", str(workspace)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True, cwd=os.sep,
+    )  # fmt: skip
+
+
+def stop(workspace: Path) -> bool:
+    """Let the resident end; return False if there is none."""
+    return exchange(str(workspace), []) is not None

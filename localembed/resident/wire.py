@@ -1,0 +1,52 @@
+"""What client and resident say to each other: a list of byte strings, each behind its length.
+
+    request: token, code, working folder, terminals, arguments …, "", environment …
+    answer:  exit code, stdout, stderr; or one empty part: ask somebody else
+
+JSON would do as well, but importing it takes the client 6 ms.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from socket import socket
+
+_LENGTH = 4
+_MOST_BYTES = 256 << 20
+
+
+def send(connection: socket, parts: Sequence[bytes]) -> None:
+    """Send one message."""
+    body = b"".join(len(part).to_bytes(_LENGTH, "big") + part for part in parts)
+    connection.sendall(len(body).to_bytes(_LENGTH, "big") + body)
+
+
+def receive(connection: socket) -> list[bytes] | None:
+    """Return one message, None if the other end went away in the middle of it or talks nonsense."""
+    head = _exactly(connection, _LENGTH)
+    if head is None or int.from_bytes(head, "big") > _MOST_BYTES:
+        return None
+    body = _exactly(connection, int.from_bytes(head, "big"))
+    return None if body is None else _parts(body)
+
+
+def _exactly(connection: socket, count: int) -> bytes | None:
+    data = bytearray()
+    while len(data) < count:
+        piece = connection.recv(min(1 << 20, count - len(data)))
+        if not piece:
+            return None
+        data += piece
+    return bytes(data)
+
+
+def _parts(body: bytes) -> list[bytes] | None:
+    parts: list[bytes] = []
+    at = 0
+    while at < len(body):
+        begin = at + _LENGTH
+        at = begin + int.from_bytes(body[at:begin], "big")
+        parts.append(body[begin:at])
+    return parts if at == len(body) else None

@@ -1,0 +1,45 @@
+"""What a workspace says of itself and of a query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from localembed.store.head import TableHead
+from localembed.types import Root, SearchHit, SearchMode
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """The hits of one query, and what they were found with."""
+
+    query: str
+    mode: SearchMode
+    version: int
+    model: str
+    seconds: float
+    hits: tuple[SearchHit, ...]
+    complete: bool
+    """False while the first build is not finished: more may be found later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is in a workspace."""
+
+    workspace: Path
+    model: str | None
+    table: str | None
+    version: int | None
+    files: int
+    chunks: int
+    roots: tuple[Root, ...]
+    disk_bytes: int
+    complete: bool
+    running: Mapping[str, Any] | None
+    """The heartbeat of a run that is going on."""
+    last_run: Mapping[str, Any] | None
+    """The report of the run that readers see."""
+    other_tables: Mapping[str, TableHead]

@@ -1,0 +1,93 @@
+"""What a query may look at is decided before it looks."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+import pytest
+
+from localembed.errors import UsageError
+from localembed.store.filters import glob_regex
+from localembed.types import Filter
+from tests.conftest import paragraphs
+
+
+@pytest.mark.parametrize(
+    ("glob", "matching", "others"),
+    [
+        ("*.md", ["a.md", "x/y/a.md"], ["a.mdx", "a.md/x"]),
+        ("docs/", ["docs/a", "x/docs/y/b.md"], ["docs", "mydocs/a"]),
+        ("docs/*.md", ["docs/a.md", "x/docs/a.md"], ["docs/x/a.md", "xdocs/a.md"]),
+        ("docs/**/*.md", ["docs/a.md", "docs/x/y/a.md"], ["docs/a.txt"]),
+        ("/a?.(x)", ["ab.(x)"], ["x/ab.(x)", "a/.(x)", "ab.x"]),
+        ("don't", ["don't", "x/don't"], ["dont"]),
+        ("北京*", ["北京.txt"], ["京.txt"]),
+    ],
+)
+def test_a_glob_matches_whole_names(glob, matching, others):
+    pattern = re.compile(glob_regex(glob))
+    assert [path for path in matching if not pattern.search(path)] == []
+    assert [path for path in others if pattern.search(path)] == []
+
+
+@pytest.fixture
+def crowded(workspace, notes):
+    """Ten chunks that a filter leaves, among many that are nearer to the question."""
+    (notes / "many.txt").write_text(
+        "\n\n".join(["zebra zebra zebra"] * 5) + "\n\n" + paragraphs(90)
+    )
+    (notes / "it's few").mkdir()
+    for number in range(10):
+        (notes / "it's few" / f"{number}.md").write_text(f"zebra and other things {number} " * 3)
+    old = time.time() - 10 * 24 * 3600
+    os.utime(notes / "many.txt", (old, old))
+    workspace.index()
+    return workspace
+
+
+@pytest.mark.parametrize("mode", ["vector", "text", "hybrid"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Filter(paths=("*.md",)),
+        Filter(paths=("it's few/", "nowhere/*")),
+        Filter(since_ns=int((time.time() - 24 * 3600) * 1e9)),
+        Filter(where="path LIKE '%few%' AND tokens > 3"),
+        Filter(paths=("*.md",), since_ns=1, where="ord = 0"),
+    ],
+)
+def test_all_that_a_filter_leaves_is_found(crowded, mode, wanted):
+    for _ in range(2):  # from disk, and with the vectors in memory
+        hits = crowded.query("zebra", mode=mode, top_k=10, wanted=wanted)
+        assert len(hits) == 10
+        assert all("it's few" in hit.path for hit in hits)
+
+
+def test_a_filter_that_leaves_nothing_finds_nothing(crowded):
+    for mode in ("vector", "text", "hybrid"):
+        assert crowded.query("zebra", mode=mode, wanted=Filter(paths=("*.rst",))) == []
+
+
+@pytest.mark.parametrize("where", ["tokens >", "nonsense = 1", "1; DROP TABLE x", ""])
+def test_a_condition_that_is_not_understood_is_refused(crowded, where):
+    with pytest.raises(UsageError, match="The filter is not understood: "):
+        crowded.query("zebra", wanted=Filter(where=where))
+
+
+@pytest.mark.parametrize(
+    ("since", "found"), [("1h", 1), ("2w", 1), ("2000-01-01", 1), ("2999-01-01", 0)]
+)
+def test_a_moment_is_so_long_ago_or_a_date(run_cli, tmp_path, since, found):
+    (tmp_path / "a.md").write_text("zebra")
+    run_cli("init")
+    run_cli("index", ".")
+    assert run_cli("query", "zebra", "-l", "--since", since).stdout.count("\n") == found
+
+
+@pytest.mark.parametrize("since", ["yesterday", "3y", "9999999d", "2026-13-01"])
+def test_another_moment_is_refused(run_cli, since):
+    done = run_cli("query", "zebra", "--since", since)
+    assert done.returncode == 2
+    assert "is neither 12h, 7d or 2w nor a date" in done.stderr
