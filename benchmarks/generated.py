@@ -34,6 +34,7 @@ def environment(folder: Path) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": str(PROJECT),
         "LOCALEMBED_MODEL": "fake-256",
+        "LOCALEMBED_RESIDENT_MINUTES": "0",
         "LOCALEMBED_WORKSPACE": str(folder / "workspace"),
         **{f"XDG_{kind}_HOME": str(folder / kind) for kind in ("CONFIG", "CACHE", "DATA")},
     }
