@@ -8,6 +8,7 @@ A section is one function and one row of `SECTIONS`; it is left out while there 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from typing import Any
 PROJECT = Path(__file__).parent.parent
 RESULTS = PROJECT / "benchmarks" / "results"
 PAGE = PROJECT / "docs" / "performance.md"
+README = PROJECT / "README.md"
+_RATIOS = re.compile(
+    r"[\d.]+ times as fast as(\s+sentence-transformers' `encode`, and )[\d.]+ times"
+)
 
 _BEGIN = """# Performance
 
@@ -43,12 +48,34 @@ class Section:
 
 
 def main() -> int:
-    """Write or compare the page; return the exit code."""
-    text = page(RESULTS)
+    """Write or compare the page and the README's numbers; return the exit code."""
+    texts = {PAGE: page(RESULTS), README: readme(README.read_text(encoding="utf-8"), RESULTS)}
     if "--check" in sys.argv[1:]:
-        return 0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text else 1
-    PAGE.write_text(text, encoding="utf-8")
+        return int(any(path.read_text(encoding="utf-8") != text for path, text in texts.items()))
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
     return 0
+
+
+def readme(text: str, folder: Path) -> str:
+    """Return the README with the ratios of the newest comparison.
+
+    Raises:
+        ValueError: it has no place for them.
+    """
+    rates = {
+        entry["name"]: entry["chunks_per_second"]["median"]
+        for entry in load(folder, "peers-*.json")[0]["contestants"]
+        if not entry["error"]
+    }
+    ratios = (f"{rates[name] / rates['encode']:.2f}" for name in ("engine", "engine-openvino"))
+    made, places = _RATIOS.subn(
+        lambda match: f"{next(ratios)} times as fast as{match[1]}{next(ratios)} times", text
+    )
+    if places != 1:
+        message = "README.md has no place for the ratios"
+        raise ValueError(message)
+    return made
 
 
 def page(folder: Path) -> str:

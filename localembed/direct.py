@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localembed import catalog, clean, config
-from localembed.embedding import load_embedder, load_tokenizer
+from localembed.embedding import load_embedder, load_tokenizer, split_evenly
 from localembed.profiles import engine_options
 
 if TYPE_CHECKING:
-    from localembed.types import IntArray, VectorMatrix
+    from localembed.types import VectorMatrix
 
 
 def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
@@ -27,7 +27,7 @@ def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
     room = spec.max_tokens - tokenizer.special_tokens
     prompt = tokenizer([spec.document_prompt])[0].ids
     ids = [t.ids for t in tokenizer([spec.document_prompt + clean.clean(t) for t in texts])]
-    pieces_of = [_split(item, room, prompt) for item in ids]
+    pieces_of = [split_evenly(item, room, prompt) for item in ids]
     pieces = [piece for part in pieces_of for piece in part]
     parts = [len(part) for part in pieces_of]
     asked = engine_options(settings, located.space_id)
@@ -41,12 +41,3 @@ def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
     if spec.normalize:
         means /= np.linalg.norm(means, axis=1, keepdims=True)
     return means.astype(np.float32)
-
-
-def _split(ids: IntArray, room: int, prompt: IntArray) -> list[IntArray]:
-    """Return ids in equal pieces that fit the model, each with the prompt in front."""
-    if len(ids) <= room:
-        return [ids]
-    text = ids[len(prompt) :]
-    count = -(-len(text) // (room - len(prompt)))
-    return [np.concatenate((prompt, piece)) for piece in np.array_split(text, count)]

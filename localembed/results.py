@@ -38,6 +38,8 @@ class Status:
     roots: tuple[Root, ...]
     disk_bytes: int
     complete: bool
+    vector_recall: float | None
+    """Recall@10 of the vector index, on a sample; None while all vectors are compared."""
     running: Mapping[str, Any] | None
     """The heartbeat of a run that is going on."""
     last_run: Mapping[str, Any] | None

@@ -58,7 +58,7 @@ TEXTS = (
 )
 """Short and long, with space in front and behind, lines, accents and letters never seen before."""
 
-QUERIES = ("how are keys rotated?", "北", "which boats leave first, and why? " * 60)
+QUERIES = ("how are keys rotated?", "北")
 """The last one is longer than any of the models reads."""
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from localembed.bench.measure import largest_batch
 from localembed.bench.sample import Sample
 from localembed.embedding import EngineOptions, Profile, hardware, options
-from localembed.embedding.batching import cut_batches, pad
+from localembed.embedding.batching import cut_batches, pad, split_evenly
 from localembed.embedding.embedder import Frame, LocalEmbedder
 from localembed.errors import UsageError
 from localembed.profiles import ProfileBook
@@ -119,8 +119,18 @@ def test_the_order_of_vectors_is_that_of_the_items(lengths, budget):
 
 def test_special_ids_stand_around_a_text():
     frame = Frame(np.array([1], np.int32), np.array([9], np.int32))
-    assert frame.document(np.array([7, 8], np.int32)).tolist() == [1, 7, 8, 9]
-    assert frame.query(np.arange(10, 30, dtype=np.int32), 5).tolist() == [1, 10, 11, 12, 9]
+    assert frame.around(np.array([7, 8], np.int32)).tolist() == [1, 7, 8, 9]
+
+
+@pytest.mark.parametrize("length", [1, 6, 7, 50])
+def test_a_long_text_is_split_evenly_behind_its_prompt(length):
+    prompt, text = np.array([1, 2], np.int32), np.arange(10, 10 + length, dtype=np.int32)
+    pieces = split_evenly(np.concatenate((prompt, text)), 8, prompt)
+    assert all(len(piece) <= 8 and piece[:2].tolist() == [1, 2] for piece in pieces)
+    assert np.concatenate([piece[2:] for piece in pieces]).tolist() == text.tolist()
+    sizes = [len(piece) for piece in pieces]
+    assert max(sizes) - min(sizes) <= 1
+    assert len(pieces) == -(-length // 6)
 
 
 def test_progress_is_told_for_every_item():

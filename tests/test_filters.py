@@ -21,7 +21,7 @@ from tests.conftest import paragraphs
         ("docs/", ["docs/a", "x/docs/y/b.md"], ["docs", "mydocs/a"]),
         ("docs/*.md", ["docs/a.md", "x/docs/a.md"], ["docs/x/a.md", "xdocs/a.md"]),
         ("docs/**/*.md", ["docs/a.md", "docs/x/y/a.md"], ["docs/a.txt"]),
-        ("/a?.(x)", ["ab.(x)"], ["x/ab.(x)", "a/.(x)", "ab.x"]),
+        ("/a?.(x)", ["/ab.(x)"], ["/x/ab.(x)", "/a/.(x)", "/ab.x"]),
         ("don't", ["don't", "x/don't"], ["dont"]),
         ("北京*", ["北京.txt"], ["京.txt"]),
     ],
@@ -63,6 +63,20 @@ def test_all_that_a_filter_leaves_is_found(crowded, mode, wanted):
         hits = crowded.query("zebra", mode=mode, top_k=10, wanted=wanted)
         assert len(hits) == 10
         assert all("it's few" in hit.path for hit in hits)
+
+
+def test_the_names_of_a_root_and_above_it_count(crowded, notes):
+    for glob in ("notes/", "notes/*/*.md", f"{notes}/", str(notes / "it's few" / "*")):
+        hits = crowded.query("zebra", wanted=Filter(paths=(glob,)))
+        assert len(hits) == 10, glob
+    assert crowded.query("zebra", wanted=Filter(paths=("/notes/",))) == []
+
+
+def test_a_root_that_is_a_file_has_its_own_path(workspace, notes):
+    (notes / "a.md").write_text("zebra")
+    workspace.index([notes / "a.md"])
+    assert len(workspace.query("zebra", wanted=Filter(paths=("notes/*.md",)))) == 1
+    assert workspace.query("zebra", wanted=Filter(paths=("*.txt",))) == []
 
 
 def test_a_filter_that_leaves_nothing_finds_nothing(crowded):

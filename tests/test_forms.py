@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from localembed.cli.forms import context, markdown, merged, packed, vimgrep
+from localembed.cli.text import linked
 from localembed.types import SearchHit
 
 
@@ -90,6 +93,9 @@ def test_a_least_score_leaves_hits_out(asked):
     assert asked("zebra", "-l", "--mode", "vector", "--min-score", "0.3").stdout.count("\n") == 1
     done = asked("zebra", "--min-score", "100")
     assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        r"Nothing found for: zebra; the nearest is notes/b\.txt:1 with \d\.\d{3}\n", done.stderr
+    )
 
 
 def test_the_parts_of_a_score_are_shown(asked):
@@ -97,3 +103,26 @@ def test_the_parts_of_a_score_are_shown(asked):
     assert lines[1].strip().startswith("cosine 0.")
     assert "(place 1), text " in lines[1]
     assert lines[1].endswith("(place 1)")
+
+
+def test_what_says_the_same_is_shown_once(run_cli, tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.md").write_text("the zebra  runs\n" + "\n" * (name == "b"))
+    run_cli("init")
+    run_cli("index", ".")
+    shown = run_cli("query", "zebra").stdout.splitlines()
+    assert sum(line.startswith(" 1 ") for line in shown) == 1
+    assert not any(line.startswith(" 2 ") for line in shown)
+    others = {f"{name}.md:1" for name in "abc"} - {shown[0].split()[1]}
+    assert set(shown[2].strip().removeprefix("also in 2 more places: ").split(", ")) == others
+    assert run_cli("query", "zebra", "--format", "jsonl").stdout.count("\n") == 3
+
+
+def test_links_only_where_they_are_understood(monkeypatch):
+    monkeypatch.delenv("VTE_VERSION", raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert linked("a", "/d/a b") == "a"
+    monkeypatch.setenv("VTE_VERSION", "7000")
+    assert linked("a", "/d/a b") == "\033]8;;file:///d/a%20b\033\\a\033]8;;\033\\"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False)
+    assert linked("a", "/d/a b") == "a"

@@ -133,3 +133,16 @@ def test_weights_of_another_kind_are_left_to_torch(models, tmp_path, kind):
         changed = {"something": np.zeros(3, np.float32)}
     save_file(changed, tmp_path / "model.safetensors")
     assert sbert._light(family("bert").spec(), tmp_path, read_shape(folder)) is None
+
+
+def test_all_of_a_long_query_counts(own_home, models):
+    spec, folder = family("bert").spec(), models("bert")
+    embedder = loaded("bert", folder)
+    words = "the lamp burns through the night " * 40
+    whole, beginning = (
+        embedder.embed_query(words + "rotating api keys"),
+        embedder.embed_query(words),
+    )
+    assert cosine(whole, beginning) < 0.99999
+    assert np.linalg.norm(whole) == pytest.approx(1, abs=1e-5)
+    assert spec.max_tokens < len(words.split())

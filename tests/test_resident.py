@@ -174,6 +174,15 @@ def test_every_form_of_answer_comes_through(localembed, tmp_path):
         )  # fmt: skip
 
 
+def test_it_carries_out_nothing_but_queries(localembed, tmp_path):
+    localembed("query", "zebra")
+    wait_for(tmp_path)
+    code, out, err = client.exchange(str(workspace_of(tmp_path)), ["rm", str(tmp_path / "notes")])
+    assert (code, out) == (b"2", b"")
+    assert b"only queries" in err
+    assert localembed("query", "zebra", "-l").stdout.count("\n") == 2
+
+
 def test_paths_are_relative_to_the_clients_folder(localembed, tmp_path):
     localembed("query", "zebra")
     wait_for(tmp_path)

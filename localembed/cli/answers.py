@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from textwrap import dedent
 
 import click
 
-from localembed.cli.text import INDENT, clipped, near, printable, width
+from localembed.cli.text import INDENT, clipped, count, linked, near, printable, width
 from localembed.results import QueryResult
 from localembed.types import SearchHit
 
@@ -48,13 +49,34 @@ def hit_json(rank: int, hit: SearchHit) -> dict[str, object]:
     }
 
 
-def hit_text(rank: int, hit: SearchHit, query: str, *, explain: bool = False) -> str:
+def place(hit: SearchHit) -> str:
+    """Return where a hit begins, as editors take it."""
+    return f"{printable(near(hit.path))}:{hit.start_line}"
+
+
+def folded(hits: Sequence[SearchHit]) -> list[tuple[int, SearchHit, list[SearchHit]]]:
+    """Return (rank, hit, others) with what says the same under the best that says it."""
+    groups: dict[str, tuple[int, SearchHit, list[SearchHit]]] = {}
+    for rank, hit in enumerate(hits, start=1):
+        words = " ".join(hit.text.split())
+        if words in groups:
+            groups[words][2].append(hit)
+        else:
+            groups[words] = (rank, hit, [])
+    return list(groups.values())
+
+
+def hit_text(
+    rank: int,
+    hit: SearchHit,
+    query: str,
+    others: Sequence[SearchHit] = (),
+    *,
+    explain: bool = False,
+) -> str:
     """Return one hit for a terminal: place and score, heading, a snippet with the words marked."""
-    place = f"{printable(near(hit.path))}:{hit.start_line}"
-    head = (
-        f"{rank:>2} {click.style(place, fg='cyan', bold=True)}"
-        f"  {click.style(f'{hit.score:.3f}', dim=True)}"
-    )
+    named = click.style(place(hit), fg="cyan", bold=True)
+    head = f"{rank:>2} {linked(named, hit.path)}  {click.style(f'{hit.score:.3f}', dim=True)}"
     columns = width() - len(INDENT)
     lines = [head]
     if explain:
@@ -65,7 +87,13 @@ def hit_text(rank: int, hit: SearchHit, query: str, *, explain: bool = False) ->
     title = hit.heading.rpartition(" > ")[2]
     shown = snippet(hit.text, pattern, title)
     lines += [INDENT + _marked(clipped(line, columns), pattern) for line in shown]
+    if others:
+        lines.append(INDENT + click.style(clipped(_elsewhere(others), columns), dim=True))
     return "\n".join(lines) + "\n"
+
+
+def _elsewhere(others: Sequence[SearchHit]) -> str:
+    return f"also in {count(len(others), 'more place')}: {', '.join(map(place, others))}"
 
 
 def hit_whole(hit: SearchHit) -> str:

@@ -23,6 +23,7 @@ def status_text(status: Status) -> str:
         ("Index", f"{count(status.files, 'file')}, {count(status.chunks, 'chunk')}{done}"),
         ("Model", status.model or "none yet"),
         ("Run", f"{status.version}{_last_run(status)}" if status.version else "none yet"),
+        *_vector_index(status),
         ("Disk", size(status.disk_bytes)),
         *(("Root", _root_text(root)) for root in status.roots),
         *(
@@ -40,6 +41,12 @@ def status_text(status: Status) -> str:
             )
         )
     return "\n".join(f"{click.style(f'{name:<10}', bold=True)}{printable(v)}" for name, v in rows)
+
+
+def _vector_index(status: Status) -> list[tuple[str, str]]:
+    if status.vector_recall is None:
+        return []
+    return [("Vectors", f"indexed, recall@10 {status.vector_recall:.2f} of an exact search")]
 
 
 def _last_run(status: Status) -> str:
@@ -63,6 +70,7 @@ def status_json(status: Status) -> dict[str, object]:
         "table": status.table,
         "version": status.version,
         "complete": status.complete,
+        "vector_recall": status.vector_recall,
         "files": status.files,
         "chunks": status.chunks,
         "roots": [{**asdict(root), "path": show_path(root.path)} for root in status.roots],

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import click
 
-from localembed.cli.answers import hit_json, hit_text, query_json
+from localembed.cli.answers import folded, hit_json, hit_text, place, query_json
 from localembed.cli.forms import context, markdown, vimgrep
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.text import count, printable
@@ -123,11 +123,12 @@ def query(
             result = workspace.like(like, top_k=top_k, model=model, wanted=wanted)
         else:
             result = workspace.search(asked, mode=mode, top_k=top_k, model=model, wanted=wanted)
-        return _above(result, min_score)
+        return result
 
     if text == "-":
-        return _answer_lines(search)
-    result = search(text or "")
+        return _answer_lines(lambda asked: _above(search(asked), min_score))
+    everything = search(text or "")
+    result = _above(everything, min_score)
     if not result.complete:
         options.notice("The index is not complete yet; more may be found later.")
     _print(result, "json" if options.as_json else "paths" if only_paths else form, budget, explain)
@@ -136,7 +137,9 @@ def query(
     if options.kept is None and not no_resident:
         _leave_resident(workspace, options)
     if not result.hits:
-        options.notice(f"Nothing found for: {printable(result.query)}")
+        miss = next(iter(everything.hits), None)
+        near_by = f"; the nearest is {place(miss)} with {miss.score:.3f}" if miss else ""
+        options.notice(f"Nothing found for: {printable(result.query)}{near_by}")
         return 1
     return 0
 
@@ -201,13 +204,14 @@ def _print(result: QueryResult, form: str, budget: int, explain: bool) -> None:
             click.echo(printable(path) if sys.stdout.isatty() else path)
     elif form == "context":
         click.echo(context(result.hits, budget), nl=False)
+    elif form == "text":
+        for rank, hit, others in folded(result.hits):
+            click.echo(hit_text(rank, hit, result.query, others, explain=explain))
     else:
         for rank, hit in enumerate(result.hits, start=1):
             if form == "jsonl":
                 click.echo(json.dumps(hit_json(rank, hit)))
             elif form == "vimgrep":
                 click.echo(vimgrep(hit, result.query))
-            elif form == "markdown":
-                click.echo(markdown(rank, hit))
             else:
-                click.echo(hit_text(rank, hit, result.query, explain=explain))
+                click.echo(markdown(rank, hit))

@@ -89,6 +89,8 @@ def _answer(command: click.Command, request: Request, kept: dict[Path, Workspace
     from localembed.cli.boundary import run
     from localembed.resident.server import Answer
 
+    if request.arguments[0] != "query":
+        return Answer(2, b"", b"Error: only queries are answered here.\n")
     out, err = (_Stream(is_terminal=terminal) for terminal in request.terminals)
     with _as_client(request.folder, request.environment, out, err):
         code = run(command, list(request.arguments), kept)

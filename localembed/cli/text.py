@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from textwrap import wrap
+from urllib.parse import quote
 
 from wcwidth import wcswidth, wcwidth
 
@@ -72,3 +74,11 @@ def size(number: int) -> str:
             return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} GiB"
+
+
+def linked(text: str, path: str) -> str:
+    """Return text that leads to a file (OSC 8), on terminals that are known to understand it."""
+    known = ("VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "WEZTERM_PANE", "ITERM_SESSION_ID")
+    if not sys.stdout.isatty() or not any(os.environ.get(name) for name in known):
+        return text
+    return f"\033]8;;file://{quote(path)}\033\\{text}\033]8;;\033\\"

@@ -45,6 +45,21 @@ def cut_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return batches
 
 
+def split_evenly(ids: IntArray, room: int, prompt: IntArray) -> list[IntArray]:
+    """Return prompted ids in equal pieces that fit the model, each with the prompt in front.
+
+    Args:
+        ids: of prompt and text.
+        room: the most that the model reads, without special tokens.
+        prompt: the prompt's own ids.
+    """
+    if len(ids) <= room:
+        return [ids]
+    text = ids[len(prompt) :]
+    count = -(-len(text) // (room - len(prompt)))
+    return [np.concatenate((prompt, piece)) for piece in np.array_split(text, count)]
+
+
 def pad(
     items: Sequence[IntArray], pad_id: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

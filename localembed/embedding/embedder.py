@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.embedding.batching import cut_batches
+from localembed.embedding.batching import cut_batches, split_evenly
 from localembed.embedding.engine import Engine
 from localembed.types import EngineUse, ModelSpec
 
@@ -25,14 +25,9 @@ class Frame:
     before: IntArray
     after: IntArray
 
-    def document(self, ids: IntArray) -> IntArray:
-        """Return the ids of a document's text as the model wants them."""
+    def around(self, ids: IntArray) -> IntArray:
+        """Return the ids of a text as the model wants them."""
         return np.concatenate((self.before, ids, self.after))
-
-    def query(self, ids: IntArray, max_tokens: int) -> IntArray:
-        """Return the ids of a prompted query, cut at the model's limit."""
-        room = max_tokens - len(self.before) - len(self.after)
-        return np.concatenate((self.before, ids[:room], self.after))
 
 
 class LocalEmbedder:
@@ -71,7 +66,7 @@ class LocalEmbedder:
 
     def batches(self, token_ids: Sequence[IntArray]) -> list[list[IntArray]]:
         """Return the framed batches that `embed_documents` would begin with."""
-        items = [self._frame.document(ids) for ids in token_ids]
+        items = [self._frame.around(ids) for ids in token_ids]
         parts = cut_batches([len(item) for item in items], self._budget)
         return [[items[index] for index in part] for part in parts]
 
@@ -97,7 +92,7 @@ class LocalEmbedder:
             token_ids: of each item with its document prompt, without special tokens.
             on_batch: told how many items were begun.
         """
-        items = [self._frame.document(ids) for ids in token_ids]
+        items = [self._frame.around(ids) for ids in token_ids]
         lengths = [len(item) for item in items]
         vectors = np.full((len(items), self.spec.dim), np.nan, np.float32)
         rows: list[int] = []
@@ -125,11 +120,15 @@ class LocalEmbedder:
         return vectors
 
     def embed_query(self, text: str, /) -> Vector:
-        """Return (dim,) float32; of a query longer than the model only the beginning counts."""
-        ids = self._tokenizer([self.spec.query_prompt + text])[0].ids
-        framed = self._frame.query(ids, self.spec.max_tokens)
-        row: Vector = self.engine.collect([self.engine.submit([framed])])[0]
-        return row
+        """Return (dim,) float32; of a query longer than the model, the mean of its pieces."""
+        prompt, whole = self._tokenizer([self.spec.query_prompt, self.spec.query_prompt + text])
+        room = self.spec.max_tokens - len(self._frame.before) - len(self._frame.after)
+        pieces = split_evenly(whole.ids, room, prompt.ids)
+        rows = [self._frame.around(piece) for piece in pieces]
+        mean: Vector = self.engine.collect([self.engine.submit(rows)]).mean(axis=0)
+        if len(rows) > 1 and self.spec.normalize:
+            mean /= max(float(np.linalg.norm(mean)), 1e-12)
+        return mean
 
     def _begin(self, items: Sequence[IntArray]) -> Any | None:  # noqa: ANN401 - the engine's handle
         """Begin a batch; None if it does not fit into memory.

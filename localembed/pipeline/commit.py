@@ -48,6 +48,7 @@ class Committer:
         self._manifest = Manifest(layout)
         self._head: Head = read_head(layout)
         self._entry = self._head.tables.get(facts.name)
+        self._recall = self._entry.vector_recall if self._entry else None
         self._records = records
         self._documents = sum(1 for record in records.values() if record.n_chunks)
         self._tally = tally
@@ -166,7 +167,11 @@ class Committer:
             return
         table = self.begin()
         with self._tally.stage("index"):
-            if table.refresh_text_index():
+            made = table.refresh_text_index()
+            recall = table.refresh_vector_index()
+            if recall is not None:
+                self._recall = recall
+            if made or recall is not None:
                 self._settle(table, (), ())
         with self._tally.stage("write"):
             self._sync_mark(table)
@@ -257,6 +262,7 @@ class Committer:
             vector_type=facts.vector_type,
             documents=self._documents,
             chunks=table.count(),
+            vector_recall=self._recall,
         )
         self._head = self._head.with_table(facts.name, entry, default=default)
         publish_head(self._layout, self._head)

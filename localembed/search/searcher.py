@@ -84,7 +84,7 @@ class Searcher:
             vector = None
             if mode != "text":
                 vector = _usable(self._embedder_of(entry).embed_query(query), query)
-            asked = _Asked(query, mode, top_k, vector, condition(wanted))
+            asked = _Asked(query, mode, top_k, vector, condition(wanted, roots))
             return Answer(entry, _hits(reader, asked, roots))
 
         return self._pinned(model, search)
@@ -113,7 +113,7 @@ class Searcher:
             vector = reader.mean_vector(where)
             if vector is None:
                 return None
-            others = " AND ".join(filter(None, (f"NOT ({where})", condition(wanted))))
+            others = " AND ".join(filter(None, (f"NOT ({where})", condition(wanted, roots))))
             return Answer(entry, _hits(reader, _Asked("", "vector", top_k, vector, others), roots))
 
         return self._pinned(model, search)

@@ -30,6 +30,8 @@ class TableHead:
     vector_type: str
     documents: int = 0
     chunks: int = 0
+    vector_recall: float | None = None
+    """Recall@10 of the vector index against exact search, on a sample; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

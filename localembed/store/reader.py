@@ -13,6 +13,7 @@ from localembed.errors import UsageError
 from localembed.store.lance import connect, lance_errors
 from localembed.store.layout import Layout
 from localembed.store.nearest import MOST_BYTES, NearestInMemory
+from localembed.store.reindex import tuned
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,9 +97,10 @@ class ChunkReader:
         return mean
 
     def by_vector(self, query: Vector, limit: int, where: str | None = None) -> list[Candidate]:
-        """Return the chunks whose vectors are most similar, best first; all are compared.
+        """Return the chunks whose vectors are most similar, best first.
 
-        Who asks a second time may ask often: vectors that fit are kept in memory from then on.
+        All are compared, unless the table is so large that it has a vector index. Who asks a
+        second time may ask often: vectors that fit are kept in memory from then on.
 
         Args:
             query: in the table's space, (dim,) float32.
@@ -112,7 +114,7 @@ class ChunkReader:
             return self._by_kept_vectors(self._nearest, query, limit)
         with lance_errors(self._folder):
             search = self._handle.search(query, vector_column_name="vector")
-            search = search.distance_type("cosine").limit(limit)
+            search = tuned(search).distance_type("cosine").limit(limit)
             search = search.select([*_COLUMNS, "vector", "_distance"])
             rows = (search.where(where) if where else search).to_arrow()
         # Lance computes in the stored type; the exact cosine is that of the vectors in memory.

@@ -1,0 +1,139 @@
+"""How fast and how exact a search over a million vectors is, with the index that a run makes.
+
+    python -m benchmarks.vector_index --workspace DIR --out benchmarks/results/vector-index.json
+
+The vectors are those of a workspace that was indexed with the packaged model, each many times with
+noise added (cosine to the original about 0.8): neighbourhoods as real texts have them, in numbers
+that would take days to embed. Seconds are those of one search in a process that stays, best ten,
+rows included. Recall is measured against comparing all vectors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.machine import publish
+from localembed.store.facts import TableFacts
+from localembed.store.head import read_head
+from localembed.store.lance import connect
+from localembed.store.layout import FORMAT, Layout
+from localembed.store.reader import ChunkReader
+from localembed.store.rows import schema
+from localembed.store.table import ChunkTable
+
+_BATCH, _QUERIES, _NOISE = 20_000, 100, 0.75
+
+
+def main() -> None:
+    """Fill a table, index it, search it, and publish."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workspace", type=Path, required=True, help="where real vectors are")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    real = _real_vectors(Layout(arguments.workspace))
+    with tempfile.TemporaryDirectory(prefix="localembed-million-") as name:
+        layout = Layout(Path(name))
+        facts = TableFacts(
+            "million", "million", FORMAT, "m", "s", real.shape[1], 254, 32, "float16"
+        )
+        table = ChunkTable.open_or_create(layout, facts)
+        _fill(layout, facts, real, arguments.rows)
+        begin = time.perf_counter()
+        recall = ChunkTable.open(layout, facts.name).refresh_vector_index()
+        seconds = time.perf_counter() - begin
+        found = _search(layout, table.folder.stem, real)
+    publish(
+        {
+            "rows": arguments.rows,
+            "dim": real.shape[1],
+            "real_vectors": len(real),
+            "seconds_to_index_and_measure": round(seconds, 1),
+            "recall_measured_by_the_run": recall,
+            **found,
+        },
+        arguments.out,
+    )
+
+
+def _real_vectors(layout: Layout) -> np.ndarray:
+    """Return the vectors of the default table, (n, dim) float32 of length 1."""
+    name = read_head(layout).default
+    if name is None:
+        message = f"nothing is indexed in {layout.folder}"
+        raise SystemExit(message)
+    rows = connect(layout.vectors).open_table(name).search().select(["vector"]).to_arrow()
+    column = rows["vector"].combine_chunks().drop_null()
+    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    return _unit(flat.reshape(len(column), -1))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _near(real: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return vectors in the neighbourhoods of real ones."""
+    noise = rng.standard_normal((count, real.shape[1])).astype(np.float32)
+    return _unit(real[rng.integers(0, len(real), count)] + _NOISE * _unit(noise))
+
+
+def _fill(layout: Layout, facts: TableFacts, real: np.ndarray, rows: int) -> None:
+    rng = np.random.default_rng(1)
+    handle = connect(layout.vectors).open_table(facts.name)
+    shape = schema(facts)
+    for start in range(0, rows, _BATCH):
+        count = min(_BATCH, rows - start)
+        handle.add(_rows(shape, _near(real, count, rng), start))
+
+
+def _rows(shape: pa.Schema, vectors: np.ndarray, start: int) -> pa.Table:
+    """Return rows with these vectors and next to nothing else."""
+    count = len(vectors)
+    flat = pa.array(vectors.astype(np.float16).reshape(-1))
+    kind = shape.field("vector").type
+    columns = []
+    for field in shape:
+        if field.name == "vector":
+            columns.append(pa.FixedSizeListArray.from_arrays(flat, type=kind))
+        elif pa.types.is_fixed_size_binary(field.type):
+            values = [(start + row).to_bytes(16, "big") for row in range(count)]
+            columns.append(pa.array(values, field.type))
+        elif pa.types.is_integer(field.type):
+            columns.append(pa.array(np.arange(start, start + count), field.type))
+        else:
+            empty = b"" if pa.types.is_binary(field.type) else ""
+            columns.append(pa.array([empty] * count, field.type))
+    return pa.Table.from_arrays(columns, schema=shape)
+
+
+def _search(layout: Layout, name: str, real: np.ndarray) -> dict[str, object]:
+    handle = connect(layout.vectors).open_table(name)
+    reader = ChunkReader(layout, name, handle.version)
+    queries = _near(real, _QUERIES, np.random.default_rng(2))
+    times, exact_times, shares = [], [], []
+    for query in queries:
+        begin = time.perf_counter()
+        near = {candidate.chunk_id for candidate in reader.by_vector(query, 10)}
+        times.append(time.perf_counter() - begin)
+        begin = time.perf_counter()
+        search = handle.search(query, vector_column_name="vector").bypass_vector_index()
+        rows = search.distance_type("cosine").limit(10).select(["chunk_id", "_distance"]).to_arrow()
+        exact_times.append(time.perf_counter() - begin)
+        shares.append(len(near & set(rows["chunk_id"].to_pylist())) / 10)
+    return {
+        "search_p50_ms": round(1000 * float(np.median(times)), 1),
+        "search_p95_ms": round(1000 * float(np.percentile(times, 95)), 1),
+        "exact_p50_ms": round(1000 * float(np.median(exact_times)), 1),
+        "recall_at_10": round(float(np.mean(shares)), 3),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""A table too large to compare all vectors gets an index, which is measured."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from localembed.cli.overview import status_text
+from localembed.store import table
+from localembed.store.lance import connect
+from localembed.workspace import Workspace
+from tests.conftest import paragraphs
+
+
+@pytest.fixture
+def small_limits(monkeypatch):
+    """Let a table of 300 rows be a large one, and keep no vectors in memory."""
+    from localembed.store import reader
+
+    monkeypatch.setattr(table, "EXACT_ROWS", 250)
+    monkeypatch.setattr(reader, "MOST_BYTES", 0)
+
+
+def indexed_rows(workspace):
+    handle = connect(workspace.layout.vectors).open_table(workspace.status().table)
+    names = [index.name for index in handle.list_indices() if list(index.columns) == ["vector"]]
+    return [int(handle.index_stats(name).num_indexed_rows) for name in names]
+
+
+def fill(notes, files, seed):
+    for number in range(files):
+        (notes / f"{seed}{number}.txt").write_text(paragraphs(20, f"{seed}{number}"))
+
+
+def test_a_small_table_has_none(workspace, notes):
+    fill(notes, 2, "a")
+    workspace.index()
+    assert indexed_rows(workspace) == []
+    assert workspace.status().vector_recall is None
+    assert "Vectors" not in status_text(workspace.status())
+
+
+def test_a_large_table_is_indexed_measured_and_searched(workspace, notes, small_limits):
+    fill(notes, 20, "a")
+    (notes / "z.txt").write_text("the zebra runs")
+    report = workspace.index()
+    status = workspace.status()
+    assert indexed_rows(workspace) == [report.chunks.total]
+    assert status.vector_recall >= 0.9
+    assert f"indexed, recall@10 {status.vector_recall:.2f}" in status_text(status)
+    for mode in ("vector", "hybrid"):
+        assert workspace.query("the zebra runs", mode=mode)[0].path.endswith("z.txt")
+    assert len(workspace.query("the zebra runs", mode="vector", top_k=100)) == 100
+
+
+def test_it_is_made_anew_when_many_rows_stand_outside(workspace, notes, small_limits):
+    fill(notes, 20, "a")
+    before = workspace.index().chunks.total
+    (notes / "few.txt").write_text("the zebra runs")
+    workspace.index()
+    assert indexed_rows(workspace) == [before]
+    assert workspace.query("the zebra runs", mode="vector")[0].path.endswith("few.txt")
+    recall = workspace.status().vector_recall
+    assert recall is not None
+    fill(notes, 6, "b")
+    after = workspace.index().chunks.total
+    assert indexed_rows(workspace) == [after]
+
+
+def test_a_version_with_its_index_survives_a_new_process(workspace, notes, small_limits):
+    fill(notes, 20, "a")
+    workspace.index()
+    head = json.loads(workspace.layout.head.read_text())
+    entry = head["tables"][head["default"]]
+    handle = connect(workspace.layout.vectors).open_table(head["default"])
+    assert handle.version == entry["lance_version"]
+    assert not Workspace(workspace.folder).index().changed
+
+
+def test_rows_without_a_vector_do_no_harm(workspace, notes, fake, small_limits):
+    from tests.fake_backend import _tokens
+
+    fake.broken.add(int(_tokens("unembeddable").ids[0]))
+    (notes / "0.txt").write_text("unembeddable")
+    fill(notes, 20, "a")
+    workspace.index()
+    assert workspace.status().vector_recall >= 0.9
