@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localembed import catalog, clean, config
-from localembed.embedding import load_embedder, load_tokenizer, split_evenly
+from localembed.embedding import load_embedder, load_tokenizer
+from localembed.embedding.batching import split_evenly
 from localembed.profiles import engine_options
 
 if TYPE_CHECKING:

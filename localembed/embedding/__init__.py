@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from localembed.embedding.batching import split_evenly
 from localembed.embedding.hardware import (
     choose_device,
     choose_precision,
@@ -36,7 +35,7 @@ __all__ = [
     "EngineMemory", "EngineOptions", "ModelShape", "Profile",
     "choose_device", "choose_precision", "cores", "device_name", "give_back_memory",
     "load_embedder", "load_query_embedder", "load_tokenizer", "profile_key", "query_key",
-    "read_shape", "split_evenly",
+    "read_shape",
 ]  # fmt: skip
 
 BACKENDS: dict[str, str] = {"sentence-transformers": "localembed.embedding.sbert"}
