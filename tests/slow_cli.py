@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,8 @@ def _embed_slowly(self, token_ids, on_batch):
 
 
 if __name__ == "__main__":
+    # A shell that runs the tests in the background has them ignore Ctrl-C, and so their children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     fake_backend.register(Path(os.environ["XDG_CONFIG_HOME"]))
     fake_backend.FakeEmbedder.embed_documents = _embed_slowly
     command_line.main()
