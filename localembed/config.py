@@ -17,10 +17,11 @@ from typing import Any
 from localembed import folders
 from localembed.embedding import DEVICE_NAME, ENGINES, PRECISIONS
 from localembed.errors import UsageError
+from localembed.queries import SearchMode
 from localembed.store.durable import write_atomically
 from localembed.store.head import check_format
 from localembed.store.layout import FORMAT, Layout
-from localembed.types import Root, SearchMode
+from localembed.types import Root
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 PRESETS = {"rag": 500, "search": 800, "kb": 1000}

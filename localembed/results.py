@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localembed.queries import SearchHit, SearchMode
 from localembed.store.head import TableHead
-from localembed.types import Root, SearchHit, SearchMode
+from localembed.types import Root
 
 
 @dataclass(frozen=True, slots=True)

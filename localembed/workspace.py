@@ -19,6 +19,7 @@ from localembed.jobs import make_job
 from localembed.pipeline import remove_documents, run
 from localembed.places import find_workspace
 from localembed.profiles import engine_options
+from localembed.queries import Filter, SearchHit, SearchMode
 from localembed.results import QueryResult, Status
 from localembed.rootbook import RootBook
 from localembed.roots import Scope
@@ -29,15 +30,7 @@ from localembed.store.filters import of_chunk, of_document
 from localembed.store.head import Head, TableHead, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
-from localembed.types import (
-    Event,
-    FileRecord,
-    Filter,
-    Root,
-    RunReport,
-    SearchHit,
-    SearchMode,
-)
+from localembed.types import Event, FileRecord, Root, RunReport
 
 if TYPE_CHECKING:
     from localembed.types import Embedder

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from localembed.errors import UsageError
-from localembed.types import Filter
+from localembed.queries import Filter
 from tests.conftest import paragraphs
 
 

@@ -9,8 +9,8 @@ from textwrap import dedent
 import click
 
 from localembed.cli.text import INDENT, clipped, count, linked, near, printable, width
+from localembed.queries import SearchHit
 from localembed.results import QueryResult
-from localembed.types import SearchHit
 
 _WORD = re.compile(r"\w+")
 _SNIPPET_LINES = 3

@@ -16,7 +16,7 @@ from localembed.cli.options import Common, common, model_names
 from localembed.cli.progress import IndexProgress
 from localembed.cli.text import INDENT, clipped, count, printable, width
 from localembed.errors import UsageError
-from localembed.types import SearchMode
+from localembed.queries import SearchMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,8 @@ from localembed.cli.forms import context, markdown, vimgrep
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.text import count, printable
 from localembed.errors import UsageError
+from localembed.queries import Filter, SearchMode
 from localembed.results import QueryResult
-from localembed.types import Filter, SearchMode
 from localembed.workspace import Workspace
 
 FORMATS = ("text", "json", "jsonl", "paths", "vimgrep", "markdown", "context")

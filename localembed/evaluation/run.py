@@ -10,7 +10,7 @@ import numpy as np
 
 from localembed.evaluation import metrics
 from localembed.evaluation.questions import Question
-from localembed.types import SearchMode
+from localembed.queries import SearchMode
 from localembed.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from localembed.errors import ModelChangedError, NotIndexedError
+from localembed.queries import Filter, SearchHit, SearchMode
 from localembed.report import show_path
 from localembed.search.fusion import TEXT_DEPTH, fuse
 from localembed.store.filters import condition
@@ -16,7 +17,6 @@ from localembed.store.head import TableHead, read_head
 from localembed.store.lance import VersionGoneError
 from localembed.store.layout import Layout
 from localembed.store.words import compound_parts
-from localembed.types import Filter, SearchHit, SearchMode
 
 if TYPE_CHECKING:
     from localembed.store.reader import Candidate, ChunkReader
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _MOST_WORDS = 2000
 """Of a text query: pruning long ones costs quality, 2,000 words take 67 ms at 113k rows."""
-
-
 _EVERYTHING = Filter()
 Found = TypeVar("Found")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from localembed.queries import Filter
 from localembed.report import show_path
-from localembed.types import Filter
 
 _META = frozenset(r".^$+{}[]()|\\")
 

@@ -1,0 +1,48 @@
+"""The records of a query: what may be looked at, and what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SearchMode = Literal["hybrid", "vector", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A chunk that answers a query."""
+
+    chunk_id: str
+    """Hex."""
+    score: float
+    """A similarity: higher is closer."""
+    path: str
+    """Absolute, for display."""
+    start_line: int
+    end_line: int
+    start: int
+    end: int
+    heading: str
+    text: str
+    tokens: int
+    """Of the model, without special ones."""
+    similarity: float
+    """Cosine to the query; 0 in mode text, and where the chunk has no vector."""
+    text_score: float
+    """BM25; 0 where full text did not bring the chunk up."""
+    vector_rank: int | None
+    """Place among what vectors brought up, from 1; None if they did not."""
+    text_rank: int | None
+    """Place among what full text brought up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a query may look at; everything by default."""
+
+    paths: tuple[str, ...] = ()
+    """Globs; a path has to match one of them."""
+    since_ns: int | None = None
+    """Files changed at this time or later, in nanoseconds since 1970."""
+    where: str | None = None
+    """A condition in SQL over the columns of a chunk."""
