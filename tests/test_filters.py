@@ -9,8 +9,8 @@ import time
 import pytest
 
 from localembed.errors import UsageError
+from localembed.queries import Filter
 from localembed.store.filters import glob_regex
-from localembed.types import Filter
 from tests.conftest import paragraphs
 
 
@@ -84,10 +84,21 @@ def test_a_filter_that_leaves_nothing_finds_nothing(crowded):
         assert crowded.query("zebra", mode=mode, wanted=Filter(paths=("*.rst",))) == []
 
 
-@pytest.mark.parametrize("where", ["tokens >", "nonsense = 1", "1; DROP TABLE x", ""])
+@pytest.mark.parametrize(
+    "where", ["tokens >", "nonsense = 1", "1; DROP TABLE x", "", "CAST(path AS int) = 1"]
+)
 def test_a_condition_that_is_not_understood_is_refused(crowded, where):
-    with pytest.raises(UsageError, match="The filter is not understood: "):
+    with pytest.raises(UsageError, match="The filter is not understood: ") as caught:
         crowded.query("zebra", wanted=Filter(where=where))
+    assert ".rs:" not in str(caught.value)
+
+
+def test_vectors_are_not_kept_for_a_question_with_a_filter(crowded, monkeypatch):
+    from localembed.store import reader
+
+    monkeypatch.setattr(reader, "NearestInMemory", None)
+    for _ in range(3):
+        assert crowded.query("zebra", mode="vector", wanted=Filter(paths=("*.md",)))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 import localembed
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
+from localembed.queries import Filter
 from localembed.search.fusion import TEXT_DEPTH, fuse
 from localembed.store.reader import Candidate
 from localembed.workspace import Workspace
@@ -146,7 +147,9 @@ def test_a_query_with_other_model_files_is_refused(workspace, notes, own_home):
     assert workspace.query("zebra", mode="text")
 
 
-def test_a_version_that_vanished_is_looked_up_again(workspace, notes, monkeypatch):
+@pytest.mark.parametrize("opened", [True, False])
+@pytest.mark.parametrize("wanted", [Filter(), Filter(paths=("*.md",))])
+def test_a_version_that_vanished_is_looked_up_again(workspace, notes, monkeypatch, wanted, opened):
     from localembed.search import searcher
     from localembed.store.head import read_head
     from localembed.store.lance import connect
@@ -154,6 +157,9 @@ def test_a_version_that_vanished_is_looked_up_again(workspace, notes, monkeypatc
     (notes / "a.md").write_text("zebra words")
     workspace.index()
     before = read_head(workspace.layout)
+    if opened:
+        assert workspace.query("stripes", mode="text") == []
+    (notes / "a.md").write_text("zebra lines")
     (notes / "b.md").write_text("zebra stripes")
     workspace.index()
     import datetime
@@ -172,7 +178,7 @@ def test_a_version_that_vanished_is_looked_up_again(workspace, notes, monkeypatc
     monkeypatch.setattr(
         searcher, "read_head", lambda layout: heads.pop() if heads else read_head(layout)
     )
-    hits = workspace.query("zebra", mode="text")
+    hits = workspace.query("zebra", mode="text", wanted=wanted)
 
     assert workspace_version == 2
     assert len(hits) == 3

@@ -21,6 +21,7 @@ _REASONS = (
     ("os error 95", "the disk has no hard links. Move the workspace to another disk"),
 )
 _GONE = re.compile(r"Not found|no longer exists|was not found", re.IGNORECASE)
+_SOURCE_PLACE = re.compile(r", /\S+\.rs:\d+:\d+$")
 
 
 class VersionGoneError(NotIndexedError):
@@ -61,12 +62,19 @@ def lance_errors(folder: Path) -> Iterator[None]:
                     "what was indexed so far is kept."
                 )
                 raise StorageError(message) from error
-        first = text.splitlines()[0] if text else repr(error)
+        first = first_sentence(error)
         if _GONE.search(text):
             message = f"Part of {folder} is gone: {first}. Run: localembed index"
             raise VersionGoneError(message) from error
         message = f"{folder} cannot be used: {first}"
         raise StorageError(message) from error
+
+
+def first_sentence(error: Exception) -> str:
+    """Return what an error of lancedb says, without the place in its source."""
+    text = str(error)
+    first = text.splitlines()[0] if text else repr(error)
+    return _SOURCE_PLACE.sub("", first)
 
 
 def newest_version(folder: Path) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localembed.errors import UsageError
-from localembed.store.lance import connect, lance_errors
+from localembed.store.lance import connect, first_sentence, lance_errors
 from localembed.store.layout import Layout
 from localembed.store.nearest import MOST_BYTES, NearestInMemory
 from localembed.store.reindex import tuned
@@ -24,6 +24,7 @@ _COLUMNS = [
     "chunk_id", "root_id", "path_bytes", "start", "end", "start_line", "end_line",
     "heading", "text", "tokens",
 ]  # fmt: skip
+_FAILED_ON_A_ROW = "Error applying filter expression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,19 @@ class ChunkReader:
         """Try a condition.
 
         Raises:
-            UsageError: Lance does not understand it.
+            UsageError: Lance does not understand it, or cannot work it out for a row.
+            VersionGoneError: the version is not there any more.
         """
-        try:
-            self._handle.count_rows(where)
-        except (RuntimeError, ValueError, OSError) as error:
-            reason = str(error).splitlines()[0]
-            message = f"The filter is not understood: {reason}"
-            raise UsageError(message) from error
+        with lance_errors(self._folder):
+            try:
+                self._handle.count_rows(where)
+            except (ValueError, RuntimeError) as error:
+                # A ValueError is about the words of the condition, a RuntimeError about the files,
+                # unless it says that the condition failed on a row, such as a division by zero.
+                if isinstance(error, RuntimeError) and _FAILED_ON_A_ROW not in str(error):
+                    raise
+                message = f"The filter is not understood: {first_sentence(error)}"
+                raise UsageError(message) from error
 
     def find(self, where: str) -> list[Candidate]:
         """Return the chunks for which a condition holds, in the order of their documents."""
@@ -100,18 +106,19 @@ class ChunkReader:
         """Return the chunks whose vectors are most similar, best first.
 
         All are compared, unless the table is so large that it has a vector index. Who asks a
-        second time may ask often: vectors that fit are kept in memory from then on.
+        second time without a condition may ask often: vectors that fit are kept from then on.
 
         Args:
             query: in the table's space, (dim,) float32.
             limit: how many.
             where: a condition that is applied before the search.
         """
-        self._asked += 1
-        if self._asked == 2:
-            self._nearest = self._keep_vectors(len(query))
-        if self._nearest is not None and where is None:
-            return self._by_kept_vectors(self._nearest, query, limit)
+        if where is None:
+            self._asked += 1
+            if self._asked == 2:
+                self._nearest = self._keep_vectors(len(query))
+            if self._nearest is not None:
+                return self._by_kept_vectors(self._nearest, query, limit)
         with lance_errors(self._folder):
             search = self._handle.search(query, vector_column_name="vector")
             search = tuned(search).distance_type("cosine").limit(limit)
