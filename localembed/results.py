@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from localembed.queries import SearchHit, SearchMode
-from localembed.store.head import TableHead
+from localembed.store.head import TableHead, VectorIndex
 from localembed.types import Root
 
 
@@ -39,8 +39,8 @@ class Status:
     roots: tuple[Root, ...]
     disk_bytes: int
     complete: bool
-    vector_recall: float | None
-    """Recall@10 of the vector index, on a sample; None while all vectors are compared."""
+    vector_index: VectorIndex | None
+    """None while all vectors are compared."""
     running: Mapping[str, Any] | None
     """The heartbeat of a run that is going on."""
     last_run: Mapping[str, Any] | None

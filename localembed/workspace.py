@@ -276,7 +276,7 @@ class Workspace:
             roots=self.roots,
             disk_bytes=self.layout.disk_bytes(),
             complete=entry.complete if entry else False,
-            vector_recall=entry.vector_recall if entry else None,
+            vector_index=entry.vector_index if entry else None,
             running=runs.read_heartbeat(self.layout),
             last_run=runs.read_run(self.layout, entry.run) if entry else None,
             other_tables={key: value for key, value in head.tables.items() if key != name},

@@ -190,7 +190,7 @@ def test_a_workspace_that_is_asked_again_opens_nothing_again(workspace, notes, m
 
     opened = []
     connect = reader.connect
-    monkeypatch.setattr(reader, "connect", lambda folder: opened.append(folder) or connect(folder))
+    monkeypatch.setattr(reader, "connect", lambda *given: opened.append(given) or connect(*given))
     (notes / "a.md").write_text("zebra words")
     workspace.index()
     loaded = workspace.query("zebra") and dict(workspace._embedders)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from localembed.cli.overview import status_text
+from localembed.queries import Filter
 from localembed.store import table
+from localembed.store.head import publish_head, read_head
 from localembed.store.lance import connect
 from localembed.workspace import Workspace
 from tests.conftest import paragraphs
@@ -19,6 +22,8 @@ def small_limits(monkeypatch):
     from localembed.store import reader
 
     monkeypatch.setattr(table, "EXACT_ROWS", 250)
+    monkeypatch.setattr(table, "_VECTOR_INDEX_SLACK", 30)
+    monkeypatch.setattr(reader, "EXACT_ROWS", 50)
     monkeypatch.setattr(reader, "MOST_BYTES", 0)
 
 
@@ -37,7 +42,7 @@ def test_a_small_table_has_none(workspace, notes):
     fill(notes, 2, "a")
     workspace.index()
     assert indexed_rows(workspace) == []
-    assert workspace.status().vector_recall is None
+    assert workspace.status().vector_index is None
     assert "Vectors" not in status_text(workspace.status())
 
 
@@ -47,11 +52,51 @@ def test_a_large_table_is_indexed_measured_and_searched(workspace, notes, small_
     report = workspace.index()
     status = workspace.status()
     assert indexed_rows(workspace) == [report.chunks.total]
-    assert status.vector_recall >= 0.9
-    assert f"indexed, recall@10 {status.vector_recall:.2f}" in status_text(status)
+    assert status.vector_index.recall >= 0.9
+    assert f"indexed, recall@10 {status.vector_index.recall:.2f}" in status_text(status)
     for mode in ("vector", "hybrid"):
         assert workspace.query("the zebra runs", mode=mode)[0].path.endswith("z.txt")
     assert len(workspace.query("the zebra runs", mode="vector", top_k=100)) == 100
+
+
+@pytest.mark.parametrize("exact_rows", [50, 0])
+def test_all_that_a_filter_leaves_is_found(workspace, notes, small_limits, monkeypatch, exact_rows):
+    from localembed.store import reader
+
+    monkeypatch.setattr(reader, "EXACT_ROWS", exact_rows)
+    fill(notes, 40, "a")
+    (notes / "ten").mkdir()
+    for number in range(10):
+        (notes / "ten" / f"{number}.txt").write_text(f"other things {number}")
+    workspace.index()
+    head = read_head(workspace.layout)
+    name, entry = head.table()
+    one = replace(entry, vector_index=replace(entry.vector_index, probes=1))
+    publish_head(workspace.layout, head.with_table(name, one, default=True))
+    wanted = Filter(paths=("ten/",))
+    for query in ("pword3x7", "zebra"):
+        assert len(workspace.query(query, mode="vector", top_k=10, wanted=wanted)) == 10
+
+
+def test_an_index_that_nobody_measured_is_made_anew(workspace, notes, small_limits):
+    fill(notes, 20, "a")
+    workspace.index()
+    workspace.layout.head.unlink()
+    workspace.index()
+    assert workspace.status().vector_index.recall >= 0.9
+
+
+def test_a_table_that_shrank_compares_all(workspace, notes, small_limits):
+    fill(notes, 20, "a")
+    workspace.index()
+    for path in list(notes.glob("*.txt"))[3:]:
+        path.unlink()
+    workspace.index(allow_mass_delete=True)
+    fill(notes, 5, "b")
+    workspace.index()
+    assert workspace.status().chunks <= 250
+    assert workspace.status().vector_index is None
+    assert workspace.query("pword3x7", mode="vector")
 
 
 def test_it_is_made_anew_when_many_rows_stand_outside(workspace, notes, small_limits):
@@ -61,7 +106,7 @@ def test_it_is_made_anew_when_many_rows_stand_outside(workspace, notes, small_li
     workspace.index()
     assert indexed_rows(workspace) == [before]
     assert workspace.query("the zebra runs", mode="vector")[0].path.endswith("few.txt")
-    recall = workspace.status().vector_recall
+    recall = workspace.status().vector_index.recall
     assert recall is not None
     fill(notes, 6, "b")
     after = workspace.index().chunks.total
@@ -85,4 +130,4 @@ def test_rows_without_a_vector_do_no_harm(workspace, notes, fake, small_limits):
     (notes / "0.txt").write_text("unembeddable")
     fill(notes, 20, "a")
     workspace.index()
-    assert workspace.status().vector_recall >= 0.9
+    assert workspace.status().vector_index.recall >= 0.9

@@ -44,9 +44,9 @@ def status_text(status: Status) -> str:
 
 
 def _vector_index(status: Status) -> list[tuple[str, str]]:
-    if status.vector_recall is None:
+    if status.vector_index is None:
         return []
-    return [("Vectors", f"indexed, recall@10 {status.vector_recall:.2f} of an exact search")]
+    return [("Vectors", f"indexed, recall@10 {status.vector_index.recall:.2f} of an exact search")]
 
 
 def _last_run(status: Status) -> str:
@@ -70,7 +70,7 @@ def status_json(status: Status) -> dict[str, object]:
         "table": status.table,
         "version": status.version,
         "complete": status.complete,
-        "vector_recall": status.vector_recall,
+        "vector_recall": status.vector_index.recall if status.vector_index else None,
         "files": status.files,
         "chunks": status.chunks,
         "roots": [{**asdict(root), "path": show_path(root.path)} for root in status.roots],

@@ -48,7 +48,7 @@ class Committer:
         self._manifest = Manifest(layout)
         self._head: Head = read_head(layout)
         self._entry = self._head.tables.get(facts.name)
-        self._recall = self._entry.vector_recall if self._entry else None
+        self._vector_index = self._entry.vector_index if self._entry else None
         self._records = records
         self._documents = sum(1 for record in records.values() if record.n_chunks)
         self._tally = tally
@@ -168,10 +168,10 @@ class Committer:
         table = self.begin()
         with self._tally.stage("index"):
             made = table.refresh_text_index()
-            recall = table.refresh_vector_index()
-            if recall is not None:
-                self._recall = recall
-            if made or recall is not None:
+            vector_index = table.refresh_vector_index(self._vector_index)
+            made = made or vector_index != self._vector_index
+            self._vector_index = vector_index
+            if made:
                 self._settle(table, (), ())
         with self._tally.stage("write"):
             self._sync_mark(table)
@@ -262,7 +262,7 @@ class Committer:
             vector_type=facts.vector_type,
             documents=self._documents,
             chunks=table.count(),
-            vector_recall=self._recall,
+            vector_index=self._vector_index,
         )
         self._head = self._head.with_table(facts.name, entry, default=default)
         publish_head(self._layout, self._head)

@@ -155,7 +155,7 @@ class Searcher:
 
         pinned = (name, entry.uuid, entry.lance_version)
         if self._open is None or self._open[0] != pinned:
-            self._open = (pinned, ChunkReader(self._layout, name, entry.lance_version))
+            self._open = (pinned, ChunkReader(self._layout, name, entry))
         return self._open[1]
 
 
@@ -170,15 +170,14 @@ class _Asked:
 
 def _hits(reader: ChunkReader, asked: _Asked, roots: Mapping[str, bytes]) -> tuple[SearchHit, ...]:
     """Search, and rank what both ways brought up."""
-    if asked.where is not None:
-        reader.check(asked.where)
+    among = reader.select(asked.where) if asked.where is not None else None
     by_vector: list[Candidate] = []
     by_text: list[Candidate] = []
     if asked.vector is not None:
-        by_vector = reader.by_vector(asked.vector, asked.top_k, asked.where)
+        by_vector = reader.by_vector(asked.vector, asked.top_k, among)
     if asked.mode != "vector":
         depth = TEXT_DEPTH if asked.mode == "hybrid" else asked.top_k
-        by_text = reader.by_text(_text_query(asked.query), depth, asked.vector, asked.where)
+        by_text = reader.by_text(_text_query(asked.query), depth, asked.vector, among)
     if asked.mode == "hybrid":
         ranked = fuse(asked.query, by_vector, by_text)
     else:

@@ -5,10 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 from localembed.errors import StorageError, TooNewError
 from localembed.store.durable import write_json
 from localembed.store.layout import FORMAT, Layout
+
+
+@dataclass(frozen=True, slots=True)
+class VectorIndex:
+    """What was measured of a vector index when it was made."""
+
+    recall: float
+    """Recall@10 against exact search, on a sample."""
+    probes: int
+    """How many partitions a search looks into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +41,8 @@ class TableHead:
     vector_type: str
     documents: int = 0
     chunks: int = 0
-    vector_recall: float | None = None
-    """Recall@10 of the vector index against exact search, on a sample; None where there is none."""
+    vector_index: VectorIndex | None = None
+    """None while all vectors are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +84,7 @@ def read_head(layout: Layout) -> Head:
         raise StorageError(message) from error
     try:
         check_format(raw.get("format"), layout)
-        names = {entry.name for entry in fields(TableHead)}
-        tables = {
-            name: TableHead(**{key: value for key, value in entry.items() if key in names})
-            for name, entry in raw["tables"].items()
-        }
+        tables = {name: _table_head(entry) for name, entry in raw["tables"].items()}
         default = raw["default"]
         if default is not None:
             tables[default]  # what readers are sent to must be there
@@ -88,6 +95,13 @@ def read_head(layout: Layout) -> Head:
             "(the vectors are kept)"
         )
         raise StorageError(message) from error
+
+
+def _table_head(raw: Mapping[str, Any]) -> TableHead:
+    names = {entry.name for entry in fields(TableHead)}
+    known = {key: value for key, value in raw.items() if key in names}
+    index = known.get("vector_index")
+    return TableHead(**{**known, "vector_index": VectorIndex(**index) if index else None})
 
 
 def check_format(found: object, layout: Layout) -> None:

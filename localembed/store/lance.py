@@ -11,7 +11,8 @@ from typing import Any
 
 from localembed.errors import NotIndexedError, StorageError
 
-_CACHE_BYTES = 16 << 20
+CACHE_BYTES = 16 << 20
+"""Of the indexes, and as much of what is known of tables."""
 _NEWEST = 2**64 - 1
 _REASONS = (
     ("No space left", "the disk is full. Free some space"),
@@ -28,16 +29,21 @@ class VersionGoneError(NotIndexedError):
     """The pinned version is no longer there; head.json names a newer one by now."""
 
 
-def connect(folder: Path) -> Any:  # noqa: ANN401 - lancedb ships no types
-    """Return a connection to the Lance database in `folder`, which is made if it is missing."""
+def connect(folder: Path, index_bytes: int = CACHE_BYTES) -> Any:  # noqa: ANN401 - no types
+    """Return a connection to the Lance database in `folder`, which is made if it is missing.
+
+    Args:
+        folder: where the tables are.
+        index_bytes: how much of the indexes may stay in memory.
+    """
     # Read when the library is imported; by default it prints warnings on stderr.
     os.environ.setdefault("LANCEDB_LOG", "error")
     import lancedb
 
     # The default caches grow by 0.2 MB with every write, and one run gains nothing by them.
     session = lancedb.Session(
-        index_cache_size_bytes=_CACHE_BYTES,
-        metadata_cache_size_bytes=_CACHE_BYTES,
+        index_cache_size_bytes=index_bytes,
+        metadata_cache_size_bytes=CACHE_BYTES,
     )
     with lance_errors(folder):
         return lancedb.connect(folder, session=session)

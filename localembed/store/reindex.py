@@ -8,18 +8,16 @@ next run takes over like any other.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from localembed.errors import StorageError
 from localembed.store.slim import leave_out_namespaces
 
 _MEMORY_MIB = 64
-_SAMPLE, _NEAREST = 20, 10
-_PROBES, _REFINED = 40, 2
-_YES = True
 
 
 def build_text_index(handle: object) -> None:
@@ -36,42 +34,6 @@ def build_text_index(handle: object) -> None:
         memory_limit=_MEMORY_MIB,
     )
     handle.create_index("search_text", config=config, replace=True)  # type: ignore[attr-defined]
-
-
-def build_vector_index(handle: Any) -> float:  # noqa: ANN401 - lancedb
-    """Make the vector index of an open table, replacing the one there is; return its recall@10.
-
-    IVF with scalar quantisation: of those that lancedb has it is built the fastest, and its recall
-    needs no tuning (see docs/architecture.md).
-    """
-    from lancedb.index import IvfSq
-
-    handle.create_index("vector", config=IvfSq(distance_type="cosine"), replace=True)
-    return _recall(handle)
-
-
-def _recall(handle: Any) -> float:  # noqa: ANN401 - lancedb
-    """Return the share of the ten nearest that the index finds, over rows spread over the table."""
-    rows = int(handle.count_rows())
-    offsets = [(2 * number + 1) * rows // (2 * _SAMPLE) for number in range(_SAMPLE)]
-    sample = handle.take_offsets(offsets).select(["vector"]).to_arrow()["vector"].drop_null()
-    found = total = 0
-    for vector in sample.to_pylist():
-        exact = _nearest(handle.search(vector, vector_column_name="vector").bypass_vector_index())
-        near = _nearest(tuned(handle.search(vector, vector_column_name="vector")))
-        found += len(exact & near)
-        total += len(exact)
-    return found / max(1, total)
-
-
-def _nearest(search: Any) -> set[int]:  # noqa: ANN401 - lancedb
-    columns = search.distance_type("cosine").limit(_NEAREST).select(["ord", "_distance"])
-    return set(columns.with_row_id(_YES).to_arrow()["_rowid"].to_pylist())
-
-
-def tuned(search: Any) -> Any:  # noqa: ANN401 - lancedb
-    """Return a search that looks into as many partitions as the recall needs."""
-    return search.nprobes(_PROBES).refine_factor(_REFINED)
 
 
 def build_in_child(folder: Path, kind: str) -> str:
@@ -92,8 +54,9 @@ def build_in_child(folder: Path, kind: str) -> str:
 
 
 def main() -> None:
-    """Index the table that the command line names; print the recall of a vector index."""
+    """Index the table that the command line names; print what was measured of a vector index."""
     from localembed.store.lance import connect
+    from localembed.store.vector_index import build_vector_index
 
     leave_out_namespaces()
     folder, kind = Path(sys.argv[1]), sys.argv[2]
@@ -101,7 +64,7 @@ def main() -> None:
     if kind == "text":
         build_text_index(handle)
     else:
-        sys.stdout.write(f"{build_vector_index(handle)}")
+        sys.stdout.write(json.dumps(asdict(build_vector_index(handle))))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localembed.store.facts import TableFacts
+from localembed.store.head import VectorIndex
 from localembed.store.lance import connect, lance_errors
 from localembed.store.layout import Layout
 from localembed.store.reindex import build_in_child, build_text_index
 from localembed.store.rows import batch_rows, schema
+from localembed.store.vector_index import EXACT_ROWS
 from localembed.types import EmbeddedBatch
 
 if TYPE_CHECKING:
@@ -25,8 +28,8 @@ _MOST_IDS = 5_000
 """Of one IN list: a look-up of 5,000 hashes in 1M rows takes 0.15-0.28 s."""
 _TEXT_INDEX_SLACK = 5_000
 """So many rows may stay outside the full-text index, where they are searched all the same."""
-EXACT_ROWS = 150_000
-"""Up to so many, all vectors are compared: in memory for who asks again, else in about 0.1 s."""
+_VECTOR_INDEX_SLACK = 20_000
+"""So many rows, or a twentieth, may stay outside the vector index, where all are compared."""
 _BUILT_HERE = 20_000
 """Rows that are indexed in this process; starting another takes longer than indexing them."""
 
@@ -213,23 +216,26 @@ class ChunkTable:
                 self._handle.checkout_latest()
             return True
 
-    def refresh_vector_index(self) -> float | None:
+    def refresh_vector_index(self, known: VectorIndex | None) -> VectorIndex | None:
         """Make the vector index anew when a large table has many rows outside of it.
 
-        Returns its recall@10 against exact search; None if nothing was made.
+        Args:
+            known: what was measured of the index that there is.
+
+        Returns what is known now; None where all vectors are compared.
         """
         with lance_errors(self._folder):
             rows = int(self._handle.count_rows())
+            name = self._index_of("vector")
+            if name is not None and known is not None:
+                outside = int(self._handle.index_stats(name).num_unindexed_rows)
+                if outside <= max(_VECTOR_INDEX_SLACK, rows // 20):
+                    return known
             if rows <= EXACT_ROWS:
                 return None
-            name = self._index_of("vector")
-            if name is not None:
-                outside = int(self._handle.index_stats(name).num_unindexed_rows)
-                if outside <= rows // 10:
-                    return None
-            recall = float(build_in_child(self._folder, "vector"))
+            made = VectorIndex(**json.loads(build_in_child(self._folder, "vector")))
             self._handle.checkout_latest()
-            return recall
+            return made
 
     def _index_of(self, column: str) -> str | None:
         indices = self._handle.list_indices()
