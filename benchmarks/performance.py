@@ -266,6 +266,28 @@ def latency(results: Sequence[Result]) -> list[str]:
     ]
 
 
+def vector_index(results: Sequence[Result]) -> list[str]:
+    """Show a search over many vectors, with the index of a large table and without it."""
+    result = results[0]
+    return [
+        wrapped(
+            f"{result['rows']:,} vectors of {result['dim']} numbers, real ones and others in their"
+            f" neighbourhood, and {result['questions']} real questions, in a process that stays:"
+            f" the index finds {result['recall_at_10']:.3f} of the ten nearest, and was made and"
+            f" measured in {result['seconds_to_index_and_measure']:.0f} s. The run itself put its"
+            f" recall at {result['recall_measured_by_the_run']:.3f}."
+        ),
+        table(
+            ["best ten, with their texts", "p50"],
+            [
+                ["with the index", f"{result['search_p50_ms']:,.1f} ms"],
+                ["all vectors compared", f"{result['exact_p50_ms']:,.1f} ms"],
+            ],
+        ),
+        source("python -m benchmarks.vector_index", result["machine"]),
+    ]
+
+
 def memory(results: Sequence[Result]) -> list[str]:
     """Show the peak of the indexing process against the size of the corpus."""
     result = results[0]
@@ -403,6 +425,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("How well the vectors rank", "quality-*.json", quality),
     Section("How well documents rank by their chunks", "ranking-*.json", ranking),
     Section("Queries", "latency.json", latency),
+    Section("Search over a million vectors", "vector-index.json", vector_index),
     Section("A whole run", "whole-run.json", whole_run),
     Section("Memory against the size of the corpus", "memory.json", memory),
     Section("Growing to a million chunks", "scaling.json", scaling),

@@ -1,18 +1,21 @@
 """How fast and how exact a search over a million vectors is, with the index that a run makes.
 
-    python -m benchmarks.vector_index --workspace DIR --out benchmarks/results/vector-index.json
+    python -m benchmarks.vector_index --workspace DIR --questions FILE --out FILE
 
 The vectors are those of a workspace that was indexed with the packaged model, each many times with
 noise added (cosine to the original about 0.8): neighbourhoods as real texts have them, in numbers
-that would take days to embed. Seconds are those of one search in a process that stays, best ten,
-rows included. Recall is measured against comparing all vectors.
+that would take days to embed. The questions are real ones, in BEIR's form. Seconds are those of one
+search in a process that stays, best ten, rows included. Recall is measured against comparing all
+vectors.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,8 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.machine import publish
+from localembed import catalog
+from localembed.embedding import EngineOptions, load_query_embedder
 from localembed.store.facts import TableFacts
 from localembed.store.head import TableHead, VectorIndex, read_head
 from localembed.store.lance import connect
@@ -35,10 +40,12 @@ def main() -> None:
     """Fill a table, index it, search it, and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workspace", type=Path, required=True, help="where real vectors are")
+    parser.add_argument("--questions", type=Path, required=True, help='lines with "text"')
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     real = _real_vectors(Layout(arguments.workspace))
+    questions = _questions(arguments.workspace, arguments.questions)
     with tempfile.TemporaryDirectory(prefix="localembed-million-") as name:
         layout = Layout(Path(name))
         facts = TableFacts(
@@ -53,12 +60,13 @@ def main() -> None:
             message = f"{arguments.rows} rows need no index"
             raise SystemExit(message)
         seconds = time.perf_counter() - begin
-        found = _search(ChunkReader(layout, facts.name, _entry(made, facts, index)), real)
+        found = _search(ChunkReader(layout, facts.name, _entry(made, facts, index)), questions)
     publish(
         {
             "rows": arguments.rows,
             "dim": real.shape[1],
             "real_vectors": len(real),
+            "questions": min(_QUERIES, len(questions)),
             "seconds_to_index_and_measure": round(seconds, 1),
             "recall_measured_by_the_run": round(index.recall, 3),
             "partitions_looked_into": index.probes,
@@ -78,6 +86,15 @@ def _real_vectors(layout: Layout) -> np.ndarray:
     column = rows["vector"].combine_chunks().drop_null()
     flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     return _unit(flat.reshape(len(column), -1))
+
+
+def _questions(workspace: Path, questions: Path) -> list[np.ndarray]:
+    """Return the vectors of questions: each (dim,) float32."""
+    entry = next(iter(read_head(Layout(workspace)).tables.values()))
+    model = catalog.open_model(entry.model)
+    embedder = load_query_embedder(model.spec, model.folder, EngineOptions())
+    lines = questions.read_text().splitlines()[: 2 * _QUERIES]
+    return [embedder.embed_query(json.loads(line)["text"]) for line in lines]
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -128,8 +145,7 @@ def _entry(table: ChunkTable, facts: TableFacts, index: VectorIndex) -> TableHea
     )  # fmt: skip
 
 
-def _search(reader: ChunkReader, real: np.ndarray) -> dict[str, object]:
-    queries = _near(real, 2 * _QUERIES, np.random.default_rng(2))
+def _search(reader: ChunkReader, queries: Sequence[np.ndarray]) -> dict[str, object]:
     for query in queries[_QUERIES:]:  # a process that stays has seen others before
         reader.by_vector(query, 10)
     times, exact_times, shares = [], [], []

@@ -202,12 +202,12 @@ class ChunkReader:
 def _index_bytes(entry: TableHead) -> int:
     """Return how much of a table's indexes to keep in memory: a vector index whole, if it fits.
 
-    It holds a byte for each number of a vector, and is read from disk again where it does not fit:
-    126 instead of 20 ms a query over a million rows.
+    It holds little more than four bits for each number of a vector, and what does not fit is read
+    from disk again, which takes several times as long as the search.
     """
     if entry.vector_index is None:
         return CACHE_BYTES
-    return CACHE_BYTES + min(_MOST_INDEX_BYTES, entry.chunks * entry.dim * 5 // 4)
+    return CACHE_BYTES + min(_MOST_INDEX_BYTES, entry.chunks * entry.dim * 3 // 4)
 
 
 def _similarities(rows: pa.Table, query: Vector) -> list[float]:

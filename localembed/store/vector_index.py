@@ -1,8 +1,8 @@
 """The vector index of a large table: made, measured against exact search, and searched.
 
-IVF with scalar quantisation: of those that lancedb has it is built the fastest, and all that its
-recall needs is to look into enough partitions: how many is measured here (see
-docs/architecture.md).
+IVF with RaBitQ's four bits for each number (Gao and Long, SIGMOD 2024), of which the nearest are
+compared exactly. All that its recall needs is to look into enough partitions: how many is measured
+here (see docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 EXACT_ROWS = 150_000
 """Up to so many, all vectors are compared: in memory for who asks again, else in about 0.1 s."""
 
+_BITS = 4
+_TRAINED_ON, _ROUNDS = 64, 20
+"""Rows for each partition, and passes over them: enough, and the index is made in half the time."""
+_PARTITION_ROWS = 4096
 _SAMPLE, _NEAREST = 50, 10
-_PROBES = (5, 10, 20, 40, 80)
+_PROBES = (10, 20, 40, 80, 160, 320)
 _ENOUGH = 0.99
-_MARGIN = 2
-"""Questions lie further from the rows than the rows that are tried as questions."""
 _REFINED = 2
 """The nearest by the index are compared exactly, so many for each that is asked for."""
 _HITS_PER_PROBES = 100
@@ -34,9 +36,16 @@ _TIE = 1e-5
 
 def build_vector_index(handle: Any) -> VectorIndex:  # noqa: ANN401 - lancedb ships no types
     """Make the vector index of an open table, replacing the one there is, and measure it."""
-    from lancedb.index import IvfSq
+    from lancedb.index import IvfRq
 
-    handle.create_index("vector", config=IvfSq(distance_type="cosine"), replace=True)
+    config = IvfRq(
+        distance_type="cosine",
+        num_bits=_BITS,
+        sample_rate=_TRAINED_ON,
+        max_iterations=_ROUNDS,
+        target_partition_size=_PARTITION_ROWS,
+    )
+    handle.create_index("vector", config=config, replace=True)
     return _measured(handle)
 
 
@@ -77,26 +86,31 @@ def similarities(vectors: pa.Array, query: Vector) -> Vector:
 
 
 def _measured(handle: Any) -> VectorIndex:  # noqa: ANN401
-    """Return how many partitions to look into, and the recall that at least half of them give."""
-    queries = _sample(handle)
+    """Return how many partitions to look into for enough recall, and the recall."""
+    queries = _stand_ins(handle)
     bars = _similarity_of_the_last(handle, queries)
     recall = 1.0
     for probes in _PROBES:
         index = VectorIndex(recall, probes)
-        recall = float(
-            np.mean([_share(handle, *tried, index) for tried in zip(queries, bars, strict=True)])
-        )
+        tried = zip(queries, bars, strict=True)
+        recall = float(np.mean([_share(handle, query, bar, index) for query, bar in tried]))
         if recall >= _ENOUGH:
             break
-    return VectorIndex(recall, probes * _MARGIN)
+    return VectorIndex(recall, probes)
 
 
-def _sample(handle: Any) -> VectorMatrix:  # noqa: ANN401
-    """Return the vectors of rows spread over the table: (n, dim) float32."""
+def _stand_ins(handle: Any) -> VectorMatrix:  # noqa: ANN401
+    """Return vectors that are as hard to find neighbours for as questions: (n, dim) float32.
+
+    Each lies between two rows from far apart in the table. Rows themselves would promise too much:
+    where 5 partitions gave a recall of 0.99 for rows, it was 0.80 for these and 0.85 for questions.
+    """
     rows = int(handle.count_rows())
-    offsets = [(2 * number + 1) * rows // (2 * _SAMPLE) for number in range(_SAMPLE)]
+    offsets = [(2 * number + 1) * rows // (4 * _SAMPLE) for number in range(2 * _SAMPLE)]
     column = handle.take_offsets(offsets).select(["vector"]).to_arrow()["vector"]
-    return _unit(_matrix(column.combine_chunks().drop_null()))
+    vectors = _unit(_matrix(column.combine_chunks().drop_null()))
+    half = len(vectors) // 2
+    return _unit(vectors[:half] + vectors[half : 2 * half])
 
 
 def _similarity_of_the_last(handle: Any, queries: VectorMatrix) -> Vector:  # noqa: ANN401
