@@ -6,7 +6,8 @@ An index of generated text is built with a static model of as many numbers as th
 and random weights, and then handed to the packaged model: what is found means nothing, how long it
 takes is what it would take. Two rulers are measured in turn with the queries, so that ratios can be
 compared between machines: `python -c "import click"` for a warm query, and
-`python -c "import sentence_transformers"` for a cold one. Reads /proc, so it runs on Linux.
+`python -c "import sentence_transformers"` for a cold one. Peers (`make bench-peers`) are given the
+same texts and vectors, and asked in turn with the cold queries. Reads /proc, so it runs on Linux.
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.generated import PROJECT, write_corpus
 from benchmarks.machine import publish
+from benchmarks.peers.ask import PEERS
 from benchmarks.whole_run import make_static_model
 from localembed import catalog
+from localembed.store.head import read_head
+from localembed.store.lance import connect
+from localembed.store.layout import Layout
 
 _CHUNKS_PER_FILE = 37
-_WARM, _COLD = 60, 8
+_WARM, _COLD = 60, 6
 _MODEL = "all-MiniLM-L6-v2"
 
 
@@ -37,13 +42,16 @@ def main() -> None:
     """Build the index, measure, and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunks", type=int, default=100_000)
+    parser.add_argument("--peers", type=Path, default=PROJECT / ".venv-peers" / "bin" / "python")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="le-") as name:
         folder = Path(name)
         env = _environment(folder)
         chunks = _build(folder, env, arguments.chunks)
-        result = {"chunks": chunks, "numbers_of_a_vector": _dim(), **_measure(folder, env)}
+        peers = _fill_peers(arguments.peers, folder) if arguments.peers.exists() else {}
+        measured = _measure(folder, env, peers)
+        result = {"chunks": chunks, "numbers_of_a_vector": _dim(), **measured}
     publish(result, arguments.out)
 
 
@@ -79,11 +87,39 @@ def _build(folder: Path, env: dict[str, str], chunks: int) -> int:
     return int(entry["chunks"])
 
 
-def _measure(folder: Path, env: dict[str, str]) -> dict[str, object]:
+def _fill_peers(python: Path, folder: Path) -> dict[str, list[str]]:
+    """Give each peer the texts and vectors of the index; return how to ask it."""
+    layout = Layout(folder / "workspace")
+    name = read_head(layout).default
+    rows = connect(layout.vectors).open_table(name).search().select(["text", "vector"]).to_arrow()
+    texts = rows["text"].to_pylist()
+    vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(len(texts), -1)
+    np.save(folder / "vectors.npy", vectors.astype(np.float32))
+    lines = (json.dumps({"text": text}) for text in texts)
+    (folder / "texts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    asking = {}
+    for peer in PEERS:
+        order = folder / f"{peer}.json"
+        (folder / peer).mkdir()
+        given = {"scratch": folder / peer, "texts": folder / "texts.jsonl"}
+        given |= {"vectors": folder / "vectors.npy", "model": catalog.open_model(_MODEL).folder}
+        order.write_text(json.dumps({key: str(value) for key, value in given.items()}))
+        command = [str(python), "-m", "benchmarks.peers.ask", peer]
+        subprocess.run([*command, "fill", str(order)], check=True, cwd=PROJECT)
+        asking[peer] = [*command, "query", str(order)]
+    return asking
+
+
+def _measure(
+    folder: Path, env: dict[str, str], asking: Mapping[str, Sequence[str]]
+) -> dict[str, object]:
     clicks, warm, cold, imports = [], [], [], []
+    peers: dict[str, list[float]] = {peer: [] for peer in asking}
     for number in range(_COLD):
         cold.append(_query(f"cold question {number}", "--no-resident", env=env))
         imports.append(_python("import sentence_transformers", env=env))
+        for peer, command in asking.items():
+            peers[peer].append(_seconds([*command, f"cold question {number}"], env))
     _query("the first one starts it", env=env)
     pid = _resident(folder)
     for number in range(_WARM):
@@ -100,6 +136,11 @@ def _measure(folder: Path, env: dict[str, str]) -> dict[str, object]:
         "warm_p95_over_click": round(float(np.percentile(warm, 95) / np.median(clicks)), 2),
         "cold_over_import": round(float(np.median(cold) / np.median(imports)), 3),
         "resident_mb": memory,
+        "peers": {peer: _summary(times) for peer, times in peers.items()},
+        "peers_over_warm": {
+            peer: round(float(np.median(times) / np.median(warm)), 1)
+            for peer, times in peers.items()
+        },
     }
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.peers.ask import PEERS
+
 PROJECT = Path(__file__).parent.parent
 RESULTS = PROJECT / "benchmarks" / "results"
 PAGE = PROJECT / "docs" / "performance.md"
@@ -252,6 +254,10 @@ def latency(results: Sequence[Result]) -> list[str]:
         [text, *(f"{result[name][key]:,.0f} ms" for key in ("p50_ms", "p95_ms"))]
         for name, text in names.items()
     ]
+    rows += [
+        [PEERS[peer][2], *(f"{times[key]:,.0f} ms" for key in ("p50_ms", "p95_ms"))]
+        for peer, times in result["peers"].items()
+    ]
     return [
         wrapped(
             f"Whole processes over {result['chunks']:,} chunks with vectors of"
@@ -259,7 +265,8 @@ def latency(results: Sequence[Result]) -> list[str]:
             f" {result['warm_p50_over_click']:.2f} times (p95 {result['warm_p95_over_click']:.2f}"
             " times) as long as importing click, a cold one"
             f" {result['cold_over_import']:.2f} times as long as importing sentence-transformers;"
-            f" the resident takes {result['resident_mb']:,.0f} MB."
+            f" the resident takes {result['resident_mb']:,.0f} MB. The peers were given the same"
+            " texts, vectors and model."
         ),
         table(["", "p50", "p95"], rows),
         source("python -m benchmarks.latency", result["machine"]),
