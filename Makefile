@@ -34,6 +34,8 @@ bench: $(DEV) $(PEERS_READY)
 	$(BIN)/python -m benchmarks.run --corpus "$(CORPUS)" --name "$(NAME)" --suffix "$(SUFFIX)" --chunks $(CHUNKS) --rounds $(ROUNDS) --out benchmarks/results/peers-$$(git rev-parse --short=12 HEAD).json
 	$(BIN)/python -m benchmarks.memory --out benchmarks/results/memory.json
 	$(BIN)/python -m benchmarks.scaling --out benchmarks/results/scaling.json
+	$(BIN)/python -m benchmarks.latency --out benchmarks/results/latency.json
+	$(BIN)/python -m benchmarks.known_items --out benchmarks/results/known-items.json
 	$(BIN)/python -m benchmarks.performance
 
 bench-peers: $(PEERS_READY)

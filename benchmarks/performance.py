@@ -273,6 +273,27 @@ def latency(results: Sequence[Result]) -> list[str]:
     ]
 
 
+def known_items(results: Sequence[Result]) -> list[str]:
+    """Show how well one identifier finds the file that defines it."""
+    result = results[0]
+    rows = [
+        [mode, *(f"{figures[figure]:.4f}" for figure in ("ndcg@10", "mrr@10"))]
+        for mode, figures in result["modes"].items()
+    ]
+    low, high = result["interval"]
+    return [
+        wrapped(
+            f"{result['python_files']} modules of Python's standard library in"
+            f" {result['chunks']:,} chunks, {result['questions']} names of functions and classes"
+            " that one file alone defines. Hybrid is"
+            f" {result['hybrid_beyond_text']:+.3f} [{low:+.3f}, {high:+.3f}] beyond text (nDCG@10,"
+            " 95%)."
+        ),
+        table(["", "nDCG@10", "MRR@10"], rows),
+        source("python -m benchmarks.known_items", result["machine"]),
+    ]
+
+
 def vector_index(results: Sequence[Result]) -> list[str]:
     """Show a search over many vectors, with the index of a large table and without it."""
     result = results[0]
@@ -431,6 +452,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("The engine again, in more rounds", "engine-*.json", peers),
     Section("How well the vectors rank", "quality-*.json", quality),
     Section("How well documents rank by their chunks", "ranking-*.json", ranking),
+    Section("How well an identifier finds its file", "known-items.json", known_items),
     Section("Queries", "latency.json", latency),
     Section("Search over a million vectors", "vector-index.json", vector_index),
     Section("A whole run", "whole-run.json", whole_run),
