@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from localembed import folders, hashing
-from localembed.embedding import BACKENDS
+from localembed.embedding import BACKENDS, RERANKERS
 from localembed.errors import (
     LocalembedError,
     ModelChangedError,
     ModelNotFoundError,
     RegistryError,
+    UsageError,
 )
 from localembed.store.durable import write_json
 from localembed.store.layout import Layout
@@ -92,13 +93,39 @@ def locate(spec: ModelSpec) -> Path | None:
 
 
 def open_model(name: str, layout: Layout | None = None) -> LocatedModel:
-    """Find a model and check its files against their pinned hashes.
+    """Find a model that gives vectors, and check its files against their pinned hashes.
 
     Raises:
         ModelNotFoundError: the name is unknown or the files are not here.
         ModelChangedError: a file is missing or differs from its hash.
+        UsageError: the model is a reranker.
     """
     spec = find_spec(name, layout)
+    if spec.backend in RERANKERS:
+        message = f"Model '{name}' gives no vectors: it is for localembed query --rerank {name}"
+        raise UsageError(message)
+    return _located(spec)
+
+
+def open_reranker(name: str, layout: Layout | None = None) -> LocatedModel:
+    """Find a reranker, and check its files against their pinned hashes.
+
+    Raises:
+        ModelNotFoundError: the name is unknown or the files are not here.
+        ModelChangedError: a file is missing or differs from its hash.
+        UsageError: the model is none.
+    """
+    spec = find_spec(name, layout)
+    if spec.backend not in RERANKERS:
+        message = (
+            f"Model '{name}' is no reranker: its backend in models.toml is '{spec.backend}', "
+            f"that of a reranker is one of {', '.join(RERANKERS)}."
+        )
+        raise UsageError(message)
+    return _located(spec)
+
+
+def _located(spec: ModelSpec) -> LocatedModel:
     folder = locate(spec)
     if folder is None:
         raise ModelNotFoundError(_missing(spec))
@@ -259,8 +286,9 @@ def _spec(path: Path, name: str, block: object) -> ModelSpec:
 
 def _problem(block: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the values of a block, None if nothing is."""
+    backends = (*BACKENDS, *RERANKERS)
     checks: Sequence[tuple[bool, str]] = (
-        (block["backend"] in tuple(BACKENDS), f"backend must be one of {', '.join(BACKENDS)}"),
+        (block["backend"] in backends, f"backend must be one of {', '.join(backends)}"),
         (
             _is_list_of_sources(block["sources"]),
             'sources must be a list such as ["path:/models/x"]',
@@ -317,6 +345,7 @@ def list_models(layout: Layout | None = None) -> list[dict[str, object]]:
         rows.append(
             {
                 "name": spec.name,
+                "backend": spec.backend,
                 "installed": folder is not None,
                 "dim": spec.dim,
                 "max_tokens": spec.max_tokens,

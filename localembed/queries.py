@@ -34,6 +34,12 @@ class SearchHit:
     """Place among what vectors brought up, from 1; None if they did not."""
     text_rank: int | None
     """Place among what full text brought up."""
+    found_rank: int | None = None
+    """Place before a reranker read it; None without one."""
+    before: str = ""
+    """The lines in front of the text that were asked for, the rest of its first one included."""
+    after: str = ""
+    """The same behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,31 @@ class Filter:
 
     paths: tuple[str, ...] = ()
     """Globs; a path has to match one of them."""
+    languages: tuple[str, ...] = ()
+    """Names such as python, or suffixes such as py; a path has to promise one of them."""
     since_ns: int | None = None
     """Files changed at this time or later, in nanoseconds since 1970."""
     where: str | None = None
     """A condition in SQL over the columns of a chunk."""
+
+
+EVERYTHING = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for, and how."""
+
+    text: str
+    """In any words, not empty; of a search for what is like it a path, path:line or chunk id."""
+    mode: SearchMode = "hybrid"
+    top_k: int = 10
+    """How many hits."""
+    model: str | None = None
+    """Whose table is searched; the default one's if not given."""
+    wanted: Filter = EVERYTHING
+    """Applied before the search, so that all hits count."""
+    lines: int = 0
+    """How many lines around a hit to bring along."""
+    rerank: str | None = None
+    """The reranker that orders the best hits anew."""

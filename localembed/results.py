@@ -24,6 +24,8 @@ class QueryResult:
     hits: tuple[SearchHit, ...]
     complete: bool
     """False while the first build is not finished: more may be found later."""
+    pieces: int
+    """In how many pieces the query was embedded; more than one if it is longer than the model."""
 
 
 @dataclass(frozen=True, slots=True)

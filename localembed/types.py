@@ -203,8 +203,20 @@ class Embedder(Protocol):
             on_batch: told how many items were begun.
         """
 
-    def embed_query(self, text: str, /) -> Vector:
-        """Return (dim,) float32."""
+    def embed_query(self, text: str, /, on_pieces: Callable[[int], None]) -> Vector:
+        """Return (dim,) float32.
+
+        Args:
+            text: of any length.
+            on_pieces: told in how many pieces it was embedded; one if it fits the model.
+        """
+
+
+class Reranker(Protocol):
+    """Reads a query and a text together."""
+
+    def __call__(self, query: str, texts: Sequence[str], /) -> Vector:
+        """Return a score for each text, the higher the better: (n,) float32."""
 
 
 Cleaner = Callable[[str], str]

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 from localembed import catalog, config, folders
 from localembed.choice import choose_table, facts_of
 from localembed.config import Sourced
-from localembed.embedding import load_query_embedder
+from localembed.embedding import load_query_embedder, load_reranker
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
 from localembed.jobs import make_job
 from localembed.pipeline import remove_documents, run
 from localembed.places import find_workspace
 from localembed.profiles import engine_options
-from localembed.queries import Filter, SearchHit, SearchMode
+from localembed.queries import EVERYTHING, Filter, Query, SearchHit, SearchMode
 from localembed.results import QueryResult, Status
 from localembed.rootbook import RootBook
 from localembed.roots import Scope
-from localembed.search import Answer, Searcher
+from localembed.search import DEPTH, Answer, Searcher, reranked
 from localembed.store import runs
 from localembed.store.durable import storage_error
 from localembed.store.filters import of_chunk, of_document
@@ -33,10 +33,9 @@ from localembed.store.lock import writer_lock
 from localembed.types import Event, FileRecord, Root, RunReport
 
 if TYPE_CHECKING:
-    from localembed.types import Embedder
+    from localembed.types import Embedder, Reranker
 
 _NOTHING: Mapping[str, object] = {}
-_EVERYTHING = Filter()
 _CHUNK_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -58,6 +57,7 @@ class Workspace:
         self._flags = dict(flags)
         self._book = RootBook(self.layout)
         self._embedders: dict[str, Embedder] = {}
+        self._rerankers: dict[str, Reranker] = {}
         self._searcher = Searcher(self.layout, self._query_embedder)
 
     @classmethod
@@ -147,7 +147,7 @@ class Workspace:
         mode: SearchMode | None = None,
         top_k: int | None = None,
         model: str | None = None,
-        wanted: Filter = _EVERYTHING,
+        wanted: Filter = EVERYTHING,
     ) -> list[SearchHit]:
         """Return the chunks that answer a query, best first.
 
@@ -163,56 +163,48 @@ class Workspace:
             NotIndexedError: there is nothing to search.
             ModelChangedError: the model is not the one the table was made with.
         """
-        return list(self.search(text, mode=mode, top_k=top_k, model=model, wanted=wanted).hits)
+        settings = self.settings.settings
+        asked = Query(text, mode or settings.mode, top_k or settings.top_k, model, wanted)
+        return list(self.search(asked).hits)
 
-    def search(
-        self,
-        text: str,
-        *,
-        mode: SearchMode | None = None,
-        top_k: int | None = None,
-        model: str | None = None,
-        wanted: Filter = _EVERYTHING,
-    ) -> QueryResult:
-        """Return the hits of a query with what they were found with (see `query`)."""
+    def search(self, asked: Query) -> QueryResult:
+        """Return the hits of a query with what they were found with.
+
+        Raises:
+            UsageError: the query is empty, the filter is not understood, or the reranker is none.
+            NotIndexedError: there is nothing to search.
+            ModelChangedError: the model is not the one the table was made with.
+        """
         begin = time.perf_counter()
-        if not text.strip():
+        if not asked.text.strip():
             message = 'The query is empty. Say what to look for: localembed query "some words"'
             raise UsageError(message)
-        settings = self.settings.settings
-        chosen = mode or settings.mode
-        answer = self._searcher.search(
-            text, chosen, top_k or settings.top_k, self._root_paths, model, wanted
-        )
-        return _result(text, chosen, answer, begin)
+        if asked.rerank is None:
+            return _result(asked, self._searcher.search(asked, self._root_paths), begin)
+        # A reranker that cannot be used is refused before anything is searched.
+        reranker = self._reranker(asked.rerank)
+        deeper = replace(asked, top_k=max(asked.top_k, DEPTH))
+        answer = self._searcher.search(deeper, self._root_paths)
+        hits = reranked(reranker, asked.text, answer.hits, asked.top_k)
+        return _result(asked, replace(answer, hits=hits), begin)
 
-    def like(
-        self,
-        place: str,
-        *,
-        top_k: int | None = None,
-        model: str | None = None,
-        wanted: Filter = _EVERYTHING,
-    ) -> QueryResult:
+    def like(self, asked: Query) -> QueryResult:
         """Return what is most like a passage that is indexed, without the passage itself.
 
         Args:
-            place: a path, path:line, or the id of a chunk.
-            top_k: how many; the setting's if not given.
-            model: search this model's table instead of the default one.
-            wanted: what may be looked at.
+            asked: its text is a path, path:line, or the id of a chunk; vectors are compared.
 
         Raises:
             UsageError: the place is not indexed, or has no vector.
             NotIndexedError: there is nothing to search.
         """
         begin = time.perf_counter()
-        limit = top_k or self.settings.settings.top_k
-        answer = self._searcher.like(self._condition(place), limit, self._root_paths, model, wanted)
+        asked = replace(asked, mode="vector")
+        answer = self._searcher.like(self._condition(asked.text), asked, self._root_paths)
         if answer is None:
-            message = f"{place} is not indexed, or has no vector. Run: localembed index"
+            message = f"{asked.text} is not indexed, or has no vector. Run: localembed index"
             raise UsageError(message)
-        return _result(place, "vector", answer, begin)
+        return _result(asked, answer, begin)
 
     def show(self, place: str, *, model: str | None = None) -> list[SearchHit]:
         """Return the chunks of a place in their order, whole; their scores mean nothing.
@@ -304,6 +296,12 @@ class Workspace:
         config.write_roots(self.layout, self.roots)
         return shown
 
+    def _reranker(self, name: str) -> Reranker:
+        model = catalog.open_reranker(name, self.layout)
+        if model.space_id not in self._rerankers:
+            self._rerankers[model.space_id] = load_reranker(model.spec, model.folder)
+        return self._rerankers[model.space_id]
+
     def _query_embedder(self, entry: TableHead) -> Embedder:
         """Return the model that a table was made with, and no other."""
         model = catalog.open_model(entry.model, self.layout)
@@ -320,13 +318,14 @@ class Workspace:
         return self._embedders[model.space_id]
 
 
-def _result(query: str, mode: SearchMode, answer: Answer, begin: float) -> QueryResult:
+def _result(asked: Query, answer: Answer, begin: float) -> QueryResult:
     return QueryResult(
-        query=query,
-        mode=mode,
+        query=asked.text,
+        mode=asked.mode,
         version=answer.entry.run,
         model=answer.entry.model,
         seconds=time.perf_counter() - begin,
         hits=answer.hits,
         complete=answer.entry.complete,
+        pieces=answer.pieces,
     )

@@ -63,8 +63,10 @@ class FakeEmbedder:
         on_batch(len(token_ids))
         return np.array([self._vector(ids) for ids in token_ids], np.float32)
 
-    def embed_query(self, text):
-        return self._vector(_tokens(text).ids)
+    def embed_query(self, text, on_pieces):
+        ids = _tokens(text).ids
+        on_pieces(-(-len(ids) // (self.spec.max_tokens - 2)))
+        return self._vector(ids)
 
     def _vector(self, ids):
         if self.broken & set(map(int, ids)):

@@ -11,6 +11,7 @@ import pytest
 
 from localembed.cli.main import COMMANDS
 from localembed.config import Settings
+from localembed.queries import Query
 from localembed.types import ChunkCounts, FileCounts, TokenCounts
 from tests.conftest import PROJECT
 
@@ -52,7 +53,7 @@ def test_the_json_page_names_every_key(workspace, notes):
 
     (notes / "a.md").write_text("some words")
     report = report_json(workspace.index())
-    answer = query_json(workspace.search("words", mode="text"))
+    answer = query_json(workspace.search(Query("words", mode="text")))
     hits = answer["hits"]
     for form in (report, answer, status_json(workspace.status()), hits[0]):
         for key in form:

@@ -10,7 +10,7 @@ import pytest
 
 from localembed.errors import UsageError
 from localembed.queries import Filter
-from localembed.store.filters import glob_regex
+from localembed.store.filters import glob_regex, language_regex
 from tests.conftest import paragraphs
 
 
@@ -30,6 +30,30 @@ def test_a_glob_matches_whole_names(glob, matching, others):
     pattern = re.compile(glob_regex(glob))
     assert [path for path in matching if not pattern.search(path)] == []
     assert [path for path in others if pattern.search(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "matching", "others"),
+    [
+        ("python", ["a.py", "x/b.PY", "/c/wscript"], ["a.pyx", "py", "a.py.txt", "mywscript"]),
+        ("py", ["a.py"], ["a.txt"]),
+        ("Markdown", ["a.md", "a.markdown"], ["md"]),
+        ("dockerfile", ["x/Dockerfile", "Containerfile"], ["Dockerfiles"]),
+        ("c++", ["a.c++", "a.cpp", "a.h"], ["a.c"]),
+    ],
+)
+def test_a_language_finds_its_files(name, matching, others):
+    pattern = re.compile(language_regex(name))
+    assert [path for path in matching if not pattern.search(path)] == []
+    assert [path for path in others if pattern.search(path)] == []
+
+
+@pytest.mark.parametrize("name", ["pyton", "text", "binary", ""])
+def test_another_language_is_refused(name):
+    with pytest.raises(UsageError, match=f"No language has the name '{name}'"):
+        language_regex(name)
+    with pytest.raises(UsageError, match="Did you mean: python"):
+        language_regex("pyton")
 
 
 @pytest.fixture
@@ -52,6 +76,8 @@ def crowded(workspace, notes):
     "wanted",
     [
         Filter(paths=("*.md",)),
+        Filter(languages=("markdown", "python")),
+        Filter(paths=("it's few/",), languages=("md",)),
         Filter(paths=("it's few/", "nowhere/*")),
         Filter(since_ns=int((time.time() - 24 * 3600) * 1e9)),
         Filter(where="path LIKE '%few%' AND tokens > 3"),
@@ -109,6 +135,19 @@ def test_a_moment_is_so_long_ago_or_a_date(run_cli, tmp_path, since, found):
     run_cli("init")
     run_cli("index", ".")
     assert run_cli("query", "zebra", "-l", "--since", since).stdout.count("\n") == found
+
+
+def test_the_command_takes_languages(run_cli, tmp_path):
+    (tmp_path / "a.md").write_text("zebra")
+    (tmp_path / "b.py").write_text("zebra = 1")
+    (tmp_path / "c.rst").write_text("zebra")
+    run_cli("init")
+    run_cli("index", ".")
+    done = run_cli("query", "zebra", "-l", "--lang", "python", "--lang", "rst")
+    assert sorted(line.rpartition("/")[2] for line in done.stdout.split()) == ["b.py", "c.rst"]
+    done = run_cli("query", "zebra", "--lang", "klingon")
+    assert done.returncode == 2
+    assert "No language has the name 'klingon'" in done.stderr
 
 
 @pytest.mark.parametrize("since", ["yesterday", "3y", "9999999d", "2026-13-01"])

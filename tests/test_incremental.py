@@ -14,6 +14,7 @@ import pytest
 import localembed
 from localembed.errors import ModelError, UsageError
 from localembed.pipeline import ingest
+from localembed.queries import Query
 from localembed.sources import Content, read_file
 from localembed.store.lance import newest_version
 from tests.conftest import paragraphs
@@ -378,7 +379,7 @@ def test_another_model_is_built_beside_and_stays_there(workspace, notes, fake):
     assert workspace.status().table == first
     assert [t.model for t in workspace.status().other_tables.values()] == ["other"]
     assert workspace.query("pword1x1", mode="text", model="other")
-    assert workspace.search("pword1x1", model="other").model == "other"
+    assert workspace.search(Query("pword1x1", model="other")).model == "other"
 
 
 def test_chunks_are_accounted_for(workspace, notes, fake):

@@ -23,6 +23,7 @@ def query_json(result: QueryResult) -> dict[str, object]:
         "mode": result.mode,
         "version": result.version,
         "model": result.model,
+        "pieces": result.pieces,
         "seconds": round(result.seconds, 4),
         "hits": [hit_json(rank, hit) for rank, hit in enumerate(result.hits, start=1)],
     }
@@ -30,6 +31,7 @@ def query_json(result: QueryResult) -> dict[str, object]:
 
 def hit_json(rank: int, hit: SearchHit) -> dict[str, object]:
     """Return the JSON form of one hit."""
+    around = {"before": hit.before, "after": hit.after} if hit.before or hit.after else {}
     return {
         "rank": rank,
         "score": round(hit.score, 6),
@@ -46,6 +48,8 @@ def hit_json(rank: int, hit: SearchHit) -> dict[str, object]:
         "text_score": round(hit.text_score, 4),
         "vector_rank": hit.vector_rank,
         "text_rank": hit.text_rank,
+        "found_rank": hit.found_rank,
+        **around,
     }
 
 
@@ -72,24 +76,49 @@ def hit_text(
     query: str,
     others: Sequence[SearchHit] = (),
     *,
+    lines: int = 0,
     explain: bool = False,
 ) -> str:
-    """Return one hit for a terminal: place and score, heading, a snippet with the words marked."""
+    """Return one hit for a terminal: place and score, heading, a snippet with the words marked.
+
+    Args:
+        rank: its place, from 1.
+        hit: what to show.
+        query: whose words are marked.
+        others: hits that say the same.
+        lines: how many to show around the best one; the few that hold most words if 0.
+        explain: show what each part of the search says.
+    """
     named = click.style(place(hit), fg="cyan", bold=True)
     head = f"{rank:>2} {linked(named, hit.path)}  {click.style(f'{hit.score:.3f}', dim=True)}"
     columns = width() - len(INDENT)
-    lines = [head]
+    shown = [head]
     if explain:
-        lines.append(INDENT + click.style(_explained(hit), dim=True))
+        shown.append(INDENT + click.style(_explained(hit), dim=True))
     if hit.heading:
-        lines.append(INDENT + click.style(clipped(printable(hit.heading), columns), italic=True))
+        shown.append(INDENT + click.style(clipped(printable(hit.heading), columns), italic=True))
     pattern = _marks(query)
-    title = hit.heading.rpartition(" > ")[2]
-    shown = snippet(hit.text, pattern, title)
-    lines += [INDENT + _marked(clipped(line, columns), pattern) for line in shown]
+    if lines:
+        text = numbered_lines(hit, query, lines)
+    else:
+        text = snippet(hit.text, pattern, hit.heading.rpartition(" > ")[2])
+    shown += [(INDENT + _marked(clipped(line, columns), pattern)).rstrip() for line in text]
     if others:
-        lines.append(INDENT + click.style(clipped(_elsewhere(others), columns), dim=True))
-    return "\n".join(lines) + "\n"
+        shown.append(INDENT + click.style(clipped(_elsewhere(others), columns), dim=True))
+    return "\n".join(shown) + "\n"
+
+
+def numbered_lines(hit: SearchHit, query: str, lines: int) -> list[str]:
+    """Return the line that answers best with so many around it, each behind its number."""
+    first = hit.start_line - hit.before.count("\n")
+    whole = (hit.before + hit.text + hit.after).split("\n")
+    best = hit.start_line - first + best_line(hit.text, query)[0]
+    begin, end = max(0, best - lines), min(len(whole), best + lines + 1)
+    wide = len(str(first + end - 1))
+    return [
+        f"{first + place:>{wide}}  {printable(whole[place].expandtabs(4).rstrip())}".rstrip()
+        for place in range(begin, end)
+    ]
 
 
 def _elsewhere(others: Sequence[SearchHit]) -> str:
@@ -115,6 +144,8 @@ def _explained(hit: SearchHit) -> str:
         parts.append(f"cosine {hit.similarity:.3f}{place}")
     if hit.text_rank:
         parts.append(f"text {hit.text_score:.2f} (place {hit.text_rank:,})")
+    if hit.found_rank:
+        parts.append(f"place {hit.found_rank:,} before reranking")
     return ", ".join(parts) or "no part of its own"
 
 
@@ -149,9 +180,11 @@ def best_line(text: str, query: str) -> tuple[int, str]:
 
 
 def _marks(query: str) -> re.Pattern[str] | None:
-    """Return what finds the query's words, and those with the same beginning."""
+    """Return what finds the words of a query and those that begin alike; with digits, as is."""
     stems = {
-        re.escape(word[: max(3, len(word) - 2)]) if len(word) > 3 else re.escape(word) + r"\b"
+        re.escape(word[: max(3, len(word) - 2)])
+        if len(word) > 3 and word.isalpha()
+        else re.escape(word) + r"\b"
         for word in _WORD.findall(query.lower())
         if len(word) > 2
     }

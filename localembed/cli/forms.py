@@ -19,13 +19,19 @@ def vimgrep(hit: SearchHit, query: str) -> str:
 
 
 def markdown(rank: int, hit: SearchHit) -> str:
-    """Return a section with the whole text, fenced by more backticks than it holds."""
-    longest = max(map(len, re.findall(r"`{3,}", hit.text)), default=2)
+    """Return a section with the whole text, and the lines around it if there are any.
+
+    It is fenced by more backticks than it holds.
+    """
+    text = hit.before + hit.text + hit.after
+    first = hit.start_line - hit.before.count("\n")
+    last = hit.end_line + hit.after.count("\n")
+    longest = max(map(len, re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     heading = f"{printable(hit.heading)} · " if hit.heading else ""
     return (
-        f"## {rank}. {_place(hit.path, hit.start_line, hit.end_line)}\n\n"
-        f"{heading}score {hit.score:.3f}\n\n{fence}\n{hit.text.rstrip()}\n{fence}\n"
+        f"## {rank}. {_place(hit.path, first, last)}\n\n"
+        f"{heading}score {hit.score:.3f}\n\n{fence}\n{text.rstrip()}\n{fence}\n"
     )
 
 

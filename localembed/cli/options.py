@@ -72,3 +72,10 @@ def model_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -
         return [name for name in load_specs() if name.startswith(incomplete)]
     except LocalembedError:
         return []
+
+
+def language_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a language in the shell."""
+    from localembed.store.filters import languages
+
+    return [name for name in languages() if name.startswith(incomplete)]

@@ -10,6 +10,7 @@ import click
 
 from localembed.cli.text import INDENT, count, from_home, near, printable, size, wrapped
 from localembed.config import Sourced
+from localembed.embedding import RERANKERS
 from localembed.report import show_path
 from localembed.results import Status
 from localembed.types import Root
@@ -111,8 +112,9 @@ def models_text(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     for row in rows:
         weight = size(row["bytes"]) if row["bytes"] else "-"
+        dim = "rank" if row["backend"] in RERANKERS else row["dim"]
         lines.append(
-            f"{row['name']:<26}{'yes' if row['installed'] else 'no':<6}{row['dim']:>5}"
+            f"{row['name']:<26}{'yes' if row['installed'] else 'no':<6}{dim:>5}"
             f"{row['max_tokens']:>8}  {weight:<10}{row['license']}"
         )
         if row["hint"]:

@@ -14,14 +14,15 @@ import click
 
 from localembed.cli.answers import folded, hit_json, hit_text, place, query_json
 from localembed.cli.forms import context, markdown, vimgrep
-from localembed.cli.options import Common, common, model_names
+from localembed.cli.options import Common, common, language_names, model_names
 from localembed.cli.text import count, printable
 from localembed.errors import UsageError
-from localembed.queries import Filter, SearchMode
+from localembed.queries import Filter, Query, SearchMode
 from localembed.results import QueryResult
 from localembed.workspace import Workspace
 
 FORMATS = ("text", "json", "jsonl", "paths", "vimgrep", "markdown", "context")
+_WITH_LINES = ("text", "json", "jsonl", "markdown")
 _AGO = re.compile(r"(\d{1,6})([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 24 * 7}
 
@@ -57,6 +58,19 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     help="Tokens of --format context (default 2000).",
 )
 @click.option("--min-score", type=float, metavar="X", help="Only hits with at least this score.")
+@click.option(
+    "-C",
+    "--lines",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Show N lines around the best one, those beside the chunk too.",
+)
+@click.option(
+    "--rerank",
+    metavar="MODEL",
+    shell_complete=model_names,
+    help="Let this cross-encoder order the best 50 anew (slow).",
+)
 @click.option("--explain", is_flag=True, help="Show what each part of the search says of a hit.")
 @click.option(
     "--path",
@@ -64,6 +78,14 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     multiple=True,
     metavar="GLOB",
     help="Only files that match, such as *.md or docs/; repeatable.",
+)
+@click.option(
+    "--lang",
+    "langs",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=language_names,
+    help="Only files of this language, such as python or md; repeatable.",
 )
 @click.option(
     "--since",
@@ -93,8 +115,11 @@ def query(
     only_paths: bool,
     budget: int,
     min_score: float | None,
+    lines: int | None,
+    rerank: str | None,
     explain: bool,
     globs: tuple[str, ...],
+    langs: tuple[str, ...],
     since: int | None,
     where: str | None,
     model: str | None,
@@ -109,29 +134,33 @@ def query(
     Filters are applied before the search, so all hits that are asked for come from what they leave.
     Exits with 1 when nothing is found.
     """
-    if (text is None) == (like is None) or (like is not None and mode not in (None, "vector")):
-        message = "Give either TEXT or --like PLACE; --like compares vectors only."
+    form = "json" if options.as_json else "paths" if only_paths else form
+    _refuse_contradictions(text, like, mode, rerank)
+    if lines and form not in _WITH_LINES:
+        message = f"-C works with --format {', '.join(_WITH_LINES)}, not with {form}."
         raise UsageError(message)
     # Before NumPy is imported: a second thread gains a short query nothing on a quiet machine, and
     # costs it tenths of a second on a busy one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     workspace = options.workspace()
-    wanted = Filter(globs, since, where)
-
-    def search(asked: str) -> QueryResult:
-        if like is not None:
-            result = workspace.like(like, top_k=top_k, model=model, wanted=wanted)
-        else:
-            result = workspace.search(asked, mode=mode, top_k=top_k, model=model, wanted=wanted)
-        return result
-
+    settings = workspace.settings.settings
+    asked = Query(
+        text=like or text or "",
+        mode=mode or settings.mode,
+        top_k=top_k or settings.top_k,
+        model=model,
+        wanted=Filter(globs, langs, since, where),
+        lines=lines or 0,
+        rerank=rerank,
+    )
     if text == "-":
-        return _answer_lines(lambda asked: _above(search(asked), min_score))
-    everything = search(text or "")
+        return _answer_lines(
+            lambda line: _above(workspace.search(replace(asked, text=line)), min_score)
+        )
+    everything = workspace.search(asked) if like is None else workspace.like(asked)
     result = _above(everything, min_score)
-    if not result.complete:
-        options.notice("The index is not complete yet; more may be found later.")
-    _print(result, "json" if options.as_json else "paths" if only_paths else form, budget, explain)
+    _say_what_to_know(result, options)
+    _print(result, form, budget, asked.lines, explain)
     if form == "context" and result.hits and all(hit.tokens > budget for hit in result.hits):
         options.notice(f"No hit fits into {count(budget, 'token')}. Raise --budget.")
     if options.kept is None and not no_resident:
@@ -142,6 +171,26 @@ def query(
         options.notice(f"Nothing found for: {printable(result.query)}{near_by}")
         return 1
     return 0
+
+
+def _refuse_contradictions(
+    text: str | None, like: str | None, mode: SearchMode | None, rerank: str | None
+) -> None:
+    if (text is None) == (like is None) or (like is not None and mode not in (None, "vector")):
+        message = "Give either TEXT or --like PLACE; --like compares vectors only."
+        raise UsageError(message)
+    if rerank and like is not None:
+        message = "--rerank reads a question: it works with TEXT, not with --like."
+        raise UsageError(message)
+
+
+def _say_what_to_know(result: QueryResult, options: Common) -> None:
+    if result.pieces > 1:
+        options.notice(
+            f"The query is longer than the model reads: it was embedded in {result.pieces} pieces."
+        )
+    if not result.complete:
+        options.notice("The index is not complete yet; more may be found later.")
 
 
 def _above(result: QueryResult, least: float | None) -> QueryResult:
@@ -196,7 +245,7 @@ def _leave_resident(workspace: Workspace, options: Common) -> None:
     )
 
 
-def _print(result: QueryResult, form: str, budget: int, explain: bool) -> None:
+def _print(result: QueryResult, form: str, budget: int, lines: int, explain: bool) -> None:
     if form == "json":
         click.echo(json.dumps(query_json(result)))
     elif form == "paths":
@@ -206,7 +255,7 @@ def _print(result: QueryResult, form: str, budget: int, explain: bool) -> None:
         click.echo(context(result.hits, budget), nl=False)
     elif form == "text":
         for rank, hit, others in folded(result.hits):
-            click.echo(hit_text(rank, hit, result.query, others, explain=explain))
+            click.echo(hit_text(rank, hit, result.query, others, lines=lines, explain=explain))
     else:
         for rank, hit in enumerate(result.hits, start=1):
             if form == "jsonl":

@@ -28,18 +28,21 @@ from localembed.embedding.options import (
     query_key,
 )
 from localembed.embedding.shape import ModelShape, read_shape
-from localembed.types import Embedder, ModelSpec, Tokenizer
+from localembed.types import Embedder, ModelSpec, Reranker, Tokenizer
 
 __all__ = [
-    "BACKENDS", "DEVICE_NAME", "ENGINES", "PRECISIONS",
+    "BACKENDS", "DEVICE_NAME", "ENGINES", "PRECISIONS", "RERANKERS",
     "EngineMemory", "EngineOptions", "ModelShape", "Profile",
     "choose_device", "choose_precision", "cores", "device_name", "give_back_memory",
-    "load_embedder", "load_query_embedder", "load_tokenizer", "profile_key", "query_key",
-    "read_shape",
+    "load_embedder", "load_query_embedder", "load_reranker", "load_tokenizer",
+    "profile_key", "query_key", "read_shape",
 ]  # fmt: skip
 
 BACKENDS: dict[str, str] = {"sentence-transformers": "localembed.embedding.sbert"}
 """Backend → the module with its `load_tokenizer`, `load_embedder` and `load_query_embedder`."""
+
+RERANKERS: dict[str, str] = {"cross-encoder": "localembed.embedding.cross_encoder"}
+"""Backend → the module with its `load_reranker`."""
 
 
 def load_tokenizer(spec: ModelSpec, folder: Path) -> Tokenizer:
@@ -88,6 +91,17 @@ def load_query_embedder(
     load: Callable[[ModelSpec, Path, EngineOptions], Embedder]
     load = _backend(spec).load_query_embedder
     return load(spec, folder, options or EngineOptions())
+
+
+def load_reranker(spec: ModelSpec, folder: Path) -> Reranker:
+    """Load what reads a query and a text together.
+
+    Raises:
+        ModelChangedError: the files contradict the spec.
+    """
+    load: Callable[[ModelSpec, Path], Reranker]
+    load = importlib.import_module(RERANKERS[spec.backend]).load_reranker
+    return load(spec, folder)
 
 
 def _backend(spec: ModelSpec) -> Any:  # noqa: ANN401 - a module

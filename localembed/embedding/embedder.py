@@ -119,11 +119,14 @@ class LocalEmbedder:
             vectors[rows] = self.engine.collect(handles)
         return vectors
 
-    def embed_query(self, text: str, /) -> Vector:
+    def embed_query(
+        self, text: str, /, on_pieces: Callable[[int], None] = lambda _: None
+    ) -> Vector:
         """Return (dim,) float32; of a query longer than the model, the mean of its pieces."""
         prompt, whole = self._tokenizer([self.spec.query_prompt, self.spec.query_prompt + text])
         room = self.spec.max_tokens - len(self._frame.before) - len(self._frame.after)
         pieces = split_evenly(whole.ids, room, prompt.ids)
+        on_pieces(len(pieces))
         rows = [self._frame.around(piece) for piece in pieces]
         mean: Vector = self.engine.collect([self.engine.submit(rows)]).mean(axis=0)
         if len(rows) > 1 and self.spec.normalize:

@@ -8,9 +8,9 @@ from typing import Any
 
 from localembed.errors import ModelChangedError
 
-_OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
+OFFLINE = {
+    "HF_HUBOFFLINE": "1",
+    "TRANSFORMERSOFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
@@ -26,7 +26,7 @@ def load_model(folder: Path, device: str, precision: str) -> Any:  # noqa: ANN40
     Raises:
         ModelChangedError: the files do not load.
     """
-    os.environ.update(_OFFLINE)
+    os.environ.update(OFFLINE)
     import torch
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from localembed.errors import ModelChangedError, NotIndexedError
-from localembed.queries import Filter, SearchHit, SearchMode
+from localembed.queries import Query, SearchHit
 from localembed.report import show_path
 from localembed.search.fusion import TEXT_DEPTH, fuse
+from localembed.search.surroundings import surroundings
 from localembed.store.filters import condition
 from localembed.store.head import TableHead, read_head
 from localembed.store.lance import VersionGoneError
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _MOST_WORDS = 2000
 """Of a text query: pruning long ones costs quality, 2,000 words take 67 ms at 113k rows."""
-_EVERYTHING = Filter()
 Found = TypeVar("Found")
 
 
@@ -34,6 +34,8 @@ class Answer:
 
     entry: TableHead
     hits: tuple[SearchHit, ...]
+    pieces: int = 1
+    """In how many pieces the query was embedded."""
 
 
 class Searcher:
@@ -53,56 +55,37 @@ class Searcher:
         self._embedder_of = embedder_of
         self._open: tuple[tuple[str, str, int], ChunkReader] | None = None
 
-    def search(
-        self,
-        query: str,
-        mode: SearchMode,
-        top_k: int,
-        roots: Mapping[str, bytes],
-        model: str | None = None,
-        wanted: Filter = _EVERYTHING,
-    ) -> Answer:
+    def search(self, asked: Query, roots: Mapping[str, bytes]) -> Answer:
         """Return the best hits, best first.
 
         Args:
-            query: in any words; not empty.
-            mode: hybrid, vector or text.
-            top_k: how many hits.
+            asked: what is looked for.
             roots: root_id → absolute path, to show where hits lie.
-            model: search this model's table instead of the default one.
-            wanted: what may be looked at; it is applied before the search, so that all hits count.
 
         Raises:
-            UsageError: the filter's condition is not understood.
+            UsageError: the filter is not understood.
             NotIndexedError: there is no table, or its first batch is not committed yet.
             ModelChangedError: the model gives no usable vector.
         """
 
         def search(reader: ChunkReader, entry: TableHead) -> Answer:
+            pieces: list[int] = [1]
             vector = None
-            if mode != "text":
-                vector = _usable(self._embedder_of(entry).embed_query(query), query)
-            asked = _Asked(query, mode, top_k, vector, condition(wanted, roots))
-            return Answer(entry, _hits(reader, asked, roots))
+            if asked.mode != "text":
+                embed = self._embedder_of(entry).embed_query
+                vector = _usable(embed(asked.text, pieces.append), asked.text)
+            where = condition(asked.wanted, roots)
+            return Answer(entry, _hits(reader, asked, vector, where, roots), pieces[-1])
 
-        return self._pinned(model, search)
+        return self._pinned(asked.model, search)
 
-    def like(
-        self,
-        where: str,
-        top_k: int,
-        roots: Mapping[str, bytes],
-        model: str | None = None,
-        wanted: Filter = _EVERYTHING,
-    ) -> Answer | None:
+    def like(self, where: str, asked: Query, roots: Mapping[str, bytes]) -> Answer | None:
         """Return what is most like some chunks, but for themselves, by the mean of their vectors.
 
         Args:
             where: the condition for these chunks.
-            top_k: how many hits.
+            asked: how many, among what; mode "vector".
             roots: root_id → absolute path.
-            model: search this model's table instead of the default one.
-            wanted: what may be looked at.
 
         Returns None if there is no such chunk, or none with a vector.
         """
@@ -111,10 +94,10 @@ class Searcher:
             vector = reader.mean_vector(where)
             if vector is None:
                 return None
-            others = " AND ".join(filter(None, (f"NOT ({where})", condition(wanted, roots))))
-            return Answer(entry, _hits(reader, _Asked("", "vector", top_k, vector, others), roots))
+            others = " AND ".join(filter(None, (f"NOT ({where})", condition(asked.wanted, roots))))
+            return Answer(entry, _hits(reader, asked, vector, others, roots))
 
-        return self._pinned(model, search)
+        return self._pinned(asked.model, search)
 
     def show(self, where: str, roots: Mapping[str, bytes], model: str | None = None) -> Answer:
         """Return the chunks for which a condition holds, in the order of their documents."""
@@ -159,34 +142,39 @@ class Searcher:
         return self._open[1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    query: str
-    mode: SearchMode
-    top_k: int
-    vector: Vector | None
-    where: str | None
-
-
-def _hits(reader: ChunkReader, asked: _Asked, roots: Mapping[str, bytes]) -> tuple[SearchHit, ...]:
+def _hits(
+    reader: ChunkReader,
+    asked: Query,
+    vector: Vector | None,
+    where: str | None,
+    roots: Mapping[str, bytes],
+) -> tuple[SearchHit, ...]:
     """Search, and rank what both ways brought up."""
-    among = reader.select(asked.where) if asked.where is not None else None
+    among = reader.select(where) if where is not None else None
     by_vector: list[Candidate] = []
     by_text: list[Candidate] = []
-    if asked.vector is not None:
-        by_vector = reader.by_vector(asked.vector, asked.top_k, among)
+    if vector is not None:
+        by_vector = reader.by_vector(vector, asked.top_k, among)
     if asked.mode != "vector":
         depth = TEXT_DEPTH if asked.mode == "hybrid" else asked.top_k
-        by_text = reader.by_text(_text_query(asked.query), depth, asked.vector, among)
+        by_text = reader.by_text(_text_query(asked.text), depth, vector, among)
     if asked.mode == "hybrid":
-        ranked = fuse(asked.query, by_vector, by_text)
+        ranked = fuse(asked.text, by_vector, by_text)
     else:
         ranked = [(c.similarity, c) for c in by_vector] or [(c.text_score, c) for c in by_text]
     places = [
         {candidate.chunk_id: place for place, candidate in enumerate(found, 1)}
         for found in (by_vector, by_text)
     ]
-    return tuple(_hit(*entry, places, roots) for entry in ranked[: asked.top_k])
+    best = ranked[: asked.top_k]
+    hits = tuple(_hit(*entry, places, roots) for entry in best)
+    if not asked.lines:
+        return hits
+    around = surroundings(reader, [candidate for _, candidate in best], asked.lines)
+    return tuple(
+        replace(hit, before=before, after=after)
+        for hit, (before, after) in zip(hits, around, strict=True)
+    )
 
 
 def _hit(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 
+from localembed.errors import UsageError
 from localembed.queries import Filter
 from localembed.report import show_path
 
+_NO_LANGUAGES = frozenset({"text", "binary"})
 _META = frozenset(r".^$+{}[]()|\\")
 
 
@@ -18,8 +21,13 @@ def condition(wanted: Filter, roots: Mapping[str, bytes]) -> str | None:
         roots: root_id → absolute path: globs are held against whole paths.
     """
     parts: list[str] = []
-    if wanted.paths:
-        parts.append(" OR ".join(_below(*root, wanted.paths) for root in roots.items()) or "false")
+    for patterns in (
+        [glob_regex(glob) for glob in wanted.paths],
+        [language_regex(name) for name in wanted.languages],
+    ):
+        if patterns:
+            matches = (_matching(*root, patterns) for root in roots.items())
+            parts.append(" OR ".join(matches) or "false")
     if wanted.since_ns is not None:
         parts.append(f"mtime_ns >= {wanted.since_ns}")
     if wanted.where is not None:
@@ -27,14 +35,14 @@ def condition(wanted: Filter, roots: Mapping[str, bytes]) -> str | None:
     return " AND ".join(f"({part})" for part in parts) or None
 
 
-def _below(root_id: str, root: bytes, globs: Sequence[str]) -> str:
-    """Return the condition for the documents of a root whose whole path matches one of the globs.
+def _matching(root_id: str, root: bytes, patterns: Sequence[str]) -> str:
+    """Return the condition for the documents of a root whose whole path one of the patterns finds.
 
     Of a root that is a file, the path below it is empty.
     """
     shown = _quoted(show_path(root))
     whole = f"CASE WHEN path_bytes = X'' THEN '{shown}' ELSE concat('{shown}/', path) END"
-    matches = (f"regexp_like({whole}, '{_quoted(glob_regex(glob))}')" for glob in globs)
+    matches = (f"regexp_like({whole}, '{_quoted(pattern)}')" for pattern in patterns)
     return f"(root_id = '{_quoted(root_id)}' AND ({' OR '.join(matches)}))"
 
 
@@ -49,6 +57,35 @@ def of_document(root_id: str, path: bytes, line: int | None = None) -> str:
 def of_chunk(chunk_id: bytes) -> str:
     """Return the condition for one chunk."""
     return f"chunk_id = X'{chunk_id.hex()}'"
+
+
+def language_regex(name: str) -> str:
+    """Return what finds the paths of a language, by `identify`'s list of suffixes and file names.
+
+    Args:
+        name: of the language, or one of its suffixes.
+
+    Raises:
+        UsageError: nothing has this name.
+    """
+    from identify.extensions import EXTENSIONS, NAMES
+
+    wanted = ({name.lower()} | EXTENSIONS.get(name.lower(), set())) - _NO_LANGUAGES
+    endings = [f"\\.{_literals(suffix)}" for suffix, tags in EXTENSIONS.items() if wanted & tags]
+    endings += [f"(?:^|/){_literals(file)}" for file, tags in NAMES.items() if wanted & tags]
+    if not endings:
+        nearest = difflib.get_close_matches(name.lower(), languages(), 3)
+        hint = f" Did you mean: {', '.join(nearest)}?" if nearest else ""
+        message = f"No language has the name {name!r}.{hint} By suffix it is: --path '*.{name}'"
+        raise UsageError(message)
+    return f"(?i)(?:{'|'.join(endings)})$"
+
+
+def languages() -> list[str]:
+    """Return the names that a filter by language knows, suffixes left out."""
+    from identify.extensions import EXTENSIONS, NAMES
+
+    return sorted(set().union(*EXTENSIONS.values(), *NAMES.values()) - _NO_LANGUAGES)
 
 
 def glob_regex(glob: str) -> str:
@@ -71,6 +108,10 @@ def glob_regex(glob: str) -> str:
             regex += {"*": "[^/]*", "?": "[^/]"}.get(character, _literal(character))
             at += 1
     return f"{'^/' if anchored else '(?:^|/)'}{regex}$"
+
+
+def _literals(text: str) -> str:
+    return "".join(map(_literal, text))
 
 
 def _literal(character: str) -> str:
