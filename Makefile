@@ -29,6 +29,7 @@ docs: $(READY)
 	$(BIN)/python docs/commands.py
 
 # The tables of docs/performance.md: make bench CORPUS=folder NAME='package version' SUFFIX=.txt
+# and, with DATA=folder in BEIR's layout, how it ranks and how a million of its vectors are searched.
 bench: $(DEV) $(PEERS_READY)
 	@test -n "$(CORPUS)" -a -n "$(NAME)" || { echo "Say what to embed: make bench CORPUS=folder NAME='what it is' [SUFFIX=.txt]"; exit 2; }
 	$(BIN)/python -m benchmarks.run --corpus "$(CORPUS)" --name "$(NAME)" --suffix "$(SUFFIX)" --chunks $(CHUNKS) --rounds $(ROUNDS) --out benchmarks/results/peers-$$(git rev-parse --short=12 HEAD).json
@@ -36,6 +37,8 @@ bench: $(DEV) $(PEERS_READY)
 	$(BIN)/python -m benchmarks.scaling --out benchmarks/results/scaling.json
 	$(BIN)/python -m benchmarks.latency --out benchmarks/results/latency.json
 	$(BIN)/python -m benchmarks.known_items --out benchmarks/results/known-items.json
+	test -z "$(DATA)" || $(BIN)/python -m benchmarks.ranking --data "$(DATA)" --out benchmarks/results/ranking-$(notdir $(DATA:/=)).json
+	test -z "$(DATA)" || $(BIN)/python -m benchmarks.vector_index --data "$(DATA)" --out benchmarks/results/vector-index.json
 	$(BIN)/python -m benchmarks.performance
 
 bench-peers: $(PEERS_READY)

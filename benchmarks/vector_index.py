@@ -1,12 +1,12 @@
 """How fast and how exact a search over a million vectors is, with the index that a run makes.
 
-    python -m benchmarks.vector_index --workspace DIR --questions FILE --out FILE
+    python -m benchmarks.vector_index --data scifact --out benchmarks/results/vector-index.json
 
-The vectors are those of a workspace that was indexed with the packaged model, each many times with
-noise added (cosine to the original about 0.8): neighbourhoods as real texts have them, in numbers
-that would take days to embed. The questions are real ones, in BEIR's form. Seconds are those of one
-search in a process that stays, best ten, rows included. Recall is measured against comparing all
-vectors.
+`--data` is a folder in BEIR's layout that `benchmarks.ranking` has indexed. Its vectors are taken
+many times, each time with noise added (cosine to the original about 0.8): neighbourhoods as real
+texts have them, in numbers that would take days to embed. The questions are its own. Seconds are
+those of one search in a process that stays, best ten, rows included. Recall is measured against
+comparing all vectors.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import pyarrow as pa
 from benchmarks.machine import publish
 from localembed import catalog
 from localembed.embedding import EngineOptions, load_query_embedder
+from localembed.evaluation.collection import home_of
 from localembed.store.facts import TableFacts
 from localembed.store.head import TableHead, VectorIndex, read_head
 from localembed.store.lance import connect
@@ -39,13 +40,13 @@ _BATCH, _QUERIES, _NOISE = 20_000, 100, 0.75
 def main() -> None:
     """Fill a table, index it, search it, and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workspace", type=Path, required=True, help="where real vectors are")
-    parser.add_argument("--questions", type=Path, required=True, help='lines with "text"')
+    parser.add_argument("--data", type=Path, required=True, help="folder in BEIR's layout")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    real = _real_vectors(Layout(arguments.workspace))
-    questions = _questions(arguments.workspace, arguments.questions)
+    indexed = Layout(home_of(arguments.data) / "workspace")
+    real = _real_vectors(indexed)
+    questions = _questions(indexed, arguments.data / "queries.jsonl")
     with tempfile.TemporaryDirectory(prefix="localembed-million-") as name:
         layout = Layout(Path(name))
         facts = TableFacts(
@@ -88,9 +89,9 @@ def _real_vectors(layout: Layout) -> np.ndarray:
     return _unit(flat.reshape(len(column), -1))
 
 
-def _questions(workspace: Path, questions: Path) -> list[np.ndarray]:
+def _questions(layout: Layout, questions: Path) -> list[np.ndarray]:
     """Return the vectors of questions: each (dim,) float32."""
-    entry = next(iter(read_head(Layout(workspace)).tables.values()))
+    entry = next(iter(read_head(layout).tables.values()))
     model = catalog.open_model(entry.model)
     embedder = load_query_embedder(model.spec, model.folder, EngineOptions())
     lines = questions.read_text().splitlines()[: 2 * _QUERIES]
