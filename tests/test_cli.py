@@ -37,7 +37,7 @@ FILE_KEYS = {
 }  # fmt: skip
 HIT_KEYS = {
     "rank", "score", "path", "start_line", "end_line", "start", "end", "heading", "text",
-    "chunk_id", "tokens", "similarity", "text_score", "vector_rank", "text_rank",
+    "chunk_id", "tokens", "similarity", "text_score", "vector_rank", "text_rank", "found_rank",
 }  # fmt: skip
 _NORMAL = (
     (r"(?m)^   (?:[a-z ]+ [\d.]+ s(?:, |$))+$|^   every stage under 0\.1 s$", "   STAGES"),
@@ -483,7 +483,7 @@ def test_a_missing_packaged_model_is_hinted_at_within_the_terminal():
 
     spec = find_spec("all-MiniLM-L6-v2")
     row = {
-        "name": spec.name, "installed": False, "dim": 384, "max_tokens": 256,
+        "name": spec.name, "backend": spec.backend, "installed": False, "dim": 384, "max_tokens": 256,
         "license": spec.license, "bytes": None, "folder": None, "hint": _missing(spec),
     }  # fmt: skip
 
