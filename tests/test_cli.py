@@ -484,7 +484,8 @@ def test_a_missing_packaged_model_is_hinted_at_within_the_terminal():
     spec = find_spec("all-MiniLM-L6-v2")
     row = {
         "name": spec.name, "backend": spec.backend, "installed": False, "dim": 384,
-        "max_tokens": 256, "license": spec.license, "bytes": None, "folder": None, "hint": _missing(spec),
+        "max_tokens": 256, "license": spec.license, "bytes": None, "folder": None,
+        "hint": _missing(spec),
     }  # fmt: skip
 
     assert max(map(columns, click.unstyle(models_text([row])).splitlines())) <= 80
