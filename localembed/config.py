@@ -52,6 +52,8 @@ class Settings:
     """Bytes."""
     top_k: int = 10
     mode: SearchMode = "hybrid"
+    keep_versions: int = 10
+    """How many runs can be gone back to after a clean-up; tagged ones stay as well."""
     resident_minutes: int = 15
     """How long the process that keeps the index open waits for the next query; 0 starts none."""
 
@@ -127,6 +129,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "max_file_size": _bytes,
     "top_k": _whole(1, 10_000),
     "mode": _choice("hybrid", "vector", "text"),
+    "keep_versions": _whole(1, 10_000),
     "resident_minutes": _whole(0, 1440),
 }
 

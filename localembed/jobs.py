@@ -55,6 +55,7 @@ def make_job(
         load_embedder=_embedder_loader(choice, settings, on_notice),
         becomes_default=choice.becomes_default,
         covers_all=unfinished,
+        keep_versions=settings.keep_versions,
         forgotten_roots=config.read_forgotten(layout),
     )
 

@@ -76,3 +76,5 @@ class Query:
     """How many lines around a hit to bring along."""
     rerank: str | None = None
     """The reranker that orders the best hits anew."""
+    at: str | None = None
+    """The version that is searched: a run's number or a tag; the newest if not given."""

@@ -15,6 +15,7 @@ from localembed.choice import choose_table, facts_of
 from localembed.config import Sourced
 from localembed.embedding import load_query_embedder, load_reranker
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
+from localembed.history import History
 from localembed.jobs import make_job
 from localembed.pipeline import remove_documents, run
 from localembed.places import find_workspace
@@ -206,19 +207,22 @@ class Workspace:
             raise UsageError(message)
         return _result(asked, answer, begin)
 
-    def show(self, place: str, *, model: str | None = None) -> list[SearchHit]:
+    def show(
+        self, place: str, *, model: str | None = None, at: str | None = None
+    ) -> list[SearchHit]:
         """Return the chunks of a place in their order, whole; their scores mean nothing.
 
         Args:
             place: a path, path:line, or the id of a chunk.
             model: look into this model's table instead of the default one.
+            at: look into an older version: a run's number or a tag.
 
         Raises:
             UsageError: the path is in no root.
             NotIndexedError: nothing is indexed.
         """
-        answer = self._searcher.show(self._condition(place), self._root_paths, model)
-        return list(answer.hits)
+        asked = Query(place, model=model, at=at)
+        return list(self._searcher.show(self._condition(place), asked, self._root_paths).hits)
 
     def _condition(self, place: str) -> str:
         """Return the condition for the chunks of a place."""
@@ -274,6 +278,16 @@ class Workspace:
             other_tables={key: value for key, value in head.tables.items() if key != name},
         )
 
+    @property
+    def history(self) -> History:
+        """What earlier runs left, and the ways back to it.
+
+        Raises:
+            NotIndexedError: there is no workspace.
+        """
+        self._must_exist()
+        return History(self.layout, self.settings.settings.keep_versions, self._root_paths)
+
     def _must_exist(self) -> None:
         if not self.layout.exists():
             message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
@@ -290,8 +304,9 @@ class Workspace:
             return inside or record.root_id in forgotten
 
         shown: RunReport | None = None
+        keep = self.settings.settings.keep_versions
         for name, entry in head.tables.items():
-            report = remove_documents(self.layout, facts_of(name, entry), doomed, on_event)
+            report = remove_documents(self.layout, facts_of(name, entry), doomed, keep, on_event)
             shown = report if name == head.default else shown
         config.write_roots(self.layout, self.roots)
         return shown

@@ -1,7 +1,7 @@
 """The real command line with the fake model known, for tests that need a process of their own.
 
 `STOP_AT=name:n` kills the process with SIGKILL when a step of a run is reached the n-th time;
-`BATCH_CHUNKS=n` makes batches small.
+`BATCH_CHUNKS=n` makes batches small, `MOST_FRAGMENTS=n` lets a table be compacted soon.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ def _kill_at(name: str, count: int) -> None:
 if __name__ == "__main__":
     fake_backend.register(Path(os.environ["XDG_CONFIG_HOME"]))
     recipe.BATCH_CHUNKS = int(os.environ.get("BATCH_CHUNKS", recipe.BATCH_CHUNKS))
+    if most := os.environ.get("MOST_FRAGMENTS"):
+        from localembed.store import table
+
+        table._MOST_OF_FEW_ROWS = int(most)
     if stop := os.environ.get("STOP_AT"):
         step, _, number = stop.partition(":")
         _kill_at(step, int(number or 1))

@@ -21,7 +21,7 @@ from localembed.cli.main import COMMANDS, main
 from localembed.cli.main import cli as group
 from tests.conftest import PROJECT, paragraphs
 
-SUBCOMMANDS = {"models": ["list"]}
+SUBCOMMANDS = {"models": ["list"], "versions": ["diff", "gc", "list", "restore", "tag"]}
 LEAVES = [
     (name, sub)
     for commands in COMMANDS.values()
@@ -537,7 +537,10 @@ def test_every_command_takes_json_and_prints_one_object(indexed, cli, minilm, na
         "serve": ["--status"],
         "show": ["keys.md"],
         "eval": ["questions.tsv"],
-    }.get(name, [])
+        "diff": ["1", "1"],
+        "tag": ["good"],
+        "restore": ["1"],
+    }.get(sub or name, [])
 
     result = cli(*filter(None, (name, sub)), *arguments, "--json", "-q")
 

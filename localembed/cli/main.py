@@ -20,6 +20,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "init": ("localembed.cli.init:init", "Make a workspace in the current folder."),
         "index": ("localembed.cli.index:index", "Index folders and files, or refresh the index."),
         "rm": ("localembed.cli.rm:rm", "Forget a folder or file that was indexed."),
+        "versions": ("localembed.cli.versions:versions", "Go back to what earlier runs left."),
     },
     "Search": {
         "query": ("localembed.cli.query:query", "Search what was indexed."),

@@ -99,6 +99,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @click.option(
     "--model", metavar="NAME", shell_complete=model_names, help="Search this model's table."
 )
+@click.option("--at", metavar="VERSION", help="Search what a run left: its number, or a tag.")
 @click.option(
     "--like",
     metavar="PLACE",
@@ -123,6 +124,7 @@ def query(
     since: int | None,
     where: str | None,
     model: str | None,
+    at: str | None,
     like: str | None,
     no_resident: bool,
 ) -> int:
@@ -136,6 +138,9 @@ def query(
     """
     form = "json" if options.as_json else "paths" if only_paths else form
     _refuse_contradictions(text, like, mode, rerank)
+    if at is not None and model is not None:
+        message = "A version has one model: give either --at or --model."
+        raise UsageError(message)
     if lines and form not in _WITH_LINES:
         message = f"-C works with --format {', '.join(_WITH_LINES)}, not with {form}."
         raise UsageError(message)
@@ -152,6 +157,7 @@ def query(
         wanted=Filter(globs, langs, since, where),
         lines=lines or 0,
         rerank=rerank,
+        at=at,
     )
     if text == "-":
         return _answer_lines(

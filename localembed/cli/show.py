@@ -16,13 +16,14 @@ from localembed.cli.text import printable
 @click.option(
     "--model", metavar="NAME", shell_complete=model_names, help="Look into this model's table."
 )
+@click.option("--at", metavar="VERSION", help="Look into what a run left: its number, or a tag.")
 @common
-def show(options: Common, place: str, model: str | None) -> int:
+def show(options: Common, place: str, model: str | None, at: str | None) -> int:
     """Show what is indexed of PLACE: a path, path:line, or the id of a chunk.
 
     Exits with 1 when nothing is.
     """
-    hits = options.workspace().show(place, model=model)
+    hits = options.workspace().show(place, model=model, at=at)
     if options.as_json:
         rows = [hit_json(rank, hit) for rank, hit in enumerate(hits, start=1)]
         click.echo(json.dumps({"place": place, "hits": rows}))

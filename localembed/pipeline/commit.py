@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from threading import RLock
 from typing import TYPE_CHECKING
 
 from localembed.errors import StorageError
+from localembed.pipeline.cleanup import clean_up
 from localembed.pipeline.ingest import Ingested
 from localembed.pipeline.tally import Tally
 from localembed.store import runs
@@ -21,6 +23,7 @@ from localembed.store.facts import TableFacts
 from localembed.store.head import Head, TableHead, publish_head, read_head
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
+from localembed.store.versions import read_versions
 from localembed.types import EmbeddedBatch, Event, FileRecord
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
     from localembed.pipeline.seen import SeenHashes
     from localembed.store.table import ChunkTable
+
+_EARLIER_VERSIONS = 10
+"""That are looked through for vectors of texts that come back."""
 
 
 class Committer:
@@ -90,13 +96,21 @@ class Committer:
     def _vector_sources(self, table: ChunkTable) -> list[tuple[ChunkTable, int]]:
         """Return the versions that may hold vectors of this space when the run begins.
 
-        The version that readers see is one (a rename is an add and a later delete), so are other
-        tables of the space, unless they store fewer bits.
+        The version that readers see is one (a rename is an add and a later delete), so are those
+        before runs that removed something, and other tables of the space, unless they store fewer
+        bits.
         """
         from localembed.store.table import ChunkTable
 
         pinned = self._entry.lance_version if self._entry else 0
-        versions = [v for v in dict.fromkeys((table.version, pinned)) if v > 1]
+        earlier = [v for v in read_versions(self._layout) if v.table == self._facts.name]
+        lost = [
+            before.entry.lance_version
+            for after, before in pairwise(earlier)
+            if after.removed or after.run > before.run + 1
+        ]
+        every = (table.version, pinned, *lost[:_EARLIER_VERSIONS])
+        versions = [v for v in dict.fromkeys(every) if v > 1]
         sources = [(table, version) for version in versions]
         for name, entry in self._head.tables.items():
             same_space = entry.space_id == self._facts.space_id
@@ -161,8 +175,14 @@ class Committer:
         elif doc_ids:
             self._manifest.commit(self._facts.name, deletes=doc_ids)
 
-    def finish(self, *, complete: bool, default: bool) -> None:
-        """Refresh the indexes and show readers what the run made, if it made anything."""
+    def finish(self, *, complete: bool, default: bool, keep: int) -> None:
+        """Refresh the indexes and show readers what the run made, if it made anything.
+
+        Args:
+            complete: whether the table now holds all there is.
+            default: whether readers are switched to it.
+            keep: how many versions can be gone back to after a clean-up.
+        """
         if self._table is None and not self._unpublished(complete=complete):
             return
         table = self.begin()
@@ -171,13 +191,37 @@ class Committer:
             vector_index = table.refresh_vector_index(self._vector_index)
             made = made or vector_index != self._vector_index
             self._vector_index = vector_index
-            if made:
+            compacted = table.compact_if_due()
+            if compacted:
+                self._on_event("compacted", table.version)
+            if made or compacted:
                 self._settle(table, (), ())
         with self._tally.stage("write"):
             self._sync_mark(table)
             served = complete or not self._has_complete_table()
             self._publish(table, complete=complete, default=default and served)
+            if compacted:
+                clean_up(self._layout, self._facts.name, table, keep, self._on_event)
         self._on_event("finished", self._run())
+
+    def restore(self, version: TableHead) -> None:
+        """Make the content of an older version of the table the newest.
+
+        The manifest is brought in line with its rows, as after a kill.
+        """
+        from localembed.pipeline.recover import recover
+        from localembed.store.table import ChunkTable
+
+        table = self.begin()
+        with self._tally.stage("write"):
+            before = table.all_chunk_ids()
+            table.restore(version.lance_version)
+            self._on_event("restored", table.version)
+            self._records = recover(self._layout, self._facts, self._on_event)
+            self._table = ChunkTable.open(self._layout, self._facts.name)
+            self._tally.removed_chunks = len(before - self._table.all_chunk_ids())
+        self._documents = sum(1 for record in self._records.values() if record.n_chunks)
+        self._vector_index = version.vector_index
 
     def stop(self) -> None:
         """Tell other commands that the run is over, however it ended."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from localembed.report import report_json
 from localembed.sources import WalkRules, walk
 from localembed.store import runs
 from localembed.store.facts import TableFacts
-from localembed.store.head import read_head
+from localembed.store.head import TableHead, read_head
 from localembed.store.layout import Layout
 from localembed.types import (
     ChunkedDocument,
@@ -56,6 +56,7 @@ class Job:
     """Roots that are no longer known: their documents go."""
     verify: bool = False
     allow_mass_delete: bool = False
+    keep_versions: int = 10
 
 
 def run(job: Job, on_event: Event) -> RunReport:
@@ -65,7 +66,7 @@ def run(job: Job, on_event: Event) -> RunReport:
         job: what to do.
         on_event: told of each step by name: ("files", to read), ("file", 1), ("chunks", n), and of
             each step of the commit order: claimed, added, deleted, synced, recorded, published,
-            finished.
+            compacted, protected, cleaned, finished.
 
     Raises:
         LocalembedError: what was committed before stays, and the next run goes on from there.
@@ -85,7 +86,11 @@ def run(job: Job, on_event: Event) -> RunReport:
 
 
 def remove_documents(
-    layout: Layout, facts: TableFacts, doomed: Callable[[FileRecord], bool], on_event: Event
+    layout: Layout,
+    facts: TableFacts,
+    doomed: Callable[[FileRecord], bool],
+    keep_versions: int,
+    on_event: Event,
 ) -> RunReport:
     """Take documents out of a table and publish the rest. The caller holds the writer lock."""
     from localembed.pipeline.commit import Committer
@@ -97,7 +102,24 @@ def remove_documents(
     committer = Committer(layout, facts, records, tally, on_event)
     try:
         committer.remove(removed)
-        committer.finish(complete=False, default=False)
+        committer.finish(complete=False, default=False, keep=keep_versions)
+    finally:
+        committer.stop()
+    return _report(layout, facts, committer, tally)
+
+
+def restore(
+    layout: Layout, facts: TableFacts, version: TableHead, keep_versions: int, on_event: Event
+) -> RunReport:
+    """Make a run whose content is that of an older one. The caller holds the writer lock."""
+    from localembed.pipeline.commit import Committer
+
+    tally = Tally()
+    records = recover(layout, facts, on_event)
+    committer = Committer(layout, facts, records, tally, on_event)
+    try:
+        committer.restore(version)
+        committer.finish(complete=version.complete, default=True, keep=keep_versions)
     finally:
         committer.stop()
     return _report(layout, facts, committer, tally)
@@ -130,7 +152,8 @@ def _carry_out(
             _index_files(job, plan, records, committer, tally, on_event)
         committer.remove(plan.removed)
         complete = job.covers_all and not plan.refused
-        committer.finish(complete=complete, default=job.becomes_default)
+        default = job.becomes_default
+        committer.finish(complete=complete, default=default, keep=job.keep_versions)
     finally:
         committer.stop()
     return _report(job.layout, job.facts, committer, tally)
@@ -204,5 +227,6 @@ def _report(layout: Layout, facts: TableFacts, committer: Committer, tally: Tall
         total=entry.chunks if entry else 0,
     )
     if committer.run is not None:
-        runs.finish_run(layout, committer.run, facts.name, report_json(report))
+        published = asdict(entry) if entry and entry.run == committer.run else None
+        runs.finish_run(layout, committer.run, facts.name, report_json(report), published)
     return report

@@ -17,6 +17,7 @@ from localembed.store.filters import condition
 from localembed.store.head import TableHead, read_head
 from localembed.store.lance import VersionGoneError
 from localembed.store.layout import Layout
+from localembed.store.versions import find_version
 from localembed.store.words import compound_parts
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Searcher:
             where = condition(asked.wanted, roots)
             return Answer(entry, _hits(reader, asked, vector, where, roots), pieces[-1])
 
-        return self._pinned(asked.model, search)
+        return self._pinned(asked, search)
 
     def like(self, where: str, asked: Query, roots: Mapping[str, bytes]) -> Answer | None:
         """Return what is most like some chunks, but for themselves, by the mean of their vectors.
@@ -97,9 +98,9 @@ class Searcher:
             others = " AND ".join(filter(None, (f"NOT ({where})", condition(asked.wanted, roots))))
             return Answer(entry, _hits(reader, asked, vector, others, roots))
 
-        return self._pinned(asked.model, search)
+        return self._pinned(asked, search)
 
-    def show(self, where: str, roots: Mapping[str, bytes], model: str | None = None) -> Answer:
+    def show(self, where: str, asked: Query, roots: Mapping[str, bytes]) -> Answer:
         """Return the chunks for which a condition holds, in the order of their documents."""
         nowhere: tuple[Mapping[bytes, int], ...] = ({}, {})
 
@@ -107,25 +108,26 @@ class Searcher:
             found = reader.find(where)
             return Answer(entry, tuple(_hit(0.0, chunk, nowhere, roots) for chunk in found))
 
-        return self._pinned(model, search)
+        return self._pinned(asked, search)
 
-    def _pinned(
-        self, model: str | None, search: Callable[[ChunkReader, TableHead], Found]
-    ) -> Found:
+    def _pinned(self, asked: Query, search: Callable[[ChunkReader, TableHead], Found]) -> Found:
         """Search the version that head.json names, and once more if it went away meanwhile."""
-        name, entry = self._choose(model)
+        name, entry = self._choose(asked)
         try:
             return search(self._reader(name, entry), entry)
         except VersionGoneError:
             # A run has replaced the version since head.json was read: the new one is as good.
             self._open = None
-            name, entry = self._choose(model)
+            name, entry = self._choose(asked)
             return search(self._reader(name, entry), entry)
 
-    def _choose(self, model: str | None) -> tuple[str, TableHead]:
-        found = read_head(self._layout).table(model)
+    def _choose(self, asked: Query) -> tuple[str, TableHead]:
+        if asked.at is not None:
+            version = find_version(self._layout, asked.at)
+            return version.table, version.entry
+        found = read_head(self._layout).table(asked.model)
         if found is None:
-            of_model = f" with model '{model}'" if model else ""
+            of_model = f" with model '{asked.model}'" if asked.model else ""
             message = (
                 f"Nothing is indexed{of_model} in {self._layout.folder} yet. Run: localembed index "
                 "FOLDER (if one is running, its first batch is not stored yet)"

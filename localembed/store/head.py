@@ -84,7 +84,7 @@ def read_head(layout: Layout) -> Head:
         raise StorageError(message) from error
     try:
         check_format(raw.get("format"), layout)
-        tables = {name: _table_head(entry) for name, entry in raw["tables"].items()}
+        tables = {name: table_head(entry) for name, entry in raw["tables"].items()}
         default = raw["default"]
         if default is not None:
             tables[default]  # what readers are sent to must be there
@@ -97,7 +97,8 @@ def read_head(layout: Layout) -> Head:
         raise StorageError(message) from error
 
 
-def _table_head(raw: Mapping[str, Any]) -> TableHead:
+def table_head(raw: Mapping[str, Any]) -> TableHead:
+    """Return one table's entry; what it does not know is left out."""
     names = {entry.name for entry in fields(TableHead)}
     known = {key: value for key, value in raw.items() if key in names}
     index = known.get("vector_index")

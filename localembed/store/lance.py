@@ -84,13 +84,18 @@ def first_sentence(error: Exception) -> str:
 
 
 def newest_version(folder: Path) -> int:
-    """Return the newest version of a Lance table by its file names alone, 0 if there is no table.
+    """Return the newest version of a Lance table by its file names, 0 if there is no table."""
+    return max(versions_on_disk(folder), default=0)
+
+
+def versions_on_disk(folder: Path) -> set[int]:
+    """Return the versions of a Lance table that can be opened, by file names alone.
 
     Lance names a version's manifest 2^64 - 1 - version, so that the newest sorts first.
     """
     try:
         names = [name for name in os.listdir(folder / "_versions") if name.endswith(".manifest")]  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
-        return 0
+        return set()
     numbers = [int(stem) for name in names if (stem := name.removesuffix(".manifest")).isdigit()]
-    return max((_NEWEST - n if n > _NEWEST // 2 else n for n in numbers), default=0)
+    return {_NEWEST - n if n > _NEWEST // 2 else n for n in numbers}

@@ -50,6 +50,11 @@ class Layout:
         return self.folder / "runs"
 
     @property
+    def tags(self) -> Path:
+        """Names of versions."""
+        return self.runs / "tags.json"
+
+    @property
     def manifest(self) -> Path:
         """What was seen of files."""
         return self.folder / "manifest.duckdb"

@@ -108,6 +108,18 @@ class ChunkReader:
         )
         return _candidates(rows, [0.0] * rows.num_rows, [0.0] * rows.num_rows)
 
+    def contents(self) -> dict[tuple[str, bytes], frozenset[bytes]]:
+        """Return (root_id, path) → the ids of the document's chunks, of all documents."""
+        columns = ["root_id", "path_bytes", "chunk_id"]
+        found: dict[tuple[str, bytes], set[bytes]] = {}
+        with lance_errors(self._folder):
+            for batch in self._handle.search().select(columns).to_batches():
+                for root_id, path, chunk_id in zip(
+                    *(batch[name].to_pylist() for name in columns), strict=True
+                ):
+                    found.setdefault((root_id, path), set()).add(chunk_id)
+        return {document: frozenset(chunk_ids) for document, chunk_ids in found.items()}
+
     def mean_vector(self, where: str) -> Vector | None:
         """Return the mean of the vectors for which a condition holds, None if there are none."""
         with lance_errors(self._folder):

@@ -22,11 +22,16 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 def newest_claimed(layout: Layout) -> int:
     """Return the highest run number that was ever claimed, 0 if none."""
+    return max(claimed(layout), default=0)
+
+
+def claimed(layout: Layout) -> list[int]:
+    """Return all run numbers that were ever claimed."""
     try:
         names = [path.stem for path in layout.runs.iterdir() if path.suffix == ".json"]
     except FileNotFoundError:
-        return 0
-    return max((int(name) for name in names if name.isdigit()), default=0)
+        return []
+    return [int(name) for name in names if name.isdigit()]
 
 
 def claim_run(layout: Layout, number: int, table: str) -> None:
@@ -43,10 +48,25 @@ def claim_run(layout: Layout, number: int, table: str) -> None:
     write_json(_record(layout, number), facts)
 
 
-def finish_run(layout: Layout, number: int, table: str, report: Mapping[str, object]) -> None:
-    """Replace `runs/<n>.json` by what the run did."""
+def finish_run(
+    layout: Layout,
+    number: int,
+    table: str,
+    report: Mapping[str, object],
+    head: Mapping[str, object] | None,
+) -> None:
+    """Replace `runs/<n>.json` by what the run did.
+
+    Args:
+        layout: the workspace.
+        number: of the run.
+        table: which it wrote.
+        report: what it did.
+        head: the entry of head.json that it published, if it did.
+    """
     facts = {"format": FORMAT, "run": number, "state": "done", "table": table, "at": now()}
-    write_json(_record(layout, number), {**facts, "report": dict(report)})
+    published = {"head": dict(head)} if head else {}
+    write_json(_record(layout, number), {**facts, **published, "report": dict(report)})
 
 
 def read_run(layout: Layout, number: int) -> dict[str, Any] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,8 +15,8 @@ from localembed.store.facts import TableFacts
 from localembed.store.head import VectorIndex
 from localembed.store.lance import connect, lance_errors
 from localembed.store.layout import Layout
-from localembed.store.reindex import build_in_child, build_text_index
 from localembed.store.rows import batch_rows, schema
+from localembed.store.upkeep import build_text_index, compact, in_child
 from localembed.store.vector_index import EXACT_ROWS
 from localembed.types import EmbeddedBatch
 
@@ -30,6 +32,12 @@ _TEXT_INDEX_SLACK = 5_000
 """So many rows may stay outside the full-text index, where they are searched all the same."""
 _VECTOR_INDEX_SLACK = 20_000
 """So many rows, or a twentieth, may stay outside the vector index, where all are compared."""
+_MOST_FRAGMENTS = 100
+_MOST_OF_FEW_ROWS = 20
+"""Small fragments that may stay; putting those of few rows together takes 20 ms."""
+_FEW_ROWS = 100_000
+_NOW = datetime.timedelta(0)
+_YES = True
 _BUILT_HERE = 20_000
 """Rows that are indexed in this process; starting another takes longer than indexing them."""
 
@@ -130,6 +138,10 @@ class ChunkTable:
             for value in batch["chunk_id"]
         }
 
+    def all_chunk_ids(self) -> set[bytes]:
+        """Return the ids of all chunks."""
+        return {value.as_py() for batch in self._scan(["chunk_id"]) for value in batch["chunk_id"]}
+
     def rows_of_run(self, doc_ids: Iterable[bytes], run: int) -> int:
         """Return how many rows of one run these documents have."""
         count = 0
@@ -212,7 +224,7 @@ class ChunkTable:
             if rows <= _BUILT_HERE:
                 build_text_index(self._handle)
             else:
-                build_in_child(self._folder, "text")
+                in_child(self._folder, "text")
                 self._handle.checkout_latest()
             return True
 
@@ -233,9 +245,58 @@ class ChunkTable:
                     return known
             if rows <= EXACT_ROWS:
                 return None
-            made = VectorIndex(**json.loads(build_in_child(self._folder, "vector")))
+            made = VectorIndex(**json.loads(in_child(self._folder, "vector")))
             self._handle.checkout_latest()
             return made
+
+    def compact_if_due(self) -> bool:
+        """Put many small fragments together, dropping deleted rows; tell if it did."""
+        with lance_errors(self._folder):
+            rows = int(self._handle.count_rows())
+            fragments = self._handle.stats()["fragment_stats"]["num_small_fragments"]
+        if fragments <= (_MOST_FRAGMENTS if rows > _FEW_ROWS else _MOST_OF_FEW_ROWS):
+            return False
+        self.compact()
+        return True
+
+    def compact(self) -> None:
+        """Put fragments together, dropping deleted rows; nothing is cleaned up."""
+        with lance_errors(self._folder):
+            if self._handle.count_rows() <= _BUILT_HERE:
+                compact(self._handle)
+            else:
+                in_child(self._folder, "compact")
+                self._handle.checkout_latest()
+
+    def protect(self, kept: Mapping[int, int]) -> None:
+        """Let these versions, and no others, outlive a clean-up: they become parents of branches.
+
+        Args:
+            kept: run → Lance version.
+        """
+        wanted = {f"v{run}": version for run, version in kept.items()}
+        with lance_errors(self._folder):
+            there = {
+                name: int(branch["parent_version"])
+                for name, branch in self._handle.branches.list().items()
+            }
+            for name in there:
+                if wanted.get(name) != there[name]:
+                    self._handle.branches.delete(name)
+            for name, version in wanted.items():
+                if there.get(name) != version:
+                    self._handle.branches.create(name, None, version)
+
+    def clean(self) -> None:
+        """Free what no branch protects and is not the newest version."""
+        with lance_errors(self._folder), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that other processes may read: see `protect`
+            self._handle.optimize(cleanup_older_than=_NOW, delete_unverified=_YES)
+
+    def restore(self, version: int) -> None:
+        """Make a new version with the content of an older one."""
+        with lance_errors(self._folder):
+            self._handle.restore(version)
 
     def _index_of(self, column: str) -> str | None:
         indices = self._handle.list_indices()

@@ -1,0 +1,157 @@
+"""`localembed versions`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from localembed.cli.options import Common, common
+from localembed.cli.text import count, near, printable, size
+from localembed.errors import UsageError
+from localembed.search import Changes
+from localembed.store.versions import Version, to_keep
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def versions() -> None:
+    """Go back to what earlier runs left: each version is the number of its run, or a tag."""
+
+
+@versions.command("list")
+@common
+def list_versions(options: Common) -> int:
+    """List the versions that can be gone back to, newest first."""
+    found = options.workspace().history.versions()
+    if options.as_json:
+        click.echo(json.dumps({"versions": [_row(version) for version in found]}))
+        return 0
+    titles = f"{'RUN':>5}  {'WHEN':<16}  {'FILES':>8}  {'CHUNKS':>10}  MODEL"
+    click.echo(click.style(titles, bold=True))
+    for version in found:
+        entry = version.entry
+        when = version.at[:16].replace("T", " ") or "-"
+        tags = f"  {', '.join(version.tags)}" if version.tags else ""
+        click.echo(
+            f"{version.run:>5}  {when:<16}  {entry.documents:>8,}  {entry.chunks:>10,}  "
+            f"{printable(entry.model)}{click.style(tags, fg='cyan')}"
+        )
+    return 0
+
+
+@versions.command()
+@click.argument("old")
+@click.argument("new")
+@common
+def diff(options: Common, old: str, new: str) -> int:
+    """Show the files that differ between the versions OLD and NEW."""
+    changes = options.workspace().history.compare(old, new)
+    if options.as_json:
+        click.echo(json.dumps({"old": old, "new": new, **asdict(changes)}))
+        return 0
+    for mark, paths, colour in _kinds(changes):
+        for path in paths:
+            click.echo(f"{click.style(mark, fg=colour)} {printable(near(path))}")
+    click.echo(
+        f"{count(len(changes.added), 'file')} added, {len(changes.changed):,} changed, "
+        f"{len(changes.removed):,} removed; {count(changes.chunks_added, 'chunk')} added, "
+        f"{changes.chunks_removed:,} removed"
+    )
+    return 0
+
+
+@versions.command()
+@click.argument("name")
+@click.argument("version", required=False)
+@click.option("-d", "--delete", is_flag=True, help="Take the name away.")
+@common
+def tag(options: Common, name: str, version: str | None, delete: bool) -> int:
+    """Call VERSION (the newest if not given) NAME; a tagged version is never cleaned up."""
+    history = options.workspace().history
+    if delete and version:
+        message = "Give either VERSION or --delete."
+        raise UsageError(message)
+    if delete:
+        history.tag(name, None)
+        click.echo(json.dumps({"tag": name, "run": None}) if options.as_json else f"Removed {name}")
+        return 0
+    newest = next(iter(history.versions()), None)
+    if newest is None:
+        message = "Nothing is indexed yet. Run: localembed index FOLDER"
+        raise UsageError(message)
+    history.tag(name, version or str(newest.run))
+    run = next(found.run for found in history.versions() if name in found.tags)
+    click.echo(json.dumps({"tag": name, "run": run}) if options.as_json else f"Run {run} is {name}")
+    return 0
+
+
+@versions.command()
+@click.argument("version")
+@common
+def restore(options: Common, version: str) -> int:
+    """Make a new run with the content of VERSION; `index` then goes on from there.
+
+    Nothing is embedded, and it can be undone like any other run.
+    """
+    report = options.workspace().history.restore(version)
+    if options.as_json:
+        click.echo(json.dumps({"run": report.run, "restored": version}))
+    else:
+        named = f"run {version}" if version.isdecimal() else printable(version)
+        click.echo(f"Run {report.run} has what {named} had: {count(report.chunks.total, 'chunk')}")
+    return 0
+
+
+@versions.command()
+@click.option(
+    "--keep", type=click.IntRange(0), metavar="N", help="Of the newest runs (keep_versions)."
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be dropped.")
+@common
+def gc(options: Common, keep: int | None, dry_run: bool) -> int:
+    """Drop old versions and free their space; the newest N and all tagged ones stay."""
+    workspace = options.workspace()
+    least = workspace.settings.settings.keep_versions if keep is None else keep
+    found = workspace.history.versions()
+    dropped = sorted(set(_runs(found)) - _kept(found, least))
+    if not options.as_json:
+        named = ", ".join(map(str, dropped)) or "no version"
+        click.echo(f"{'Would drop' if dry_run else 'Dropping'} {named}")
+    freed = None if dry_run else workspace.history.collect_garbage(least)
+    if options.as_json:
+        click.echo(json.dumps({"dropped": dropped, "freed_bytes": freed}))
+    elif freed is not None:
+        click.echo(f"Freed {size(max(0, freed))}")
+    return 0
+
+
+def _runs(found: list[Version]) -> list[int]:
+    return [version.run for version in found]
+
+
+def _kept(found: list[Version], keep: int) -> set[int]:
+    """Return the runs that stay: of every table also what is searched now."""
+    tables = {version.table for version in found}
+    return {run for table in tables for run in to_keep(found, table, max(keep, 1))}
+
+
+def _kinds(changes: Changes) -> list[tuple[str, tuple[str, ...], str]]:
+    return [
+        ("+", changes.added, "green"),
+        ("~", changes.changed, "yellow"),
+        ("-", changes.removed, "red"),
+    ]
+
+
+def _row(version: Version) -> dict[str, object]:
+    entry = version.entry
+    return {
+        "run": version.run,
+        "at": version.at or None,
+        "files": entry.documents,
+        "chunks": entry.chunks,
+        "model": entry.model,
+        "complete": entry.complete,
+        "tags": list(version.tags),
+    }

@@ -1,0 +1,97 @@
+"""What earlier runs left: shown, named, compared, gone back to, and freed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from localembed.choice import facts_of
+from localembed.errors import StorageError
+from localembed.pipeline import clean_up, restore
+from localembed.search import Changes, changes_between
+from localembed.store.head import read_head
+from localembed.store.lance import newest_version
+from localembed.store.layout import Layout
+from localembed.store.lock import writer_lock
+from localembed.store.versions import Version, find_version, read_versions, tag
+from localembed.types import RunReport
+
+
+def _ignore_events(_name: str, _count: int) -> None:
+    """Take an event and do nothing."""
+
+
+class History:
+    """The versions of a workspace."""
+
+    def __init__(self, layout: Layout, keep: int, roots: Mapping[str, bytes]) -> None:
+        """Remember what is needed; nothing is read yet.
+
+        Args:
+            layout: the workspace.
+            keep: how many versions outlive a clean-up.
+            roots: root_id → absolute path.
+        """
+        self._layout = layout
+        self._keep = keep
+        self._roots = roots
+
+    def versions(self) -> list[Version]:
+        """Return every version that can be gone back to, newest first."""
+        return read_versions(self._layout)
+
+    def compare(self, old: str, new: str) -> Changes:
+        """Return what differs between two versions: runs' numbers or tags."""
+        versions = [find_version(self._layout, wanted) for wanted in (old, new)]
+        return changes_between(self._layout, versions[0], versions[1], self._roots)
+
+    def tag(self, name: str, wanted: str | None) -> None:
+        """Give a version a name, or take the name away.
+
+        Args:
+            name: a letter, then letters, digits, dots, dashes or _.
+            wanted: a run's number or a tag; None takes the name away.
+
+        Raises:
+            UsageError: the name cannot be one, or there is no such version.
+        """
+        with writer_lock(self._layout):
+            run = find_version(self._layout, wanted).run if wanted is not None else None
+            tag(self._layout, name, run)
+
+    def restore(self, wanted: str) -> RunReport:
+        """Make a run whose content is that of an older one; it can be undone like any other.
+
+        Args:
+            wanted: a run's number or a tag.
+
+        Raises:
+            UsageError: there is no such version.
+        """
+        with writer_lock(self._layout):
+            version = find_version(self._layout, wanted)
+            facts = facts_of(version.table, version.entry)
+            return restore(self._layout, facts, version.entry, self._keep, _ignore_events)
+
+    def collect_garbage(self, keep: int) -> int:
+        """Free what belongs to none of the newest versions, nor to a tagged one; return the bytes.
+
+        Args:
+            keep: how many stay; what is searched now always does.
+
+        Raises:
+            StorageError: a run was cut off; it has to be finished first.
+        """
+        from localembed.store.table import ChunkTable
+
+        with writer_lock(self._layout):
+            before = self._layout.disk_bytes()
+            for name, entry in read_head(self._layout).tables.items():
+                if newest_version(self._layout.table(name)) != entry.lance_version:
+                    message = (
+                        "A run was cut off and has to be finished first. Run: localembed index"
+                    )
+                    raise StorageError(message)
+                table = ChunkTable.open(self._layout, name)
+                table.compact()
+                clean_up(self._layout, name, table, keep, _ignore_events)
+            return before - self._layout.disk_bytes()

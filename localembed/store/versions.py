@@ -1,0 +1,144 @@
+"""The versions that can be gone back to: what each run left, as far as Lance still has it.
+
+Lance keeps every version until a clean-up. Before one, those that are to stay become the parents
+of branches, which a clean-up respects (see `table.clean`); so a run that cleans nothing up writes
+nothing for its version.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from localembed.errors import StorageError, UsageError
+from localembed.store import runs
+from localembed.store.durable import write_json
+from localembed.store.head import TableHead, read_head, table_head
+from localembed.store.lance import versions_on_disk
+from localembed.store.layout import Layout
+
+_TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What readers saw after a run."""
+
+    table: str
+    entry: TableHead
+    """As head.json named it."""
+    at: str
+    """When the run ended: ISO 8601 in UTC; empty if that is not known."""
+    removed: int
+    """Chunks that the run took out of the version before it."""
+    tags: tuple[str, ...]
+
+    @property
+    def run(self) -> int:
+        """The run that made it."""
+        return self.entry.run
+
+
+def read_versions(layout: Layout) -> list[Version]:
+    """Return every version that can be gone back to, newest first; file names alone decide."""
+    head = read_head(layout)
+    tags = read_tags(layout)
+    found = {
+        number: version
+        for number in runs.claimed(layout)
+        if (version := _version(layout, number, tags)) is not None
+    }
+    for name, entry in head.tables.items():
+        # What a clean-up or a kill left different from what the run wrote down of itself.
+        known = found.get(entry.run) or Version(name, entry, "", 1, _tags_of(entry.run, tags))
+        found[entry.run] = replace(known, table=name, entry=entry)
+    present = {name: versions_on_disk(layout.table(name)) for name in head.tables}
+    return [
+        version
+        for _, version in sorted(found.items(), reverse=True)
+        if version.entry.lance_version in present.get(version.table, ())
+        and version.entry.uuid == head.tables[version.table].uuid
+    ]
+
+
+def find_version(layout: Layout, wanted: str) -> Version:
+    """Return the version of a run's number or a tag.
+
+    Raises:
+        UsageError: there is none, or it was cleaned up.
+    """
+    number = read_tags(layout).get(wanted, int(wanted) if wanted.isdecimal() else -1)
+    found = next((entry for entry in read_versions(layout) if entry.run == number), None)
+    if found is None:
+        message = f"There is no version '{wanted}'. Run: localembed versions list"
+        raise UsageError(message)
+    return found
+
+
+def tag(layout: Layout, name: str, run: int | None) -> None:
+    """Give a run a name, or take the name away. The caller holds the writer lock.
+
+    Args:
+        layout: the workspace.
+        name: letters, digits and ._- after a letter.
+        run: None takes it away.
+
+    Raises:
+        UsageError: the name cannot be one, or is not there.
+    """
+    tags = read_tags(layout)
+    if run is None and name not in tags:
+        message = f"There is no tag '{name}'. Run: localembed versions list"
+        raise UsageError(message)
+    if not _TAG.fullmatch(name):
+        message = f"'{name}' cannot be a tag: a letter, then letters, digits, dots, dashes or _."
+        raise UsageError(message)
+    others = {known: number for known, number in tags.items() if known != name}
+    write_json(layout.tags, others if run is None else {**others, name: run})
+
+
+def to_keep(versions: Sequence[Version], table: str, count: int) -> dict[int, int]:
+    """Return run → Lance version of what a clean-up of a table has to leave.
+
+    Args:
+        versions: all there are, newest first.
+        table: which is cleaned up.
+        count: how many of the newest stay; tagged ones stay as well.
+    """
+    own = [version for version in versions if version.table == table]
+    kept = [*own[:count], *(version for version in own if version.tags)]
+    return {version.run: version.entry.lance_version for version in kept}
+
+
+def read_tags(layout: Layout) -> dict[str, int]:
+    """Return name → run.
+
+    Raises:
+        StorageError: the file is damaged.
+    """
+    try:
+        tags = json.loads(layout.tags.read_bytes())
+        return {str(name): int(run) for name, run in tags.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        message = f"{layout.tags} cannot be read: {error}. Mend or remove it, then try again."
+        raise StorageError(message) from error
+
+
+def _version(layout: Layout, number: int, tags: Mapping[str, int]) -> Version | None:
+    facts = runs.read_run(layout, number) or {}
+    if not isinstance(facts.get("head"), dict):
+        return None
+    try:
+        entry = table_head(facts["head"])
+        removed = int(facts["report"]["chunks"]["removed"])
+        return Version(facts["table"], entry, facts["at"], removed, _tags_of(number, tags))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _tags_of(number: int, tags: Mapping[str, int]) -> tuple[str, ...]:
+    return tuple(sorted(name for name, run in tags.items() if run == number))
