@@ -224,8 +224,26 @@ def test_two_models_are_compared_question_by_question(run_cli, collection):
     assert found["worse"] == []
 
 
+def test_two_versions_are_compared_question_by_question(run_cli, tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "b.md").write_text("the zebra runs")
+    (tmp_path / "q.tsv").write_text("zebra\tdocs/b.md\n")
+    run_cli("init")
+    run_cli("index", "docs")
+    run_cli("versions", "tag", "before")
+    (tmp_path / "docs" / "b.md").write_text("of something else")
+    (tmp_path / "docs" / "c.md").write_text("the zebra runs")
+    run_cli("index", "docs")
+    found = json.loads(
+        run_cli("eval", "q.tsv", "--at", "before", "--at", "2", "--mode", "text", "--json").stdout
+    )
+    assert [row["name"] for row in found["at"]] == ["before", "2"]
+    assert found["difference"]["ndcg@10"] == -1
+    assert [row["query"] for row in found["worse"]] == ["zebra"]
+
+
 @pytest.mark.parametrize("models", [("a", "b", "c"), ("a", "a")])
 def test_more_than_two_models_are_refused(run_cli, collection, models):
     done = run_cli("eval", collection, *(part for name in models for part in ("--at", name)))
     assert done.returncode == 2
-    assert "--at takes one model, or two different ones" in done.stderr
+    assert "--at takes one version or model, or two different ones" in done.stderr

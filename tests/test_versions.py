@@ -190,7 +190,7 @@ def test_a_query_asks_what_a_run_left(three, notes):
     assert [hit.text for hit in three.show(str(notes / "a.txt"), at="1")] == ["zebra first"]
     like = three.like(Query(str(notes / "a.txt"), at="2"))
     assert [hit.text for hit in like.hits] == ["added later"]
-    with pytest.raises(UsageError, match=r"There is no version '9'\. Run: localembed versions list"):
+    with pytest.raises(UsageError, match=r"no version '9'\. Run: localembed versions list"):
         found(three, "9")
 
 

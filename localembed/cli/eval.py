@@ -16,7 +16,7 @@ from localembed.cli.options import Common, common, model_names
 from localembed.cli.progress import IndexProgress
 from localembed.cli.text import INDENT, clipped, count, printable, width
 from localembed.errors import UsageError
-from localembed.queries import SearchMode
+from localembed.queries import Query, SearchMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,9 +48,9 @@ class _Asked:
     "--at",
     "at",
     multiple=True,
-    metavar="MODEL",
+    metavar="WHICH",
     shell_complete=model_names,
-    help="Ask this model's table; twice to compare.",
+    help="Ask this version (a run or tag) or model; twice to compare.",
 )
 @common
 def evaluate(options: Common, source: Path, mode: SearchMode | None, at: tuple[str, ...]) -> int:
@@ -63,13 +63,15 @@ def evaluate(options: Common, source: Path, mode: SearchMode | None, at: tuple[s
     from localembed.evaluation.run import MODES
 
     if len(at) > 2 or len(set(at)) < len(at):
-        message = "--at takes one model, or two different ones to compare."
+        message = "--at takes one version or model, or two different ones to compare."
         raise UsageError(message)
     asked = _read(source, options)
     found: dict[str | None, Modes] = {}
-    for model in at or (None,):
-        _bring_up_to_date(asked, model, options)
-        found[model] = _ask(asked, (mode,) if mode else MODES, model, options)
+    for name in at or (None,):
+        of = _meant(asked.workspace, name)
+        if of.at is None:
+            _bring_up_to_date(asked, of.model, options)
+        found[name] = _ask(asked, (mode,) if mode else MODES, of, options)
     if len(found) == 2:
         _show_comparison(asked, at, found, mode or "hybrid", options)
     else:
@@ -109,13 +111,22 @@ def _bring_up_to_date(asked: _Asked, model: str | None, options: Common) -> None
         )
 
 
+def _meant(workspace: Workspace, name: str | None) -> Query:
+    """Return a query of what --at names: a version of the workspace, or else a model."""
+    if name is None or not workspace.layout.exists():
+        return Query("", model=name)
+    versions = workspace.history.versions()
+    known = {word for version in versions for word in (str(version.run), *version.tags)}
+    return Query("", at=name) if name in known else Query("", model=name)
+
+
 def _ask(
-    asked: _Asked, modes: Sequence[SearchMode], model: str | None, options: Common
+    asked: _Asked, modes: Sequence[SearchMode], of: Query, options: Common
 ) -> dict[SearchMode, Measured]:
     from localembed.evaluation.run import evaluate as ask_all
 
     with _bar(len(asked.questions), options) as tick:
-        return ask_all(asked.workspace, asked.questions, modes, model, tick)
+        return ask_all(asked.workspace, asked.questions, modes, of, tick)
 
 
 @contextmanager

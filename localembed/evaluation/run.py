@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from localembed.evaluation import metrics
 from localembed.evaluation.questions import Question
-from localembed.queries import SearchMode
+from localembed.queries import Query, SearchMode
 from localembed.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def evaluate(
     workspace: Workspace,
     questions: Sequence[Question],
     modes: Sequence[SearchMode],
-    model: str | None,
+    of: Query,
     on_question: Callable[[], None],
 ) -> dict[SearchMode, Measured]:
     """Return what every mode finds.
@@ -67,13 +67,14 @@ def evaluate(
         workspace: indexed.
         questions: at least one.
         modes: of search.
-        model: whose table is asked; the default one's if not given.
+        of: whose model and version are asked; the rest of it does not count.
         on_question: called after each question.
     """
     rows: dict[SearchMode, list[tuple[float, ...]]] = {mode: [] for mode in modes}
     for question in questions:
         for mode in modes:
-            hits = workspace.query(question.text, mode=mode, top_k=_CHUNKS, model=model)
+            asked = replace(of, text=question.text, mode=mode, top_k=_CHUNKS)
+            hits = workspace.search(asked).hits
             rows[mode].append(_scores(question, question.gains(hits)))
         on_question()
     return {mode: Measured(_columns(found)) for mode, found in rows.items()}
