@@ -395,6 +395,7 @@ def test_status_settings_shows_where_each_value_came_from(cli, notes, monkeypatc
         "max_file_size     SIZE              default\n"
         "top_k             3                     LOCALEMBED_TOP_K\n"
         "mode              hybrid                default\n"
+        "keep_versions     10                    default\n"
         "resident_minutes  15                    default\n"
     )
     settings = json.loads(cli("status", "--settings", "--json").out)["settings"]

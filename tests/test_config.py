@@ -24,6 +24,7 @@ VALUES = {
     "max_file_size": (1001, 1002, 1003, 1004),
     "top_k": (1, 2, 3, 4),
     "mode": ("vector", "text", "hybrid", "vector"),
+    "keep_versions": (1, 2, 3, 4),
     "resident_minutes": (1, 2, 3, 4),
 }
 """Setting → what the flag, the variable, the workspace and the user's file say."""

@@ -239,7 +239,7 @@ def test_two_versions_are_compared_question_by_question(run_cli, tmp_path):
     )
     assert [row["name"] for row in found["at"]] == ["before", "2"]
     assert found["difference"]["ndcg@10"] == -1
-    assert [row["query"] for row in found["worse"]] == ["zebra"]
+    assert [row["question"] for row in found["worse"]] == ["zebra"]
 
 
 @pytest.mark.parametrize("models", [("a", "b", "c"), ("a", "a")])

@@ -212,7 +212,7 @@ def test_a_text_index_that_fails_is_a_sentence_and_loses_nothing(workspace, note
         broken.setattr(table, "_TEXT_INDEX_SLACK", 0)
         broken.setattr(table, "_BUILT_HERE", 0)
         broken.setattr("sys.executable", "/bin/false")
-        with pytest.raises(StorageError, match=r"text index .* could not be made"):
+        with pytest.raises(StorageError, match=r"The upkeep of .* failed \(text\)"):
             workspace.index()
 
     assert workspace.index().chunks.embedded == 0

@@ -55,10 +55,10 @@ def test_every_run_leaves_a_version(workspace, notes):
 
 
 def test_a_clean_up_leaves_the_newest(workspace, notes, often):
-    left = index_in_turns(workspace, notes, 23)
+    left = index_in_turns(workspace, notes, 14)
     folder = workspace.layout.table(workspace.status().table)
     versions = read_versions(workspace.layout)
-    assert [version.run for version in versions][:3] == [23, 22, 21]
+    assert [version.run for version in versions][:3] == [14, 13, 12]
     assert len(versions) < 10
     assert {v.run: texts(workspace, v) for v in versions} == {v.run: left[v.run] for v in versions}
     assert len(versions_on_disk(folder)) < 25
@@ -72,7 +72,7 @@ def test_disk_use_stays_bounded(workspace, notes, often, tmp_path):
     from localembed.workspace import Workspace
 
     (notes / "much.txt").write_text(paragraphs(300))
-    index_in_turns(workspace, notes, 40)
+    index_in_turns(workspace, notes, 15)
     clean = Workspace(tmp_path / "clean")
     clean.index([notes])
     vectors = sum(p.stat().st_size for p in workspace.layout.vectors.rglob("*") if p.is_file())
@@ -99,7 +99,7 @@ def test_readers_see_no_clean_up(workspace, notes, often):
     threads = [threading.Thread(target=read) for _ in range(2)]
     for thread in threads:
         thread.start()
-    index_in_turns(workspace, notes, 15)
+    index_in_turns(workspace, notes, 9)
     stop.set()
     for thread in threads:
         thread.join()
@@ -145,7 +145,7 @@ def test_a_kill_around_a_clean_up_loses_nothing(workspace, notes, run_cli, step,
 
     settings = {"LOCALEMBED_KEEP_VERSIONS": "2", "MOST_FRAGMENTS": "1"}
     killed = 0
-    for turn in range(6):
+    for turn in range(4):
         (notes / f"{turn}.txt").write_text(f"zebra turn{turn}")
         (notes / "0.txt").write_text(f"zebra turn{turn} again")
         done = run_cli("index", "-q", cwd=notes, env={**settings, "STOP_AT": f"{step}:1"})
