@@ -207,6 +207,27 @@ def test_a_tag_is_a_version_that_stays(three, often):
         three.history.tag("release", None)
 
 
+def test_a_version_that_was_moved_by_a_clean_up_is_found_again(three, notes):
+    three.history.tag("release", "3")
+    three.history.collect_garbage(1)
+    (notes / "c.txt").write_text("later still")
+    three.index()
+    assert found(three, "release") == ["zebra second"]
+    assert [v.run for v in three.history.versions()] == [4, 3]
+    three.history.collect_garbage(0)
+    assert found(three, "release") == ["zebra second"]
+
+
+def test_a_run_that_was_killed_after_it_was_shown_is_a_version(workspace, notes, run_cli):
+    (notes / "a.txt").write_text("zebra first")
+    env = {"STOP_AT": "published:2"}  # the first time is that of the batch
+    assert run_cli("index", "-q", cwd=notes, env=env).returncode == -9
+    (notes / "a.txt").write_text("zebra second")
+    workspace.index()
+    assert [v.run for v in workspace.history.versions()] == [2, 1]
+    assert found(workspace, "1") == ["zebra first"]
+
+
 @pytest.mark.parametrize("name", ["7", "-x", "a b", "", "a/b", "ä", "x" * 65])
 def test_a_name_that_cannot_be_one_is_refused(three, name):
     with pytest.raises(UsageError, match="cannot be a tag"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from localembed.store import runs
 from localembed.store.durable import SyncedFolder
 from localembed.store.head import publish_head, read_head
 from localembed.store.layout import Layout
@@ -45,3 +46,4 @@ def _show(layout: Layout, name: str, table: ChunkTable, synced: SyncedFolder) ->
     head = read_head(layout)
     entry = replace(head.tables[name], lance_version=table.version)
     publish_head(layout, head.with_table(name, entry, default=False))
+    runs.record_version(layout, entry.run, asdict(entry))

@@ -8,7 +8,7 @@ rows that the manifest does not know of, and reconciles (see `recover`).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -310,6 +310,7 @@ class Committer:
         )
         self._head = self._head.with_table(facts.name, entry, default=default)
         publish_head(self._layout, self._head)
+        runs.record_version(self._layout, self._run(), asdict(entry))
         self._on_event("published", entry.lance_version)
 
     def _beat(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -227,6 +227,5 @@ def _report(layout: Layout, facts: TableFacts, committer: Committer, tally: Tall
         total=entry.chunks if entry else 0,
     )
     if committer.run is not None:
-        published = asdict(entry) if entry and entry.run == committer.run else None
-        runs.finish_run(layout, committer.run, facts.name, report_json(report), published)
+        runs.finish_run(layout, committer.run, facts.name, report_json(report))
     return report

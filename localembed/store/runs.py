@@ -48,25 +48,24 @@ def claim_run(layout: Layout, number: int, table: str) -> None:
     write_json(_record(layout, number), facts)
 
 
-def finish_run(
-    layout: Layout,
-    number: int,
-    table: str,
-    report: Mapping[str, object],
-    head: Mapping[str, object] | None,
-) -> None:
-    """Replace `runs/<n>.json` by what the run did.
+def record_version(layout: Layout, number: int, head: Mapping[str, object]) -> None:
+    """Write into `runs/<n>.json` which version readers see of the run: how to come back to it.
 
     Args:
         layout: the workspace.
         number: of the run.
-        table: which it wrote.
-        report: what it did.
-        head: the entry of head.json that it published, if it did.
+        head: its entry of head.json.
     """
+    known = read_run(layout, number)
+    if known is not None:
+        write_json(_record(layout, number), {**known, "head": dict(head)})
+
+
+def finish_run(layout: Layout, number: int, table: str, report: Mapping[str, object]) -> None:
+    """Write into `runs/<n>.json` what the run did."""
     facts = {"format": FORMAT, "run": number, "state": "done", "table": table, "at": now()}
-    published = {"head": dict(head)} if head else {}
-    write_json(_record(layout, number), {**facts, **published, "report": dict(report)})
+    known = read_run(layout, number) or {}
+    write_json(_record(layout, number), {**known, **facts, "report": dict(report)})
 
 
 def read_run(layout: Layout, number: int) -> dict[str, Any] | None:

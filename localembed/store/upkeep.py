@@ -41,8 +41,13 @@ def build_text_index(handle: object) -> None:
 
 
 def compact(handle: Any) -> None:  # noqa: ANN401 - lancedb
-    """Put the fragments of an open table together and drop deleted rows; nothing is cleaned up."""
-    handle.optimize(cleanup_older_than=_FOREVER)
+    """Put the fragments of an open table together and drop deleted rows; nothing is cleaned up.
+
+    Lance puts no rows that an index holds together with others. The first pass indexes these; left
+    undone, the second would be done by the clean-up, behind the version that readers were shown.
+    """
+    for _ in range(2):
+        handle.optimize(cleanup_older_than=_FOREVER)
 
 
 def in_child(folder: Path, task: str) -> str:

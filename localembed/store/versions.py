@@ -134,7 +134,8 @@ def _version(layout: Layout, number: int, tags: Mapping[str, int]) -> Version | 
         return None
     try:
         entry = table_head(facts["head"])
-        removed = int(facts["report"]["chunks"]["removed"])
+        # A run that was killed has no report: it may have taken something out.
+        removed = int(facts["report"]["chunks"]["removed"]) if "report" in facts else 1
         return Version(facts["table"], entry, facts["at"], removed, _tags_of(number, tags))
     except (KeyError, TypeError, ValueError):
         return None
