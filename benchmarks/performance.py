@@ -396,6 +396,26 @@ def scaling(results: Sequence[Result]) -> list[str]:
     ]
 
 
+def many_runs(results: Sequence[Result]) -> list[str]:
+    """Show what many small runs leave behind."""
+    result = results[0]
+    times = [
+        [name.replace("_", " "), f"{milliseconds:.1f} ms"]
+        for name, milliseconds in result["query_p50_ms"].items()
+    ]
+    return [
+        wrapped(
+            f"{result['runs']:,} runs over {result['chunks']:,} chunks, each of one changed and one"
+            f" added file, {result['seconds_a_run']:.2f} s each:"
+            f" {result['versions_at_the_end']} versions can be gone back to. The workspace takes at"
+            f" most {result['largest_disk_over_clean']:.2f} times the disk of a clean build, and"
+            f" {result['disk_over_clean_after_gc']:.2f} times after `versions gc --keep 0`."
+        ),
+        table(["a query, p50", "time"], times),
+        source("python -m benchmarks.many_runs", result["machine"]),
+    ]
+
+
 def one_line(results: Sequence[Result]) -> list[str]:
     """Show what cutting a document that is one line costs."""
     result = results[0]
@@ -458,6 +478,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("A whole run", "whole-run.json", whole_run),
     Section("Memory against the size of the corpus", "memory.json", memory),
     Section("Growing to a million chunks", "scaling.json", scaling),
+    Section("Many small runs", "many-runs.json", many_runs),
     Section("A document that is one line", "one-line.json", one_line),
 )
 
