@@ -552,6 +552,15 @@ def test_every_command_takes_json_and_prints_one_object(indexed, cli, minilm, na
 # exit codes
 
 
+@pytest.mark.parametrize("words", [(), *((name,) for name in SUBCOMMANDS)])
+def test_a_group_without_a_command_shows_its_help(cli, words):
+    result = cli(*words)
+
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"Usage: {' '.join(('localembed', *words))} [OPTIONS] COMMAND")
+    assert "\nOptions:\n" in result.err
+
+
 def test_an_unknown_command_exits_with_2_and_a_suggestion(cli):
     result = cli("indx")
 

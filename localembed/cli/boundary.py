@@ -54,6 +54,9 @@ def run(command: click.Command, arguments: list[str], kept: object = None) -> in
 def _refused(error: click.ClickException) -> int:
     """Say what is wrong with the arguments, as click does, but for control characters."""
     context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None and isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(context.get_help(), err=True)
+        return error.exit_code
     if context is not None:
         click.echo(f"{context.get_usage()}\nTry '{context.command_path} -h' for help.\n", err=True)
     click.echo(f"Error: {printable(error.format_message())}", err=True)
