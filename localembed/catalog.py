@@ -1,4 +1,4 @@
-"""The models that can be used: models.toml read and checked, files found and compared with hashes.
+"""The models that can be used: models.toml read and checked, files compared with their hashes.
 
 The registry of the package comes first; a models.toml in the user's configuration folder and one
 in the workspace add to it and win.
@@ -7,8 +7,6 @@ in the workspace add to it and win.
 from __future__ import annotations
 
 import difflib
-import importlib.util
-import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -19,13 +17,11 @@ from typing import Any
 from localembed import folders, hashing
 from localembed.embedding import BACKENDS, RERANKERS
 from localembed.errors import (
-    LocalembedError,
-    ModelChangedError,
     ModelNotFoundError,
     RegistryError,
     UsageError,
 )
-from localembed.store.durable import write_json
+from localembed.model_files import checked_hashes, locate, model_bytes
 from localembed.store.layout import Layout
 from localembed.types import ModelSpec
 
@@ -82,16 +78,6 @@ def find_spec(name: str, layout: Layout | None = None) -> ModelSpec:
     raise ModelNotFoundError(message)
 
 
-def locate(spec: ModelSpec) -> Path | None:
-    """Return the folder of a model's files, None if it is not on this machine."""
-    for source in spec.sources:
-        kind, _, rest = source.partition(":")
-        folder = _package_folder(rest) if kind == "package" else Path(rest).expanduser()
-        if folder is not None and folder.is_dir():
-            return folder
-    return None
-
-
 def open_model(name: str, layout: Layout | None = None) -> LocatedModel:
     """Find a model that gives vectors, and check its files against their pinned hashes.
 
@@ -129,7 +115,7 @@ def _located(spec: ModelSpec) -> LocatedModel:
     folder = locate(spec)
     if folder is None:
         raise ModelNotFoundError(_missing(spec))
-    hashes = _checked_hashes(spec, folder)
+    hashes = checked_hashes(spec, folder)
     return LocatedModel(spec, folder, _space_id(spec, hashes))
 
 
@@ -140,18 +126,6 @@ def _missing(spec: ModelSpec) -> str:
             return f"Model '{spec.name}' is not installed. Run: pip install 'localembed[{extra}]'"
     places = ", ".join(spec.sources)
     return f"The files of model '{spec.name}' are not on this machine (looked in: {places})."
-
-
-def _package_folder(source: str) -> Path | None:
-    """Return a folder inside an installed package, found without importing it."""
-    package, _, inner = source.partition("/")
-    try:
-        found = importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        return None
-    if found is None or not found.submodule_search_locations:
-        return None
-    return Path(found.submodule_search_locations[0]) / inner
 
 
 def _space_id(spec: ModelSpec, hashes: Mapping[str, str]) -> str:
@@ -170,72 +144,6 @@ def _space_id(spec: ModelSpec, hashes: Mapping[str, str]) -> str:
             "precision": "float",
         }
     )
-
-
-def _checked_hashes(spec: ModelSpec, folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file that decides what a vector is.
-
-    Hashing 90 MB takes a third of a second, so hashes are remembered by the files' stats.
-    """
-    names = sorted(spec.sha256) or _deciding_files(folder)
-    memory = folders.user_cache() / "model_hashes.json"
-    known = _remembered(memory)
-    found: dict[str, str] = {}
-    for name in names:
-        path = folder / name
-        try:
-            key, stat = str(path.resolve()), _stat_key(path)
-        except OSError as error:
-            message = f"Model '{spec.name}' has no file {path}. Install it again."
-            raise ModelChangedError(message) from error
-        entry = known.get(key)
-        if not isinstance(entry, dict) or entry.get("stat") != stat or "sha256" not in entry:
-            entry = {"stat": stat, "sha256": hashing.sha256_file(path)}
-            known[key] = entry
-        found[name] = entry["sha256"]
-        if spec.sha256 and spec.sha256[name] != found[name]:
-            message = (
-                f"{path} is not the file that models.toml pins for '{spec.name}': its sha256 is "
-                f"{found[name]}, pinned is {spec.sha256[name]}. Install the model again."
-            )
-            raise ModelChangedError(message)
-    _remember(memory, known)
-    return found
-
-
-def _deciding_files(folder: Path) -> list[str]:
-    """Return the names of weights, tokenizer and configuration in a model folder.
-
-    A model has these files in its folder, in a folder for each module, or in both.
-    """
-    names = ("*.safetensors", "tokenizer.json", "config.json")
-    places = ("modules.json", *(f"{inside}{name}" for name in names for inside in ("", "*/")))
-    found = {path for pattern in places for path in folder.glob(pattern) if path.is_file()}
-    return sorted(path.relative_to(folder).as_posix() for path in found)
-
-
-def _stat_key(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-
-
-def _remembered(memory: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(memory.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _remember(memory: Path, known: Mapping[str, object]) -> None:
-    """Keep the hashes for the next command; without a writable cache they are made again."""
-    if _remembered(memory) == known:
-        return
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        write_json(memory, known, sync=False)
-    except (OSError, LocalembedError):
-        return
 
 
 def _read_registry(path: Path, *, required: bool) -> dict[str, ModelSpec]:
@@ -325,12 +233,6 @@ def _is_hashes(value: object) -> bool:
     return isinstance(value, dict) and all(
         isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in value.values()
     )
-
-
-def model_bytes(folder: Path) -> int:
-    """Return the size of a model's weights."""
-    weights = (name for name in _deciding_files(folder) if name.endswith(".safetensors"))
-    return sum((folder / name).stat().st_size for name in weights)
 
 
 def list_models(layout: Layout | None = None) -> list[dict[str, object]]:
