@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from localembed.queries import EVERYTHING, Filter, Query, SearchHit, SearchMode
 from localembed.results import QueryResult, Status
 from localembed.rootbook import RootBook
 from localembed.roots import Scope
-from localembed.search import DEPTH, Answer, Searcher, reranked
+from localembed.search import Answer, Searcher, reranked
 from localembed.store import runs
 from localembed.store.durable import storage_error
 from localembed.store.filters import of_chunk, of_document
@@ -100,13 +101,14 @@ class Workspace:
         config.write_roots(self.layout, ())
         return True
 
-    def index(
+    def index(  # noqa: PLR0913 - keywords with defaults
         self,
         paths: Sequence[str | os.PathLike[str]] = (),
         *,
         options: Mapping[str, Any] = _NOTHING,
         verify: bool = False,
         allow_mass_delete: bool = False,
+        wait: bool = False,
         on_event: Event = ignore_events,
         on_notice: Callable[[str], None] = lambda _: None,
     ) -> RunReport:
@@ -117,19 +119,20 @@ class Workspace:
             options: include, exclude, hidden or no_ignore for the roots that are named.
             verify: read and hash every file, whatever its stat says.
             allow_mass_delete: do not refuse roots that look gone.
+            wait: if another process is writing, begin when it is done.
             on_event: told of each step (see `pipeline.recipe.run`).
             on_notice: told in a sentence what was asked for and could not be had in full.
 
         Raises:
             UsageError: a path does not exist, or there is nothing to index.
-            LockedError: another process is writing.
+            LockedError: another process is writing, and `wait` is not set.
         """
         targets = self._book.targets(paths)
         if not self.layout.exists():
             # What cannot work must not leave an empty workspace behind.
             choose_table(self.settings, Head(), self.layout)
         self.create()
-        with writer_lock(self.layout):
+        with writer_lock(self.layout, on_notice if wait else None):
             sourced = self.settings
             choice = choose_table(sourced, read_head(self.layout), self.layout)
             for notice in choice.notices:
@@ -180,14 +183,12 @@ class Workspace:
         if not asked.text.strip():
             message = 'The query is empty. Say what to look for: localembed query "some words"'
             raise UsageError(message)
-        if asked.rerank is None:
-            return _result(asked, self._searcher.search(asked, self._root_paths), begin)
-        # A reranker that cannot be used is refused before anything is searched.
-        reranker = self._reranker(asked.rerank)
-        deeper = replace(asked, top_k=max(asked.top_k, DEPTH))
-        answer = self._searcher.search(deeper, self._root_paths)
-        hits = reranked(reranker, asked.text, answer.hits, asked.top_k)
-        return _result(asked, replace(answer, hits=hits), begin)
+        rerank = None
+        if asked.rerank is not None:
+            # A reranker that cannot be used is refused before anything is searched.
+            reranker = self._reranker(asked.rerank)
+            rerank = partial(reranked, reranker, asked.text, asked.top_k)
+        return _result(asked, self._searcher.search(asked, self._root_paths, rerank), begin)
 
     def like(self, asked: Query) -> QueryResult:
         """Return what is most like a passage that is indexed, without the passage itself.

@@ -10,7 +10,8 @@ import tomlkit
 from localembed.embedding import load_reranker
 from localembed.errors import ModelChangedError, ModelNotFoundError, UsageError
 from localembed.queries import Query, SearchHit
-from localembed.search import DEPTH, reranked
+from localembed.search import reranked
+from localembed.search.rerank import DEPTH
 from localembed.types import ModelSpec
 from tests import families
 from tests.conftest import paragraphs
@@ -59,13 +60,13 @@ def test_the_best_come_first_with_the_scores_of_the_reranker():
         return [float(len(text)) for text in texts]
 
     hits = [found(1, "aaa"), found(2, "b"), found(3, "cc " * 9)]
-    best = reranked(by_length, "q", hits, 2)
+    best = reranked(by_length, "q", 2, hits)
     assert [(hit.text, hit.score, hit.found_rank) for hit in best] == [
         ("cc " * 9, 27.0, 3),
         ("aaa", 7.0, 1),
     ]
     assert shown == [("q", ["Top\naaa", "b", "cc " * 9])]
-    assert reranked(by_length, "q", [], 2) == ()
+    assert reranked(by_length, "q", 2, []) == ()
 
 
 def test_scores_are_those_of_the_library(cross_encoder):

@@ -14,9 +14,6 @@ from localembed.store.versions import Version
 if TYPE_CHECKING:
     from localembed.store.reader import ChunkReader
 
-    Contents = Mapping[tuple[str, bytes], frozenset[bytes]]
-    """(root_id, path) → ids of the document's chunks."""
-
 
 @dataclass(frozen=True, slots=True)
 class Changes:

@@ -16,7 +16,7 @@ DEPTH = 50
 
 
 def reranked(
-    reranker: Reranker, query: str, hits: Sequence[SearchHit], top_k: int
+    reranker: Reranker, query: str, top_k: int, hits: Sequence[SearchHit]
 ) -> tuple[SearchHit, ...]:
     """Return the best hits by the reranker's scores, which take the place of their own."""
     if not hits:
