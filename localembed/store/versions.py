@@ -42,19 +42,31 @@ class Version:
 
 
 def read_versions(layout: Layout) -> list[Version]:
-    """Return every version that can be gone back to, newest first; file names alone decide."""
+    """Return every version that can be gone back to, newest first; file names alone decide.
+
+    Of all the runs there ever were, only those since the oldest version that is there are read.
+    """
     head = read_head(layout)
     tags = read_tags(layout)
-    found = {
-        number: version
-        for number in runs.claimed(layout)
-        if (version := _version(layout, number, tags)) is not None
+    present = {name: versions_on_disk(layout.table(name)) for name in head.tables}
+    found = {v.run: v for run in set(tags.values()) if (v := _version(layout, run, tags))}
+    tagged = {(version.table, version.entry.lance_version) for version in found.values()}
+    oldest = {
+        name: min((v for v in versions if (name, v) not in tagged), default=0)
+        for name, versions in present.items()
     }
+    for number in sorted(set(runs.claimed(layout)) - set(found), reverse=True):
+        version = _version(layout, number, tags)
+        if version is not None and version.table in oldest:
+            found[number] = version
+            if version.entry.lance_version < oldest[version.table]:
+                del oldest[version.table]
+        if not oldest:
+            break
     for name, entry in head.tables.items():
         # What a clean-up or a kill left different from what the run wrote down of itself.
         known = found.get(entry.run) or Version(name, entry, "", 1, _tags_of(entry.run, tags))
         found[entry.run] = replace(known, table=name, entry=entry)
-    present = {name: versions_on_disk(layout.table(name)) for name in head.tables}
     return [
         version
         for _, version in sorted(found.items(), reverse=True)
@@ -105,10 +117,10 @@ def to_keep(versions: Sequence[Version], table: str, count: int) -> dict[int, in
     Args:
         versions: all there are, newest first.
         table: which is cleaned up.
-        count: how many of the newest stay; tagged ones stay as well.
+        count: how many of the newest stay; tagged ones stay as well, and always what is searched.
     """
     own = [version for version in versions if version.table == table]
-    kept = [*own[:count], *(version for version in own if version.tags)]
+    kept = [*own[: max(1, count)], *(version for version in own if version.tags)]
     return {version.run: version.entry.lance_version for version in kept}
 
 
