@@ -44,6 +44,15 @@ def fingerprint(facts: Mapping[str, object]) -> str:
     return digest(json.dumps(facts, sort_keys=True, ensure_ascii=True).encode()).hex()
 
 
+def digest_file(path: Path) -> bytes:
+    """Return the 16-byte xxh3-128 digest of a file."""
+    state = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            state.update(block)
+    return state.digest()
+
+
 def sha256_file(path: Path) -> str:
     """Return the hex SHA-256 of a file, the hash that model hubs publish."""
     sha = hashlib.sha256()

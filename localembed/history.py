@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from localembed.choice import facts_of
 from localembed.errors import StorageError
-from localembed.pipeline import clean_up, restore
+from localembed.pipeline import clean_up, restore, show
 from localembed.search import Changes, changes_between
 from localembed.store.head import read_head
 from localembed.store.lance import newest_version
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
+from localembed.store.manifest import Manifest
+from localembed.store.synced import SyncedFolder
 from localembed.store.versions import Version, find_version, read_versions, tag
 from localembed.types import RunReport
 
@@ -92,6 +94,8 @@ class History:
                     )
                     raise StorageError(message)
                 table = ChunkTable.open(self._layout, name)
+                synced = SyncedFolder(table.folder, Manifest(self._layout).stored_files(name))
                 table.compact()
-                clean_up(self._layout, name, table, keep, _ignore_events)
+                show(self._layout, name, table, synced)
+                clean_up(self._layout, name, table, synced, keep, _ignore_events)
             return before - self._layout.disk_bytes()

@@ -735,7 +735,7 @@ def test_a_locked_workspace_exits_with_5(indexed, cli):
     for result in locked:
         assert (result.code, result.out) == (5, "")
         assert result.err.startswith(
-            "Error: Another localembed is writing to NOTES/.localembed. Wait until it is done;"
+            "Error: Another localembed is writing to NOTES/.localembed. Wait until it is done"
         )
     assert found.code == 0
     assert cli("index").code == 0

@@ -12,13 +12,15 @@ import pytest
 
 import localembed
 from localembed.errors import StorageError, TooNewError
+from localembed.hashing import digest
 from localembed.pipeline.seen import SeenHashes
-from localembed.store import durable, table
-from localembed.store.durable import SyncedFolder, write_atomically
+from localembed.store import table
+from localembed.store.durable import write_atomically
 from localembed.store.head import Head, TableHead, publish_head, read_head
 from localembed.store.lance import connect, newest_version
 from localembed.store.layout import Layout
 from localembed.store.runs import beat, claim_run, newest_claimed, read_heartbeat
+from localembed.store.synced import StoredFile, Synced, SyncedFolder
 from tests.conftest import paragraphs
 
 
@@ -76,17 +78,25 @@ def test_only_new_files_are_synced(tmp_path, monkeypatch):
     (table / "data" / "one").write_text("1")
     (table / "latest_version_hint.json").write_text("{}")
     synced = []
-    real = durable._sync_file
-    monkeypatch.setattr(durable, "_sync_file", lambda name: (synced.append(name), real(name)))
-    folder = SyncedFolder(table, trusted=True)
+    real = os.fsync
+
+    def remember(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").resolve())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", remember)
+    folder = SyncedFolder(table, known={"data/one"})
     (table / "data" / "two").write_text("2")
 
-    assert folder.sync() == 2
-    files = {Path(name).relative_to(table).as_posix() for name in synced if Path(name).is_file()}
+    found = folder.sync()
+    assert found == Synced((StoredFile("data/two", 1, digest(b"2")),), ())
+    files = {name.relative_to(table).as_posix() for name in synced if name.is_file()}
     assert files == {"data/two", "latest_version_hint.json"}
-    folders = {Path(name) for name in synced if Path(name).is_dir()}
+    folders = {name for name in synced if name.is_dir()}
     assert folders == {table / "data", table, tmp_path}
-    assert SyncedFolder(table, trusted=False).sync() == 3
+    (table / "data" / "one").unlink()
+    assert folder.sync() == Synced((), ("data/one",))
+    assert [file.name for file in SyncedFolder(table, known=()).sync().new] == ["data/two"]
 
 
 def test_a_failed_fsync_ends_the_run_and_commits_nothing(workspace, notes, monkeypatch):

@@ -46,12 +46,14 @@ _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
 @click.option("--max-file-size", metavar="SIZE", help="Skip larger files (default 32MiB).")
 @click.option("--verify", is_flag=True, help="Read every file, whatever its times say.")
 @click.option("--allow-mass-delete", is_flag=True, help="Remove roots' files that look gone.")
+@click.option("--wait", is_flag=True, help="Begin when another localembed is done writing.")
 @common
 def index(
     options: Common,
     paths: tuple[str, ...],
     verify: bool,
     allow_mass_delete: bool,
+    wait: bool,
     **given: Any,  # noqa: ANN401 - click passes what was declared above
 ) -> int:
     """Index PATHS, or refresh everything that was indexed before.
@@ -68,6 +70,7 @@ def index(
             options=root_options,
             verify=verify,
             allow_mass_delete=allow_mass_delete,
+            wait=wait,
             on_event=progress,
             on_notice=options.notice,
         )

@@ -18,11 +18,12 @@ from localembed.pipeline.cleanup import clean_up
 from localembed.pipeline.ingest import Ingested
 from localembed.pipeline.tally import Tally
 from localembed.store import runs
-from localembed.store.durable import SyncedFolder
 from localembed.store.facts import TableFacts
 from localembed.store.head import Head, TableHead, publish_head, read_head
+from localembed.store.lance import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
+from localembed.store.synced import SyncedFolder, SyncError
 from localembed.store.versions import read_versions
 from localembed.types import EmbeddedBatch, Event, FileRecord
 
@@ -60,7 +61,10 @@ class Committer:
         self._tally = tally
         self._on_event = on_event
         self._table: ChunkTable | None = None
-        self._synced: SyncedFolder | None = None
+        self._synced: SyncedFolder
+        self._durable = 0
+        """The newest Lance version that is safely on disk."""
+        self._sync_failed = False
         self._sources: list[tuple[ChunkTable, int]] = []
         self._started = ""
         self._opening = RLock()
@@ -85,11 +89,13 @@ class Committer:
         )
         self._started = runs.now()
         runs.claim_run(self._layout, self.run, self._facts.name)
+        runs.begin_beat(self._layout, self.run)
         self._on_event("claimed", self.run)
         self._beat()
         self._written = SeenHashes()
         self._table = ChunkTable.open_or_create(self._layout, self._facts)
-        self._synced = SyncedFolder(self._table.folder, trusted=self._table.version > 1)
+        known = self._manifest.stored_files(self._facts.name)
+        self._synced = SyncedFolder(self._table.folder, known)
         self._sources = self._vector_sources(self._table)
         return self._table
 
@@ -201,7 +207,9 @@ class Committer:
             served = complete or not self._has_complete_table()
             self._publish(table, complete=complete, default=default and served)
             if compacted:
-                clean_up(self._layout, self._facts.name, table, keep, self._on_event)
+                name, layout = self._facts.name, self._layout
+                clean_up(layout, name, table, self._synced, keep, self._on_event)
+                self._durable = table.version
         self._on_event("finished", self._run())
 
     def restore(self, version: TableHead) -> None:
@@ -219,21 +227,25 @@ class Committer:
             self._on_event("restored", table.version)
             self._records = recover(self._layout, self._facts, self._on_event)
             self._table = ChunkTable.open(self._layout, self._facts.name)
+            self._durable = self._table.version
+            known = self._manifest.stored_files(self._facts.name)
+            self._synced = SyncedFolder(self._table.folder, known)
             self._tally.removed_chunks = len(before - self._table.all_chunk_ids())
         self._documents = sum(1 for record in self._records.values() if record.n_chunks)
         self._vector_index = version.vector_index
 
     def stop(self) -> None:
         """Tell other commands that the run is over, however it ended."""
-        if self.run is not None:
-            runs.beat(self._layout, run=self.run, ended=True)
+        if self.run is None:
+            return
+        newest = newest_version(self._layout.table(self._facts.name))
+        durable = newest == self._durable
+        runs.end_beat(self._layout, self.run, durable=durable, sync_failed=self._sync_failed)
 
     def _unpublished(self, *, complete: bool) -> bool:
         """Tell whether an earlier run was cut off between its last batch and its publication."""
         if self._entry is None:
             return self._documents > 0
-        from localembed.store.lance import newest_version
-
         newest = newest_version(self._layout.table(self._facts.name))
         return newest != self._entry.lance_version or (complete and not self._entry.complete)
 
@@ -268,11 +280,17 @@ class Committer:
         self, table: ChunkTable, records: Sequence[FileRecord], deletes: Sequence[bytes]
     ) -> None:
         """Make Lance durable, and only then let the manifest say so."""
-        if self._synced is not None:
-            self._synced.sync()
+        try:
+            synced = self._synced.sync()
+        except SyncError:
+            self._sync_failed = True
+            raise
         self._on_event("synced", table.version)
         mark = TableMark(table.uuid, table.version)
-        self._manifest.commit(self._facts.name, upserts=records, deletes=deletes, mark=mark)
+        self._manifest.commit(
+            self._facts.name, upserts=records, deletes=deletes, mark=mark, synced=synced
+        )
+        self._durable = table.version
         self._count(records, deletes)
         self._on_event("recorded", len(records))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localembed.pipeline.ingest import NO_STAT
-from localembed.store.durable import SyncedFolder, sweep_partial_files
 from localembed.store.facts import TableFacts
 from localembed.store.head import read_head
 from localembed.store.lance import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
+from localembed.store.synced import SyncedFolder
 from localembed.types import Event, FileRecord
 
 if TYPE_CHECKING:
@@ -54,11 +54,10 @@ def _reconcile(
 ) -> dict[bytes, FileRecord]:
     from localembed.store.table import ChunkTable
 
-    sweep_partial_files(layout.table(facts.name))
     table = ChunkTable.open_or_create(layout, facts)
     stored = table.documents()
     table.keep_only(stored)
-    SyncedFolder(table.folder, trusted=False).sync()
+    synced = SyncedFolder(table.folder, manifest.stored_files(facts.name)).sync()
     true = {document.doc_id: _record(document, records) for document in stored}
     true |= {
         doc_id: record
@@ -70,6 +69,7 @@ def _reconcile(
         upserts=list(true.values()),
         deletes=[doc_id for doc_id in records if doc_id not in true],
         mark=TableMark(table.uuid, table.version),
+        synced=synced,
     )
     on_event("reconciled", len(stored))
     return true

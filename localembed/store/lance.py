@@ -88,6 +88,11 @@ def newest_version(folder: Path) -> int:
     return max(versions_on_disk(folder), default=0)
 
 
+def manifest_path(folder: Path, version: int) -> Path:
+    """Return the file that makes a version of a Lance table."""
+    return folder / "_versions" / f"{_NEWEST - version}.manifest"
+
+
 def versions_on_disk(folder: Path) -> set[int]:
     """Return the versions of a Lance table that can be opened, by file names alone.
 

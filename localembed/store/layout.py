@@ -64,6 +64,11 @@ class Layout:
         """The chunks."""
         return self.folder / "vectors"
 
+    @property
+    def damaged(self) -> Path:
+        """What was found broken and moved out of the way."""
+        return self.folder / "damaged"
+
     def table(self, name: str) -> Path:
         """Return the folder of one Lance table."""
         return self.vectors / f"{name}.lance"

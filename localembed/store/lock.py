@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from localembed.errors import LockedError
 from localembed.store.durable import storage_error
 from localembed.store.layout import Layout
 from localembed.store.runs import read_heartbeat
+from localembed.store.sweep import sweep
+
+_POLL_SECONDS = 0.1
 
 
 @contextmanager
-def writer_lock(layout: Layout) -> Iterator[None]:
-    """Hold the writer lock of a workspace.
+def writer_lock(layout: Layout, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the writer lock of a workspace, which is put in order first (see `sweep`).
+
+    Args:
+        layout: the workspace.
+        on_wait: wait for as long as another process holds it, and say so; None to refuse at once.
 
     Raises:
         LockedError: another process holds it.
@@ -23,18 +30,27 @@ def writer_lock(layout: Layout) -> Iterator[None]:
 
     lock = FileLock(layout.lock, timeout=0, mode=0o600)
     try:
-        lock.acquire()
-    except Timeout as error:
-        holder = read_heartbeat(layout)
-        who = f" (process {holder['pid']} since {holder['started']})" if holder else ""
-        message = (
-            f"Another localembed is writing to {layout.folder}{who}. Wait until it is done; "
-            "`localembed status` shows how far it is."
-        )
-        raise LockedError(message) from error
+        try:
+            lock.acquire()
+        except Timeout as error:
+            busy = f"Another localembed is writing to {layout.folder}{_holder(layout)}."
+            if on_wait is None:
+                message = (
+                    f"{busy} Wait until it is done (`localembed index --wait` does); `localembed "
+                    "status` shows how far it is."
+                )
+                raise LockedError(message) from error
+            on_wait(f"{busy} Waiting until it is done.")
+            lock.acquire(timeout=-1, poll_interval=_POLL_SECONDS)
     except OSError as error:
         raise storage_error(layout.lock, error) from error
     try:
+        sweep(layout)
         yield
     finally:
         lock.release()
+
+
+def _holder(layout: Layout) -> str:
+    facts = read_heartbeat(layout)
+    return f" (process {facts['pid']} since {facts.get('started', '?')})" if facts else ""

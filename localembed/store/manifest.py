@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localembed.errors import LockedError, StorageError
 from localembed.store.layout import Layout
+from localembed.store.synced import StoredFile, Synced
 from localembed.types import FileRecord, FileStat
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL
 CREATE TABLE IF NOT EXISTS tables (
     name VARCHAR PRIMARY KEY, uuid VARCHAR NOT NULL, lance_version BIGINT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS lance_files (
+    table_name VARCHAR NOT NULL, name VARCHAR NOT NULL, size BIGINT NOT NULL, xxh3 BLOB NOT NULL,
+    PRIMARY KEY (table_name, name)
+);
 CREATE TABLE IF NOT EXISTS files (
     table_name VARCHAR NOT NULL, doc_id BLOB NOT NULL, root_id VARCHAR NOT NULL,
     path BLOB NOT NULL, size BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, ctime_ns BIGINT NOT NULL,
@@ -47,6 +52,7 @@ _COLUMNS = (
     "doc_id, root_id, path, size, mtime_ns, ctime_ns, inode, observed_ns, content_hash, n_chunks, "
     "run, state, reason"
 )
+_NOTHING_SYNCED = Synced()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,28 @@ class Manifest:
             return {}, None
         return {row[0]: _record(row) for row in rows}, TableMark(*mark[0]) if mark else None
 
+    def marks(self) -> dict[str, TableMark]:
+        """Return the mark of every table."""
+        rows = self._read("SELECT name, uuid, lance_version FROM tables", [])
+        return {name: TableMark(uuid, version) for name, uuid, version in rows}
+
+    def stored_files(self, table: str) -> dict[str, StoredFile]:
+        """Return the files of a table that are safely on disk, by name."""
+        rows = self._read("SELECT name, size, xxh3 FROM lance_files WHERE table_name = ?", [table])
+        return {row[0]: StoredFile(*row) for row in rows}
+
+    def _read(self, query: str, values: list[object]) -> list[Any]:
+        """Return the rows of a question; none where there is no manifest that can be read."""
+        if not self._path.exists():
+            return []
+        try:
+            with self._connection() as con:
+                rows: list[Any] = con.execute(query, values).fetchall()
+                return rows
+        except _DamagedError:
+            self._set_aside()
+            return []
+
     def commit(
         self,
         table: str,
@@ -93,8 +121,9 @@ class Manifest:
         upserts: Sequence[FileRecord] = (),
         deletes: Iterable[bytes] = (),
         mark: TableMark | None = None,
+        synced: Synced = _NOTHING_SYNCED,
     ) -> None:
-        """Write records, drop others and move the mark, in one transaction.
+        """Write records, drop others, move the mark and note files, in one transaction.
 
         Raises:
             StorageError: the disk is full or unwritable.
@@ -111,6 +140,7 @@ class Manifest:
             if upserts:
                 with con.appender("files", action="upsert") as appender:
                     appender.append_rows([(table, *_row(record)) for record in upserts])
+            _note_files(con, table, synced)
             if mark is not None:
                 con.execute(
                     "INSERT INTO tables VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
@@ -175,6 +205,18 @@ class Manifest:
             path = self._path.with_name(self._path.name + suffix)
             if path.exists():
                 path.replace(path.with_name(f"{path.name}.damaged"))
+
+
+def _note_files(con: duckdb.DuckDBPyConnection, table: str, synced: Synced) -> None:
+    if synced.gone:
+        con.execute(
+            "DELETE FROM lance_files WHERE table_name = ? "
+            "AND name IN (SELECT unnest(?::VARCHAR[]))",
+            [table, list(synced.gone)],
+        )
+    if synced.new:
+        with con.appender("lance_files", action="upsert") as appender:
+            appender.append_rows([(table, file.name, file.size, file.xxh3) for file in synced.new])
 
 
 class _DamagedError(StorageError):

@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,58 @@ def read_run(layout: Layout, number: int) -> dict[str, Any] | None:
     return _read(_record(layout, number))
 
 
+@dataclass(frozen=True, slots=True)
+class LastBeat:
+    """How the last run that wrote anything was when it was last heard of."""
+
+    ended: bool
+    """Whether it came to an end, well or not; a kill or a power cut leaves no time for that."""
+    durable: bool
+    """Whether all that it had written was safely on disk."""
+    may_have_lost: bool
+    """Whether what it wrote and did not make durable may be gone by now."""
+
+
+def begin_beat(layout: Layout, run: int) -> None:
+    """Write down, safely, that a run begins to write: what it has not synced may be lost.
+
+    Raises:
+        StorageError: the disk is full or unwritable.
+    """
+    write_json(layout.heartbeat, {**_common(), "run": run})
+
+
 def beat(layout: Layout, **facts: object) -> None:
     """Tell other commands how far the running run is; never fails for want of a disk."""
-    common = {"pid": os.getpid(), "boot_id": boot_id(), "updated": now()}
     with contextlib.suppress(Exception):
-        write_json(layout.heartbeat, {**common, **facts}, sync=False)
+        write_json(layout.heartbeat, {**_common(), **facts}, sync=False)
+
+
+def end_beat(layout: Layout, run: int, *, durable: bool, sync_failed: bool) -> None:
+    """Write down that a run is over.
+
+    Args:
+        layout: the workspace.
+        run: its number.
+        durable: all that it wrote is safely on disk.
+        sync_failed: the disk failed to keep what it took.
+    """
+    beat(layout, run=run, ended=True, durable=durable, sync_failed=sync_failed)
+
+
+def last_beat(layout: Layout) -> LastBeat | None:
+    """Return how the last run was when it was last heard of, None if there never was one."""
+    if not layout.heartbeat.exists():
+        return None
+    facts = _read(layout.heartbeat) or {}  # torn by a power cut: the worst is assumed
+    ended, durable = facts.get("ended") is True, facts.get("durable") is True
+    same_boot = facts.get("boot_id") == boot_id() != ""
+    lost = not durable and (facts.get("sync_failed") is True or not same_boot)
+    return LastBeat(ended, durable, lost)
+
+
+def _common() -> dict[str, object]:
+    return {"pid": os.getpid(), "boot_id": boot_id(), "updated": now()}
 
 
 def read_heartbeat(layout: Layout) -> dict[str, Any] | None:

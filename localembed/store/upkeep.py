@@ -2,19 +2,21 @@
 
 Building the text index over 120,000 rows takes 120 MB that the indexing process would never give
 back, a vector index and putting fragments together even more. Should that process be killed
-meanwhile, the child ends with a newer version of the table, which the next run takes over like any
-other.
+meanwhile, the child dies with it: the next run may hold the writer lock by then.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from localembed.errors import StorageError
@@ -57,12 +59,31 @@ def in_child(folder: Path, task: str) -> str:
         StorageError: it failed; the rows are safe.
     """
     command = [sys.executable, "-m", "localembed.store.upkeep", str(folder), task]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+    pipe = subprocess.PIPE
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as complaints,
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=complaints) as child,
+    ):
+        # Its stdin stays open for as long as this process lives (see `_end_with_parent`).
+        said = child.stdout.read().decode() if child.stdout else ""
+        child.wait()
+        complaints.seek(0)
+        lines = complaints.read().strip().splitlines()
+    if child.returncode:
+        last = lines[-1:] or [f"exit code {child.returncode}"]
         message = f"The upkeep of {folder} failed ({task}): {last[0]}. Run: localembed index"
         raise StorageError(message)
-    return done.stdout
+    return said
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it dies, and with it its writer lock."""
+
+    def wait() -> None:
+        os.read(0, 1)
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def _print_vector_index(handle: Any) -> None:  # noqa: ANN401
@@ -82,6 +103,7 @@ def main() -> None:
     """Do for a table what the command line names."""
     from localembed.store.lance import connect
 
+    _end_with_parent()
     leave_out_namespaces()
     folder, task = Path(sys.argv[1]), sys.argv[2]
     TASKS[task](connect(folder.parent).open_table(folder.stem))

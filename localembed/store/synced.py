@@ -1,0 +1,124 @@
+"""Make the files of a Lance table survive a power cut: Lance makes no fsync on a local disk.
+
+Measured: a cut seven seconds after a successful write left a table that could never be opened.
+Four threads sync four new files in 4 ms where one by one takes 19-27 ms. Lance has no checksums
+either: of eight flipped bits seven were read as other data, so each file is hashed on the way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from localembed.errors import StorageError
+from localembed.hashing import digest_file
+from localembed.store.durable import storage_error, sync_file, sync_folder
+
+_THREADS = 4
+_HINT = "latest_version_hint.json"
+"""Lance overwrites this file in place."""
+_BRANCHES = ("_refs/", "tree/")
+"""A branch that was deleted may come back with other files of the same names."""
+_PARTIAL = ".tmp"
+
+
+class SyncError(StorageError):
+    """The disk failed to keep what it took: what was not synced before must be written anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of a Lance table as it was when it was made durable."""
+
+    name: str
+    """Relative to the table's folder, with slashes."""
+    size: int
+    xxh3: bytes
+    """The 16-byte xxh3-128 digest of its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What one sync found."""
+
+    new: tuple[StoredFile, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+class SyncedFolder:
+    """Remembers which files of a Lance table are safely on disk, and syncs the others."""
+
+    def __init__(self, folder: Path, known: Collection[str]) -> None:
+        """Take over what is known; nothing is looked at yet.
+
+        Args:
+            folder: a Lance table.
+            known: names of files that are safely on disk (see `StoredFile`).
+        """
+        self._folder = folder
+        self._known = set(known)
+
+    def sync(self) -> Synced:
+        """Sync every new file and the folders they lie in.
+
+        Raises:
+            SyncError: the disk reported an error. The run must end: after a failed fsync the
+                kernel may have dropped the data and a second call would succeed wrongly.
+        """
+        present = {name for name in files_below(self._folder) if _PARTIAL not in name}
+        fixed = {name for name in present if is_written_once(name)}
+        new = fixed - self._known
+        folders = {os.path.dirname(name) for name in present - self._known}  # noqa: PTH120
+        try:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                list(pool.map(self._sync, present - fixed))
+                stored = tuple(pool.map(self._sync_and_hash, new))
+                list(pool.map(sync_folder, _with_parents(folders, self._folder)))
+        except OSError as error:
+            raise SyncError(str(storage_error(self._folder, error))) from error
+        gone = tuple(self._known - fixed)
+        self._known = fixed
+        return Synced(stored, gone)
+
+    def _sync(self, name: str) -> None:
+        sync_file(os.fspath(self._folder / name))
+
+    def _sync_and_hash(self, name: str) -> StoredFile:
+        path = self._folder / name
+        sync_file(os.fspath(path))
+        return StoredFile(name, path.stat().st_size, digest_file(path))
+
+
+def is_written_once(name: str) -> bool:
+    """Tell whether a file of a Lance table never changes, so that its digest says something."""
+    return not name.startswith(_BRANCHES) and not name.endswith(_HINT)
+
+
+def files_below(folder: Path) -> Iterable[str]:
+    """Yield every file below a folder, relative to it, with slashes."""
+    pending = [(os.fspath(folder), "")]
+    while pending:
+        at, prefix = pending.pop()
+        try:
+            with os.scandir(at) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append((entry.path, f"{prefix}{entry.name}/"))
+                    else:
+                        yield prefix + entry.name
+        except FileNotFoundError:
+            continue
+
+
+def _with_parents(folders: Iterable[str], top: Path) -> set[Path]:
+    """Return folders of a table and those above them, up to the one that holds the table."""
+    found = {top.parent, top}
+    for folder in folders:
+        inner = top / folder
+        while inner not in found:
+            found.add(inner)
+            inner = inner.parent
+    return found
