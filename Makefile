@@ -11,13 +11,17 @@ PEERS_READY := $(PEERS)/.ready-$(shell cat benchmarks/peers/*.txt | cksum | cut 
 CHUNKS      ?= 2000
 ROUNDS      ?= 3
 
-.PHONY: demo test check docs bench bench-peers clean
+.PHONY: demo test test-slow check docs bench bench-peers clean
 
 demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
 test: $(DEV)
 	$(BIN)/python -m pytest -q -n auto
+
+# Power cuts, kills at every system call, broken disks and bits: about half an hour, some as root.
+test-slow: $(DEV)
+	$(BIN)/python -m pytest -q -n auto -m slow tests/slow
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

@@ -78,8 +78,13 @@ def find_spec(name: str, layout: Layout | None = None) -> ModelSpec:
     raise ModelNotFoundError(message)
 
 
-def open_model(name: str, layout: Layout | None = None) -> LocatedModel:
+def open_model(name: str, layout: Layout | None = None, *, rehash: bool = False) -> LocatedModel:
     """Find a model that gives vectors, and check its files against their pinned hashes.
+
+    Args:
+        name: in a models.toml.
+        layout: the workspace, whose models.toml wins.
+        rehash: read every file, whatever is remembered of it.
 
     Raises:
         ModelNotFoundError: the name is unknown or the files are not here.
@@ -90,7 +95,7 @@ def open_model(name: str, layout: Layout | None = None) -> LocatedModel:
     if spec.backend in RERANKERS:
         message = f"Model '{name}' gives no vectors: it is for localembed query --rerank {name}"
         raise UsageError(message)
-    return _located(spec)
+    return _located(spec, rehash=rehash)
 
 
 def open_reranker(name: str, layout: Layout | None = None) -> LocatedModel:
@@ -111,11 +116,11 @@ def open_reranker(name: str, layout: Layout | None = None) -> LocatedModel:
     return _located(spec)
 
 
-def _located(spec: ModelSpec) -> LocatedModel:
+def _located(spec: ModelSpec, *, rehash: bool = False) -> LocatedModel:
     folder = locate(spec)
     if folder is None:
         raise ModelNotFoundError(_missing(spec))
-    hashes = checked_hashes(spec, folder)
+    hashes = checked_hashes(spec, folder, rehash=rehash)
     return LocatedModel(spec, folder, _space_id(spec, hashes))
 
 

@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from localembed import clean, config
-from localembed.choice import Choice
+from localembed.choice import Choice, facts_of
 from localembed.config import Settings
 from localembed.embedding import load_embedder, load_tokenizer
-from localembed.pipeline import Job
+from localembed.pipeline import Job, remove_documents
 from localembed.profiles import engine_options
 from localembed.roots import Scope
 from localembed.sources import WalkRules
 from localembed.store.head import read_head
 from localembed.store.layout import Layout
-from localembed.types import ChunkedDocument, Document, Root
+from localembed.types import ChunkedDocument, Document, Event, FileRecord, Root, RunReport
 
 if TYPE_CHECKING:
     from localembed.types import Embedder
@@ -85,3 +85,28 @@ def _embedder_loader(
         return load_embedder(model.spec, model.folder, options)
 
     return load
+
+
+def remove_everywhere(
+    layout: Layout, scope: Scope, keep_versions: int, on_event: Event
+) -> RunReport | None:
+    """Remove the documents of a scope, and of roots forgotten before, from every table.
+
+    The caller holds the writer lock. Returns the report of the default table, None if there is
+    none.
+    """
+    head = read_head(layout)
+    forgotten = config.read_forgotten(layout)
+
+    def doomed(record: FileRecord) -> bool:
+        below = record.path == scope.path or record.path.startswith(scope.path + b"/")
+        inside = record.root_id == scope.root.root_id and (not scope.path or below)
+        return inside or record.root_id in forgotten
+
+    shown: RunReport | None = None
+    for name, entry in head.tables.items():
+        facts = facts_of(name, entry)
+        report = remove_documents(layout, facts, doomed, keep_versions, on_event)
+        shown = report if name == head.default else shown
+    config.write_roots(layout, config.read_roots(layout))
+    return shown

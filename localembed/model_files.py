@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from localembed import folders, hashing
 from localembed.errors import LocalembedError, ModelChangedError
-from localembed.store.durable import write_json
+from localembed.store.durable import read_json, write_json
 from localembed.types import ModelSpec
 
 
@@ -24,14 +23,22 @@ def locate(spec: ModelSpec) -> Path | None:
     return None
 
 
-def checked_hashes(spec: ModelSpec, folder: Path) -> dict[str, str]:
+def checked_hashes(spec: ModelSpec, folder: Path, *, rehash: bool = False) -> dict[str, str]:
     """Return the SHA-256 of every file that decides what a vector is.
 
     Hashing 90 MB takes a third of a second, so hashes are remembered by the files' stats.
+
+    Args:
+        spec: pins the hashes, or none.
+        folder: where the files lie.
+        rehash: read every file, whatever is remembered.
+
+    Raises:
+        ModelChangedError: a file is missing or differs from its hash.
     """
     names = sorted(spec.sha256) or _deciding_files(folder)
     memory = folders.user_cache() / "model_hashes.json"
-    known = _remembered(memory)
+    known = {} if rehash else _remembered(memory)
     found: dict[str, str] = {}
     for name in names:
         path = folder / name
@@ -51,7 +58,7 @@ def checked_hashes(spec: ModelSpec, folder: Path) -> dict[str, str]:
                 f"{found[name]}, pinned is {spec.sha256[name]}. Install the model again."
             )
             raise ModelChangedError(message)
-    _remember(memory, known)
+    _remember(memory, {**_remembered(memory), **known})
     return found
 
 
@@ -73,10 +80,9 @@ def _stat_key(path: Path) -> list[int]:
 
 def _remembered(memory: Path) -> dict[str, Any]:
     try:
-        found = json.loads(memory.read_bytes())
+        return read_json(memory)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _remember(memory: Path, known: Mapping[str, object]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from localembed import folders
 from localembed.config import Settings
 from localembed.embedding import EngineOptions, Profile
 from localembed.errors import LocalembedError
-from localembed.store.durable import write_json
+from localembed.store.durable import read_json, write_json
 
 
 class ProfileBook:
@@ -41,10 +40,9 @@ class ProfileBook:
 
     def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self._path.read_bytes())
+            return read_json(self._path)
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
 
 
 def engine_options(settings: Settings, model_id: str) -> EngineOptions:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localembed.queries import SearchHit, SearchMode
+from localembed.queries import Query, SearchHit, SearchMode
+from localembed.search import Answer
 from localembed.store.head import TableHead, VectorIndex
 from localembed.types import Root
 
@@ -26,6 +28,20 @@ class QueryResult:
     """False while the first build is not finished: more may be found later."""
     pieces: int
     """In how many pieces the query was embedded; more than one if it is longer than the model."""
+
+
+def query_result(asked: Query, answer: Answer, begin: float) -> QueryResult:
+    """Return what a query that began then, by `time.perf_counter`, was answered."""
+    return QueryResult(
+        query=asked.text,
+        mode=asked.mode,
+        version=answer.entry.run,
+        model=answer.entry.model,
+        seconds=time.perf_counter() - begin,
+        hits=answer.hits,
+        complete=answer.entry.complete,
+        pieces=answer.pieces,
+    )
 
 
 @dataclass(frozen=True, slots=True)

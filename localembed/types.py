@@ -49,7 +49,11 @@ class FileStat:
     @classmethod
     def of(cls, status: os.stat_result) -> FileStat:
         """Return the part of a stat that tells whether a file changed."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        # Stores count in 64 bits, file systems go on beyond the year 2262.
+        mtime, ctime = (
+            max(-(2**63), min(time, 2**63 - 1)) for time in (status.st_mtime_ns, status.st_ctime_ns)
+        )
+        return cls(status.st_size, mtime, ctime, status.st_ino)
 
 
 @dataclass(frozen=True, slots=True)

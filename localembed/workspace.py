@@ -12,29 +12,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localembed import catalog, config, folders
-from localembed.choice import choose_table, facts_of
+from localembed.choice import choose_table
 from localembed.config import Sourced
 from localembed.embedding import load_query_embedder, load_reranker
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
 from localembed.history import History
-from localembed.jobs import make_job
-from localembed.pipeline import remove_documents, run
+from localembed.jobs import make_job, remove_everywhere
+from localembed.pipeline import run
 from localembed.places import find_workspace
 from localembed.profiles import engine_options
 from localembed.queries import EVERYTHING, Filter, Query, SearchHit, SearchMode
-from localembed.results import QueryResult, Status
+from localembed.report import counted
+from localembed.results import QueryResult, Status, query_result
 from localembed.rootbook import RootBook
-from localembed.roots import Scope
-from localembed.search import Answer, Searcher, reranked
+from localembed.search import Searcher, reranked
 from localembed.store import runs
-from localembed.store.durable import storage_error
+from localembed.store.disk import make_folder
 from localembed.store.filters import of_chunk, of_document
 from localembed.store.head import Head, TableHead, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
-from localembed.types import Event, FileRecord, Root, RunReport
+from localembed.types import Event, Root, RunReport
 
 if TYPE_CHECKING:
+    from localembed.doctor import Checkup
     from localembed.types import Embedder, Reranker
 
 _NOTHING: Mapping[str, object] = {}
@@ -94,10 +95,7 @@ class Workspace:
         """
         if self.layout.exists():
             return False
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise storage_error(self.folder, error) from error
+        make_folder(self.folder)
         config.write_roots(self.layout, ())
         return True
 
@@ -188,7 +186,7 @@ class Workspace:
             # A reranker that cannot be used is refused before anything is searched.
             reranker = self._reranker(asked.rerank)
             rerank = partial(reranked, reranker, asked.text, asked.top_k)
-        return _result(asked, self._searcher.search(asked, self._root_paths, rerank), begin)
+        return query_result(asked, self._searcher.search(asked, self._root_paths, rerank), begin)
 
     def like(self, asked: Query) -> QueryResult:
         """Return what is most like a passage that is indexed, without the passage itself.
@@ -206,7 +204,7 @@ class Workspace:
         if answer is None:
             message = f"{asked.text} is not indexed, or has no vector. Run: localembed index"
             raise UsageError(message)
-        return _result(asked, answer, begin)
+        return query_result(asked, answer, begin)
 
     def show(
         self, place: str, *, model: str | None = None, at: str | None = None
@@ -252,7 +250,8 @@ class Workspace:
         self._must_exist()
         with writer_lock(self.layout):
             scope = self._book.forget(path)
-            return self._remove_everywhere(scope, on_event)
+            keep = self.settings.settings.keep_versions
+            return remove_everywhere(self.layout, scope, keep, on_event)
 
     def status(self) -> Status:
         """Return what is in the workspace; no store is opened.
@@ -289,28 +288,39 @@ class Workspace:
         self._must_exist()
         return History(self.layout, self.settings.settings.keep_versions, self._root_paths)
 
+    def doctor(
+        self, *, deep: bool = False, repair: bool = False, on_event: Event = ignore_events
+    ) -> Checkup:
+        """Look whether everything in the workspace is sound; without `repair` nothing is written.
+
+        Args:
+            deep: read every file and vector, not only a sample.
+            repair: first mend what can be mended without loss, embedding again what was lost.
+            on_event: told of each step of the run that embeds again (see `index`).
+
+        Raises:
+            NotIndexedError: there is no workspace.
+            LockedError: another process is writing, and something is to be repaired.
+        """
+        from localembed.doctor import Checkup, Patient, examine, mend
+
+        self._must_exist()
+        busy = runs.read_heartbeat(self.layout) is not None
+        settings = self.settings.settings
+        patient = Patient(self.layout, settings, self._root_paths, deep, busy)
+        mended: tuple[str, ...] = ()
+        if repair:
+            with writer_lock(self.layout):
+                mended = tuple(mend(replace(patient, busy=False), settings.keep_versions))
+            if mended and self.roots:
+                report = self.index(on_event=on_event)
+                mended = (*mended, f"Embedded {counted(report.chunks.embedded, 'chunk')} again")
+        return Checkup(tuple(examine(patient)), mended)
+
     def _must_exist(self) -> None:
         if not self.layout.exists():
             message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
             raise NotIndexedError(message)
-
-    def _remove_everywhere(self, scope: Scope, on_event: Event) -> RunReport | None:
-        """Remove the documents of a scope, and of roots forgotten before, from every table."""
-        head = read_head(self.layout)
-        forgotten = config.read_forgotten(self.layout)
-
-        def doomed(record: FileRecord) -> bool:
-            below = record.path == scope.path or record.path.startswith(scope.path + b"/")
-            inside = record.root_id == scope.root.root_id and (not scope.path or below)
-            return inside or record.root_id in forgotten
-
-        shown: RunReport | None = None
-        keep = self.settings.settings.keep_versions
-        for name, entry in head.tables.items():
-            report = remove_documents(self.layout, facts_of(name, entry), doomed, keep, on_event)
-            shown = report if name == head.default else shown
-        config.write_roots(self.layout, self.roots)
-        return shown
 
     def _reranker(self, name: str) -> Reranker:
         model = catalog.open_reranker(name, self.layout)
@@ -332,16 +342,3 @@ class Workspace:
             loaded = load_query_embedder(model.spec, model.folder, options)
             self._embedders[model.space_id] = loaded
         return self._embedders[model.space_id]
-
-
-def _result(asked: Query, answer: Answer, begin: float) -> QueryResult:
-    return QueryResult(
-        query=asked.text,
-        mode=asked.mode,
-        version=answer.entry.run,
-        model=answer.entry.model,
-        seconds=time.perf_counter() - begin,
-        hits=answer.hits,
-        complete=answer.entry.complete,
-        pieces=answer.pieces,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 
 import tomlkit
@@ -15,4 +16,7 @@ def write_registry(config_home, specs) -> None:
     for spec in specs:
         block = {**asdict(spec), "sources": list(spec.sources)}
         blocks[block.pop("name")] = block
-    path.write_text(tomlkit.dumps({"models": blocks}))
+    # Processes side by side may write and read it at the same time.
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(tomlkit.dumps({"models": blocks}))
+    fresh.replace(path)

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 from localembed.cli.main import COMMANDS, main
 from localembed.cli.main import cli as group
+from localembed.store.durable import read_json, write_json
 from tests.conftest import PROJECT, paragraphs
 
 SUBCOMMANDS = {"models": ["list"], "versions": ["diff", "gc", "list", "restore", "tag"]}
@@ -615,7 +616,10 @@ def test_a_newer_format_is_named_before_a_setting_that_came_with_it(indexed, cli
 
 
 def raise_format(file: Path) -> None:
-    text = re.sub(r'(format"?\s*[:=]\s*)1\b', r"\g<1>99", file.read_text())
+    if file.suffix == ".json":
+        write_json(file, {**read_json(file), "format": 99})
+        return
+    text = re.sub(r"(format\s*=\s*)1\b", r"\g<1>99", file.read_text())
     assert "99" in text
     file.write_text(text)
 
@@ -627,7 +631,9 @@ def test_a_damaged_head_exits_with_5_and_says_what_to_do(indexed, cli):
     result = cli("query", "keys")
 
     assert result.code == 5, result.err
-    assert "localembed index" in result.err
+    assert "Run: localembed doctor --repair" in result.err
+    assert cli("doctor", "--repair").code == 0
+    assert cli("query", "keys").code == 0
 
 
 def test_a_head_that_is_no_json_exits_with_5_and_index_mends_it(indexed, cli):

@@ -51,6 +51,21 @@ def test_after_a_reboot_what_was_not_synced_is_taken_back(
     assert_equals_clean_build(workspace, notes, tmp_path)
 
 
+def test_after_a_reboot_queries_are_answered_before_the_next_run(
+    workspace, notes, run_cli, monkeypatch
+):
+    """Lance reads the newest version before the pinned one."""
+    write_first(notes)
+    workspace.index()
+    write_second(notes)
+    assert kill(run_cli, notes, "added", 1)
+    torn = newest_version(table_folder(workspace))
+    manifest_path(table_folder(workspace), torn).write_bytes(b"")
+    reboot(monkeypatch)
+
+    assert workspace.query("f7word1x1", mode="text")
+
+
 def test_after_a_reboot_batches_that_were_synced_are_kept(
     workspace, notes, run_cli, tmp_path, monkeypatch
 ):

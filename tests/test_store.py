@@ -15,7 +15,7 @@ from localembed.errors import StorageError, TooNewError
 from localembed.hashing import digest
 from localembed.pipeline.seen import SeenHashes
 from localembed.store import table
-from localembed.store.durable import write_atomically
+from localembed.store.durable import read_json, write_atomically, write_json
 from localembed.store.head import Head, TableHead, publish_head, read_head
 from localembed.store.lance import connect, newest_version
 from localembed.store.layout import Layout
@@ -150,17 +150,15 @@ def test_a_head_comes_back_as_it_was_published(layout):
 
 def test_unknown_fields_of_a_head_are_passed_over(layout):
     publish_head(layout, Head("a", {"a": entry()}))
-    raw = json.loads(layout.head.read_text())
+    raw = read_json(layout.head)
     raw["tables"]["a"]["later"] = 1
-    layout.head.write_text(json.dumps(raw))
+    write_json(layout.head, raw)
     assert read_head(layout).tables["a"] == entry()
 
 
 def test_a_newer_head_is_refused(layout):
     publish_head(layout, Head("a", {"a": entry()}))
-    raw = json.loads(layout.head.read_text())
-    raw["format"] = 99
-    layout.head.write_text(json.dumps(raw))
+    write_json(layout.head, {**read_json(layout.head), "format": 99})
     with pytest.raises(TooNewError, match="pip install --upgrade"):
         read_head(layout)
 
@@ -168,7 +166,15 @@ def test_a_newer_head_is_refused(layout):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format":1,"tables":{"a":1}}'])
 def test_a_damaged_head_is_a_sentence(layout, text):
     layout.head.write_text(text)
-    with pytest.raises(StorageError, match="localembed index"):
+    with pytest.raises(StorageError, match="Run: localembed doctor --repair"):
+        read_head(layout)
+
+
+def test_a_head_with_another_number_in_it_is_damaged(layout):
+    publish_head(layout, Head("a", {"a": entry()}))
+    text = layout.head.read_text()
+    layout.head.write_text(text.replace('"lance_version": 3', '"lance_version": 2'))
+    with pytest.raises(StorageError, match="its digest differs"):
         read_head(layout)
 
 
@@ -187,7 +193,7 @@ def test_a_heartbeat_lives_as_long_as_its_process(layout):
     beat(layout, run=3, ended=True)
     assert read_heartbeat(layout) is None
     beat(layout, run=3)
-    raw = json.loads(layout.heartbeat.read_text())
+    raw = read_json(layout.heartbeat)
     layout.heartbeat.write_text(json.dumps({**raw, "boot_id": "another"}))
     assert read_heartbeat(layout) is None
     layout.heartbeat.write_text(json.dumps({**raw, "pid": 2**22 + 1}))

@@ -8,8 +8,9 @@ from textwrap import dedent
 
 import click
 
-from localembed.cli.text import INDENT, clipped, count, linked, near, printable, width
+from localembed.cli.text import INDENT, clipped, linked, near, printable, width
 from localembed.queries import SearchHit
+from localembed.report import counted
 from localembed.results import QueryResult
 
 _WORD = re.compile(r"\w+")
@@ -122,7 +123,7 @@ def numbered_lines(hit: SearchHit, query: str, lines: int) -> list[str]:
 
 
 def _elsewhere(others: Sequence[SearchHit]) -> str:
-    return f"also in {count(len(others), 'more place')}: {', '.join(map(place, others))}"
+    return f"also in {counted(len(others), 'more place')}: {', '.join(map(place, others))}"
 
 
 def hit_whole(hit: SearchHit) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 
@@ -10,11 +11,16 @@ import click
 from localembed.cli.text import printable
 from localembed.errors import LocalembedError
 
-_BUG, _INTERRUPTED, _TERMINATED = 70, 130, 143
+_BUG, _UNWRITABLE = 70, 5
+_AT_CTRL_C, _AT_TERM = ("Interrupted", 130), ("Terminated", 143)
 
 
 class Terminated(BaseException):
     """SIGTERM or SIGHUP came: unwind as for Ctrl-C, so that locks and files are left in order."""
+
+
+stopping: type[BaseException] | None = None
+"""What a signal raised in this process, if one came."""
 
 
 def run(command: click.Command, arguments: list[str], kept: object = None) -> int:
@@ -31,9 +37,9 @@ def run(command: click.Command, arguments: list[str], kept: object = None) -> in
         result = command.main(arguments, prog_name="localembed", standalone_mode=False, obj=kept)
         code = result if isinstance(result, int) else 0
     except (click.exceptions.Abort, KeyboardInterrupt):
-        code = _stopped("Interrupted", _INTERRUPTED)
+        code = _stopped(*_AT_CTRL_C)
     except Terminated:
-        code = _stopped("Terminated", _TERMINATED)
+        code = _stopped(*_AT_TERM)
     except click.ClickException as error:
         code = _refused(error)
     except LocalembedError as error:
@@ -44,11 +50,22 @@ def run(command: click.Command, arguments: list[str], kept: object = None) -> in
         # 1 when a pipe was closed, which is no error here.
         closed = sys.stdout is not stdout
         code = stop.code if isinstance(stop.code, int) and not closed else 0
-    except Exception:  # noqa: BLE001 - the boundary: everything unforeseen is a bug
-        traceback.print_exc()
-        click.echo("Error: this is a bug in localembed; please report the lines above.", err=True)
-        code = _BUG
+    except Exception as error:  # noqa: BLE001 - the boundary: everything unforeseen is a bug
+        code = _unforeseen(error)
     return code
+
+
+def _unforeseen(error: Exception) -> int:
+    """Say what happened that no code above has a sentence for."""
+    if stopping is not None:  # DuckDB makes an error of its own of what a signal raises inside it
+        return _stopped(*(_AT_TERM if stopping is Terminated else _AT_CTRL_C))
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+        why = f"{error.strerror}. Free some space, then run the same command again."
+        click.echo(f"Error: the output cannot be written: {why}", err=True)
+        return _UNWRITABLE
+    traceback.print_exc()
+    click.echo("Error: this is a bug in localembed; please report the lines above.", err=True)
+    return _BUG
 
 
 def _refused(error: click.ClickException) -> int:

@@ -14,9 +14,10 @@ import click
 
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.progress import IndexProgress
-from localembed.cli.text import INDENT, clipped, count, printable, width
+from localembed.cli.text import INDENT, clipped, printable, width
 from localembed.errors import UsageError
 from localembed.queries import Query, SearchMode
+from localembed.report import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,7 +191,7 @@ def _show_comparison(
         click.echo(f"\n{printable(name)}")
         _show_table(found[name])
     click.echo(f"\n{at[1]} over {at[0]}, {mode}: {_signed(gained)} nDCG@10")
-    click.echo(f"{count(len(worse), 'question')} answered worse")
+    click.echo(f"{counted(len(worse), 'question')} answered worse")
     for i in worse[:_MOST_WORSE]:
         line = f"{before[i]:.3f} → {after[i]:.3f}  {printable(asked.questions[i].text)}"
         click.echo(INDENT + clipped(line, width() - len(INDENT)))
@@ -201,8 +202,8 @@ def _show_comparison(
 def _headline(asked: _Asked) -> str:
     about = _about(asked)
     return (
-        f"{printable(asked.name)}: {count(len(asked.questions), 'question')} over "
-        f"{count(int(about['documents']), 'document')}"
+        f"{printable(asked.name)}: {counted(len(asked.questions), 'question')} over "
+        f"{counted(int(about['documents']), 'document')}"
     )
 
 

@@ -6,12 +6,14 @@ import importlib
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import click
 
 import localembed
+from localembed.cli import boundary
 from localembed.cli.boundary import Terminated, run
 from localembed.store.slim import leave_out_namespaces
 
@@ -27,7 +29,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "show": ("localembed.cli.show:show", "Show the chunks of a file, a line, or an id."),
     },
     "Share": {"serve": ("localembed.cli.serve:serve", "Keep the index open for fast queries.")},
-    "Trust": {"status": ("localembed.cli.status:status", "Show what is indexed, and settings.")},
+    "Trust": {
+        "status": ("localembed.cli.status:status", "Show what is indexed, and settings."),
+        "doctor": ("localembed.cli.doctor:doctor", "Find what is damaged, and mend it."),
+    },
     "Measure": {
         "bench": ("localembed.cli.bench:bench", "Measure how fast this machine embeds."),
         "eval": ("localembed.cli.eval:evaluate", "Measure how well questions are answered."),
@@ -95,6 +100,10 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    boundary.stopping = None
+    _open_closed_streams()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background
+        signal.signal(signal.SIGINT, _interrupt)
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)
@@ -102,13 +111,26 @@ def main() -> NoReturn:
     code = run(cli, sys.argv[1:])
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:  # nobody reads it any more, or its disk is full
         _discard_stdout()
     sys.exit(code)
 
 
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    boundary.stopping = KeyboardInterrupt
+    raise KeyboardInterrupt
+
+
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    boundary.stopping = Terminated
     raise Terminated
+
+
+def _open_closed_streams() -> None:
+    """Open what the caller closed: else a file of the workspace would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the end
 
 
 def _discard_stdout() -> None:

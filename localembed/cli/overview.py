@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from localembed.cli.text import INDENT, count, from_home, near, printable, size, wrapped
+from localembed.cli.text import INDENT, from_home, near, printable, size, wrapped
 from localembed.config import Sourced
 from localembed.embedding import RERANKERS
-from localembed.report import show_path
+from localembed.report import counted, show_path
 from localembed.results import Status
 from localembed.types import Root
 
@@ -21,7 +21,7 @@ def status_text(status: Status) -> str:
     done = "" if status.complete or not status.table else " (not complete yet)"
     rows = [
         ("Workspace", from_home(str(status.workspace))),
-        ("Index", f"{count(status.files, 'file')}, {count(status.chunks, 'chunk')}{done}"),
+        ("Index", f"{counted(status.files, 'file')}, {counted(status.chunks, 'chunk')}{done}"),
         ("Model", status.model or "none yet"),
         ("Run", f"{status.version}{_last_run(status)}" if status.version else "none yet"),
         *_vector_index(status),

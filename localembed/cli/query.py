@@ -15,9 +15,10 @@ import click
 from localembed.cli.answers import folded, hit_json, hit_text, place, query_json
 from localembed.cli.forms import context, markdown, vimgrep
 from localembed.cli.options import Common, common, language_names, model_names
-from localembed.cli.text import count, printable
+from localembed.cli.text import printable
 from localembed.errors import UsageError
 from localembed.queries import Filter, Query, SearchMode
+from localembed.report import counted
 from localembed.results import QueryResult
 from localembed.workspace import Workspace
 
@@ -168,7 +169,7 @@ def query(
     _say_what_to_know(result, options)
     _print(result, form, budget, asked.lines, explain)
     if form == "context" and result.hits and all(hit.tokens > budget for hit in result.hits):
-        options.notice(f"No hit fits into {count(budget, 'token')}. Raise --budget.")
+        options.notice(f"No hit fits into {counted(budget, 'token')}. Raise --budget.")
     if options.kept is None and not no_resident:
         _leave_resident(workspace, options)
     if not result.hits:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from localembed.cli.text import INDENT, count, near, printable, wrapped
-from localembed.report import show_path
+from localembed.cli.text import INDENT, near, printable, wrapped
+from localembed.report import counted, show_path
 from localembed.types import EngineUse, Note, RunReport
 
 _MOST_FAILURES = 20
@@ -31,7 +31,7 @@ def index_report(report: RunReport) -> str:
         skipped = f"skipped {len(report.skipped):,}: {_reasons(report.skipped)}"
         lines.append(wrapped(skipped, INDENT))
     if report.tokens.truncated:
-        words = count(report.tokens.truncated, "word")
+        words = counted(report.tokens.truncated, "word")
         lines.append(wrapped(f"{words} too long for the model to see", INDENT))
     lines += _failures(report.failures)
     lines += [_in_red(wrapped(f"refused: {sentence}")) for sentence in report.refused]
@@ -41,7 +41,7 @@ def index_report(report: RunReport) -> str:
 def _headline(report: RunReport) -> list[str]:
     files, chunks = report.files, report.chunks
     if not report.changed:
-        looked = f"{count(files.seen, 'file')} looked at in {report.seconds:.2f} s"
+        looked = f"{counted(files.seen, 'file')} looked at in {report.seconds:.2f} s"
         return [wrapped(f"Nothing changed: {looked}, nothing embedded")]
     names = ("added", "changed", "renamed", "removed", "unchanged", "failed")
     counts = [f"{getattr(files, name):,} {name}" for name in names if getattr(files, name)]
@@ -50,7 +50,7 @@ def _headline(report: RunReport) -> list[str]:
         parts.append(f"{chunks.removed:,} removed")
     return [
         wrapped(f"Run {report.run} in {report.seconds:.1f} s: files {', '.join(counts) or '0'}"),
-        wrapped(f"{count(chunks.total, 'chunk')} in the index: {', '.join(parts)}", INDENT),
+        wrapped(f"{counted(chunks.total, 'chunk')} in the index: {', '.join(parts)}", INDENT),
     ]
 
 
@@ -67,7 +67,7 @@ def _speed(report: RunReport) -> str:
 def _engine(use: EngineUse) -> str:
     text = f"{use.engine} in {use.precision} on {use.device}, {use.padding:.1%} padding"
     if use.too_large:
-        text += f"; {count(use.too_large, 'text')} did not fit into memory even alone"
+        text += f"; {counted(use.too_large, 'text')} did not fit into memory even alone"
     return text
 
 

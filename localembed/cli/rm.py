@@ -7,8 +7,8 @@ import json
 import click
 
 from localembed.cli.options import Common, common
-from localembed.cli.text import count, printable
-from localembed.report import report_json
+from localembed.cli.text import printable
+from localembed.report import counted, report_json
 
 
 @click.command()
@@ -26,5 +26,7 @@ def rm(options: Common, path: str) -> int:
         click.echo(f"Forgot {printable(path)}; nothing of it was indexed")
     else:
         files, chunks = report.files.removed, report.chunks.removed
-        click.echo(f"Forgot {printable(path)}: {count(files, 'file')}, {count(chunks, 'chunk')}")
+        click.echo(
+            f"Forgot {printable(path)}: {counted(files, 'file')}, {counted(chunks, 'chunk')}"
+        )
     return 0

@@ -49,11 +49,6 @@ def wrapped(text: str, indent: str = "") -> str:
     return "\n".join(lines)
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, singular for one."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def near(path: str) -> str:
     """Return a path relative to the current folder when it lies below it, or to the home."""
     here = os.getcwd().rstrip("/") + "/"  # noqa: PTH109 - compared as text

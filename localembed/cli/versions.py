@@ -8,8 +8,9 @@ from dataclasses import asdict
 import click
 
 from localembed.cli.options import Common, common
-from localembed.cli.text import count, near, printable, size
+from localembed.cli.text import near, printable, size
 from localembed.errors import UsageError
+from localembed.report import counted
 from localembed.search import Changes
 from localembed.store.versions import Version, to_keep
 
@@ -54,8 +55,8 @@ def diff(options: Common, old: str, new: str) -> int:
         for path in paths:
             click.echo(f"{click.style(mark, fg=colour)} {printable(near(path))}")
     click.echo(
-        f"{count(len(changes.added), 'file')} added, {len(changes.changed):,} changed, "
-        f"{len(changes.removed):,} removed; {count(changes.chunks_added, 'chunk')} added, "
+        f"{counted(len(changes.added), 'file')} added, {len(changes.changed):,} changed, "
+        f"{len(changes.removed):,} removed; {counted(changes.chunks_added, 'chunk')} added, "
         f"{changes.chunks_removed:,} removed"
     )
     return 0
@@ -99,7 +100,9 @@ def restore(options: Common, version: str) -> int:
         click.echo(json.dumps({"run": report.run, "restored": version}))
     else:
         named = f"run {version}" if version.isdecimal() else printable(version)
-        click.echo(f"Run {report.run} has what {named} had: {count(report.chunks.total, 'chunk')}")
+        click.echo(
+            f"Run {report.run} has what {named} had: {counted(report.chunks.total, 'chunk')}"
+        )
     return 0
 
 

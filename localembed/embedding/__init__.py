@@ -14,6 +14,7 @@ from localembed.embedding.hardware import (
     choose_device,
     choose_precision,
     cores,
+    cpu_has_bf16,
     device_name,
     give_back_memory,
 )
@@ -33,7 +34,7 @@ from localembed.types import Embedder, ModelSpec, Reranker, Tokenizer
 __all__ = [
     "BACKENDS", "DEVICE_NAME", "ENGINES", "PRECISIONS", "RERANKERS",
     "EngineMemory", "EngineOptions", "ModelShape", "Profile",
-    "choose_device", "choose_precision", "cores", "device_name", "give_back_memory",
+    "choose_device", "choose_precision", "cores", "cpu_has_bf16", "device_name", "give_back_memory",
     "load_embedder", "load_query_embedder", "load_reranker", "load_tokenizer",
     "profile_key", "query_key", "read_shape",
 ]  # fmt: skip

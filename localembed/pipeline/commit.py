@@ -96,6 +96,8 @@ class Committer:
         self._table = ChunkTable.open_or_create(self._layout, self._facts)
         known = self._manifest.stored_files(self._facts.name)
         self._synced = SyncedFolder(self._table.folder, known)
+        # What was there before was made durable by `recover` at the latest.
+        self._durable = self._table.version if self._table.version > 1 else 0
         self._sources = self._vector_sources(self._table)
         return self._table
 

@@ -84,7 +84,10 @@ def ingest(
 
     def cut(file: SourceFile) -> _Cut:
         check()
-        return _read_and_cut(file, records.get(file.doc_id), chunk)
+        try:
+            return _read_and_cut(file, records.get(file.doc_id), chunk)
+        except MemoryError:
+            return _Cut(None, error="there is not enough memory for it")
 
     cuts = in_order(
         cut, plan.to_read, threads=threads, weight=lambda file: file.stat.size, most=_MOST_BYTES

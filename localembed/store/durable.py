@@ -8,8 +8,12 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from localembed.errors import StorageError
+from localembed.hashing import fingerprint
+
+_DIGEST = "_xxh3"
 
 
 def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
@@ -37,9 +41,27 @@ def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, object], *, sync: bool = True) -> None:
-    """Replace a file by a JSON object (see `write_atomically`)."""
-    text = json.dumps(value, indent=1, ensure_ascii=False)
+    """Replace a file by a JSON object and its digest (see `write_atomically`)."""
+    text = json.dumps({**value, _DIGEST: fingerprint(value)}, indent=1, ensure_ascii=False)
     write_atomically(path, text.encode("utf-8", "backslashreplace") + b"\n", sync=sync)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON object that `write_json` wrote; one without a digest is taken as it is.
+
+    Raises:
+        OSError: it is not there or cannot be read.
+        ValueError: it is no JSON object, or not the one that was written.
+    """
+    value = json.loads(path.read_bytes())
+    if not isinstance(value, dict):
+        message = "it holds no JSON object"
+        raise ValueError(message)  # noqa: TRY004 - of the file, not of an argument
+    digest = value.pop(_DIGEST, None)
+    if digest is not None and digest != fingerprint(value):
+        message = "it is not what was written: its digest differs"
+        raise ValueError(message)
+    return value
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from localembed.errors import StorageError, TooNewError
-from localembed.store.durable import write_json
+from localembed.store.durable import read_json, write_json
 from localembed.store.layout import FORMAT, Layout
 
 
@@ -73,13 +72,13 @@ def read_head(layout: Layout) -> Head:
         StorageError: it cannot be read.
     """
     try:
-        raw = json.loads(layout.head.read_bytes())
+        raw = read_json(layout.head)
     except FileNotFoundError:
         return Head()
     except (OSError, ValueError) as error:
         message = (
-            f"{layout.head} cannot be read: {error}. Remove it and run: localembed index "
-            "(the vectors are kept)"
+            f"{layout.head} cannot be read: {error}. Run: localembed doctor --repair (the vectors "
+            "are kept)"
         )
         raise StorageError(message) from error
     try:
@@ -91,8 +90,8 @@ def read_head(layout: Layout) -> Head:
         return Head(default, tables)
     except (KeyError, TypeError, AttributeError) as error:
         message = (
-            f"{layout.head} is damaged: {error!r}. Remove it and run: localembed index "
-            "(the vectors are kept)"
+            f"{layout.head} is damaged: {error!r}. Run: localembed doctor --repair (the vectors "
+            "are kept)"
         )
         raise StorageError(message) from error
 

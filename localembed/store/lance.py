@@ -20,6 +20,9 @@ _REASONS = (
     ("Read-only file system", "the disk is read-only. Make it writable"),
     ("Operation not supported", "the disk has no hard links. Move the workspace to another disk"),
     ("os error 95", "the disk has no hard links. Move the workspace to another disk"),
+    ("safe Lance commits", "the disk has no hard links. Move the workspace to another disk"),
+    ("Unable to rename file: Op", "the disk has no hard links. Move the workspace to another disk"),
+    ("Input/output error", "the disk reports an input/output error. Check it"),
 )
 _GONE = re.compile(r"Not found|no longer exists|was not found", re.IGNORECASE)
 _SOURCE_PLACE = re.compile(r", /\S+\.rs:\d+:\d+$")
@@ -70,9 +73,9 @@ def lance_errors(folder: Path) -> Iterator[None]:
                 raise StorageError(message) from error
         first = first_sentence(error)
         if _GONE.search(text):
-            message = f"Part of {folder} is gone: {first}. Run: localembed index"
+            message = f"Part of {folder} is gone: {first}. Run: localembed doctor --repair"
             raise VersionGoneError(message) from error
-        message = f"{folder} cannot be used: {first}"
+        message = f"{folder} cannot be used: {first}. Run: localembed doctor --deep"
         raise StorageError(message) from error
 
 

@@ -66,9 +66,31 @@ class TableMark:
 class Manifest:
     """The manifest of one workspace."""
 
-    def __init__(self, layout: Layout) -> None:
-        """Remember where it lies; nothing is opened yet."""
+    def __init__(self, layout: Layout, *, read_only: bool = False) -> None:
+        """Remember where it lies; nothing is opened yet.
+
+        Args:
+            layout: the workspace.
+            read_only: leave it as it is: one that cannot be read is empty and stays where it is.
+        """
         self._path = layout.manifest
+        self._read_only = read_only
+
+    def problem(self) -> str | None:
+        """Read every record; return what is wrong with the file, None if nothing is.
+
+        Raises:
+            LockedError: another process has it open.
+        """
+        if not self._path.exists():
+            return "There is no manifest"
+        try:
+            with self._connection() as con:
+                for table in ("meta", "tables", "files", "lance_files"):
+                    con.execute(f"SELECT count(hash(t)) FROM {table} t").fetchall()
+        except _DamagedError as error:
+            return f"The manifest cannot be read: {error.__cause__ or error}".splitlines()[0]
+        return None
 
     def load(self, table: str) -> tuple[dict[bytes, FileRecord], TableMark | None]:
         """Return all records of a table by doc_id, and its mark.
@@ -88,7 +110,7 @@ class Manifest:
                     "SELECT uuid, lance_version FROM tables WHERE name = ?", [table]
                 ).fetchall()
         except _DamagedError:
-            self._set_aside()
+            self.set_aside()
             return {}, None
         return {row[0]: _record(row) for row in rows}, TableMark(*mark[0]) if mark else None
 
@@ -111,7 +133,7 @@ class Manifest:
                 rows: list[Any] = con.execute(query, values).fetchall()
                 return rows
         except _DamagedError:
-            self._set_aside()
+            self.set_aside()
             return []
 
     def commit(
@@ -156,8 +178,9 @@ class Manifest:
 
         con = self._connect()
         try:
-            con.execute(_SCHEMA)
-            self._check_schema(con)
+            if not self._read_only:
+                con.execute(_SCHEMA)
+                self._check_schema(con)
             yield con
         except duckdb.Error as error:
             raise self._explain(error) from error
@@ -170,7 +193,7 @@ class Manifest:
         deadline = time.monotonic() + _WAIT_SECONDS
         while True:
             try:
-                return duckdb.connect(str(self._path), config=_OFFLINE)
+                return duckdb.connect(str(self._path), self._read_only, _OFFLINE)
             except duckdb.Error as error:
                 busy = "Could not set lock" in str(error)
                 if not busy or time.monotonic() > deadline:
@@ -197,10 +220,15 @@ class Manifest:
                 f"Cannot write {self._path}: {text.splitlines()[0]}. Free some space or fix the "
                 "permissions, then run the same command again; what was indexed so far is kept."
             )
-        return _DamagedError(text)
+        return _DamagedError(
+            f"Cannot use {self._path}: {text.splitlines()[0].rstrip('.!')}. Check the disk, then "
+            "run the same command again; what was indexed so far is kept."
+        )
 
-    def _set_aside(self) -> None:
+    def set_aside(self) -> None:
         """Rename a manifest that cannot be read, so that it is rebuilt and can be looked at."""
+        if self._read_only:
+            return
         for suffix in ("", ".wal"):
             path = self._path.with_name(self._path.name + suffix)
             if path.exists():

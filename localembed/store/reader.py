@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 import numpy as np
 
-from localembed.errors import UsageError
-from localembed.store.lance import CACHE_BYTES, connect, first_sentence, lance_errors
+from localembed.errors import StorageError, UsageError
+from localembed.store.lance import (
+    CACHE_BYTES,
+    connect,
+    first_sentence,
+    lance_errors,
+    manifest_path,
+    versions_on_disk,
+)
 from localembed.store.layout import Layout
 from localembed.store.nearest import MOST_BYTES, NearestInMemory
 from localembed.store.vector_index import (
@@ -20,6 +30,7 @@ from localembed.store.vector_index import (
     search_index,
     similarities,
 )
+from localembed.store.view import view_without
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,9 +86,17 @@ class ChunkReader:
         """
         self._folder: Path = layout.table(name)
         self._index = entry.vector_index
-        database = connect(layout.vectors, _index_bytes(entry))
-        with lance_errors(self._folder):
-            self._handle: Any = database.open_table(name, version=entry.lance_version)
+        try:
+            self._handle: Any = _open(self._folder, entry)
+        except StorageError:
+            # Lance reads the newest version before the pinned one; a power cut may have torn it.
+            newer = _newer_than(self._folder, entry.lance_version)
+            if not newer:
+                raise
+            place = Path(mkdtemp(prefix="localembed-"))
+            finalize(self, rmtree, place, ignore_errors=True)
+            self._folder = view_without(self._folder, newer, place)
+            self._handle = _open(self._folder, entry)
         self._asked = 0
         self._nearest: NearestInMemory | None = None
 
@@ -209,6 +228,18 @@ class ChunkReader:
     def _has_text_index(self) -> bool:
         with lance_errors(self._folder):
             return any("search_text" in index.columns for index in self._handle.list_indices())
+
+
+def _open(folder: Path, entry: TableHead) -> Any:  # noqa: ANN401 - lancedb
+    with lance_errors(folder):
+        database = connect(folder.parent, _index_bytes(entry))
+        return database.open_table(folder.stem, version=entry.lance_version)
+
+
+def _newer_than(folder: Path, version: int) -> set[str]:
+    """Return the names of the files that make newer versions."""
+    newer = (manifest_path(folder, v) for v in versions_on_disk(folder) if v > version)
+    return {path.relative_to(folder).as_posix() for path in newer}
 
 
 def _index_bytes(entry: TableHead) -> int:

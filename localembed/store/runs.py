@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localembed.store.durable import storage_error, write_json
+from localembed.store.durable import read_json, storage_error, write_json
 from localembed.store.layout import FORMAT, Layout
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -155,10 +154,9 @@ def _record(layout: Layout, number: int) -> Path:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        facts = json.loads(path.read_bytes())
+        return read_json(path)
     except (OSError, ValueError):
         return None
-    return facts if isinstance(facts, dict) else None
 
 
 def _alive(pid: int) -> bool:

@@ -7,15 +7,14 @@ nothing for its version.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from localembed.errors import StorageError, UsageError
 from localembed.store import runs
-from localembed.store.durable import write_json
-from localembed.store.head import TableHead, read_head, table_head
+from localembed.store.durable import read_json, write_json
+from localembed.store.head import Head, TableHead, read_head, table_head
 from localembed.store.lance import versions_on_disk
 from localembed.store.layout import Layout
 
@@ -75,6 +74,23 @@ def read_versions(layout: Layout) -> list[Version]:
     ]
 
 
+def head_from_runs(layout: Layout) -> Head:
+    """Return what head.json may have said: the newest version of each table that is still there.
+
+    The default is the table of the newest run that left a complete one.
+    """
+    entries: dict[str, TableHead] = {}
+    default = None
+    for number in sorted(runs.claimed(layout), reverse=True):
+        version = _version(layout, number, {})
+        if version is None or version.table in entries:
+            continue
+        if version.entry.lance_version in versions_on_disk(layout.table(version.table)):
+            entries[version.table] = version.entry
+            default = default or (version.table if version.entry.complete else None)
+    return Head(default or next(iter(entries), None), entries)
+
+
 def find_version(layout: Layout, wanted: str) -> Version:
     """Return the version of a run's number or a tag.
 
@@ -131,12 +147,12 @@ def read_tags(layout: Layout) -> dict[str, int]:
         StorageError: the file is damaged.
     """
     try:
-        tags = json.loads(layout.tags.read_bytes())
+        tags = read_json(layout.tags)
         return {str(name): int(run) for name, run in tags.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, AttributeError) as error:
-        message = f"{layout.tags} cannot be read: {error}. Mend or remove it, then try again."
+    except (OSError, ValueError, TypeError) as error:
+        message = f"{layout.tags} cannot be read: {error}. Run: localembed doctor --repair"
         raise StorageError(message) from error
 
 

@@ -1,0 +1,59 @@
+"""`localembed doctor`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from localembed.cli.options import Common, common
+from localembed.cli.progress import IndexProgress
+from localembed.cli.text import printable, wrapped
+from localembed.doctor import Checkup, Finding
+from localembed.report import counted
+
+_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
+_INDENT = " " * 21
+_MOST_PATHS = 20
+_FOUND = 5
+
+
+@click.command()
+@click.option("--deep", is_flag=True, help="Read every file and vector, not only a sample.")
+@click.option("--repair", is_flag=True, help="Mend what can be mended without loss.")
+@common
+def doctor(options: Common, deep: bool, repair: bool) -> int:
+    """Look whether everything in the workspace is sound; exit code 5 if something is not.
+
+    --repair takes out what is damaged, embeds just those files again, and says what it did.
+    """
+    with IndexProgress(enabled=not options.quiet) as progress:
+        checkup = options.workspace().doctor(deep=deep, repair=repair, on_event=progress)
+    if options.as_json:
+        click.echo(json.dumps({"verdict": checkup.verdict, **asdict(checkup)}))
+    else:
+        click.echo(_text(checkup))
+    return _FOUND if checkup.verdict == "wrong" else 0
+
+
+def _text(checkup: Checkup) -> str:
+    lines = [f"{click.style('mended', fg='cyan'):<6}  {printable(it)}" for it in checkup.mended]
+    for finding in checkup.findings:
+        lines += _lines(finding)
+    wrong = sum(finding.verdict == "wrong" for finding in checkup.findings)
+    lines.append(f"{counted(wrong, 'thing')} to mend" if wrong else "All is well")
+    return "\n".join(lines)
+
+
+def _lines(finding: Finding) -> list[str]:
+    verdict = click.style(f"{finding.verdict:<6}", fg=_COLOURS[finding.verdict])
+    text = wrapped(printable(finding.text), _INDENT)
+    lines = [f"{verdict} {finding.check:<14}{text[len(_INDENT) :]}"]
+    shown = finding.paths[:_MOST_PATHS]
+    lines += [f"{_INDENT}{printable(path)}" for path in shown]
+    if more := len(finding.paths) - len(shown):
+        lines.append(f"{_INDENT}and {more:,} more (all: --json)")
+    if finding.fix:
+        lines.append(f"{_INDENT}Run: {finding.fix}")
+    return lines

@@ -1,0 +1,76 @@
+"""Look whether a workspace is sound, and mend it: `localembed doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from localembed.doctor.finding import REPAIR, Finding, Patient, Verdict, wrong
+from localembed.doctor.model_checks import check_model
+from localembed.doctor.repair import mend_head, mend_manifest, mend_records, mend_table
+from localembed.doctor.table_checks import check_table
+from localembed.doctor.workspace_checks import (
+    check_disk,
+    check_head,
+    check_leftovers,
+    check_lock,
+    check_manifest,
+    check_runs,
+)
+from localembed.errors import StorageError
+from localembed.store.head import read_head
+
+__all__ = ["Checkup", "Finding", "Patient", "Verdict", "examine", "mend"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """Everything that was found, and what was mended before."""
+
+    findings: tuple[Finding, ...]
+    mended: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all."""
+        found = {finding.verdict for finding in self.findings}
+        return next((v for v in ("wrong", "note") if v in found), "ok")
+
+
+def examine(patient: Patient) -> Iterator[Finding]:
+    """Yield the findings, what rests on least first; nothing is written.
+
+    Args:
+        patient: its `head` is read here.
+    """
+    yield from check_lock(patient)
+    yield from check_disk(patient)
+    yield from check_runs(patient)
+    try:
+        patient = replace(patient, head=read_head(patient.layout))
+    except StorageError as error:
+        yield wrong("head", str(error), REPAIR)
+        return
+    yield from check_head(patient)
+    yield from check_manifest(patient)
+    for name, entry in patient.head.tables.items():
+        yield from check_table(patient, name, entry)
+    for name, entry in patient.head.tables.items():
+        yield from check_model(patient, name, entry)
+    yield from check_leftovers(patient)
+
+
+def mend(patient: Patient, keep: int) -> Iterator[str]:
+    """Mend what can be mended without loss, and say what was done. The caller holds the lock.
+
+    Args:
+        patient: with `deep`, files are known to be damaged that only their content tells.
+        keep: how many versions a clean-up leaves.
+    """
+    yield from mend_head(patient.layout)
+    yield from mend_records(patient.layout)
+    yield from mend_manifest(patient.layout)
+    patient = replace(patient, head=read_head(patient.layout))
+    for name, entry in patient.head.tables.items():
+        if any(finding.fix for finding in check_table(patient, name, entry)):
+            yield from mend_table(patient, name, entry, keep)
