@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from localembed.choice import facts_of
 from localembed.errors import StorageError
-from localembed.pipeline import clean_up, restore, show
+from localembed.pipeline import clean_up, drop_table, restore, show
 from localembed.search import Changes, changes_between
-from localembed.store.head import read_head
+from localembed.store.head import TableHead, read_head
 from localembed.store.lance import newest_version
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
 from localembed.store.manifest import Manifest
+from localembed.store.sweep import tables_on_disk
 from localembed.store.synced import SyncedFolder
-from localembed.store.versions import Version, find_version, read_versions, tag
+from localembed.store.versions import (
+    Version,
+    aged_out,
+    find_version,
+    read_versions,
+    tag,
+    to_keep,
+)
 from localembed.types import RunReport
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """What a clean-up drops."""
+
+    runs: tuple[int, ...]
+    """The versions that cannot be gone back to afterwards."""
+    tables: tuple[str, ...]
+    """That go as a whole: they were replaced."""
+    models: tuple[str, ...]
+    """Of these tables."""
 
 
 def _ignore_events(_name: str, _count: int) -> None:
@@ -74,8 +96,26 @@ class History:
             facts = facts_of(version.table, version.entry)
             return restore(self._layout, facts, version.entry, self._keep, _ignore_events)
 
+    def garbage(self, keep: int) -> Garbage:
+        """Return what `collect_garbage` would drop.
+
+        Args:
+            keep: how many of the newest versions stay, as do tagged ones and what is searched.
+        """
+        found, head = read_versions(self._layout), read_head(self._layout)
+        tables = aged_out(found, head, keep)
+        stay = [name for name in head.tables if name not in tables]
+        kept = {run for name in stay for run in to_keep(found, name, keep)}
+        return Garbage(
+            runs=tuple(sorted(version.run for version in found if version.run not in kept)),
+            tables=tuple(tables),
+            models=tuple(head.tables[name].model for name in tables),
+        )
+
     def collect_garbage(self, keep: int) -> int:
         """Free what belongs to none of the newest versions, nor to a tagged one; return the bytes.
+
+        A table that was replaced goes as a whole once all of its versions do.
 
         Args:
             keep: how many stay; what is searched now always does.
@@ -83,19 +123,36 @@ class History:
         Raises:
             StorageError: a run was cut off; it has to be finished first.
         """
-        from localembed.store.table import ChunkTable
-
         with writer_lock(self._layout):
             before = self._layout.disk_bytes()
-            for name, entry in read_head(self._layout).tables.items():
-                if newest_version(self._layout.table(name)) != entry.lance_version:
-                    message = (
-                        "A run was cut off and has to be finished first. Run: localembed index"
-                    )
-                    raise StorageError(message)
-                table = ChunkTable.open(self._layout, name)
-                synced = SyncedFolder(table.folder, Manifest(self._layout).stored_files(name))
-                table.compact()
-                show(self._layout, name, table, synced)
-                clean_up(self._layout, name, table, synced, keep, _ignore_events)
+            tables = read_head(self._layout).tables
+            if any(self._is_unfinished(name, entry) for name, entry in tables.items()):
+                message = "A run was cut off and has to be finished first. Run: localembed index"
+                raise StorageError(message)
+            dropped = self.garbage(keep).tables
+            self._remove_nameless(tables)
+            for name in tables:
+                if name in dropped:
+                    drop_table(self._layout, name)
+                else:
+                    self._clean(name, keep)
             return before - self._layout.disk_bytes()
+
+    def _is_unfinished(self, name: str, entry: TableHead) -> bool:
+        return newest_version(self._layout.table(name)) != entry.lance_version
+
+    def _remove_nameless(self, tables: Collection[str]) -> None:
+        """Remove tables of which nobody knows: a kill interrupted their removal."""
+        building = Manifest(self._layout).marks()
+        for folder in tables_on_disk(self._layout):
+            if folder.stem not in tables and folder.stem not in building:
+                shutil.rmtree(folder)
+
+    def _clean(self, name: str, keep: int) -> None:
+        from localembed.store.table import ChunkTable
+
+        table = ChunkTable.open(self._layout, name)
+        synced = SyncedFolder(table.folder, Manifest(self._layout).stored_files(name))
+        table.compact()
+        show(self._layout, name, table, synced)
+        clean_up(self._layout, name, table, synced, keep, _ignore_events)

@@ -311,8 +311,12 @@ def test_garbage_is_not_collected_from_a_run_that_was_cut_off(three, notes, run_
 
 def test_the_commands_say_what_they_did(three, run_cli, notes):
     shown = run_cli("versions", "list", cwd=notes).stdout.splitlines()
-    assert shown[0].split() == ["RUN", "WHEN", "FILES", "CHUNKS", "MODEL"]
+    assert shown[0].split() == [
+        "RUN", "WHEN", "FILES", "CHUNKS", "SIZE", "CHANGED", "MODEL",
+    ]  # fmt: skip
     assert [line.split()[0] for line in shown[1:]] == ["3", "2", "1"]
+    assert [line.split()[7:-1] for line in shown[1:]] == [["-1"], ["+1", "~1"], ["+1"]]
+    assert all(len(line) <= 80 for line in shown)
     assert run_cli("versions", "tag", "good", "1", cwd=notes).stdout == "Run 1 is good\n"
     assert run_cli("versions", "list", cwd=notes).stdout.rstrip().endswith("good")
     assert run_cli("query", "zebra", "--at", "good", "-l", cwd=notes).stdout.endswith("a.txt\n")
@@ -328,3 +332,78 @@ def test_the_commands_say_what_they_did(three, run_cli, notes):
     refused = run_cli("query", "zebra", "--at", "1", "--model", "fake", cwd=notes)
     assert refused.returncode == 2
     assert "A version has one model" in refused.stderr
+
+
+def test_another_model_is_built_beside_and_goes_on_after_a_kill(
+    workspace, notes, fake, monkeypatch, run_cli
+):
+    """Readers see the old model until the new one is whole; what was embedded is kept."""
+    for n in range(4):
+        (notes / f"{n}.md").write_text(paragraphs(4, f"f{n}"))
+    workspace.index()
+    env = {"LOCALEMBED_MODEL": "other", "STOP_AT": "recorded:2", "BATCH_CHUNKS": "4"}
+    assert run_cli("index", "-q", cwd=notes, env=env).returncode == -9
+    assert workspace.search(Query("f1word1x1", "hybrid", 3)).model == "fake"
+    assert not [f for f in workspace.doctor().findings if f.verdict == "wrong"]
+    monkeypatch.setenv("LOCALEMBED_MODEL", "other")
+
+    report = workspace.index()
+
+    assert report.chunks.embedded <= report.chunks.total - 8
+    assert workspace.search(Query("f1word1x1", "hybrid", 3)).model == "other"
+    assert len(read_head(workspace.layout).tables) == 2
+
+
+def test_other_cuts_take_the_vectors_that_fit(workspace, notes, fake, monkeypatch):
+    (notes / "a.md").write_text(paragraphs(4))
+    (notes / "b.md").write_text("short enough for all cuts")
+    workspace.index()
+    monkeypatch.setenv("LOCALEMBED_CHUNK_TOKENS", "40")
+
+    report = workspace.index()
+
+    assert report.chunks.reused >= 1, "the short text is the same chunk"
+    assert report.chunks.embedded > 0, "the others are not"
+    assert len(read_head(workspace.layout).tables) == 2
+
+
+def test_a_table_that_was_replaced_goes_with_its_last_version(workspace, notes, monkeypatch):
+    (notes / "a.md").write_text(paragraphs(4))
+    workspace.index()
+    old = workspace.layout.table(read_head(workspace.layout).default)
+    monkeypatch.setenv("LOCALEMBED_MODEL", "other")
+    workspace.index()
+    history = workspace.history
+    history.tag("before", "1")
+    assert history.garbage(1).tables == (), "a tag keeps it"
+    history.tag("before", None)
+    assert history.garbage(2).tables == (), "it is one of two versions"
+
+    garbage = history.garbage(1)
+    history.collect_garbage(1)
+
+    assert (garbage.runs, garbage.tables, garbage.models) == ((1,), (old.stem,), ("fake",))
+    assert not old.exists()
+    assert list(read_head(workspace.layout).tables) != [old.stem]
+    assert [version.run for version in history.versions()] == [2]
+    assert workspace.doctor().verdict == "ok"
+
+
+def test_a_kill_while_a_table_is_dropped_leaves_no_trace(workspace, notes, monkeypatch):
+    (notes / "a.md").write_text(paragraphs(4))
+    workspace.index()
+    monkeypatch.setenv("LOCALEMBED_MODEL", "other")
+    workspace.index()
+
+    def killed(_path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            workspace.history.collect_garbage(1)
+    assert len(list(workspace.layout.vectors.glob("*.lance"))) == 2
+    workspace.history.collect_garbage(1)
+
+    assert len(list(workspace.layout.vectors.glob("*.lance"))) == 1
+    assert workspace.doctor().verdict == "ok"

@@ -12,7 +12,7 @@ from localembed.cli.text import near, printable, size
 from localembed.errors import UsageError
 from localembed.report import counted
 from localembed.search import Changes
-from localembed.store.versions import Version, to_keep
+from localembed.store.versions import Version
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,15 +28,16 @@ def list_versions(options: Common) -> int:
     if options.as_json:
         click.echo(json.dumps({"versions": [_row(version) for version in found]}))
         return 0
-    titles = f"{'RUN':>5}  {'WHEN':<16}  {'FILES':>8}  {'CHUNKS':>10}  MODEL"
+    titles = f"{'RUN':>5} {'WHEN':<16} {'FILES':>6} {'CHUNKS':>8} {'SIZE':>9} {'CHANGED':<12} MODEL"
     click.echo(click.style(titles, bold=True))
     for version in found:
         entry = version.entry
         when = version.at[:16].replace("T", " ") or "-"
         tags = f"  {', '.join(version.tags)}" if version.tags else ""
         click.echo(
-            f"{version.run:>5}  {when:<16}  {entry.documents:>8,}  {entry.chunks:>10,}  "
-            f"{printable(entry.model)}{click.style(tags, fg='cyan')}"
+            f"{version.run:>5} {when:<16} {entry.documents:>6,} {entry.chunks:>8,} "
+            f"{size(entry.data_bytes):>9} {_changed(version):<12} {printable(entry.model)}"
+            f"{click.style(tags, fg='cyan')}"
         )
     return 0
 
@@ -113,30 +114,30 @@ def restore(options: Common, version: str) -> int:
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be dropped.")
 @common
 def gc(options: Common, keep: int | None, dry_run: bool) -> int:
-    """Drop old versions and free their space; the newest N and all tagged ones stay."""
+    """Drop old versions and free their space; the newest N and all tagged ones stay.
+
+    So does what is searched. A table that was replaced goes as a whole with its last version.
+    """
     workspace = options.workspace()
     least = workspace.settings.settings.keep_versions if keep is None else keep
-    found = workspace.history.versions()
-    dropped = sorted(set(_runs(found)) - _kept(found, least))
+    garbage = workspace.history.garbage(least)
     if not options.as_json:
-        named = ", ".join(map(str, dropped)) or "no version"
-        click.echo(f"{'Would drop' if dry_run else 'Dropping'} {named}")
+        named = ", ".join(map(str, garbage.runs)) or "no version"
+        tables = "".join(f", and the whole table of {model}" for model in garbage.models)
+        click.echo(f"{'Would drop' if dry_run else 'Dropping'} {named}{printable(tables)}")
     freed = None if dry_run else workspace.history.collect_garbage(least)
     if options.as_json:
-        click.echo(json.dumps({"dropped": dropped, "freed_bytes": freed}))
+        shown = {"dropped": garbage.runs, "tables": garbage.tables, "freed_bytes": freed}
+        click.echo(json.dumps(shown))
     elif freed is not None:
         click.echo(f"Freed {size(max(0, freed))}")
     return 0
 
 
-def _runs(found: list[Version]) -> list[int]:
-    return [version.run for version in found]
-
-
-def _kept(found: list[Version], keep: int) -> set[int]:
-    """Return the runs that stay: of every table also what is searched now."""
-    tables = {version.table for version in found}
-    return {run for table in tables for run in to_keep(found, table, max(keep, 1))}
+def _changed(version: Version) -> str:
+    """Return how many files a run added, changed and removed."""
+    marks = (("+", "added"), ("~", "changed"), ("-", "removed"))
+    return " ".join(f"{mark}{version.files[key]}" for mark, key in marks if version.files.get(key))
 
 
 def _kinds(changes: Changes) -> list[tuple[str, tuple[str, ...], str]]:
@@ -154,6 +155,8 @@ def _row(version: Version) -> dict[str, object]:
         "at": version.at or None,
         "files": entry.documents,
         "chunks": entry.chunks,
+        "bytes": entry.data_bytes,
+        "changed": {key: version.files.get(key, 0) for key in ("added", "changed", "removed")},
         "model": entry.model,
         "complete": entry.complete,
         "tags": list(version.tags),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -45,11 +46,18 @@ def clean_up(
     on_event("cleaned", len(kept))
 
 
+def drop_table(layout: Layout, name: str) -> None:
+    """Remove a table that is not the default one. The caller holds the writer lock."""
+    Manifest(layout).forget(name)
+    publish_head(layout, read_head(layout).without(name))
+    shutil.rmtree(layout.table(name))
+
+
 def show(layout: Layout, name: str, table: ChunkTable, synced: SyncedFolder) -> None:
     """Let the manifest and readers go on from the newest version, once it is durable."""
     mark = TableMark(table.uuid, table.version)
     Manifest(layout).commit(name, synced=synced.sync(), mark=mark)
     head = read_head(layout)
-    entry = replace(head.tables[name], lance_version=table.version)
+    entry = replace(head.tables[name], lance_version=table.version, data_bytes=table.data_bytes())
     publish_head(layout, head.with_table(name, entry, default=False))
     runs.record_version(layout, entry.run, asdict(entry))

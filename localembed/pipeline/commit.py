@@ -326,6 +326,7 @@ class Committer:
             vector_type=facts.vector_type,
             documents=self._documents,
             chunks=table.count(),
+            data_bytes=table.data_bytes(),
             vector_index=self._vector_index,
         )
         self._head = self._head.with_table(facts.name, entry, default=default)

@@ -40,6 +40,8 @@ class TableHead:
     vector_type: str
     documents: int = 0
     chunks: int = 0
+    data_bytes: int = 0
+    """Of the files that hold its rows; versions share most of them."""
     vector_index: VectorIndex | None = None
     """None while all vectors are compared."""
 
@@ -62,6 +64,10 @@ class Head:
         """Return a head with one table replaced."""
         chosen = name if default or self.default is None else self.default
         return replace(self, default=chosen, tables={**self.tables, name: entry})
+
+    def without(self, name: str) -> Head:
+        """Return a head that does not name a table, which is not the default."""
+        return replace(self, tables={k: v for k, v in self.tables.items() if k != name})
 
 
 def read_head(layout: Layout) -> Head:

@@ -171,6 +171,22 @@ class Manifest:
                 )
             con.execute("COMMIT")
 
+    def forget(self, table: str) -> None:
+        """Drop everything that is known of a table, in one transaction.
+
+        Raises:
+            StorageError: the disk is full or unwritable.
+        """
+        with self._connection() as con:
+            con.execute("BEGIN")
+            for known, column in (
+                ("files", "table_name"),
+                ("lance_files", "table_name"),
+                ("tables", "name"),
+            ):
+                con.execute(f"DELETE FROM {known} WHERE {column} = ?", [table])
+            con.execute("COMMIT")
+
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the file, waiting up to 5 s for another process to close it."""

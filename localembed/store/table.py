@@ -109,6 +109,11 @@ class ChunkTable:
             rows: int = self._handle.count_rows()
             return rows
 
+    def data_bytes(self) -> int:
+        """Return the size of the files that hold its rows."""
+        with lance_errors(self._folder):
+            return int(self._handle.stats()["total_bytes"])
+
     def add(self, batch: EmbeddedBatch, run: int) -> int:
         """Append the rows of whole documents as one version; return how many."""
         rows = batch_rows(batch, run, self._handle.schema)

@@ -32,6 +32,8 @@ class Version:
     """When the run ended: ISO 8601 in UTC; empty if that is not known."""
     removed: int
     """Chunks that the run took out of the version before it."""
+    files: Mapping[str, int]
+    """How many the run "added", "changed" and "removed"; empty if that is not known."""
     tags: tuple[str, ...]
 
     @property
@@ -64,7 +66,7 @@ def read_versions(layout: Layout) -> list[Version]:
             break
     for name, entry in head.tables.items():
         # What a clean-up or a kill left different from what the run wrote down of itself.
-        known = found.get(entry.run) or Version(name, entry, "", 1, _tags_of(entry.run, tags))
+        known = found.get(entry.run) or Version(name, entry, "", 1, {}, _tags_of(entry.run, tags))
         found[entry.run] = replace(known, table=name, entry=entry)
     return [
         version
@@ -140,6 +142,19 @@ def to_keep(versions: Sequence[Version], table: str, count: int) -> dict[int, in
     return {version.run: version.entry.lance_version for version in kept}
 
 
+def aged_out(versions: Sequence[Version], head: Head, count: int) -> list[str]:
+    """Return the tables that a clean-up may drop: old models and chunkings, once replaced.
+
+    Args:
+        versions: all there are, newest first.
+        head: its default table stays.
+        count: a table with one of so many newest versions stays, or with a tagged one.
+    """
+    kept = {version.table for version in versions[:count]}
+    kept |= {version.table for version in versions if version.tags}
+    return [name for name in head.tables if name != head.default and name not in kept]
+
+
 def read_tags(layout: Layout) -> dict[str, int]:
     """Return name → run.
 
@@ -163,8 +178,9 @@ def _version(layout: Layout, number: int, tags: Mapping[str, int]) -> Version | 
     try:
         entry = table_head(facts["head"])
         # A run that was killed has no report: it may have taken something out.
-        removed = int(facts["report"]["chunks"]["removed"]) if "report" in facts else 1
-        return Version(facts["table"], entry, facts["at"], removed, _tags_of(number, tags))
+        report = facts.get("report") or {"chunks": {"removed": 1}, "files": {}}
+        removed, files = int(report["chunks"]["removed"]), dict(report["files"])
+        return Version(facts["table"], entry, facts["at"], removed, files, _tags_of(number, tags))
     except (KeyError, TypeError, ValueError):
         return None
 
