@@ -91,7 +91,8 @@ def register(config_home: Path) -> None:
     BACKENDS["fake"] = "tests.fake_backend"
     weights = config_home / "fake-model"
     weights.mkdir(parents=True, exist_ok=True)
-    (weights / "config.json").write_text("{}")
+    if not (weights / "config.json").exists():  # another process may be reading it
+        (weights / "config.json").write_text("{}")
     common = {
         "backend": "fake",
         "sources": (f"path:{weights}",),

@@ -221,3 +221,32 @@ def test_queries_during_a_first_build_see_what_is_stored(workspace, notes, monke
     assert len(counts) > 3
     assert counts == sorted(counts)
     assert [complete for complete, _ in counts] == [False] * (len(counts) - 1) + [True]
+
+
+def test_a_table_that_was_cut_off_before_its_first_version_is_made(workspace, notes, tmp_path):
+    write_first(notes)
+    workspace.index()
+    folder = next(workspace.layout.vectors.glob("*.lance"))
+    shutil.rmtree(folder)
+    (folder / "_versions").mkdir(parents=True)
+
+    workspace.index()
+
+    assert_equals_clean_build(workspace, notes, tmp_path)
+
+
+def test_a_build_that_was_cut_off_before_its_text_index_gets_one(workspace, notes, monkeypatch):
+    from localembed.store.table import ChunkTable
+
+    write_first(notes)
+
+    def killed(_table):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ChunkTable, "ensure_text_index", killed)
+        with pytest.raises(KeyboardInterrupt):
+            workspace.index()
+    workspace.index()
+
+    assert workspace.query("f1word1x1", mode="text")

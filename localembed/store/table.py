@@ -13,7 +13,7 @@ import numpy as np
 
 from localembed.store.facts import TableFacts
 from localembed.store.head import VectorIndex
-from localembed.store.lance import connect, lance_errors
+from localembed.store.lance import connect, lance_errors, newest_version
 from localembed.store.layout import Layout
 from localembed.store.rows import batch_rows, schema
 from localembed.store.upkeep import build_text_index, compact, in_child
@@ -72,7 +72,7 @@ class ChunkTable:
         database = connect(layout.vectors)
         folder = layout.table(facts.name)
         with lance_errors(folder):
-            if (folder / "_versions").is_dir():
+            if newest_version(folder):  # a table cut off before its first version has the folder
                 return cls(database.open_table(facts.name), folder)
             return cls(database.create_table(facts.name, schema=schema(facts)), folder)
 
@@ -217,15 +217,16 @@ class ChunkTable:
                 build_text_index(self._handle)
 
     def refresh_text_index(self) -> bool:
-        """Make the full-text index anew when many rows stand outside it; tell if it did."""
+        """Make the full-text index if there is none or many rows stand outside it; tell if so."""
         with lance_errors(self._folder):
             name = self._index_of("search_text")
             rows = int(self._handle.count_rows())
-            if name is None or not rows:
+            if not rows:
                 return False
-            outside = int(self._handle.index_stats(name).num_unindexed_rows)
-            if outside <= max(_TEXT_INDEX_SLACK, rows // 10):
-                return False
+            if name is not None:  # else a run was cut off between its first rows and the index
+                outside = int(self._handle.index_stats(name).num_unindexed_rows)
+                if outside <= max(_TEXT_INDEX_SLACK, rows // 10):
+                    return False
             if rows <= _BUILT_HERE:
                 build_text_index(self._handle)
             else:
