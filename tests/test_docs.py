@@ -88,3 +88,12 @@ def test_the_first_layer_table_names_every_room():
     }
     for room in rooms - {"__init__", "__main__"}:
         assert f"`{room}`" in architecture, room
+
+
+def test_every_test_that_stands_beside_a_promise_is_there():
+    text = (PROJECT / "docs" / "reliability.md").read_text()
+    written = "".join(path.read_text() for path in (PROJECT / "tests").rglob("test_*.py"))
+    files, names = re.findall(r"`(tests/[\w/]+\.py)`", text), re.findall(r"`(test_\w+)`", text)
+    assert len(files) >= 8
+    assert not [file for file in files if not (PROJECT / file).exists()]
+    assert not [name for name in names if f"def {name}(" not in written]

@@ -59,9 +59,8 @@ def test_a_flipped_bit_costs_its_documents_and_no_more(grown, notes, fake, tmp_p
     checkup = grown.doctor(deep=True)
 
     (finding,) = [f for f in checkup.findings if f.verdict == "wrong"]
-    assert (finding.check, finding.fix) == ("files", "localembed doctor --repair")
-    name = f"{broken.parent.parent.name}/data/{broken.name}: changed"
-    assert finding.paths == (name, str(notes / "1.md"))
+    assert (finding.check, finding.fix) == ("files", "localembed doctor --deep --repair")
+    assert finding.paths == (f"data/{broken.name}: changed", str(notes / "1.md"))
     fake.embedded.clear()
     mended = grown.doctor(deep=True, repair=True)
     assert (mended.verdict, found(mended, "wrong")) == ("note", {})
@@ -232,5 +231,5 @@ def test_the_command_tells_with_its_exit_code(grown, notes, run_cli):
     assert {f["check"] for f in shown["findings"] if f["verdict"] == "wrong"} >= {"files"}
     done = run_cli("doctor", "--repair", cwd=notes)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("mended  Moved chunks_")
+    assert done.stdout.startswith("mended Moved data/")
     assert sorted(all_rows(grown)), "and the rows are there"

@@ -204,7 +204,7 @@ def test_a_heartbeat_lives_as_long_as_its_process(layout):
 def test_the_text_index_is_made_anew_when_many_rows_stand_outside(
     workspace, notes, monkeypatch, here
 ):
-    monkeypatch.setattr(table, "_TEXT_INDEX_SLACK", 0)
+    monkeypatch.setattr(table, "_LEAST_TEXT_SLACK", 0)
     monkeypatch.setattr(table, "_BUILT_HERE", here)
     (notes / "a.md").write_text(paragraphs(4))
     workspace.index()
@@ -225,7 +225,7 @@ def test_a_text_index_that_fails_is_a_sentence_and_loses_nothing(workspace, note
     workspace.index()
     (notes / "b.md").write_text(paragraphs(8, "late"))
     with monkeypatch.context() as broken:
-        broken.setattr(table, "_TEXT_INDEX_SLACK", 0)
+        broken.setattr(table, "_LEAST_TEXT_SLACK", 0)
         broken.setattr(table, "_BUILT_HERE", 0)
         broken.setattr("sys.executable", "/bin/false")
         with pytest.raises(StorageError, match=r"The upkeep of .* failed \(text\)"):

@@ -9,7 +9,7 @@ import click
 
 from localembed.cli.options import Common, common
 from localembed.cli.progress import IndexProgress
-from localembed.cli.text import printable, wrapped
+from localembed.cli.text import near, printable, wrapped
 from localembed.doctor import Checkup, Finding
 from localembed.report import counted
 
@@ -38,7 +38,7 @@ def doctor(options: Common, deep: bool, repair: bool) -> int:
 
 
 def _text(checkup: Checkup) -> str:
-    lines = [f"{click.style('mended', fg='cyan'):<6}  {printable(it)}" for it in checkup.mended]
+    lines = [f"{click.style('mended', fg='cyan')} {printable(it)}" for it in checkup.mended]
     for finding in checkup.findings:
         lines += _lines(finding)
     wrong = sum(finding.verdict == "wrong" for finding in checkup.findings)
@@ -51,7 +51,7 @@ def _lines(finding: Finding) -> list[str]:
     text = wrapped(printable(finding.text), _INDENT)
     lines = [f"{verdict} {finding.check:<14}{text[len(_INDENT) :]}"]
     shown = finding.paths[:_MOST_PATHS]
-    lines += [f"{_INDENT}{printable(path)}" for path in shown]
+    lines += [f"{_INDENT}{printable(near(path))}" for path in shown]
     if more := len(finding.paths) - len(shown):
         lines.append(f"{_INDENT}and {more:,} more (all: --json)")
     if finding.fix:

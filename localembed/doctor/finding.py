@@ -43,6 +43,11 @@ class Patient:
     """Whether a run is going on: what it has not published yet is nobody's fault."""
     head: Head = field(default_factory=Head)
 
+    @property
+    def repair(self) -> str:
+        """The command that mends what was found: what only reading everything shows needs it."""
+        return "localembed doctor --deep --repair" if self.deep else REPAIR
+
 
 def ok(check: str, text: str) -> Finding:
     """Return a finding that all is well."""

@@ -81,12 +81,12 @@ def _take_out(layout: Layout, folder: Path, damaged: set[str]) -> Iterator[str]:
     for name in sorted(damaged):
         if (folder / name).exists():
             target = set_aside(layout, folder / name)
-            yield f"Moved {folder.name}/{name} to {target.relative_to(layout.folder)}"
+            yield f"Moved {name} to {target.parent}"
     try:
         drop_unreadable(folder, damaged)
     except WorkspaceError:
         target = set_aside(layout, folder)
-        yield f"Moved the whole table to {target.relative_to(layout.folder)}: nothing opens it"
+        yield f"Moved the whole table to {target}: nothing opens it"
         return
     if drop_broken_indexes(folder, damaged):
         yield "Dropped the indexes that lost a file; they are made anew"

@@ -90,9 +90,10 @@ def _files(patient: Patient, name: str, damaged: Mapping[str, str]) -> Finding:
         how = "read and unchanged" if patient.deep else "there (their content: --deep)"
         return ok("files", f"{len(known)} files of the table are {how}")
     documents = affected_documents(patient, name, damaged)
-    broken = tuple(f"{name}.lance/{file}: {why}" for file, why in sorted(damaged.items()))
-    text = f"{len(damaged)} of {len(known)} files are damaged; {len(documents)} documents affected"
-    return wrong("files", text, REPAIR, (*broken, *documents))
+    broken = tuple(f"{file}: {why}" for file, why in sorted(damaged.items()))
+    cost = counted(len(documents), "document")
+    text = f"Damaged: {len(damaged)} of the table's {len(known)} files; this costs {cost}"
+    return wrong("files", text, patient.repair, (*broken, *documents))
 
 
 def _versions(patient: Patient, name: str, entry: TableHead) -> Finding:
@@ -148,7 +149,9 @@ def _vectors(patient: Patient, label: str, table: Inspection) -> Finding:
     census = table.vectors(None if patient.deep else _SAMPLE)
     what = f"{census.seen:,} vectors of {label}"
     if census.unusable:
-        return wrong("vectors", f"{census.unusable} of {what} are not finite or zero", REPAIR)
+        return wrong(
+            "vectors", f"{census.unusable} of {what} are not finite or zero", patient.repair
+        )
     if census.missing:
         text = f"{census.missing} of {what} are missing: their texts could not be embedded"
         return note("vectors", text)
