@@ -494,3 +494,24 @@ def test_a_run_equals_a_clean_build(workspace, notes, tmp_path, fake):
 
     strip = [row[1:] for row in all_rows(workspace)]
     assert sorted(strip) == sorted(row[1:] for row in all_rows(clean))
+
+
+def test_a_file_that_fits_into_no_memory_fails_alone(workspace, notes, monkeypatch):
+    from localembed.pipeline import ingest
+
+    (notes / "a.md").write_text("zebra")
+    (notes / "huge.md").write_text("so many words")
+    real = ingest.readers.read_text
+
+    def read(data):
+        if data.startswith(b"so many"):
+            raise MemoryError
+        return real(data)
+
+    monkeypatch.setattr(ingest.readers, "read_text", read)
+
+    report = workspace.index()
+
+    assert report.exit_code == 3
+    assert [note.reason for note in report.failures] == ["there is not enough memory for it"]
+    assert workspace.query("zebra", mode="text")
