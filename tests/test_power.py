@@ -148,6 +148,31 @@ def test_what_a_disk_failed_to_keep_is_written_anew(workspace, notes, tmp_path, 
     assert_equals_clean_build(workspace, notes, tmp_path)
 
 
+def test_a_sync_that_fails_while_a_cut_off_run_is_taken_over_takes_it_back(
+    workspace, notes, run_cli, tmp_path, monkeypatch
+):
+    write_first(notes)
+    workspace.index()
+    safe = newest_version(table_folder(workspace))
+    write_second(notes)
+    assert kill(run_cli, notes, "added", 1)
+    from localembed.store import synced
+
+    def broken(_name: str) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(synced, "sync_file", broken)
+        with pytest.raises(StorageError, match="Input/output error"):
+            workspace.index()
+    seen = []
+
+    workspace.index(on_event=lambda event, _: seen.append(event))
+
+    assert "reconciled" not in seen, f"it was gone back to version {safe}"
+    assert_equals_clean_build(workspace, notes, tmp_path)
+
+
 def test_a_run_that_ended_well_is_never_rolled_back(workspace, notes, tmp_path, monkeypatch):
     write_first(notes)
     workspace.index()

@@ -109,11 +109,10 @@ def measure_writing(chunked: Sequence[ChunkedDocument], dim: int) -> StageRate:
         layout = Layout(Path(name) / "workspace")
         layout.folder.mkdir()
         facts = TableFacts("bench", "bench", SCHEMA_VERSION, "bench", "bench", dim, 0, 0, "float16")
-        committer = Committer(layout, facts, {}, Tally(), lambda _name, _count: None)
         half = len(chunked) // 2
-        _commit(committer, chunked[:half], dim)
-        seconds = _commit(committer, chunked[half:], dim)
-        committer.stop()
+        with Committer(layout, facts, {}, Tally(), lambda _name, _count: None) as committer:
+            _commit(committer, chunked[:half], dim)
+            seconds = _commit(committer, chunked[half:], dim)
     rest = chunked[half:]
     size = sum(len(entry.document.text) for entry in rest)
     return StageRate("write", seconds, sum(len(entry.chunks) for entry in rest), size)

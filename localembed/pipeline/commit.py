@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
 from threading import RLock
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from localembed.errors import StorageError
 from localembed.pipeline.cleanup import clean_up
@@ -64,7 +65,6 @@ class Committer:
         self._synced: SyncedFolder
         self._durable = 0
         """The newest Lance version that is safely on disk."""
-        self._sync_failed = False
         self._sources: list[tuple[ChunkTable, int]] = []
         self._started = ""
         self._opening = RLock()
@@ -236,13 +236,19 @@ class Committer:
         self._documents = sum(1 for record in self._records.values() if record.n_chunks)
         self._vector_index = version.vector_index
 
-    def stop(self) -> None:
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
         """Tell other commands that the run is over, however it ended."""
-        if self.run is None:
-            return
-        newest = newest_version(self._layout.table(self._facts.name))
-        durable = newest == self._durable
-        runs.end_beat(self._layout, self.run, durable=durable, sync_failed=self._sync_failed)
+        if self.run is not None:
+            newest = newest_version(self._layout.table(self._facts.name))
+            sync_failed = isinstance(error, SyncError)
+            durable = newest == self._durable
+            runs.end_beat(self._layout, self.run, durable=durable, sync_failed=sync_failed)
 
     def _unpublished(self, *, complete: bool) -> bool:
         """Tell whether an earlier run was cut off between its last batch and its publication."""
@@ -282,11 +288,7 @@ class Committer:
         self, table: ChunkTable, records: Sequence[FileRecord], deletes: Sequence[bytes]
     ) -> None:
         """Make Lance durable, and only then let the manifest say so."""
-        try:
-            synced = self._synced.sync()
-        except SyncError:
-            self._sync_failed = True
-            raise
+        synced = self._synced.sync()
         self._on_event("synced", table.version)
         mark = TableMark(table.uuid, table.version)
         self._manifest.commit(

@@ -99,12 +99,9 @@ def remove_documents(
     records = recover(layout, facts, on_event)
     removed = [record for record in records.values() if doomed(record)]
     tally.removed = sum(1 for record in removed if record.n_chunks)
-    committer = Committer(layout, facts, records, tally, on_event)
-    try:
+    with Committer(layout, facts, records, tally, on_event) as committer:
         committer.remove(removed)
         committer.finish(complete=False, default=False, keep=keep_versions)
-    finally:
-        committer.stop()
     return _report(layout, facts, committer, tally)
 
 
@@ -116,12 +113,9 @@ def restore(
 
     tally = Tally()
     records = recover(layout, facts, on_event)
-    committer = Committer(layout, facts, records, tally, on_event)
-    try:
+    with Committer(layout, facts, records, tally, on_event) as committer:
         committer.restore(version)
         committer.finish(complete=version.complete, default=True, keep=keep_versions)
-    finally:
-        committer.stop()
     return _report(layout, facts, committer, tally)
 
 
@@ -146,16 +140,13 @@ def _carry_out(
 ) -> RunReport:
     from localembed.pipeline.commit import Committer
 
-    committer = Committer(job.layout, job.facts, records, tally, on_event)
-    try:
+    with Committer(job.layout, job.facts, records, tally, on_event) as committer:
         if plan.to_read:
             _index_files(job, plan, records, committer, tally, on_event)
         committer.remove(plan.removed)
         complete = job.covers_all and not plan.refused
         default = job.becomes_default
         committer.finish(complete=complete, default=default, keep=job.keep_versions)
-    finally:
-        committer.stop()
     return _report(job.layout, job.facts, committer, tally)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localembed.pipeline.ingest import NO_STAT
+from localembed.store import runs
 from localembed.store.facts import TableFacts
 from localembed.store.head import read_head
 from localembed.store.lance import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
-from localembed.store.synced import SyncedFolder
+from localembed.store.synced import Synced, SyncedFolder, SyncError
 from localembed.types import Event, FileRecord
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ def _reconcile(
     table = ChunkTable.open_or_create(layout, facts)
     stored = table.documents()
     table.keep_only(stored)
-    synced = SyncedFolder(table.folder, manifest.stored_files(facts.name)).sync()
+    synced = _sync(layout, table.folder, manifest.stored_files(facts.name))
     true = {document.doc_id: _record(document, records) for document in stored}
     true |= {
         doc_id: record
@@ -73,6 +76,15 @@ def _reconcile(
     )
     on_event("reconciled", len(stored))
     return true
+
+
+def _sync(layout: Layout, folder: Path, known: Collection[str]) -> Synced:
+    """Make durable what a run that was cut off has left, or note down that the disk would not."""
+    try:
+        return SyncedFolder(folder, known).sync()
+    except SyncError:
+        runs.end_beat(layout, runs.newest_claimed(layout), durable=False, sync_failed=True)
+        raise
 
 
 def _record(document: StoredDocument, records: dict[bytes, FileRecord]) -> FileRecord:
