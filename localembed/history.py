@@ -10,6 +10,7 @@ from localembed.choice import facts_of
 from localembed.errors import StorageError
 from localembed.pipeline import clean_up, drop_table, restore, show
 from localembed.search import Changes, changes_between
+from localembed.store import runs
 from localembed.store.head import TableHead, read_head
 from localembed.store.lance import newest_version
 from localembed.store.layout import Layout
@@ -151,8 +152,10 @@ class History:
     def _clean(self, name: str, keep: int) -> None:
         from localembed.store.table import ChunkTable
 
-        table = ChunkTable.open(self._layout, name)
-        synced = SyncedFolder(table.folder, Manifest(self._layout).stored_files(name))
-        table.compact()
-        show(self._layout, name, table, synced)
-        clean_up(self._layout, name, table, synced, keep, _ignore_events)
+        layout = self._layout
+        table = ChunkTable.open(layout, name)
+        synced = SyncedFolder(table.folder, Manifest(layout).stored_files(name))
+        with runs.at_risk(layout):
+            table.compact()
+            show(layout, name, table, synced)
+            clean_up(layout, name, table, synced, keep, _ignore_events)

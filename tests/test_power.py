@@ -173,6 +173,34 @@ def test_a_sync_that_fails_while_a_cut_off_run_is_taken_over_takes_it_back(
     assert_equals_clean_build(workspace, notes, tmp_path)
 
 
+def test_a_power_cut_during_gc_is_taken_back(workspace, notes, tmp_path, monkeypatch):
+    from localembed.store.table import ChunkTable
+
+    write_first(notes)
+    workspace.index()
+    write_second(notes)
+    workspace.index()
+    real = ChunkTable.compact
+
+    def cut(table):
+        real(table)
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ChunkTable, "compact", cut)
+        patch.setattr(runs, "end_beat", lambda *_, **__: None)
+        with pytest.raises(SystemExit):
+            workspace.history.collect_garbage(1)
+    folder = table_folder(workspace)
+    manifest_path(folder, newest_version(folder)).write_bytes(b"")
+    reboot(monkeypatch)
+
+    workspace.history.collect_garbage(1)
+
+    assert workspace.doctor().verdict == "ok"
+    assert_equals_clean_build(workspace, notes, tmp_path)
+
+
 def test_a_run_that_ended_well_is_never_rolled_back(workspace, notes, tmp_path, monkeypatch):
     write_first(notes)
     workspace.index()

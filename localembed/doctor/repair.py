@@ -64,16 +64,17 @@ def mend_table(patient: Patient, name: str, entry: TableHead, keep: int) -> Iter
     """Take out of a table what is damaged, and let readers and the manifest go on from there."""
     damaged = damaged_files(patient, name)
     folder = patient.layout.table(name)
-    if damaged:
-        documents = affected_documents(patient, name, damaged)
-        yield from _take_out(patient.layout, folder, set(damaged))
-        yield f"Took {counted(len(documents), 'document')} out, to be embedded again"
-    if newest_version(folder):
-        yield from _drop_unusable(folder, name, patient.layout)
-    # A mark that fits no table: the rows decide what is there.
-    Manifest(patient.layout).commit(name, mark=TableMark("", 0))
-    facts = facts_of(name, entry)
-    remove_documents(patient.layout, facts, lambda _: False, keep, lambda *_: None)
+    cost = affected_documents(patient, name, damaged) if damaged else ()
+    with runs.at_risk(patient.layout):
+        if damaged:
+            yield from _take_out(patient.layout, folder, set(damaged))
+            yield f"Took {counted(len(cost), 'document')} out, to be embedded again"
+        if newest_version(folder):
+            yield from _drop_unusable(folder, name, patient.layout)
+        # A mark that fits no table: the rows decide what is there.
+        Manifest(patient.layout).commit(name, mark=TableMark("", 0))
+        facts = facts_of(name, entry)
+        remove_documents(patient.layout, facts, lambda _: False, keep, lambda *_: None)
     yield f"Brought head.json and the manifest in line with the rows of {entry.model}"
 
 

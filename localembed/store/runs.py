@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,23 @@ def end_beat(layout: Layout, run: int, *, durable: bool, sync_failed: bool) -> N
         sync_failed: the disk failed to keep what it took.
     """
     beat(layout, run=run, ended=True, durable=durable, sync_failed=sync_failed)
+
+
+@contextmanager
+def at_risk(layout: Layout) -> Iterator[None]:
+    """Write down, safely, that what is written now may be lost, until all of it is made durable.
+
+    Raises:
+        StorageError: the disk is full or unwritable.
+    """
+    number = newest_claimed(layout)
+    begin_beat(layout, number)
+    durable = False
+    try:
+        yield
+        durable = True
+    finally:
+        end_beat(layout, number, durable=durable, sync_failed=not durable)
 
 
 def last_beat(layout: Layout) -> LastBeat | None:
