@@ -273,7 +273,8 @@ def test_a_file_of_two_gigabytes_is_left_out_unless_it_is_wanted(workspace, note
         skipped = json.loads(run.stdout)["skipped"]
         assert reason in json.dumps(skipped)
     print(f"{left_out.peak_mib:.0f} and {wanted.peak_mib:.0f} MiB")  # noqa: T201
-    assert left_out.peak_mib < 200, "it was opened"
+    # The peak counts what the process had before it became another program.
+    assert left_out.peak_mib < 1024, "it was read"
     assert wanted.peak_mib < 2048 + 300, "its bytes are held once"
 
 
@@ -375,7 +376,8 @@ def test_a_strange_name_works_everywhere_and_is_shown_harmlessly(workspace, note
     run("index")
 
     assert run("query", "zebra", "--mode", "text").count("\n") == 3
-    assert run("query", "zebra", "--mode", "text", "-l").count("\n") == 1
+    piped = forks.run("query", "zebra", "--mode", "text", "-l", cwd=notes)
+    assert name.decode("utf-8", "backslashreplace") in piped.stdout, "a pipe gets it as it is"
     assert [hit["text"] for hit in json.loads(run("query", "--json", "zebra"))["hits"]][:1] == [
         "zebra text changed"
     ]
