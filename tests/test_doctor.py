@@ -14,7 +14,7 @@ import pytest
 from localembed.errors import StorageError
 from localembed.store import disk
 from localembed.store.head import read_head
-from localembed.store.lance import connect
+from localembed.store.lance import connect, manifest_path
 from localembed.store.manifest import Manifest
 from tests.conftest import paragraphs
 from tests.damage import damage, file_of, grow
@@ -158,6 +158,18 @@ def test_a_table_that_nothing_opens_is_set_aside_and_built_again(grown, notes, t
 
     assert not found(mended, "wrong")
     assert_equals_clean_build(grown, notes, tmp_path)
+
+
+def test_a_tag_whose_version_is_gone_is_said(grown):
+    (tagged,) = [v for v in grown.history.versions() if v.tags]
+    manifest_path(grown.layout.table(tagged.table), tagged.entry.lance_version).unlink()
+
+    (finding,) = [f for f in grown.doctor().findings if f.verdict == "wrong"]
+
+    assert (finding.check, finding.fix) == ("tags", "localembed doctor --repair")
+    checkup = grown.doctor(repair=True)
+    assert checkup.verdict == "ok"
+    assert checkup.mended[0] == "Removed the tag good: its version is lost"
 
 
 def test_a_model_that_changed_is_said(grown, own_home):

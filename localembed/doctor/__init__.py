@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 
 from localembed.doctor.finding import REPAIR, Finding, Patient, Verdict, wrong
 from localembed.doctor.model_checks import check_model
-from localembed.doctor.repair import mend_head, mend_manifest, mend_records, mend_table
+from localembed.doctor.repair import (
+    mend_head,
+    mend_manifest,
+    mend_records,
+    mend_table,
+    mend_tags,
+)
 from localembed.doctor.table_checks import check_table
 from localembed.doctor.workspace_checks import (
     check_disk,
@@ -16,6 +22,7 @@ from localembed.doctor.workspace_checks import (
     check_lock,
     check_manifest,
     check_runs,
+    check_tags,
 )
 from localembed.errors import StorageError
 from localembed.store.head import read_head
@@ -52,6 +59,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
         yield wrong("head", str(error), REPAIR)
         return
     yield from check_head(patient)
+    yield from check_tags(patient)
     yield from check_manifest(patient)
     for name, entry in patient.head.tables.items():
         yield from check_table(patient, name, entry)
@@ -74,3 +82,4 @@ def mend(patient: Patient, keep: int) -> Iterator[str]:
     for name, entry in patient.head.tables.items():
         if any(finding.fix for finding in check_table(patient, name, entry)):
             yield from mend_table(patient, name, entry, keep)
+    yield from mend_tags(patient.layout)

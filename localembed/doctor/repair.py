@@ -20,7 +20,7 @@ from localembed.store.manifest import Manifest, TableMark
 from localembed.store.mending import drop_broken_indexes, drop_broken_versions, drop_unreadable
 from localembed.store.sweep import set_aside
 from localembed.store.table import ChunkTable
-from localembed.store.versions import head_from_runs, read_tags
+from localembed.store.versions import head_from_runs, read_tags, read_versions, tag
 
 
 def mend_head(layout: Layout) -> Iterator[str]:
@@ -58,6 +58,15 @@ def mend_records(layout: Layout) -> Iterator[str]:
     except WorkspaceError:
         set_aside(layout, layout.tags)
         yield "Set the tags aside"
+
+
+def mend_tags(layout: Layout) -> Iterator[str]:
+    """Take away the tags of versions that are lost."""
+    there = {version.run for version in read_versions(layout)}
+    for name, run in read_tags(layout).items():
+        if run not in there:
+            tag(layout, name, None)
+            yield f"Removed the tag {name}: its version is lost"
 
 
 def mend_table(patient: Patient, name: str, entry: TableHead, keep: int) -> Iterator[str]:

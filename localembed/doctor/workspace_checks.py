@@ -12,7 +12,7 @@ from localembed.store.disk import check_hard_links, file_system, free_bytes
 from localembed.store.manifest import Manifest
 from localembed.store.sweep import tables_on_disk
 from localembed.store.synced import files_below, is_written_once
-from localembed.store.versions import head_from_runs, read_tags
+from localembed.store.versions import head_from_runs, read_tags, read_versions
 
 _LITTLE_ROOM = 256 << 20
 _GIB = 1 << 30
@@ -68,7 +68,7 @@ def check_head(patient: Patient) -> Iterator[Finding]:
 
 
 def check_runs(patient: Patient) -> Iterator[Finding]:
-    """Tell whether what is written down of runs and tags can be read."""
+    """Tell whether what is written down of runs can be read."""
     layout = patient.layout
     numbers = sorted(runs.claimed(layout))
     broken = tuple(f"runs/{n}.json" for n in numbers if runs.read_run(layout, n) is None)
@@ -76,14 +76,19 @@ def check_runs(patient: Patient) -> Iterator[Finding]:
         yield wrong("runs", "Records of runs cannot be read", REPAIR, broken)
     else:
         yield ok("runs", f"{len(numbers)} recorded")
+
+
+def check_tags(patient: Patient) -> Iterator[Finding]:
+    """Tell whether tags can be read, and the versions that they name are there."""
     try:
-        tags = read_tags(layout)
+        tags = read_tags(patient.layout)
     except StorageError as error:
         yield wrong("tags", str(error), REPAIR)
         return
-    missing = sorted(name for name, run in tags.items() if run not in numbers)
+    there = {version.run for version in read_versions(patient.layout)}
+    missing = sorted(name for name, run in tags.items() if run not in there)
     if missing:
-        yield note("tags", f"Their runs are gone: {', '.join(missing)}")
+        yield wrong("tags", f"Their versions are gone: {', '.join(missing)}", REPAIR)
 
 
 def check_manifest(patient: Patient) -> Iterator[Finding]:
