@@ -257,7 +257,8 @@ def _print(result: QueryResult, form: str, budget: int, lines: int, explain: boo
         click.echo(json.dumps(query_json(result)))
     elif form == "paths":
         for path in dict.fromkeys(hit.path for hit in result.hits):
-            click.echo(printable(path) if sys.stdout.isatty() else path)
+            # A pipe gets the name as it is; without `color` click takes escapes out.
+            click.echo(printable(path) if sys.stdout.isatty() else path, color=True)
     elif form == "context":
         click.echo(context(result.hits, budget), nl=False)
     elif form == "text":
