@@ -166,6 +166,26 @@ def test_a_lost_table_is_built_again(workspace, notes):
 
     assert report.chunks.embedded == first.chunks.embedded
     assert workspace.query("f1word1x1", mode="text")
+    # Its files have the names of those that are gone, and digests of their own.
+    assert workspace.doctor(deep=True).verdict == "ok"
+
+
+def test_a_table_that_was_put_back_over_another_one_is_taken_as_it_is(workspace, notes, tmp_path):
+    write_first(notes)
+    workspace.index()
+    layout, copy = workspace.layout, tmp_path / "copy"
+    shutil.copytree(layout.vectors, copy / "vectors")
+    shutil.copy(layout.head, copy / "head")
+    shutil.rmtree(layout.vectors)
+    workspace.index()
+    shutil.rmtree(layout.vectors)
+    shutil.copytree(copy / "vectors", layout.vectors)
+    shutil.copy(copy / "head", layout.head)
+
+    report = workspace.index()
+
+    assert report.chunks.embedded == 0
+    assert workspace.doctor(deep=True).verdict == "ok"
 
 
 def test_partial_files_of_a_killed_write_are_swept(workspace, notes, run_cli):

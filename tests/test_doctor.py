@@ -198,6 +198,16 @@ def test_a_run_that_was_cut_off_is_no_damage(grown, notes, run_cli):
     assert found(grown.doctor(), "note") == {}
 
 
+def test_a_refresh_that_was_cut_off_is_not_shown_by_a_repair(grown, notes, run_cli):
+    head = read_head(grown.layout)
+    (notes / "more.md").write_text(paragraphs(3, "more"))
+    assert run_cli("index", "-q", cwd=notes, env={"STOP_AT": "recorded:1"}).returncode == -9
+
+    assert grown.doctor(repair=True).mended == ()
+
+    assert read_head(grown.layout) == head
+
+
 def test_during_a_run_only_what_is_published_counts(grown, notes):
     verdicts = []
 

@@ -12,7 +12,7 @@ import pytest
 
 import localembed
 from localembed.errors import StorageError
-from localembed.store import runs
+from localembed.store import runs, synced
 from localembed.store.head import read_head
 from localembed.store.lance import manifest_path, newest_version
 from localembed.store.manifest import Manifest
@@ -29,6 +29,16 @@ def reboot(monkeypatch) -> None:
 
 def table_folder(workspace):
     return next(workspace.layout.vectors.glob("*.lance"))
+
+
+def index_on_a_failing_disk(workspace, monkeypatch) -> None:
+    def broken(_name: str) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(synced, "sync_file", broken)
+        with pytest.raises(StorageError, match="Input/output error"):
+            workspace.index()
 
 
 def test_after_a_reboot_what_was_not_synced_is_taken_back(
@@ -129,15 +139,7 @@ def test_what_a_disk_failed_to_keep_is_written_anew(workspace, notes, tmp_path, 
     workspace.index()
     safe = newest_version(table_folder(workspace))
     write_second(notes)
-    from localembed.store import synced
-
-    def broken(_name: str) -> None:
-        raise OSError(5, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(synced, "sync_file", broken)
-        with pytest.raises(StorageError, match="Input/output error"):
-            workspace.index()
+    index_on_a_failing_disk(workspace, monkeypatch)
     failed = newest_version(table_folder(workspace))
     assert failed > safe
     written = [name for name in files_below(table_folder(workspace)) if name.startswith("data/")]
@@ -156,20 +158,28 @@ def test_a_sync_that_fails_while_a_cut_off_run_is_taken_over_takes_it_back(
     safe = newest_version(table_folder(workspace))
     write_second(notes)
     assert kill(run_cli, notes, "added", 1)
-    from localembed.store import synced
-
-    def broken(_name: str) -> None:
-        raise OSError(5, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(synced, "sync_file", broken)
-        with pytest.raises(StorageError, match="Input/output error"):
-            workspace.index()
+    index_on_a_failing_disk(workspace, monkeypatch)
     seen = []
 
     workspace.index(on_event=lambda event, _: seen.append(event))
 
     assert "reconciled" not in seen, f"it was gone back to version {safe}"
+    assert_equals_clean_build(workspace, notes, tmp_path)
+
+
+def test_a_damaged_head_after_a_power_cut_is_mended_without_a_hand(
+    workspace, notes, run_cli, tmp_path, monkeypatch
+):
+    write_first(notes)
+    workspace.index()
+    write_second(notes)
+    assert kill(run_cli, notes, "added", 1)
+    workspace.layout.head.write_text("{")
+    reboot(monkeypatch)
+
+    checkup = workspace.doctor(repair=True)
+
+    assert not [finding for finding in checkup.findings if finding.verdict == "wrong"]
     assert_equals_clean_build(workspace, notes, tmp_path)
 
 

@@ -80,6 +80,7 @@ def mend(patient: Patient, keep: int) -> Iterator[str]:
     yield from mend_manifest(patient.layout)
     patient = replace(patient, head=read_head(patient.layout))
     for name, entry in patient.head.tables.items():
-        if any(finding.fix for finding in check_table(patient, name, entry)):
+        # What only a run that was cut off has left is finished by the next one, all or nothing.
+        if any(found.verdict == "wrong" for found in check_table(patient, name, entry)):
             yield from mend_table(patient, name, entry, keep)
     yield from mend_tags(patient.layout)

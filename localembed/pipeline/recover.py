@@ -41,10 +41,15 @@ def recover(layout: Layout, facts: TableFacts, on_event: Event) -> dict[bytes, F
 def _without_table(
     manifest: Manifest, facts: TableFacts, records: dict[bytes, FileRecord]
 ) -> dict[bytes, FileRecord]:
-    """Forget documents whose rows are gone with their table."""
+    """Forget documents whose rows are gone with their table, and its files.
+
+    The next table has files of the same names, which nobody has made durable yet.
+    """
     lost = [doc_id for doc_id, record in records.items() if record.n_chunks]
-    if lost:
-        manifest.commit(facts.name, deletes=lost, mark=TableMark("", 0))
+    files = tuple(manifest.stored_files(facts.name))
+    if lost or files:
+        gone = Synced(gone=files)
+        manifest.commit(facts.name, deletes=lost, mark=TableMark("", 0), synced=gone)
     return {doc_id: record for doc_id, record in records.items() if not record.n_chunks}
 
 
@@ -60,7 +65,12 @@ def _reconcile(
     table = ChunkTable.open_or_create(layout, facts)
     stored = table.documents()
     table.keep_only(stored)
-    synced = _sync(layout, table.folder, manifest.stored_files(facts.name))
+    mark = manifest.marks().get(facts.name)
+    noted = manifest.stored_files(facts.name)
+    # Files of another table (a copy that was put back) are known by their names alone.
+    known = noted if mark is None or mark.uuid == table.uuid else {}
+    synced = _sync(layout, table.folder, known)
+    gone = (*synced.gone, *(noted.keys() - known.keys()))
     true = {document.doc_id: _record(document, records) for document in stored}
     true |= {
         doc_id: record
@@ -72,7 +82,7 @@ def _reconcile(
         upserts=list(true.values()),
         deletes=[doc_id for doc_id in records if doc_id not in true],
         mark=TableMark(table.uuid, table.version),
-        synced=synced,
+        synced=Synced(synced.new, gone),
     )
     on_event("reconciled", len(stored))
     return true

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+from localembed.errors import StorageError
 from localembed.store import runs
 from localembed.store.durable import storage_error, sync_folder
 from localembed.store.head import read_head
@@ -89,7 +90,10 @@ def _roll_back(layout: Layout, folders: list[Path]) -> None:
 
     manifest = Manifest(layout)
     marks = manifest.marks()
-    entries = read_head(layout).tables
+    try:
+        entries = read_head(layout).tables
+    except StorageError:
+        entries = {}  # it must not keep `doctor --repair` from mending it
     for folder in folders:
         entry, mark = entries.get(folder.stem), marks.get(folder.stem)
         safe = max(entry.lance_version if entry else 0, mark.lance_version if mark else 0)
