@@ -11,6 +11,7 @@ import shutil
 import numpy as np
 import pytest
 
+import localembed
 from localembed.errors import StorageError
 from localembed.store import disk
 from localembed.store.head import read_head
@@ -184,6 +185,21 @@ def test_a_model_that_gives_other_vectors_is_said(grown, fake, monkeypatch):
     monkeypatch.setattr(fake, "_vector", lambda self, ids: turned @ real(self, ids))
 
     assert "do not fit the old ones" in found(grown.doctor(), "wrong")["drift"]
+
+
+def test_a_workspace_without_an_index_is_well(notes, fake):
+    workspace = localembed.open(notes)
+
+    assert (workspace.doctor().verdict, workspace.doctor(repair=True).mended) == ("ok", ())
+
+
+def test_a_manifest_that_is_gone_is_rebuilt_by_a_repair(grown):
+    grown.layout.manifest.unlink()
+    assert grown.doctor().verdict == "wrong"
+
+    checkup = grown.doctor(repair=True)
+
+    assert (checkup.verdict, grown.layout.manifest.exists()) == ("ok", True)
 
 
 def test_a_run_that_was_cut_off_is_no_damage(grown, notes, run_cli):

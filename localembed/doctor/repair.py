@@ -40,11 +40,14 @@ def mend_head(layout: Layout) -> Iterator[str]:
 
 
 def mend_manifest(layout: Layout) -> Iterator[str]:
-    """Set a manifest aside that cannot be read: the rows rebuild it."""
-    manifest = Manifest(layout, read_only=True)
-    if layout.manifest.exists() and manifest.problem():
+    """Set a manifest aside that cannot be read: the next run rebuilds it from the rows."""
+    if Manifest(layout, read_only=True).problem() is None:
+        return
+    if layout.manifest.exists():
         Manifest(layout).set_aside()
         yield "Set the manifest aside, to be rebuilt from the rows"
+    elif read_head(layout).tables:
+        yield "Found no manifest: it is rebuilt from the rows"
 
 
 def mend_records(layout: Layout) -> Iterator[str]:

@@ -93,6 +93,9 @@ def check_tags(patient: Patient) -> Iterator[Finding]:
 
 def check_manifest(patient: Patient) -> Iterator[Finding]:
     """Tell whether the manifest can be read."""
+    if not patient.head.tables and not patient.layout.manifest.exists():
+        yield ok("manifest", "None yet: nothing was indexed")
+        return
     try:
         problem = Manifest(patient.layout, read_only=True).problem()
     except LockedError as error:
