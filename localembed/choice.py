@@ -15,12 +15,14 @@ from localembed.catalog import LocatedModel
 from localembed.chunk.rules import ChunkRules
 from localembed.config import PRESETS, Sourced
 from localembed.embedding import load_tokenizer
-from localembed.errors import UsageError
+from localembed.errors import ModelChangedError, UsageError
 from localembed.store.facts import SCHEMA_VERSION, TableFacts
 from localembed.store.head import Head, TableHead
 from localembed.store.layout import FORMAT, Layout
 
 _LEAST_TOKENS = 16
+_USUAL_TOKENS = 512
+"""Models that read a book as one chunk find no passage in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,12 @@ def choose_table(sourced: Sourced, head: Head, layout: Layout) -> Choice:
     settings = sourced.settings
     current = head.tables.get(head.default) if head.default else None
     name = current.model if current and not sourced.given("model") else settings.model
-    model = catalog.open_model(name, layout)
     found = head.table(name)
     same = found[1] if found else None
+    if settings.dim is None and same is not None:
+        model = catalog.open_stored(name, same.dim, layout)
+    else:
+        model = catalog.open_model(name, layout, dim=settings.dim)
     rules, notices = _rules(sourced, model, same)
     kept_type = same is not None and not sourced.given("vector_type")
     vector_type = same.vector_type if same and kept_type else settings.vector_type
@@ -74,10 +79,26 @@ def facts_of(name: str, entry: TableHead) -> TableFacts:
     return TableFacts(name=name, format=FORMAT, **kept)  # type: ignore[arg-type]
 
 
+def model_of(entry: TableHead, layout: Layout) -> LocatedModel:
+    """Return the model that a table was made with, and no other.
+
+    Raises:
+        ModelChangedError: its files or settings are others now.
+    """
+    model = catalog.open_stored(entry.model, entry.dim, layout)
+    if model.space_id != entry.space_id:
+        message = (
+            f"The files or settings of model '{entry.model}' are not those the index was made "
+            "with. Put them back, or build a new index with: localembed index"
+        )
+        raise ModelChangedError(message)
+    return model
+
+
 def _rules(
     sourced: Sourced, model: LocatedModel, current: TableHead | None
 ) -> tuple[ChunkRules, tuple[str, ...]]:
-    """Return where to cut: as given, else as the table has it, else up to the model's limit."""
+    """Return where to cut: as given, else as the table has it, else as usual."""
     settings = sourced.settings
     asked = settings.chunk_tokens or (PRESETS[settings.preset] if settings.preset else None)
     notices: tuple[str, ...] = ()
@@ -85,7 +106,7 @@ def _rules(
         most = current.max_tokens
     else:
         limit = _limit(model)
-        most = min(asked or limit, limit)
+        most = min(asked or _USUAL_TOKENS, limit)
         if asked and asked > limit:
             notices = (
                 f"Chunks of {asked} tokens are asked for; model '{model.spec.name}' reads {limit}, "

@@ -1,4 +1,4 @@
-"""Settings and roots: flag > LOCALEMBED_* > workspace config.toml > user config.toml > default.
+"""Settings: flag > LOCALEMBED_* > workspace config.toml > user config.toml > default.
 
 Only `workspace` and `cli` see a `Settings`; the stages get plain values.
 """
@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from localembed import folders
+from localembed.config_file import read_toml
 from localembed.embedding import DEVICE_NAME, ENGINES, PRECISIONS
 from localembed.errors import UsageError
 from localembed.queries import SearchMode
-from localembed.store.durable import write_atomically
 from localembed.store.head import check_format
-from localembed.store.layout import FORMAT, Layout
-from localembed.types import Root
+from localembed.store.layout import Layout
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 PRESETS = {"rag": 500, "search": 800, "kb": 1000}
@@ -40,6 +37,8 @@ class Settings:
     """The most tokens of a chunk; None means the preset's, or the model's limit."""
     overlap: int = 32
     """Tokens that a chunk repeats of its predecessor."""
+    dim: int | None = None
+    """Numbers of a vector, where the model was trained for fewer, too; None means its own."""
     vector_type: str = "float16"
     precision: str = "auto"
     device: str = "auto"
@@ -56,6 +55,8 @@ class Settings:
     """How many runs can be gone back to after a clean-up; tagged ones stay as well."""
     resident_minutes: int = 15
     """How long the process that keeps the index open waits for the next query; 0 starts none."""
+    allow_network: bool = False
+    """Whether commands that need the network may use it; a workspace's config.toml cannot say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,14 @@ def _device(value: object) -> object:
     return value
 
 
+def _yes_or_no(value: object) -> object:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in words:
+        message = "must be true or false"
+        raise ValueError(message)
+    return words[str(value).lower()]
+
+
 def _text(value: object) -> object:
     if not isinstance(value, str) or not value:
         message = "must be a name"
@@ -120,6 +129,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "preset": _choice(*PRESETS),
     "chunk_tokens": _whole(16, 100_000),
     "overlap": _whole(0, 1000),
+    "dim": _whole(1, 65_536),
     "vector_type": _choice("float16", "float32"),
     "precision": _choice(*PRECISIONS),
     "device": _device,
@@ -131,6 +141,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "mode": _choice("hybrid", "vector", "text"),
     "keep_versions": _whole(1, 10_000),
     "resident_minutes": _whole(0, 1440),
+    "allow_network": _yes_or_no,
 }
 
 
@@ -147,10 +158,12 @@ def resolve(flags: Mapping[str, object], layout: Layout | None) -> Sourced:
     layers: list[tuple[str, Mapping[str, object]]] = [("flag", flags), ("", _environment())]
     for path in (layout.config if layout else None, folders.user_config() / "config.toml"):
         if path is not None:
-            found = _read(path)
+            found = read_toml(path)
             if layout is not None and path == layout.config:
                 check_format(found.get("format"), layout)
             raw = {name: value for name, value in found.items() if name not in _OTHER}
+            if path != folders.user_config() / "config.toml":
+                _refuse_what_is_not_the_workspaces(path, raw)
             unknown = sorted(raw.keys() - _CHECKS.keys())
             if unknown:
                 message = f"{path} has an unknown setting: {unknown[0]}. Known are: {_known()}"
@@ -167,6 +180,20 @@ def resolve(flags: Mapping[str, object], layout: Layout | None) -> Sourced:
             break
         origins.setdefault(name, "default")
     return Sourced(Settings(**values), origins)
+
+
+def _refuse_what_is_not_the_workspaces(path: Path, raw: Mapping[str, object]) -> None:
+    """Let a workspace, which may have come with a folder, send nothing anywhere.
+
+    Raises:
+        UsageError: it says so.
+    """
+    if "allow_network" in raw:
+        message = (
+            f"{path} has allow_network, which only your own config.toml can say: "
+            f"{folders.user_config() / 'config.toml'}. Remove that line."
+        )
+        raise UsageError(message)
 
 
 _OTHER = frozenset({"format", "roots", "forgotten"})
@@ -192,120 +219,3 @@ def _checked(name: str, value: object, check: Callable[[object], object], origin
         where = f"--{name.replace('_', '-')}" if origin == "flag" else f"{name} ({origin})"
         message = f"{where} is {value!r}, but {error}."
         raise UsageError(message) from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError) as error:
-        message = f"{path} cannot be read: {error}. Mend that line, then run the command again."
-        raise UsageError(message) from error
-
-
-def read_roots(layout: Layout) -> tuple[Root, ...]:
-    """Return the workspace's roots.
-
-    Raises:
-        UsageError: config.toml cannot be read or has a wrong entry.
-        TooNewError: a newer localembed wrote it.
-    """
-    raw = _read(layout.config)
-    check_format(raw.get("format"), layout)
-    try:
-        return tuple(
-            Root(
-                root_id=str(entry["id"]),
-                path=_stored_path(entry),
-                include=_globs(entry, "include"),
-                exclude=_globs(entry, "exclude"),
-                hidden=_switch(entry, "hidden"),
-                no_ignore=_switch(entry, "no_ignore"),
-            )
-            for entry in raw.get("roots", ())
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = f"{layout.config} has a wrong [[roots]] entry: {error}. Mend it, then try again."
-        raise UsageError(message) from error
-
-
-def _globs(entry: Mapping[str, object], name: str) -> tuple[str, ...]:
-    value = entry.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        message = f'{name} must be a list such as ["*.md"]'
-        raise ValueError(message)
-    return tuple(value)
-
-
-def _switch(entry: Mapping[str, object], name: str) -> bool:
-    value = entry.get(name, False)
-    if not isinstance(value, bool):
-        message = f"{name} must be true or false"
-        raise TypeError(message)
-    return value
-
-
-def _stored_path(entry: Mapping[str, object]) -> bytes:
-    """Return a root's path; TOML holds only valid Unicode, so others are kept as hex beside it."""
-    raw = entry.get("path_hex")
-    return bytes.fromhex(str(raw)) if raw else os.fsencode(str(entry["path"]))
-
-
-def read_forgotten(layout: Layout) -> frozenset[str]:
-    """Return the ids of roots that are no longer known but whose documents may still be stored."""
-    return frozenset(map(str, _read(layout.config).get("forgotten", ())))
-
-
-def write_roots(layout: Layout, roots: Sequence[Root], forgotten: Collection[str] = ()) -> None:
-    """Write the roots into config.toml; everything else in it, comments too, stays as it is.
-
-    Args:
-        layout: the workspace.
-        roots: all of them.
-        forgotten: ids of roots whose documents a run has yet to remove. Only what is named here is
-            ever removed for want of a root, so that a lost config.toml costs nothing.
-
-    Raises:
-        StorageError: the disk is full or unwritable.
-    """
-    import tomlkit
-
-    try:
-        document = tomlkit.parse(layout.config.read_text("utf-8"))
-    except FileNotFoundError:
-        document = tomlkit.document()
-        document.add(tomlkit.comment("Settings of this localembed workspace, and what it indexes."))
-        document.add("format", tomlkit.item(FORMAT))
-    tables = tomlkit.aot()
-    for root in roots:
-        tables.append(tomlkit.item(_entry(root)))
-    document.pop("roots", None)
-    document.pop("forgotten", None)
-    if forgotten:
-        document.add("forgotten", tomlkit.item(sorted(forgotten)))
-    if roots:
-        document.add("roots", tables)
-    write_atomically(layout.config, tomlkit.dumps(document).encode())
-
-
-def _entry(root: Root) -> dict[str, object]:
-    path = os.fsdecode(root.path)
-    shown = path.encode("utf-8", "backslashreplace").decode()
-    entry: dict[str, object] = {"id": root.root_id, "path": shown}
-    if shown != path:
-        entry["path_hex"] = root.path.hex()
-    if root.include:
-        entry["include"] = list(root.include)
-    if root.exclude:
-        entry["exclude"] = list(root.exclude)
-    if root.hidden:
-        entry["hidden"] = True
-    if root.no_ignore:
-        entry["no_ignore"] = True
-    return entry
-
-
-def new_root_id() -> str:
-    """Draw the identity of a new root."""
-    return secrets.token_hex(8)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
     """Return the vectors of texts, (len(texts), dim) float32 (see `localembed.embed`)."""
     settings = config.resolve({"model": model}, None).settings
-    located = catalog.open_model(settings.model)
+    located = catalog.open_model(settings.model, dim=settings.dim)
     spec = located.spec
     if not texts:
         return np.zeros((0, spec.dim), np.float32)

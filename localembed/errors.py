@@ -5,6 +5,8 @@ LocalembedError                 carries the exit code; the message says what to 
 ├── ModelError                  4
 │   ├── ModelNotFoundError          the name is unknown, or its files are not on this machine
 │   ├── ModelChangedError           a file differs from its pinned hash, or contradicts the spec
+│   ├── ModelRefusedError           the folder could make a library run code
+│   ├── BundleError                 a file that is no bundle, or a damaged one
 │   └── RegistryError               a models.toml that cannot be read or is wrong
 ├── WorkspaceError              5
 │   ├── NotIndexedError             nothing to search yet
@@ -46,6 +48,14 @@ class ModelNotFoundError(ModelError):
 
 class ModelChangedError(ModelError):
     """A model file differs from its pinned hash, or contradicts the spec."""
+
+
+class ModelRefusedError(ModelError):
+    """A model's folder holds code or a pickle, or names code to import."""
+
+
+class BundleError(ModelError):
+    """A file is no bundle, is damaged, or was written by a newer localembed."""
 
 
 class RegistryError(ModelError):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from localembed import clean, config
+from localembed import clean, config_file
 from localembed.choice import Choice, facts_of
 from localembed.config import Settings
 from localembed.embedding import load_embedder, load_tokenizer
@@ -14,7 +14,7 @@ from localembed.pipeline import Job, remove_documents
 from localembed.profiles import engine_options
 from localembed.roots import Scope
 from localembed.sources import WalkRules
-from localembed.store.head import read_head
+from localembed.store.head import publish_head, read_head
 from localembed.store.layout import Layout
 from localembed.types import ChunkedDocument, Document, Event, FileRecord, Root, RunReport
 
@@ -56,7 +56,7 @@ def make_job(
         becomes_default=choice.becomes_default,
         covers_all=unfinished,
         keep_versions=settings.keep_versions,
-        forgotten_roots=config.read_forgotten(layout),
+        forgotten_roots=config_file.read_forgotten(layout),
     )
 
 
@@ -96,7 +96,7 @@ def remove_everywhere(
     none.
     """
     head = read_head(layout)
-    forgotten = config.read_forgotten(layout)
+    forgotten = config_file.read_forgotten(layout)
 
     def doomed(record: FileRecord) -> bool:
         below = record.path == scope.path or record.path.startswith(scope.path + b"/")
@@ -108,5 +108,19 @@ def remove_everywhere(
         facts = facts_of(name, entry)
         report = remove_documents(layout, facts, doomed, keep_versions, on_event)
         shown = report if name == head.default else shown
-    config.write_roots(layout, config.read_roots(layout))
+    config_file.write_roots(layout, config_file.read_roots(layout))
     return shown
+
+
+def use_model(layout: Layout, name: str) -> bool:
+    """Make a model that of the workspace; tell whether it has a whole index of it.
+
+    The caller holds the writer lock.
+    """
+    config_file.write_setting(layout, "model", name)
+    head = read_head(layout)
+    found = head.table(name)
+    if found is None or not found[1].complete:
+        return False
+    publish_head(layout, replace(head, default=found[0]))
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,16 @@ class ProfileBook:
             write_json(self._path, known, sync=False)
         except (OSError, LocalembedError):
             return
+
+    def speeds(self, models: Container[str]) -> dict[str, float]:
+        """Return the chunks a second that `bench` measured for models, of each its fastest."""
+        found: dict[str, float] = {}
+        for key, entry in self._read().items():
+            model = key.partition(" in ")[0]
+            speed = entry.get("chunks_per_second") if isinstance(entry, dict) else None
+            if model in models and isinstance(speed, int | float):
+                found[model] = max(float(speed), found.get(model, 0.0))
+        return found
 
     def _read(self) -> dict[str, Any]:
         try:

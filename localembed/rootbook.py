@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from localembed import config
+from localembed import config_file
 from localembed.errors import UsageError
 from localembed.places import FOLDER_NAME
 from localembed.report import show_path
 from localembed.roots import Scope, adopt, find_scope
 from localembed.sources import glob_rules
+from localembed.store.filters import of_chunk, of_document
 from localembed.store.head import Head
 from localembed.store.layout import Layout
 from localembed.types import Root
+
+_CHUNK_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class RootBook:
@@ -28,7 +32,7 @@ class RootBook:
     @property
     def roots(self) -> tuple[Root, ...]:
         """What the workspace has been told to index."""
-        return config.read_roots(self._layout)
+        return config_file.read_roots(self._layout)
 
     def targets(self, paths: Sequence[str | os.PathLike[str]]) -> list[bytes]:
         """Return absolute paths without symbolic links, all of which exist or are roots.
@@ -57,10 +61,10 @@ class RootBook:
         """Return the parts of roots to look at; new roots are remembered first."""
         roots = self.roots
         glob_rules([*(options.get("include") or ()), *(options.get("exclude") or ())])
-        adoption = adopt(roots, targets, options, config.new_root_id)
+        adoption = adopt(roots, targets, options, config_file.new_root_id)
         if adoption.roots != roots:
-            forgotten = config.read_forgotten(self._layout) | adoption.replaced
-            config.write_roots(self._layout, adoption.roots, forgotten)
+            forgotten = config_file.read_forgotten(self._layout) | adoption.replaced
+            config_file.write_roots(self._layout, adoption.roots, forgotten)
         if not targets:
             return tuple(Scope(root, b"") for root in roots)
         found = [find_scope(adoption.roots, target) for target in targets]
@@ -89,21 +93,34 @@ class RootBook:
         """
         roots = self.roots
         scope = self.scope_of(path)
-        forgotten = config.read_forgotten(self._layout)
+        forgotten = config_file.read_forgotten(self._layout)
         root = scope.root
         if not scope.path:
             rest = [other for other in roots if other.root_id != root.root_id]
-            config.write_roots(self._layout, rest, forgotten | {root.root_id})
+            config_file.write_roots(self._layout, rest, forgotten | {root.root_id})
             return scope
         changed = replace(root, exclude=(*root.exclude, _pattern(scope.path)))
         rest = [changed if other.root_id == root.root_id else other for other in roots]
-        config.write_roots(self._layout, rest, forgotten)
+        config_file.write_roots(self._layout, rest, forgotten)
         return scope
 
     def settle(self, head: Head) -> None:
         """Forget replaced roots for good once no other table can hold their documents."""
-        if len(head.tables) <= 1 and config.read_forgotten(self._layout):
-            config.write_roots(self._layout, self.roots)
+        if len(head.tables) <= 1 and config_file.read_forgotten(self._layout):
+            config_file.write_roots(self._layout, self.roots)
+
+    def condition(self, place: str) -> str:
+        """Return the condition for the chunks of a place: a path, path:line, or the id of a chunk.
+
+        Raises:
+            UsageError: no root holds the path.
+        """
+        if _CHUNK_ID.fullmatch(place):
+            return of_chunk(bytes.fromhex(place))
+        path, _, line = place.rpartition(":")
+        has_line = bool(path) and line.isdecimal() and not os.path.exists(place)  # noqa: PTH110
+        scope = self.scope_of(path if has_line else place)
+        return of_document(scope.root.root_id, scope.path, int(line) if has_line else None)
 
 
 def _pattern(path: bytes) -> str:

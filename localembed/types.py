@@ -247,6 +247,14 @@ class ModelSpec:
     document_prompt: str = ""
     sha256: Mapping[str, str] = field(default_factory=dict)
     """File name → hex SHA-256, for every file that decides what a vector is."""
+    smaller_dims: tuple[int, ...] = ()
+    """To how many numbers a vector may be cut (Matryoshka)."""
+    whole_dim: int = 0
+    """What the model itself gives where `dim` is one of its smaller ones; else 0."""
+    size_mb: int = 0
+    """Of the weights, in MiB; 0 where that is not known."""
+    languages: tuple[str, ...] = ()
+    good_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

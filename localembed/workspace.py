@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localembed import catalog, config, folders
-from localembed.choice import choose_table
+from localembed import catalog, config, config_file, folders
+from localembed.choice import choose_table, model_of
 from localembed.config import Sourced
 from localembed.embedding import load_query_embedder, load_reranker
-from localembed.errors import ModelChangedError, NotIndexedError, UsageError
+from localembed.errors import NotIndexedError, UsageError
 from localembed.history import History
-from localembed.jobs import make_job, remove_everywhere
+from localembed.jobs import make_job, remove_everywhere, use_model
 from localembed.pipeline import run
 from localembed.places import find_workspace
 from localembed.profiles import engine_options
@@ -28,7 +27,6 @@ from localembed.rootbook import RootBook
 from localembed.search import Searcher, reranked
 from localembed.store import runs
 from localembed.store.disk import make_folder
-from localembed.store.filters import of_chunk, of_document
 from localembed.store.head import Head, TableHead, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
     from localembed.types import Embedder, Reranker
 
 _NOTHING: Mapping[str, object] = {}
-_CHUNK_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def ignore_events(_name: str, _count: int) -> None:
@@ -85,7 +82,7 @@ class Workspace:
     @property
     def roots(self) -> tuple[Root, ...]:
         """What the workspace has been told to index."""
-        return config.read_roots(self.layout)
+        return config_file.read_roots(self.layout)
 
     def create(self) -> bool:
         """Make the workspace folder, mode 0700; tell whether it was not there.
@@ -96,7 +93,7 @@ class Workspace:
         if self.layout.exists():
             return False
         make_folder(self.folder)
-        config.write_roots(self.layout, ())
+        config_file.write_roots(self.layout, ())
         return True
 
     def index(  # noqa: PLR0913 - keywords with defaults
@@ -200,7 +197,7 @@ class Workspace:
         """
         begin = time.perf_counter()
         asked = replace(asked, mode="vector")
-        answer = self._searcher.like(self._condition(asked.text), asked, self._root_paths)
+        answer = self._searcher.like(self._book.condition(asked.text), asked, self._root_paths)
         if answer is None:
             message = f"{asked.text} is not indexed, or has no vector. Run: localembed index"
             raise UsageError(message)
@@ -221,16 +218,7 @@ class Workspace:
             NotIndexedError: nothing is indexed.
         """
         asked = Query(place, model=model, at=at)
-        return list(self._searcher.show(self._condition(place), asked, self._root_paths).hits)
-
-    def _condition(self, place: str) -> str:
-        """Return the condition for the chunks of a place."""
-        if _CHUNK_ID.fullmatch(place):
-            return of_chunk(bytes.fromhex(place))
-        path, _, line = place.rpartition(":")
-        has_line = bool(path) and line.isdecimal() and not os.path.exists(place)  # noqa: PTH110
-        scope = self._book.scope_of(path if has_line else place)
-        return of_document(scope.root.root_id, scope.path, int(line) if has_line else None)
+        return list(self._searcher.show(self._book.condition(place), asked, self._root_paths).hits)
 
     @property
     def _root_paths(self) -> dict[str, bytes]:
@@ -252,6 +240,18 @@ class Workspace:
             scope = self._book.forget(path)
             keep = self.settings.settings.keep_versions
             return remove_everywhere(self.layout, scope, keep, on_event)
+
+    def use_model(self, name: str) -> bool:
+        """Answer queries with a model and index with it from now on; tell whether it is indexed.
+
+        Raises:
+            NotIndexedError: there is no workspace.
+            ModelNotFoundError: nobody knows the name, or its files are not here.
+        """
+        self._must_exist()
+        catalog.open_model(name, self.layout)
+        with writer_lock(self.layout):
+            return use_model(self.layout, name)
 
     def status(self) -> Status:
         """Return what is in the workspace; no store is opened.
@@ -317,6 +317,16 @@ class Workspace:
                 mended = (*mended, f"Embedded {counted(report.chunks.embedded, 'chunk')} again")
         return Checkup(tuple(examine(patient)), mended)
 
+    def prove_offline(self) -> Checkup:
+        """Embed a text and ask the index while Python's ways out of this machine are refused.
+
+        They stay refused afterwards, for the whole process.
+        """
+        from localembed.doctor import Checkup, check_offline
+
+        ask = partial(self.query, top_k=1)
+        return Checkup(tuple(check_offline(self.layout, self.settings.settings, ask)))
+
     def _must_exist(self) -> None:
         if not self.layout.exists():
             message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
@@ -330,13 +340,7 @@ class Workspace:
 
     def _query_embedder(self, entry: TableHead) -> Embedder:
         """Return the model that a table was made with, and no other."""
-        model = catalog.open_model(entry.model, self.layout)
-        if model.space_id != entry.space_id:
-            message = (
-                f"The files or settings of model '{entry.model}' are not those the index was made "
-                "with. Put them back, or build a new index with: localembed index"
-            )
-            raise ModelChangedError(message)
+        model = model_of(entry, self.layout)
         if model.space_id not in self._embedders:
             options = engine_options(self.settings.settings, model.space_id)
             loaded = load_query_embedder(model.spec, model.folder, options)

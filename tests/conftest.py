@@ -66,18 +66,22 @@ def workspace(notes, fake) -> Workspace:
 
 @pytest.fixture
 def run_cli(own_home, tmp_path):
-    """Run the command line in a process of its own; return its CompletedProcess."""
+    """Run the command line, with the fake model, in a process of its own."""
+    return _runner("tests.fake_cli", tmp_path, {"LOCALEMBED_MODEL": "fake"})
 
-    def run(*arguments, cwd=tmp_path, env=None, **options):
+
+@pytest.fixture
+def real_cli(own_home, tmp_path):
+    """Run the command line as users have it in a process of its own."""
+    return _runner("localembed", tmp_path, {})
+
+
+def _runner(module, folder, variables):
+    def run(*arguments, cwd=folder, env=None, **options):
         return subprocess.run(
-            [sys.executable, "-m", "tests.fake_cli", *map(os.fspath, arguments)],
+            [sys.executable, "-m", module, *map(os.fspath, arguments)],
             cwd=cwd,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(PROJECT),
-                "LOCALEMBED_MODEL": "fake",
-                **(env or {}),
-            },
+            env={**os.environ, "PYTHONPATH": str(PROJECT), **variables, **(env or {})},
             capture_output=True,
             text=True,
             timeout=120,

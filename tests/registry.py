@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 
 import tomlkit
+
+from localembed.catalog.registry import spec_block
 
 
 def write_registry(config_home, specs) -> None:
     """Write the specs of all models that shall be known beside the package's own."""
     path = config_home / "localembed" / "models.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    blocks = {}
-    for spec in specs:
-        block = {**asdict(spec), "sources": list(spec.sources)}
-        blocks[block.pop("name")] = block
+    blocks = {spec.name: spec_block(spec) for spec in specs}
     text = tomlkit.dumps({"models": blocks})
     if path.exists() and path.read_text() == text:
         return  # a disk that fails in a test is to fail in what is tested

@@ -83,7 +83,8 @@ def test_a_sweep_runs_where_no_store_is_installed_and_is_saved(bench):
     assert found["saved"]
     key = profile_key("tiny-bert", device_name("cpu"), "fp32")
     kept = ProfileBook().recall(key)
-    assert kept == Profile(batch_tokens=found["knee"]["batch_tokens"])
+    speed = round(found["knee"]["chunks_per_second"], 1)
+    assert kept == Profile(batch_tokens=found["knee"]["batch_tokens"], chunks_per_second=speed)
 
     located = catalog.open_model("tiny-bert")
     options = EngineOptions(precision="fp32", engine="torch", memory=ProfileBook())
@@ -171,13 +172,14 @@ def test_only_what_was_compared_is_kept(own_home):
     book.keep(key, Profile(engine="openvino", batch_tokens=64, threads=3))
 
     save(model, [point(512, 50), point(1024, 100)], options)
-    assert book.recall(key) == Profile(engine="openvino", batch_tokens=1024, threads=3)
+    assert book.recall(key) == Profile("openvino", 1024, 3, 100)
 
     save(model, [point(512, 50, threads=1), point(512, 90)], options)
-    assert book.recall(key) == Profile(engine="openvino", batch_tokens=512, threads=2)
+    assert book.recall(key) == Profile("openvino", 512, 2, 90)
 
     save(model, [point(512, 50, engine="openvino"), point(512, 90, threads=4)], options)
-    assert book.recall(key) == Profile(engine="torch", batch_tokens=512, threads=4)
+    assert book.recall(key) == Profile("torch", 512, 4, 90)
+    assert book.speeds(["m", "other"]) == {"m": 90}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import re
 import pytest
 
 from localembed import catalog
+from localembed.catalog.model_folder import weight_bytes
 from localembed.errors import ModelChangedError, ModelNotFoundError, RegistryError
 from localembed.store.layout import Layout
 
@@ -87,6 +88,12 @@ def test_a_missing_key_is_named(registry, key):
         ("sources", "[3]"),
         ("sources", '["http://example.org/x"]'),
         ("sources", "[]"),
+        ("sources", '["hub:no-revision/x"]'),
+        ("smaller_dims", "[32]"),
+        ("smaller_dims", "32"),
+        ("size_mb", "0"),
+        ("languages", '"en"'),
+        ("good_for", "3"),
         ("dim", "0"),
         ("dim", "true"),
         ("dim", "1.5"),
@@ -122,7 +129,9 @@ def test_a_user_file_adds_models_and_wins_and_the_workspace_wins_over_it(registr
     assert catalog.find_spec("all-MiniLM-L6-v2").dim == 7
     assert catalog.find_spec("mine").dim == 8
     assert catalog.find_spec("mine", layout).dim == 9
-    assert [row["name"] for row in catalog.list_models(layout)] == ["all-MiniLM-L6-v2", "mine"]
+    names = [row["name"] for row in catalog.list_models(layout)]
+    assert (names[0], names[-1]) == ("all-MiniLM-L6-v2", "mine")
+    assert len(set(names)) == len(names)
 
 
 def test_an_unknown_model_suggests_the_nearest(registry):
@@ -288,7 +297,7 @@ def test_weights_in_the_folder_of_a_module_decide_the_space(tmp_path, registry):
     tokenizer.write_bytes(b"{}")
     registry.write_text(block(sources=f'["path:{folder}"]'))
     first = catalog.open_model("mine").space_id
-    assert catalog.model_bytes(folder) == 7
+    assert weight_bytes(folder) == 7
 
     weights.write_bytes(b"others")
     second = catalog.open_model("mine").space_id

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from localembed import catalog
@@ -106,6 +106,9 @@ def test_a_chunk_is_the_untouched_span_of_its_document(name, text, kind, rules):
 
 
 @each_tokenizer
+@example(  # a short chunk at the end of a section, which the next one would have repeated whole
+    text="0:0:0{0{|0/\r0:0:0\ufefd\r0:0:\x1b0:0:", kind="text", rules=ChunkRules(16, 6)
+)
 @given(text=texts, kind=KINDS, rules=SIZES)
 def test_chunks_come_in_order_with_ids_of_their_own(name, text, kind, rules):
     chunks = cut(text, kind, name, rules)

@@ -21,8 +21,15 @@ from localembed.cli.main import COMMANDS, main
 from localembed.cli.main import cli as group
 from localembed.store.durable import read_json, write_json
 from tests.conftest import PROJECT, paragraphs
+from tests.static_model import write_static
 
-SUBCOMMANDS = {"models": ["list"], "versions": ["diff", "gc", "list", "restore", "tag"]}
+SUBCOMMANDS = {
+    "models": [
+        "add", "bundle create", "bundle install", "bundle verify", "list", "pull", "rm", "use",
+        "verify",
+    ],
+    "versions": ["diff", "gc", "list", "restore", "tag"],
+}  # fmt: skip
 LEAVES = [
     (name, sub)
     for commands in COMMANDS.values()
@@ -387,6 +394,7 @@ def test_status_settings_shows_where_each_value_came_from(cli, notes, monkeypatc
         "preset            -                     default\n"
         "chunk_tokens      -                     default\n"
         "overlap           8                     .localembed/config.toml\n"
+        "dim               -                     default\n"
         "vector_type       float16               default\n"
         "precision         auto                  default\n"
         "device            auto                  default\n"
@@ -398,6 +406,7 @@ def test_status_settings_shows_where_each_value_came_from(cli, notes, monkeypatc
         "mode              hybrid                default\n"
         "keep_versions     10                    default\n"
         "resident_minutes  15                    default\n"
+        "allow_network     False                 default\n"
     )
     settings = json.loads(cli("status", "--settings", "--json").out)["settings"]
     assert settings["top_k"] == {"value": 3, "from": "LOCALEMBED_TOP_K"}
@@ -471,26 +480,19 @@ def test_models_list_shows_what_is_here(cli, own_home):
     rows = json.loads(cli("models", "list", "--json").out)["models"]
 
     lines = shown.out.splitlines()
-    assert lines[0] == "NAME                      HERE    DIM  TOKENS  SIZE      LICENCE"
-    assert "fake                      yes      32      66  -         none" in lines
-    assert "absent                    no       32      66  -         none" in lines
+    assert lines[0] == "  MODEL                        DIM  TOKENS       SIZE  LICENCE"
+    assert "● fake                          32      66          -  none" in lines
+    assert "○ absent                        32      66          -  none" in lines
+    assert lines[-1].startswith("4 of 15 models here (●)")
     installed = {row["name"]: row["installed"] for row in rows}
     assert (installed["fake"], installed["absent"]) == (True, False)
     assert "all-MiniLM-L6-v2" in installed
 
 
-def test_a_missing_packaged_model_is_hinted_at_within_the_terminal():
-    from localembed.catalog import _missing, find_spec
-    from localembed.cli.overview import models_text
+def test_every_model_is_listed_within_the_terminal(cli):
+    listed = cli("models", "list").out
 
-    spec = find_spec("all-MiniLM-L6-v2")
-    row = {
-        "name": spec.name, "backend": spec.backend, "installed": False, "dim": 384,
-        "max_tokens": 256, "license": spec.license, "bytes": None, "folder": None,
-        "hint": _missing(spec),
-    }  # fmt: skip
-
-    assert max(map(columns, click.unstyle(models_text([row])).splitlines())) <= 80
+    assert max(map(columns, click.unstyle(listed).splitlines())) <= 80
 
 
 def test_version_is_one_line(cli):
@@ -511,7 +513,7 @@ def test_help_names_every_command(cli):
 
 @pytest.mark.parametrize(("name", "sub"), LEAVES)
 def test_every_command_has_help_json_and_quiet(cli, name, sub):
-    shown = cli(*filter(None, (name, sub)), "-h")
+    shown = cli(name, *sub.split(), "-h")
 
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.startswith(f"Usage: localembed {f'{name} {sub}'.strip()} [OPTIONS]")
@@ -523,15 +525,28 @@ def test_every_command_has_help_json_and_quiet(cli, name, sub):
 def test_every_group_is_known_to_these_tests():
     context = click.Context(group)
     commands = {name: group.get_command(context, name) for name in group.list_commands(context)}
-    found = {n: sorted(c.commands) for n, c in commands.items() if isinstance(c, click.Group)}
+    found = {n: sorted(leaves(c)) for n, c in commands.items() if isinstance(c, click.Group)}
 
     assert found == SUBCOMMANDS
+
+
+def leaves(command: click.Group) -> list[str]:
+    """Return the commands of a group, those of its groups behind their names."""
+    return [
+        f"{name} {leaf}".strip()
+        for name, inner in command.commands.items()
+        for leaf in (leaves(inner) if isinstance(inner, click.Group) else [""])
+    ]
 
 
 @pytest.mark.parametrize(("name", "sub"), LEAVES)
 def test_every_command_takes_json_and_prints_one_object(indexed, cli, minilm, name, sub):
     measured = ["--model", "all-MiniLM-L6-v2", "--synthetic", "--quick", "--batch-tokens", "64"]
     (indexed / "questions.tsv").write_text("keys\tkeys.md\n")
+    if name == "models":
+        write_static(indexed / "tiny")
+        cli("models", "add", "tiny", "--name", "gone")
+        cli("models", "bundle", "create", "fake", "-o", "a.tar")
     arguments = {
         "query": ["keys"],
         "rm": ["garden"],
@@ -542,9 +557,18 @@ def test_every_command_takes_json_and_prints_one_object(indexed, cli, minilm, na
         "diff": ["1", "1"],
         "tag": ["good"],
         "restore": ["1"],
-    }.get(sub or name, [])
+        "add": ["tiny"],
+        "use": ["fake"],
+        "pull": ["fake"],
+        "models rm": ["gone"],
+        "models verify": ["gone"],
+        "bundle create": ["fake", "-o", "b.tar"],
+        "bundle install": ["a.tar"],
+        "bundle verify": ["a.tar"],
+    }
+    arguments = arguments.get(f"{name} {sub}", arguments.get(sub or name, []))
 
-    result = cli(*filter(None, (name, sub)), *arguments, "--json", "-q")
+    result = cli(name, *sub.split(), *arguments, "--json", "-q")
 
     assert (result.code, result.err) == (0, "")
     assert isinstance(json.loads(result.out), dict)

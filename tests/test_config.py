@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localembed import config
+from localembed import config_file
 from localembed.config import Settings, resolve
 from localembed.errors import TooNewError, UsageError
 from localembed.store.layout import Layout
@@ -15,6 +15,7 @@ VALUES = {
     "preset": ("rag", "search", "kb", "rag"),
     "chunk_tokens": (101, 102, 103, 104),
     "overlap": (1, 2, 3, 4),
+    "dim": (1, 2, 3, 4),
     "vector_type": ("float32", "float16", "float32", "float16"),
     "precision": ("fp32", "bf16", "auto", "fp16"),
     "device": ("cpu", "cuda:1", "auto", "mps"),
@@ -49,7 +50,7 @@ def toml(name, value) -> str:
 
 
 def test_every_setting_is_tried_below():
-    assert list(VALUES) == list(Settings.__slots__)
+    assert [*VALUES, "allow_network"] == list(Settings.__slots__)
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -65,6 +66,31 @@ def test_a_flag_wins_over_variable_workspace_user_and_default(name, layout, user
     monkeypatch.setenv(f"LOCALEMBED_{name.upper()}", str(variable))
     assert winner(name, layout) == (variable, f"LOCALEMBED_{name.upper()}")
     assert winner(name, layout, flag) == (flag, "flag")
+
+
+def test_only_the_user_can_let_commands_go_online(layout, user_file, monkeypatch):
+    assert winner("allow_network", layout) == (False, "default")
+    user_file.write_text("allow_network = true\n")
+    assert winner("allow_network", layout) == (True, str(user_file))
+    monkeypatch.setenv("LOCALEMBED_ALLOW_NETWORK", "0")
+    assert winner("allow_network", layout) == (False, "LOCALEMBED_ALLOW_NETWORK")
+    assert winner("allow_network", layout, True) == (True, "flag")
+    # A workspace may have come with a folder of somebody else's.
+    layout.config.write_text("allow_network = true\n")
+    with pytest.raises(UsageError) as refused:
+        resolve({}, layout)
+    assert str(layout.config) in str(refused.value)
+    assert str(user_file) in str(refused.value)
+
+
+def test_a_setting_is_written_beside_what_is_there(layout):
+    config_file.write_roots(layout, ROOTS)
+    config_file.write_setting(layout, "model", "a")
+    config_file.write_setting(layout, "model", "b")
+
+    assert winner("model", layout) == ("b", str(layout.config))
+    assert config_file.read_roots(layout) == ROOTS
+    assert layout.config.read_text().count("model") == 1
 
 
 def winner(name, layout, flag=None):
@@ -94,6 +120,7 @@ def test_without_a_workspace_the_user_file_still_counts(user_file):
         ("chunk_tokens", 100_001),
         ("overlap", -1),
         ("overlap", True),
+        ("dim", 0),
         ("overlap", 1.5),
         ("vector_type", "float64"),
         ("precision", "int8"),
@@ -142,7 +169,7 @@ def test_an_unknown_setting_is_refused_and_the_known_ones_named(layout, user_fil
 def test_a_file_that_cannot_be_read_is_named(layout, content):
     layout.config.write_bytes(content)
 
-    for read in (lambda: resolve({}, layout), lambda: config.read_roots(layout)):
+    for read in (lambda: resolve({}, layout), lambda: config_file.read_roots(layout)):
         with pytest.raises(UsageError) as refused:
             read()
         assert str(refused.value).startswith(f"{layout.config} cannot be read: ")
@@ -180,47 +207,47 @@ ROOTS = (
 
 
 def test_roots_come_back_as_they_were_written(layout):
-    config.write_roots(layout, ROOTS)
-    assert config.read_roots(layout) == ROOTS
+    config_file.write_roots(layout, ROOTS)
+    assert config_file.read_roots(layout) == ROOTS
 
-    config.write_roots(layout, ROOTS[1:3])
-    assert config.read_roots(layout) == ROOTS[1:3]
+    config_file.write_roots(layout, ROOTS[1:3])
+    assert config_file.read_roots(layout) == ROOTS[1:3]
 
-    config.write_roots(layout, ())
-    assert config.read_roots(layout) == ()
+    config_file.write_roots(layout, ())
+    assert config_file.read_roots(layout) == ()
 
 
 def test_comments_and_settings_survive_a_write(layout):
     before = "# mine\nformat = 1\n\n# small chunks\nchunk_tokens = 64 # or 128\ntop_k = 3\n"
     layout.config.write_text(before)
 
-    config.write_roots(layout, ROOTS, {"gone"})
-    config.write_roots(layout, ROOTS[:1])
+    config_file.write_roots(layout, ROOTS, {"gone"})
+    config_file.write_roots(layout, ROOTS[:1])
 
     text = layout.config.read_text()
     for line in before.splitlines():
         assert line in text.splitlines()
     assert resolve({}, layout).settings.chunk_tokens == 64
-    assert config.read_roots(layout) == ROOTS[:1]
+    assert config_file.read_roots(layout) == ROOTS[:1]
 
 
 def test_a_setting_added_at_the_end_of_a_new_file_is_read(layout):
-    config.write_roots(layout, ())
+    config_file.write_roots(layout, ())
     layout.config.write_text(layout.config.read_text() + "top_k = 3\n")
-    config.write_roots(layout, ROOTS)
+    config_file.write_roots(layout, ROOTS)
 
     assert resolve({}, layout).settings.top_k == 3
 
 
 def test_forgotten_ids_come_back_until_they_are_settled(layout):
-    assert config.read_forgotten(layout) == frozenset()
+    assert config_file.read_forgotten(layout) == frozenset()
 
-    config.write_roots(layout, ROOTS, {"b", "a"})
-    assert config.read_forgotten(layout) == {"a", "b"}
-    assert config.read_roots(layout) == ROOTS
+    config_file.write_roots(layout, ROOTS, {"b", "a"})
+    assert config_file.read_forgotten(layout) == {"a", "b"}
+    assert config_file.read_roots(layout) == ROOTS
 
-    config.write_roots(layout, ROOTS)
-    assert config.read_forgotten(layout) == frozenset()
+    config_file.write_roots(layout, ROOTS)
+    assert config_file.read_forgotten(layout) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -240,7 +267,7 @@ def test_a_wrong_root_is_refused_and_the_file_named(layout, entry):
     layout.config.write_text(entry)
 
     with pytest.raises(UsageError) as refused:
-        config.read_roots(layout)
+        config_file.read_roots(layout)
     assert str(layout.config) in str(refused.value)
 
 
@@ -248,15 +275,15 @@ def test_the_roots_of_a_newer_format_are_not_read(layout):
     layout.config.write_text("format = 2\n")
 
     with pytest.raises(TooNewError, match="has format 2; this localembed reads up to 1"):
-        config.read_roots(layout)
+        config_file.read_roots(layout)
 
 
 def test_a_written_file_is_for_its_owner_alone(layout):
-    config.write_roots(layout, ROOTS)
+    config_file.write_roots(layout, ROOTS)
 
     assert layout.config.stat().st_mode & 0o077 == 0
     assert list(layout.folder.iterdir()) == [layout.config]
 
 
 def test_root_ids_are_drawn_anew():
-    assert len({config.new_root_id() for _ in range(99)}) == 99
+    assert len({config_file.new_root_id() for _ in range(99)}) == 99

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import fields
 
 import pytest
 
+from localembed.catalog.model_folder import is_wanted
+from localembed.catalog.registry import checked_spec, spec_block
 from localembed.cli.main import COMMANDS
 from localembed.config import Settings
 from localembed.queries import Query
-from localembed.types import ChunkCounts, FileCounts, TokenCounts
+from localembed.types import ChunkCounts, FileCounts, ModelSpec, TokenCounts
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text()
@@ -97,3 +100,31 @@ def test_every_test_that_stands_beside_a_promise_is_there():
     assert len(files) >= 8
     assert not [file for file in files if not (PROJECT / file).exists()]
     assert not [name for name in names if f"def {name}(" not in written]
+
+
+def test_the_page_of_models_shows_a_block_with_every_key():
+    page = (PROJECT / "docs" / "models.md").read_text()
+    block = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert block
+
+    found = tomllib.loads(block[1])["models"]["mine"]
+
+    assert found.pop("sha256") == {}
+    spec = checked_spec("docs/models.md", "mine", found)
+    assert spec_block(spec) == found
+    unsaid = {"name", "whole_dim", "sha256"}
+    assert {field.name for field in fields(ModelSpec)} == found.keys() | unsaid
+
+
+def test_the_page_of_security_names_every_file_that_is_read():
+    page = (PROJECT / "docs" / "security.md").read_text()
+    allowed = re.search(
+        r"Weights as `\.safetensors`, and these:(.*?)in the model's folder", page, re.DOTALL
+    )
+    assert allowed
+    for name in re.findall(r"`([^`]+)`", allowed[1]):
+        assert is_wanted(name), name
+    refused = re.search(r"pickles\n?\s*\((.*?)\)", page, re.DOTALL)
+    assert refused
+    for suffix in re.findall(r"`([^`]+)`", refused[1]):
+        assert not is_wanted(f"model{suffix}"), suffix

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import tomlkit
 
+from localembed.catalog.registry import spec_block
 from localembed.embedding import load_reranker
 from localembed.errors import ModelChangedError, ModelNotFoundError, UsageError
 from localembed.queries import Query, SearchHit
@@ -98,8 +99,8 @@ def known(workspace, notes, cross_encoder):
     """A workspace of many chunks, and a reranker it can name."""
     (notes / "a.md").write_text(paragraphs(40))
     workspace.index()
-    block = asdict(replace(SPEC, sources=[f"path:{cross_encoder(1, 'reranker')}"]))
-    models = {"models": {block.pop("name"): block}}
+    block = spec_block(replace(SPEC, sources=(f"path:{cross_encoder(1, 'reranker')}",)))
+    models = {"models": {SPEC.name: block}}
     workspace.layout.models.write_text(tomlkit.dumps(models))
     return workspace
 

@@ -98,7 +98,11 @@ def save(model: LocatedModel, points: Sequence[Point], options: EngineOptions) -
 
 def _learnt(known: Profile, chosen: Point, points: Sequence[Point]) -> Profile:
     """Return what is known now: of engines and threads only what was compared with others."""
-    learnt = replace(known, batch_tokens=chosen.batch_tokens)
+    learnt = replace(
+        known,
+        batch_tokens=chosen.batch_tokens,
+        chunks_per_second=round(chosen.chunks_per_second, 1),
+    )
     if len({point.engine for point in points}) > 1:
         learnt = replace(learnt, engine=_ENGINES.get(chosen.engine))
     if len({point.threads for point in points}) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same text and rules give other chunks."""
 
 _LEAST = 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,8 @@ class Section:
     bounds: tuple[int, ...]
     """The first cut, the anchors in between, the last cut."""
     limits: Limits
+    floor: int
+    """Where the piece in front of the first bound begins; -1 if that is not held any more."""
 
     def pieces(self) -> list[Piece]:
         """Return the pieces in order, none over the limit, with what each repeats."""
@@ -60,13 +62,18 @@ class Section:
         for begin, end in pairwise(self.bounds):
             cuts.update(split_piece(self.keys, self.weights, begin, end, self.limits))
         ordered = sorted(cuts)
-        before = [0, *ordered]  # an overlap stays behind the beginning of its predecessor
+        before = [self.floor, *ordered]  # an overlap stays behind the beginning of its predecessor
         return [
             Piece(
                 overlap_start(self.keys, self.weights, (floor, begin, end), self.limits), begin, end
             )
             for floor, (begin, end) in zip(before, pairwise(ordered), strict=False)
         ]
+
+    def last_begin(self) -> int:
+        """Return where the last piece begins that repeats nothing."""
+        begin, end = self.bounds[-2:]
+        return max((begin, *split_piece(self.keys, self.weights, begin, end, self.limits)))
 
     def halves(self, piece: Piece) -> list[Piece]:
         """Return a piece cut once more, at its best place."""
@@ -82,29 +89,31 @@ def sections(
 ) -> Iterator[Section]:
     """Yield the sections of a document in order."""
     held: DocumentTokens | None = None
-    wall = 0
+    wall = floor = 0
     for part in token_parts(text, tokenizer):
         held = part if held is None else held.joined(part)
         if not len(held):
             continue
-        section = _section(held, wall, headings, limits)
+        section = _section(held, (floor, wall), headings, limits)
         if len(section.bounds) < 3:
             continue
         last = section.bounds[-2]
-        yield Section(held, section.keys, section.weights, section.bounds[:-1], limits)
+        done = replace(section, bounds=section.bounds[:-1])
+        yield done
         kept = max(0, last - limits.overlap - _CONTEXT)
-        held, wall = held.sliced(kept), last - kept
+        held, wall, floor = held.sliced(kept), last - kept, max(-1, done.last_begin() - kept)
     if held is not None and len(held):
-        yield _section(held, wall, headings, limits)
+        yield _section(held, (floor, wall), headings, limits)
 
 
 def _section(
-    tokens: DocumentTokens, wall: int, headings: Sequence[Heading], limits: Limits
+    tokens: DocumentTokens, begin: tuple[int, int], headings: Sequence[Heading], limits: Limits
 ) -> Section:
-    """Return tokens as one section that begins at `wall` and ends with them."""
+    """Return tokens as one section that begins at its wall and ends with them."""
+    floor, wall = begin
     first = bisect.bisect_left(headings, int(tokens.starts[0]), key=lambda h: h.start)
     behind = bisect.bisect_right(headings, int(tokens.starts[-1]), key=lambda h: h.start)
     keys = cut_keys(tokens.ids, rank_cuts(tokens, headings[first:behind]))
     anchors = [wall + place for place in find_anchors(keys[wall:], limits.window)]
     bounds = (wall, *anchors, len(tokens))
-    return Section(tokens, keys, weigh(tokens), bounds, limits)
+    return Section(tokens, keys, weigh(tokens), bounds, limits, floor)

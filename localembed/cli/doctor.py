@@ -11,6 +11,7 @@ from localembed.cli.options import Common, common
 from localembed.cli.progress import IndexProgress
 from localembed.cli.text import near, printable, wrapped
 from localembed.doctor import Checkup, Finding
+from localembed.errors import UsageError
 from localembed.report import counted
 
 _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
@@ -22,14 +23,25 @@ _FOUND = 5
 @click.command()
 @click.option("--deep", is_flag=True, help="Read every file and vector, not only a sample.")
 @click.option("--repair", is_flag=True, help="Mend what can be mended without loss.")
+@click.option("--offline", is_flag=True, help="Prove that embedding and asking need no network.")
 @common
-def doctor(options: Common, deep: bool, repair: bool) -> int:
+def doctor(options: Common, deep: bool, repair: bool, offline: bool) -> int:
     """Look whether everything in the workspace is sound; exit code 5 if something is not.
+
+    --offline embeds a text and asks the index while every way out of this machine is refused, and
+    prints the proof.
 
     --repair takes out what is damaged, embeds just those files again, and says what it did.
     """
-    with IndexProgress(enabled=not options.quiet) as progress:
-        checkup = options.workspace().doctor(deep=deep, repair=repair, on_event=progress)
+    workspace = options.workspace()
+    if offline and (deep or repair):
+        message = "--offline is a check of its own: it goes with neither --deep nor --repair."
+        raise UsageError(message)
+    if offline:
+        checkup = workspace.prove_offline()
+    else:
+        with IndexProgress(enabled=not options.quiet) as progress:
+            checkup = workspace.doctor(deep=deep, repair=repair, on_event=progress)
     if options.as_json:
         click.echo(json.dumps({"verdict": checkup.verdict, **asdict(checkup)}))
     else:

@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 import localembed
+from localembed import offline
 from localembed.cli import boundary
 from localembed.cli.boundary import Terminated, run
 from localembed.store.slim import leave_out_namespaces
@@ -107,6 +108,7 @@ def main() -> NoReturn:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)
+    offline.guard.start()
     leave_out_namespaces()
     code = run(cli, sys.argv[1:])
     try:

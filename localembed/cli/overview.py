@@ -1,16 +1,13 @@
-"""What is there: status, settings and models, for eyes and as JSON (docs/json.md)."""
+"""What is there: status and settings, for eyes and as JSON (docs/json.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import click
 
-from localembed.cli.text import INDENT, from_home, near, printable, size, wrapped
+from localembed.cli.text import from_home, near, printable, size
 from localembed.config import Sourced
-from localembed.embedding import RERANKERS
 from localembed.report import counted, show_path
 from localembed.results import Status
 from localembed.types import Root
@@ -101,22 +98,3 @@ def settings_text(sourced: Sourced) -> str:
         f"{click.style(printable(near(origin)), dim=True)}"
         for name, origin in sourced.origins.items()
     )
-
-
-def models_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the table of models."""
-    lines = [
-        click.style(
-            f"{'NAME':<26}{'HERE':<6}{'DIM':>5}{'TOKENS':>8}  {'SIZE':<10}LICENCE", bold=True
-        )
-    ]
-    for row in rows:
-        weight = size(row["bytes"]) if row["bytes"] else "-"
-        dim = "rank" if row["backend"] in RERANKERS else row["dim"]
-        lines.append(
-            f"{row['name']:<26}{'yes' if row['installed'] else 'no':<6}{dim:>5}"
-            f"{row['max_tokens']:>8}  {weight:<10}{row['license']}"
-        )
-        if row["hint"]:
-            lines.append(wrapped(row["hint"], INDENT))
-    return "\n".join(lines)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from localembed.doctor.finding import REPAIR, Finding, Patient, Verdict, wrong
 from localembed.doctor.model_checks import check_model
+from localembed.doctor.offline_checks import check_offline
 from localembed.doctor.repair import (
     mend_head,
     mend_manifest,
@@ -27,7 +28,7 @@ from localembed.doctor.workspace_checks import (
 from localembed.errors import StorageError
 from localembed.store.head import read_head
 
-__all__ = ["Checkup", "Finding", "Patient", "Verdict", "examine", "mend"]
+__all__ = ["Checkup", "Finding", "Patient", "Verdict", "check_offline", "examine", "mend"]
 
 
 @dataclass(frozen=True, slots=True)

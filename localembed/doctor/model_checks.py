@@ -23,7 +23,7 @@ _SAME = 0.999
 def check_model(patient: Patient, name: str, entry: TableHead) -> Iterator[Finding]:
     """Hash the files of a table's model, load it, and embed some stored texts again."""
     try:
-        model = catalog.open_model(entry.model, patient.layout, rehash=True)
+        model = catalog.open_stored(entry.model, entry.dim, patient.layout, rehash=True)
     except LocalembedError as error:
         yield wrong("model", str(error))
         return

@@ -23,6 +23,7 @@ from localembed.embedding.engine import Engine
 from localembed.embedding.openvino_engine import OpenVinoEngine, import_openvino
 from localembed.embedding.torch_engine import TorchEngine
 from localembed.embedding.torch_model import load_model
+from localembed.offline import guard
 
 if TYPE_CHECKING:
     from localembed.types import IntArray
@@ -77,6 +78,7 @@ def convert_in_child(job: ConversionJob) -> Conversion | None:
 
 def main() -> None:
     """Do the job that the command line holds and write what was found to stdout."""
+    guard.start()  # the converter has telemetry of its own
     job = ConversionJob(**json.loads(sys.argv[1]))
     sys.stdout.write(json.dumps(asdict(_convert(job))) + "\n")
 

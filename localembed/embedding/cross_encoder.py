@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.embedding.torch_model import OFFLINE
+from localembed.embedding.torch_model import prepare
 from localembed.errors import ModelChangedError
 from localembed.types import ModelSpec
 
@@ -40,7 +39,7 @@ def load_reranker(spec: ModelSpec, folder: Path) -> CrossEncoderReranker:
     Raises:
         ModelChangedError: the files are no cross-encoder with one score.
     """
-    os.environ.update(OFFLINE)
+    prepare()
     from sentence_transformers import CrossEncoder
     from transformers.utils.logging import disable_progress_bar
 

@@ -116,7 +116,7 @@ class LocalEmbedder:
                 self._too_large += 1
             on_batch(len(batch))
         if rows:
-            vectors[rows] = self.engine.collect(handles)
+            vectors[rows] = self._cut(self.engine.collect(handles))
         return vectors
 
     def embed_query(
@@ -128,10 +128,20 @@ class LocalEmbedder:
         pieces = split_evenly(whole.ids, room, prompt.ids)
         on_pieces(len(pieces))
         rows = [self._frame.around(piece) for piece in pieces]
-        mean: Vector = self.engine.collect([self.engine.submit(rows)]).mean(axis=0)
+        mean: Vector = self._cut(self.engine.collect([self.engine.submit(rows)])).mean(axis=0)
         if len(rows) > 1 and self.spec.normalize:
             mean /= max(float(np.linalg.norm(mean)), 1e-12)
         return mean
+
+    def _cut(self, vectors: VectorMatrix) -> VectorMatrix:
+        """Return the first numbers of vectors whose model was trained for that (Matryoshka)."""
+        if not self.spec.whole_dim:
+            return vectors
+        short = vectors[:, : self.spec.dim]
+        if self.spec.normalize:
+            norms = np.linalg.norm(short, axis=1, keepdims=True)
+            short = short / np.maximum(norms, np.finfo(np.float32).tiny)
+        return short
 
     def _begin(self, items: Sequence[IntArray]) -> Any | None:  # noqa: ANN401 - the engine's handle
         """Begin a batch; None if it does not fit into memory.

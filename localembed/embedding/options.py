@@ -20,6 +20,8 @@ class Profile:
     engine: str | None = None
     batch_tokens: int | None = None
     threads: int | None = None
+    chunks_per_second: float | None = None
+    """As `bench` measured it last."""
 
 
 class EngineMemory(Protocol):

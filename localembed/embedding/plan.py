@@ -123,10 +123,15 @@ def check_folder(spec: ModelSpec, folder: Path, shape: ModelShape) -> None:
         reason = "is a static model with modules that are not supported"
     elif shape.pooling is not None and shape.pooling != spec.pooling:
         reason = f"pools by '{shape.pooling}', models.toml says '{spec.pooling}'"
+    elif shape.stored_layers not in (0, shape.layers):
+        reason = f"has {shape.layers} layers by its config.json and {shape.stored_layers} stored"
     elif shape.leaves_prompt_out and (spec.query_prompt or spec.document_prompt):
         reason = "leaves its prompt out of the mean, which is not supported"
     if reason is not None:
-        message = f"The model in {folder} {reason}. Mend the block '{spec.name}' in models.toml."
+        message = (
+            f"The model in {folder} {reason}. Mend the block '{spec.name}' in models.toml, or put "
+            "the published files back."
+        )
         raise ModelChangedError(message)
 
 
@@ -136,9 +141,10 @@ def check_dim(spec: ModelSpec, found: int) -> None:
     Raises:
         ModelChangedError: they differ.
     """
-    if found != spec.dim:
+    said = spec.whole_dim or spec.dim
+    if found != said:
         message = (
-            f"Model '{spec.name}' gives vectors of {found} numbers, models.toml says {spec.dim}. "
+            f"Model '{spec.name}' gives vectors of {found} numbers, models.toml says {said}. "
             "Mend the key 'dim'."
         )
         raise ModelChangedError(message)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+_LAYER = re.compile(r"(?:^|\.)layers?\.(\d+)\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class ModelShape:
     pad_id: int
     matmul_weights: int
     """Numbers in the matrices that every token is multiplied with."""
+    stored_layers: int
+    """Whose weights are in the file; 0 where it names none. Missing ones would be random."""
     pooling: str | None
     """mean, cls, lasttoken or another; None where the folder does not say."""
     leaves_prompt_out: bool
@@ -67,6 +72,8 @@ def read_shape(folder: Path) -> ModelShape:
     modules = _json(folder / "modules.json", [])
     poolings = [_json(path, {}) for path in sorted(folder.glob("*_Pooling/config.json"))]
 
+    tensors = _header(folder / "model.safetensors")
+
     def number(*names: str) -> int:
         found = (config.get(name) for name in names)
         return next((value for value in found if isinstance(value, int)), 0)
@@ -81,7 +88,8 @@ def read_shape(folder: Path) -> ModelShape:
         pad_id=number("pad_token_id"),
         pooling=_pooling(poolings[0]) if poolings else None,
         leaves_prompt_out=any(pooling.get("include_prompt") is False for pooling in poolings),
-        matmul_weights=_matmul_weights(folder / "model.safetensors"),
+        matmul_weights=_matmul_weights(tensors),
+        stored_layers=_stored_layers(tensors),
     )
 
 
@@ -101,18 +109,28 @@ def _pooling(config: Mapping[str, Any]) -> str | None:
     return "+".join(word.removesuffix("_token") for word in words) or None
 
 
-def _matmul_weights(weights: Path) -> int:
-    """Count the numbers in all matrices but the embeddings, by the file's header."""
+def _matmul_weights(tensors: Mapping[str, Any]) -> int:
+    """Count the numbers in all matrices but the embeddings."""
+    return sum(
+        math.prod(tensor["shape"])
+        for name, tensor in tensors.items()
+        if "embed" not in name and len(tensor.get("shape", ())) == 2 and "pooler" not in name
+    )
+
+
+def _stored_layers(tensors: Mapping[str, Any]) -> int:
+    """Count the layers that have weights."""
+    return len({match[1] for name in tensors if (match := _LAYER.search(name))})
+
+
+def _header(weights: Path) -> dict[str, Any]:
+    """Return what a safetensors file says of its tensors, by name."""
     try:
         with weights.open("rb") as file:
             header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
-    except (OSError, ValueError, struct.error):
-        return 0
-    return sum(
-        math.prod(tensor["shape"])
-        for name, tensor in header.items()
-        if "embed" not in name and len(tensor.get("shape", ())) == 2 and "pooler" not in name
-    )
+    except (OSError, ValueError, struct.error, MemoryError):
+        return {}
+    return {name: tensor for name, tensor in header.items() if isinstance(tensor, dict)}
 
 
 def _json(path: Path, missing: Any) -> Any:  # noqa: ANN401 - whatever the file holds

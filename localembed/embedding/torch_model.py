@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from localembed.errors import ModelChangedError
+from localembed.offline import SWITCHES
 
-OFFLINE = {
-    "HF_HUBOFFLINE": "1",
-    "TRANSFORMERSOFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
-    "DO_NOT_TRACK": "1",
-    "TOKENIZERS_PARALLELISM": "true",
-    "TRANSFORMERS_VERBOSITY": "error",
-}
+QUIET = {"TOKENIZERS_PARALLELISM": "true", "TRANSFORMERS_VERBOSITY": "error"}
+
+
+def prepare() -> None:
+    """Tell the libraries, before they are imported, to stay offline and quiet."""
+    os.environ.update({**SWITCHES, **QUIET})
 
 
 def load_model(folder: Path, device: str, precision: str) -> Any:  # noqa: ANN401 - a torch type
@@ -26,7 +23,7 @@ def load_model(folder: Path, device: str, precision: str) -> Any:  # noqa: ANN40
     Raises:
         ModelChangedError: the files do not load.
     """
-    os.environ.update(OFFLINE)
+    prepare()
     import torch
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar

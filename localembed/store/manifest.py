@@ -263,6 +263,17 @@ def _note_files(con: duckdb.DuckDBPyConnection, table: str, synced: Synced) -> N
             appender.append_rows([(table, file.name, file.size, file.xxh3) for file in synced.new])
 
 
+def extensions_are_off() -> bool:
+    """Tell whether DuckDB, opened as it is here, fetches and loads no extensions."""
+    import duckdb
+
+    names = [name for name in _OFFLINE if "extensions" in name]
+    wanted = ", ".join(f"current_setting('{name}')" for name in names)
+    with duckdb.connect(":memory:", config=_OFFLINE) as con:
+        row = con.execute(f"SELECT {wanted}").fetchone()
+    return row is not None and not any(row)
+
+
 class _DamagedError(StorageError):
     """The manifest cannot be read."""
 

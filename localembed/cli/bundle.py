@@ -1,0 +1,89 @@
+"""`localembed models bundle`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from localembed.cli.options import Common, common, model_names
+from localembed.cli.text import from_home, printable, size
+from localembed.report import counted
+
+if TYPE_CHECKING:
+    from localembed.bundle import Contents
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group()
+def bundle() -> None:
+    """Carry models and an index to a machine without a network, as one file."""
+
+
+@bundle.command()
+@click.argument("names", nargs=-1, shell_complete=model_names)
+@click.option("--with-index", is_flag=True, help="Take this workspace's index along.")
+@click.option("-o", "--output", type=_FILE, required=True, metavar="FILE", help="What to write.")
+@common
+def create(options: Common, names: tuple[str, ...], with_index: bool, output: Path) -> int:
+    """Write models NAMES into one file; with --with-index, those that it was made with.
+
+    The same models and the same index give the same bytes. An index holds the text of every
+    document in clear, and so does the file.
+    """
+    from localembed.bundle import create_bundle
+
+    layout = options.workspace().layout
+    contents = create_bundle(names, output, layout, with_index=with_index)
+    _show(options, output, contents, "Wrote")
+    if contents.has_index:
+        options.notice("It holds the text of every indexed document in clear.")
+    return 0
+
+
+@bundle.command()
+@click.argument("file", type=_FILE)
+@common
+def verify(options: Common, file: Path) -> int:
+    """Read FILE to its end and compare everything in it with its hash."""
+    from localembed.bundle import verify_bundle
+
+    _show(options, file, verify_bundle(file), "Whole:")
+    return 0
+
+
+@bundle.command()
+@click.argument("file", type=_FILE)
+@common
+def install(options: Common, file: Path) -> int:
+    """Check FILE, then install its models, and its index where no workspace lies yet."""
+    from localembed.bundle import install_bundle
+
+    done = install_bundle(file, options.workspace().layout)
+    if options.as_json:
+        place = str(done.workspace) if done.workspace else None
+        kept = {"installed": done.models, "present": done.present, "workspace": place}
+        click.echo(json.dumps(kept))
+        return 0
+    for name in done.models:
+        click.echo(f"Installed {name}")
+    for name in done.present:
+        click.echo(f"{name} is here already")
+    if done.workspace:
+        click.echo(f"Installed the index: {from_home(str(done.workspace))}")
+        options.notice('Try: localembed query "some words"')
+    return 0
+
+
+def _show(options: Common, file: Path, contents: Contents, verb: str) -> None:
+    names = [spec.name for spec in contents.models]
+    if options.as_json:
+        found = {"models": names, "chunks": contents.chunks, "bytes": contents.bytes}
+        click.echo(json.dumps({"file": str(file), "files": len(contents.members), **found}))
+        return
+    held = ", ".join(names)
+    index = f" and an index of {counted(contents.chunks, 'chunk')}" if contents.has_index else ""
+    click.echo(f"{verb} {printable(str(file))}, {size(contents.bytes)}: {held}{index}")

@@ -1,0 +1,234 @@
+"""`models pull`: the one way online, against a hub on the loopback."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from localembed import catalog
+from localembed.catalog.locating import read_pins, store_folder
+from localembed.types import ModelSpec
+from tests.hub import COMMIT, Hub
+from tests.registry import write_registry
+from tests.static_model import DIM, write_static
+
+
+@pytest.fixture
+def hub(tmp_path, own_home, monkeypatch):
+    """A hub that publishes one model, which is known as `far`."""
+    hub = Hub()
+    folder = write_static(tmp_path / "published")
+    # What is published beside a model is left where it is.
+    (folder / "pytorch_model.bin").write_bytes(b"pickle")
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "model.onnx").write_bytes(b"graph")
+    hub.folders["someone/far"] = folder
+    know(own_home)
+    monkeypatch.setenv("HF_HOME", str(own_home / "hf"))
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "5")
+    with hub.running() as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        yield hub
+
+
+def know(own_home, **changes):
+    block = {
+        "name": "far",
+        "backend": "sentence-transformers",
+        "sources": (f"hub:someone/far@{COMMIT}",),
+        "dim": DIM,
+        "max_tokens": 64,
+        "pooling": "none",
+        "normalize": True,
+        "license": "MIT",
+    }
+    write_registry(own_home / "config", [ModelSpec(**{**block, **changes})])
+
+
+def pull(real_cli, *options):
+    return real_cli("models", "pull", "far", *options)
+
+
+def fetched(hub, file):
+    return [asked for method, path, asked in hub.requests if method == "GET" and file in path]
+
+
+def test_nothing_goes_online_without_being_told_to(hub, real_cli):
+    done = pull(real_cli)
+
+    assert done.returncode == 6
+    assert "Add: --allow-network" in done.stderr
+    assert hub.requests == []
+    missing = real_cli("index", ".", env={"LOCALEMBED_MODEL": "far"})
+    assert missing.returncode == 4
+    assert "Run: localembed models pull far --allow-network" in missing.stderr
+    assert hub.requests == []
+
+
+def test_a_model_is_fetched_compared_pinned_and_used(hub, real_cli):
+    done = pull(real_cli, "--allow-network", "--json")
+
+    assert done.returncode == 0, done.stderr
+    folder = store_folder("far")
+    answer = json.loads(done.stdout)
+    assert (answer["model"], answer["folder"]) == ("far", str(folder))
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names == {
+        "README.md", "config_sentence_transformers.json", "modules.json",
+        "0_StaticEmbedding/model.safetensors", "0_StaticEmbedding/tokenizer.json",
+    }  # fmt: skip
+    assert answer["fetched_bytes"] == sum((folder / name).stat().st_size for name in names)
+    assert read_pins("far").keys() == names - {"README.md"}
+    assert catalog.open_model("far").folder == folder
+    assert [path.name for path in folder.parent.iterdir()] == ["far"]
+    again = pull(real_cli, "--allow-network")
+    assert "is here already" in again.stdout
+    assert len(fetched(hub, "model.safetensors")) == 1
+    assert set(hub.tokens) == {None}
+
+
+def test_the_variable_and_the_users_file_allow_it_too(hub, real_cli, own_home):
+    assert real_cli("models", "pull", "far", env={"LOCALEMBED_ALLOW_NETWORK": "1"}).returncode == 0
+
+
+def test_a_changed_file_of_a_fetched_model_is_refused_with_both_hashes(hub, real_cli):
+    pull(real_cli, "--allow-network")
+    path = store_folder("far") / "0_StaticEmbedding" / "model.safetensors"
+    pinned = read_pins("far")["0_StaticEmbedding/model.safetensors"]
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+
+    done = real_cli("index", ".", env={"LOCALEMBED_MODEL": "far"})
+
+    assert done.returncode == 4
+    assert pinned in done.stderr
+    verified = real_cli("models", "verify", "far")
+    assert (verified.returncode, "wrong" in verified.stdout) == (4, True)
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_was(hub, real_cli, own_home, tmp_path):
+    """The library writes what came in blocks of 10 MiB."""
+    dim = 100_000
+    hub.folders["someone/far"] = write_static(tmp_path / "large", dim=dim)
+    know(own_home, dim=dim)
+    hub.cut["0_StaticEmbedding/model.safetensors"] = 11 << 20
+
+    done = pull(real_cli, "--allow-network")
+
+    assert done.returncode == 0, done.stderr
+    first, second = fetched(hub, "model.safetensors")
+    assert (first, second) == (None, f"bytes={10 << 20}-")
+
+
+def test_a_download_that_was_killed_goes_on_in_the_next_command(hub, real_cli):
+    hub.status["tokenizer.json"] = 404
+    assert pull(real_cli, "--allow-network").returncode == 4
+    assert catalog.list_models()[-1]["installed"] is False
+    del hub.status["tokenizer.json"]
+    hub.requests.clear()
+
+    assert pull(real_cli, "--allow-network").returncode == 0
+
+    assert fetched(hub, "model.safetensors") == []
+
+
+@pytest.mark.parametrize("file", ["0_StaticEmbedding/model.safetensors", "modules.json"])
+def test_what_is_not_the_published_file_is_not_installed(hub, real_cli, file):
+    content = bytearray((hub.folders["someone/far"] / file).read_bytes())
+    content[-1] ^= 1
+    hub.swapped[file] = bytes(content)
+
+    done = pull(real_cli, "--allow-network")
+
+    assert done.returncode == 4
+    assert f"What came as {file}" in done.stderr
+    assert not store_folder("far").exists()
+    del hub.swapped[file]
+    assert pull(real_cli, "--allow-network").returncode == 0
+
+
+def test_a_hash_that_the_registry_pins_wins_over_the_hub(hub, real_cli, own_home):
+    know(own_home, sha256={"modules.json": "0" * 64})
+
+    done = pull(real_cli, "--allow-network")
+
+    assert done.returncode == 4
+    assert "0" * 64 in done.stderr
+    assert not store_folder("far").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("code", "auto_map"),
+        ("dim", "vectors of 16 numbers, models.toml says 17"),
+        ("weights", "has no weights as safetensors"),
+        ("cut off", "is not whole"),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_not_installed(hub, real_cli, own_home, change, complaint):
+    published = hub.folders["someone/far"]
+    weights = published / "0_StaticEmbedding" / "model.safetensors"
+    if change == "code":
+        (published / "config.json").write_text('{"auto_map": {}}')
+    elif change == "dim":
+        know(own_home, dim=DIM + 1)
+    elif change == "weights":
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[:-4])
+
+    done = pull(real_cli, "--allow-network")
+
+    assert done.returncode == 4, done.stderr
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not store_folder("far").exists()
+    assert not read_pins("far")
+
+
+@pytest.mark.parametrize(
+    ("status", "complaint"), [(404, "answered 404"), (500, "answered 500"), (401, "answered 401")]
+)
+def test_what_the_hub_answers_is_said_in_a_sentence(hub, real_cli, status, complaint):
+    hub.status["/api/"] = status
+
+    done = pull(real_cli, "--allow-network")
+
+    assert done.returncode == 4
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_behind_a_licence_says_where_to_accept_it(hub, real_cli):
+    hub.gated.add("someone/far")
+
+    done = pull(real_cli, "--allow-network")
+
+    assert done.returncode == 4
+    assert "accepted its licence" in done.stderr
+    assert "/someone/far, then set HF_TOKEN" in done.stderr
+    opened = real_cli("models", "pull", "far", "--allow-network", env={"HF_TOKEN": "hf_secret"})
+    assert opened.returncode == 0, opened.stderr
+    assert "hf_secret" not in opened.stdout + opened.stderr
+
+
+def test_a_hub_that_is_not_there_is_said_in_a_sentence(hub, real_cli):
+    done = real_cli(
+        "models", "pull", "far", "--allow-network", env={"HF_ENDPOINT": "http://127.0.0.1:9"}
+    )
+
+    assert done.returncode == 4
+    assert "cannot be fetched from http://127.0.0.1:9" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_without_a_hub_cannot_be_pulled(real_cli, own_home):
+    know(own_home, sources=("path:/nowhere",))
+
+    done = pull(real_cli, "--allow-network")
+
+    assert done.returncode == 2
+    assert "Model 'far' is in no hub; its sources are: path:/nowhere" in done.stderr
