@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,17 @@ import localembed
 from localembed import catalog, clean
 from localembed.chunk.chunker import Chunker
 from localembed.chunk.rules import ChunkRules
-from localembed.embedding import EngineOptions, hardware, load_embedder, load_tokenizer
+from localembed.embedding import (
+    EngineOptions,
+    hardware,
+    load_embedder,
+    load_tokenizer,
+    openvino_engine,
+)
 from localembed.errors import ModelChangedError, UsageError
+from localembed.profiles import ProfileBook
 from localembed.types import Document
+from tests import families
 from tests.conftest import PROJECT
 
 
@@ -176,3 +186,21 @@ def test_a_compiled_model_gives_the_same_vectors(located, embedder, monkeypatch)
     compiled.embed_query("a few words")
     assert compiled.use.engine == "torch compiled"
     assert len(shapes) == known, "another shape was compiled for"
+
+
+def test_without_the_extra_for_openvino_torch_embeds(own_home, tmp_path, monkeypatch):
+    """As on the machine of somebody who installed nothing but the packaged model."""
+    folder = tmp_path / "bert"
+    folder.mkdir()
+    families.build(families.FAMILIES[0], folder)
+
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(openvino_engine, "is_installed", lambda: False)
+    monkeypatch.setattr(openvino_engine, "version", missing)
+    options = EngineOptions(device="cpu", precision="fp32", model_id="x", memory=ProfileBook())
+
+    embedder = load_embedder(families.FAMILIES[0].spec(), folder, options)
+
+    assert embedder.use.engine == "torch"

@@ -139,9 +139,9 @@ def _static(
 def _converted(plan: EnginePlan, vocabulary: int) -> OpenVinoEngine | None:
     """Return the model in OpenVINO if that was asked for, or is known or found to be faster."""
     asked = plan.options.engine == "openvino"
-    target = plan.converted
     if not asked and (plan.options.engine != "auto" or not openvino_engine.is_installed()):
         return None
+    target = plan.converted
     if target is None:
         _refuse_if_asked(plan)
         return None
