@@ -12,10 +12,13 @@ NETLESS     := $(shell unshare -n true 2>/dev/null && echo unshare -n || { unsha
 CHUNKS      ?= 2000
 ROUNDS      ?= 3
 
-.PHONY: demo test test-offline test-slow check docs bench bench-peers clean
+.PHONY: demo ready test test-offline test-slow check docs bench bench-peers clean
 
 demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
+
+# What a new user has: the package and its model, no extra and no tool for developers.
+ready: $(READY)
 
 test: $(DEV)
 	$(BIN)/python -m pytest -q -n auto
