@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from benchmarks.machine import publish
 from benchmarks.peers.ask import PEERS
 from benchmarks.whole_run import make_static_model
 from localembed import catalog
-from localembed.store.head import read_head
+from localembed.store.head import publish_head, read_head
 from localembed.store.lance import connect
 from localembed.store.layout import Layout
 
@@ -79,12 +80,14 @@ def _build(folder: Path, env: dict[str, str], chunks: int) -> int:
     one = {**env, "LOCALEMBED_WORKSPACE": str(folder / "one")}
     (folder / "one.txt").write_text("a word")
     _run("index", str(folder / "one.txt"), "-q", env=one)
-    path = folder / "workspace" / "head.json"
-    head = json.loads(path.read_text())
-    entry = head["tables"][head["default"]]
-    entry["model"], entry["space_id"] = _MODEL, catalog.open_model(_MODEL).space_id
-    path.write_text(json.dumps(head))
-    return int(entry["chunks"])
+    layout = Layout(folder / "workspace")
+    head = read_head(layout)
+    name, entry = head.table() or ("", None)
+    if entry is None:
+        raise SystemExit("nothing was indexed")
+    claimed = replace(entry, model=_MODEL, space_id=catalog.open_model(_MODEL).space_id)
+    publish_head(layout, head.with_table(name, claimed, default=True))
+    return entry.chunks
 
 
 def _fill_peers(python: Path, folder: Path) -> dict[str, list[str]]:

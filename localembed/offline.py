@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from localembed.errors import OfflineError
@@ -48,11 +50,16 @@ class NetworkGuard:
             sys.addaudithook(self._look)
             self._installed = True
 
-    def stop(self) -> None:
-        """Let this process go online: it was told to."""
-        self._watching = False
-        for name in _ONLINE:
-            os.environ.pop(name, None)
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Let what is done inside go online: somebody told it to."""
+        watching, self._watching = self._watching, False
+        hidden = {name: os.environ.pop(name) for name in _ONLINE if name in os.environ}
+        try:
+            yield
+        finally:
+            self._watching = watching
+            os.environ.update(hidden)
 
     def _look(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._watching or not event.startswith("socket."):

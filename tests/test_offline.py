@@ -94,17 +94,23 @@ def test_this_machine_can_be_reached(tmp_path):
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_told_to_go_online_nothing_is_refused():
+def test_the_guard_is_lifted_for_what_was_told_to_go_online_and_no_longer():
     done = python(
         "import os, socket\n"
         "from localembed.offline import guard\n"
-        "guard.start(); guard.stop()\n"
-        "out = socket.socket(); out.settimeout(0.1)\n"
-        f"try:\n    out.connect(('{ELSEWHERE}', 443))\n"
-        "except OSError as error:\n    print('tried', os.environ.get('HF_HUB_OFFLINE'))\n"
+        "def attempt():\n"
+        "    out = socket.socket(); out.settimeout(0.1)\n"
+        f"    try:\n        out.connect(('{ELSEWHERE}', 443))\n"
+        "    except Exception as error:\n"
+        "        print(type(error).__name__, os.environ.get('HF_HUB_OFFLINE'))\n"
+        "guard.start()\n"
+        "with guard.lifted():\n    attempt()\n"
+        "attempt()\n"
     )
 
-    assert done.stdout == "tried None\n", done.stderr
+    first, second = done.stdout.splitlines()
+    assert (first.endswith(" None"), "OfflineError" in first) == (True, False), done.stderr
+    assert second == "OfflineError 1"
 
 
 def test_libraries_are_told_before_they_are_imported():

@@ -187,6 +187,19 @@ def test_a_model_that_cannot_be_used_is_not_installed(hub, real_cli, own_home, c
     assert "Traceback" not in done.stderr
     assert not store_folder("far").exists()
     assert not read_pins("far")
+    assert real_cli("models", "rm", "far").returncode == 0
+    assert list(store_folder("far").parent.glob("*")) == []
+
+
+def test_a_wrong_block_is_mended_without_another_download(hub, real_cli, own_home):
+    know(own_home, dim=DIM + 1)
+    assert pull(real_cli, "--allow-network").returncode == 4
+    know(own_home)
+    hub.requests.clear()
+
+    assert pull(real_cli, "--allow-network").returncode == 0
+
+    assert fetched(hub, "model.safetensors") == []
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from localembed.catalog.model_folder import check_only_data
 from localembed.catalog.registry import add_block, load_specs
 from localembed.errors import UsageError
 from localembed.store.disk import make_folder
-from localembed.store.durable import storage_error
+from localembed.store.durable import storage_error, sync_folder, sync_tree
 from localembed.store.layout import Layout
 from localembed.types import ModelSpec
 
@@ -118,9 +118,11 @@ def _place(index: Path, layout: Layout) -> None:
         aside = layout.folder.with_name(f".{layout.folder.name}.new")
         shutil.rmtree(aside, ignore_errors=True)
         shutil.move(index, aside)
+        sync_tree(aside)
         aside.chmod(0o700)
         if layout.folder.is_dir():  # empty, or something that is no workspace
             layout.folder.rmdir()
         aside.replace(layout.folder)
+        sync_folder(layout.folder.parent)
     except OSError as error:
         raise storage_error(layout.folder, error) from error

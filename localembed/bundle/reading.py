@@ -6,18 +6,21 @@ names that lead out of a folder, links, devices and what is listed nowhere are n
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
 from localembed.bundle.contents import INDEX, NAME, Contents, Member, parsed
 from localembed.errors import BundleError
+from localembed.store.durable import storage_error
 
 _BLOCK = 1 << 20
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 _MOST_JSON = 64 << 20
 _PART = re.compile(r"[\w@+=,~ -][\w.@+=,~ -]*|\.[\w@+=,~-][\w.@+=,~-]*")
 
@@ -61,6 +64,10 @@ def opened(path: Path, target: Path | None = None) -> Iterator[tuple[Contents, I
         raise BundleError(f"{path} does not exist.") from error
     except IsADirectoryError as error:
         raise BundleError(f"{path} is a folder, not a bundle.") from error
+    except OSError as error:
+        if target is not None and error.errno in _DISK:
+            raise storage_error(target, error) from error
+        raise BundleError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _members(
@@ -83,29 +90,17 @@ def _take(stream: IO[bytes], member: Member, path: Path, target: Path | None) ->
     place = target / member.name if target is not None else None
     if place is not None:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with place.open("wb") if place is not None else _Nowhere() as output:
+    with nullcontext() if place is None else place.open("wb") as output:
         while block := stream.read(_BLOCK):
             sha.update(block)
-            output.write(block)
+            if output is not None:
+                output.write(block)
     if sha.hexdigest() != member.sha256:
         message = (
             f"{path} is damaged: the sha256 of {member.name} is {sha.hexdigest()}, expected "
             f"{member.sha256}. Copy the bundle again."
         )
         raise BundleError(message)
-
-
-class _Nowhere:
-    """What a member is written to when it is only checked."""
-
-    def __enter__(self) -> _Nowhere:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def write(self, _block: bytes) -> None:
-        return
 
 
 def _stream(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> IO[bytes]:

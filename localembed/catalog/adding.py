@@ -10,7 +10,7 @@ from pathlib import Path
 
 from localembed import hashing
 from localembed.catalog.inspection import check_whole, inspected
-from localembed.catalog.locating import keep_pins, locate, store_folder
+from localembed.catalog.locating import keep_pins, locate, partial_folder, store_folder
 from localembed.catalog.model_folder import check_only_data, files_to_copy, readable_files
 from localembed.catalog.opening import located
 from localembed.catalog.registry import (
@@ -23,7 +23,7 @@ from localembed.catalog.registry import (
 )
 from localembed.embedding import RERANKERS, EngineOptions, load_embedder, load_reranker
 from localembed.errors import LocalembedError, ModelChangedError, UsageError
-from localembed.store.durable import storage_error
+from localembed.store.durable import storage_error, sync_folder, sync_tree
 from localembed.store.layout import Layout
 from localembed.types import ModelSpec
 
@@ -94,10 +94,12 @@ def remove_model(name: str, layout: Layout | None = None) -> tuple[Path | None, 
     was_here = kept.is_dir()
     stays = locate(spec)
     dropped = drop_block(name)
+    partial = list(kept.parent.glob(partial_folder(name, "*").name))
+    for folder in (*partial, *([kept] if was_here else [])):
+        _remove(folder)
     if was_here:
-        shutil.rmtree(kept)
         keep_pins(name, None)
-    if not dropped and not was_here:
+    if not (dropped or was_here or partial):
         where = f" Its files are in {stays}, which localembed does not own." if stays else ""
         message = f"There is nothing to remove of model '{name}'.{where}"
         raise UsageError(message)
@@ -184,15 +186,35 @@ def copy_files(source: Path, target: Path, names: list[str]) -> None:
 def settle(name: str, staging: Path) -> None:
     """Show a model that was staged, in place of an older copy, with its hashes noted before."""
     hashes = {file: hashing.sha256_file(staging / file) for file in readable_files(staging)}
-    keep_pins(name, hashes)
     target = store_folder(name)
-    if target.exists():
-        shutil.rmtree(target)
-    staging.replace(target)
+    try:
+        sync_tree(staging)
+        keep_pins(name, hashes)
+        if target.exists():
+            shutil.rmtree(target)
+        staging.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise storage_error(target, error) from error
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise storage_error(folder, error) from error
 
 
 def _checked(name: str, folder: Path) -> ModelSpec:
     """Look at everything that can be wrong with a folder; return the spec with its hashes."""
+    try:
+        return _inspected_and_tried(name, folder)
+    except OSError as error:
+        message = f"{error.filename or folder} cannot be read: {error.strerror or error}"
+        raise ModelChangedError(message) from error
+
+
+def _inspected_and_tried(name: str, folder: Path) -> ModelSpec:
     check_only_data(name, folder)
     check_whole(name, folder)
     found = inspected(name, folder)

@@ -34,15 +34,11 @@ def checked_hashes(
     for name in sorted({*names, *pinned}):
         path = folder / name
         try:
-            key, stat = str(path.resolve()), _stat_key(path)
+            found[name] = _hash(path, known)
         except OSError as error:
-            message = f"Model '{model}' has no file {path}. Install it again."
+            reason = error.strerror or str(error)
+            message = f"{path} of model '{model}' cannot be read: {reason}. Install it again."
             raise ModelChangedError(message) from error
-        entry = known.get(key)
-        if not isinstance(entry, dict) or entry.get("stat") != stat or "sha256" not in entry:
-            entry = {"stat": stat, "sha256": hashing.sha256_file(path)}
-            known[key] = entry
-        found[name] = entry["sha256"]
         if pinned.get(name, found[name]) != found[name]:
             message = (
                 f"{path} is not the file that is pinned for model '{model}': its sha256 is "
@@ -51,6 +47,16 @@ def checked_hashes(
             raise ModelChangedError(message)
     _remember(memory, {**_remembered(memory), **known})
     return found
+
+
+def _hash(path: Path, known: dict[str, Any]) -> str:
+    """Return a file's hash, remembered if its stat is; note it otherwise."""
+    key, stat = str(path.resolve()), _stat_key(path)
+    entry = known.get(key)
+    if not isinstance(entry, dict) or entry.get("stat") != stat or "sha256" not in entry:
+        entry = {"stat": stat, "sha256": hashing.sha256_file(path)}
+        known[key] = entry
+    return str(entry["sha256"])
 
 
 def _stat_key(path: Path) -> list[int]:

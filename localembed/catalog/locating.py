@@ -21,6 +21,11 @@ def store_folder(name: str) -> Path:
     return folders.user_data() / "models" / name
 
 
+def partial_folder(name: str, commit: str) -> Path:
+    """Return where a model that is being pulled grows until it is whole."""
+    return store_folder(f".pull-{name}@{commit[:12]}")
+
+
 def locate(spec: ModelSpec) -> Path | None:
     """Return the folder of a model's files, None if it is not on this machine.
 

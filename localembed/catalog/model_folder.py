@@ -70,8 +70,9 @@ def check_only_data(name: str, folder: Path) -> None:
     """
     for reason in _objections(folder):
         message = (
-            f"Model '{name}' is refused: {reason}. localembed reads only safetensors and plain "
-            "JSON from a model, and has no switch to trust code."
+            f"Model '{name}' is refused: {reason}. Only safetensors and plain JSON are read from a "
+            "model, and there is no switch to trust code. Remove it; or, for a model that does "
+            f"without such files, take a copy without them: localembed models add {folder} --copy"
         )
         raise ModelRefusedError(message)
 

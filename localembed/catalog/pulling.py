@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from localembed import hashing
 from localembed.catalog.adding import prove, settle
 from localembed.catalog.inspection import check_whole
-from localembed.catalog.locating import hub_source, store_folder
+from localembed.catalog.locating import hub_source, partial_folder, store_folder
 from localembed.catalog.model_folder import check_only_data, is_wanted
-from localembed.errors import ModelChangedError, ModelError, ModelNotFoundError, UsageError
+from localembed.errors import ModelChangedError, ModelNotFoundError, ModelRefusedError, UsageError
+from localembed.offline import guard
 from localembed.store.durable import storage_error
 from localembed.types import ModelSpec
 
@@ -89,7 +90,7 @@ def look_up(spec: ModelSpec) -> Offer:
             "code when they are loaded. Convert it on a machine that you can do without, then "
             "run: localembed models add FOLDER"
         )
-        raise ModelChangedError(message)
+        raise ModelRefusedError(message)
     return Offer(repository, str(found.sha), files)
 
 
@@ -110,7 +111,7 @@ def pull(spec: ModelSpec, offer: Offer, bar: type[tqdm[Any]] | None = None) -> P
         ModelRefusedError: the model asks for code.
         StorageError: the disk is full or unwritable.
     """
-    partial = store_folder(f".pull-{spec.name}-{offer.commit[:12]}")
+    partial = partial_folder(spec.name, offer.commit)
     for file in offer.files:
         with _told(spec):
             from huggingface_hub import hf_hub_download
@@ -122,11 +123,11 @@ def pull(spec: ModelSpec, offer: Offer, bar: type[tqdm[Any]] | None = None) -> P
         _compare(spec, file, partial / file.name)
     try:
         check_only_data(spec.name, partial)
-        check_whole(spec.name, partial)
-        prove(spec, partial)
-    except ModelError:
+    except ModelRefusedError:
         shutil.rmtree(partial)  # it is what was published, and of no use
         raise
+    check_whole(spec.name, partial)
+    prove(spec, partial)
     shutil.rmtree(partial / ".cache", ignore_errors=True)
     settle(spec.name, partial)
     return store_folder(spec.name)
@@ -172,12 +173,14 @@ def _token() -> str | bool:
 
 @contextmanager
 def _told(spec: ModelSpec) -> Iterator[None]:
-    """Say in a sentence what the hub or the way to it did."""
-    os.environ["HF_HUB_DISABLE_XET"] = "1"
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+    """Lift the guard for the hub's library, and say in a sentence what went wrong there."""
+    os.environ.update({"HF_HUB_DISABLE_XET": "1", "HF_HUB_VERBOSITY": "error"})
+    with guard.lifted():
+        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
     try:
-        yield
+        with guard.lifted():
+            yield
     except GatedRepoError as error:
         message = (
             f"The hub gives '{spec.name}' only to those who accepted its licence. Accept it at "

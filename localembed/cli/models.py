@@ -108,7 +108,7 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
     spec = find_spec(name, workspace.layout)
     folder, fetched = locate(spec), 0
     if folder is None:
-        _go_online(name, allowed=workspace.settings.settings.allow_network)
+        _check_allowed(name, allowed=workspace.settings.settings.allow_network)
         offer = look_up(spec)
         fetched = offer.bytes
         options.notice(
@@ -158,14 +158,13 @@ def rm(options: Common, name: str) -> int:
     return 0
 
 
-def _go_online(name: str, *, allowed: bool) -> None:
-    """Let this process go online.
+def _check_allowed(name: str, *, allowed: bool) -> None:
+    """Refuse to go online when nobody allowed it.
 
     Raises:
-        OfflineError: nobody allowed it.
+        OfflineError: nobody did.
     """
     from localembed.catalog.pulling import hub_address
-    from localembed.offline import guard
 
     if not allowed:
         message = (
@@ -173,7 +172,6 @@ def _go_online(name: str, *, allowed: bool) -> None:
             "without being told to. Add: --allow-network"
         )
         raise OfflineError(message)
-    guard.stop()
 
 
 def _bar(*, shown: bool) -> type[tqdm[Any]]:
@@ -211,10 +209,11 @@ def _model_lines(row: Mapping[str, Any], longest: int) -> list[str]:
     name = click.style(f"{printable(row['name']):<{longest}}", bold=bool(row["installed"]))
     licence = printable(str(row["license"]))
     lines = [f"{mark} {name}{dim:>6}{row['max_tokens']:>8,}{weight:>11}  {licence}".rstrip()]
-    speed = row["chunks_per_second"]
+    speed, shorter = row["chunks_per_second"], row["smaller_dims"]
     said = (
         ", ".join(row["languages"][:4]),
         row["good_for"],
+        f"--dim {', '.join(map(str, shorter))}" if shorter else "",
         f"{speed:,.0f} chunks/s here" if speed else "",
     )
     text = " · ".join(part for part in said if part)

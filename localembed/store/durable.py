@@ -94,3 +94,19 @@ def sync_folder(folder: Path) -> None:
     """
     if sys.platform != "win32":  # folders cannot be opened there, and need not be
         sync_file(os.fspath(folder))
+
+
+def sync_tree(folder: Path) -> None:
+    """Let everything below a folder reach the disk, contents before names.
+
+    Raises:
+        OSError: it did not.
+    """
+    folders = [folder]
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            folders.append(path)
+        else:
+            sync_file(os.fspath(path))
+    for inner in reversed(folders):
+        sync_folder(inner)
