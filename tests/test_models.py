@@ -161,6 +161,11 @@ REFUSED = {
         "asks for trust_remote_code",
     ),
     "module": ("modules.json", '[{"path": "", "type": "evil.Module"}]', "names the module evil"),
+    "folder": (
+        "modules.json",
+        '[{"path": "onnx", "type": "sentence_transformers.models.Dense"}]',
+        "names the folder 'onnx' for a module",
+    ),
     "kernel": (
         "config.json",
         '{"_attn_implementation": "someone/kernel"}',
@@ -221,6 +226,14 @@ def test_layers_that_the_weights_do_not_have_are_not_made_up(tmp_path):
     (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
 
     with pytest.raises(ModelChangedError, match=r"3 layers by its config\.json and 2 stored"):
+        add_model(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "3", "[3]"])
+def test_a_broken_list_of_modules_is_refused_in_a_sentence(folder, content):
+    (folder / "modules.json").write_text(content)
+
+    with pytest.raises((ModelChangedError, ModelRefusedError), match=r"modules\.json"):
         add_model(folder)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from localembed.catalog.model_folder import deciding_files, weight_bytes
 from localembed.catalog.registry import POOLINGS
-from localembed.embedding import read_shape
+from localembed.embedding import read_shape, weights_header
 from localembed.errors import ModelChangedError
 from localembed.types import ModelSpec
 
@@ -74,7 +73,7 @@ def check_whole(name: str, folder: Path) -> None:
         raise ModelChangedError(message)
     for file in weights:
         path = folder / file
-        header, start = _header(path)
+        header, start = weights_header(path)
         ends = [tensor["data_offsets"][1] for tensor in header.values() if "data_offsets" in tensor]
         whole = start + max(ends, default=0)
         if not header or path.stat().st_size != whole:
@@ -95,7 +94,7 @@ def _dim(folder: Path) -> int:
         if isinstance(found, int):
             return found
     for file in deciding_files(folder):
-        tensors = _header(folder / file)[0] if file.endswith(".safetensors") else {}
+        tensors = weights_header(folder / file)[0] if file.endswith(".safetensors") else {}
         for key in ("embedding.weight", "embeddings"):
             if key in tensors:
                 return int(tensors[key]["shape"][1])
@@ -128,19 +127,6 @@ def _card(folder: Path) -> dict[str, str]:
     lines = (line.partition(":") for line in match[1].splitlines()) if match else ()
     pairs = {key: value.strip().strip("'\"") for key, _, value in lines if not key.startswith(" ")}
     return {key: value for key, value in pairs.items() if value}
-
-
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return a safetensors header and where the tensors begin; of another file, nothing."""
-    try:
-        with path.open("rb") as file:
-            length = struct.unpack("<Q", file.read(8))[0]
-            if length > path.stat().st_size:
-                return {}, 8 + length
-            header = json.loads(file.read(length))
-    except (ValueError, struct.error):
-        return {}, 0
-    return header if isinstance(header, dict) else {}, 8 + length
 
 
 def _json(path: Path) -> Mapping[str, Any]:

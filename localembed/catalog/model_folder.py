@@ -1,7 +1,6 @@
 """What may lie in a model's folder: weights as safetensors and a few kinds of JSON, no code.
 
-Measured: of the files that a published folder holds, sentence-transformers reads those below. A
-pickle runs code when it is loaded, `auto_map` and a module's type name code to import, and an
+A pickle runs code when it is loaded, `auto_map` and a module's type name code to import, and an
 attention kernel with a slash in its name is code from a hub.
 """
 
@@ -93,10 +92,9 @@ def _objections(folder: Path) -> Iterator[str]:
 def _objection(name: str, value: Any) -> str | None:  # noqa: ANN401 - whatever a file holds
     """Return what a JSON file asks for that only code could give."""
     if name == "modules.json":
-        types = [str(module.get("type", "")) for module in value if isinstance(module, dict)]
-        foreign = [kind for kind in types if not kind.startswith("sentence_transformers.")]
-        if foreign:
-            return f"names the module {foreign[0]}, which is not one of sentence-transformers"
+        modules = value if isinstance(value, list) else []
+        if why := next(filter(None, map(_objection_to_module, modules)), None):
+            return why
     for key, found in _pairs(value):
         if key == "auto_map":
             return "has auto_map: its model is code beside the weights"
@@ -106,6 +104,18 @@ def _objection(name: str, value: Any) -> str | None:  # noqa: ANN401 - whatever 
             return f"names the attention kernel {found}, which would be fetched"
         if key == "activation_function" and not str(found).startswith("torch.nn."):
             return f"names the function {found}, which is not one of torch"
+    return None
+
+
+def _objection_to_module(module: Any) -> str | None:  # noqa: ANN401 - whatever a file holds
+    """Return what is wrong with an entry of modules.json, or with where it lies."""
+    if not isinstance(module, dict):
+        return "names a module that is none"
+    kind, place = str(module.get("type", "")), str(module.get("path", ""))
+    if not kind.startswith("sentence_transformers."):
+        return f"names the module {kind}, which is not one of sentence-transformers"
+    if place and not re.fullmatch(_MODULE, f"{place}/"):
+        return f"names the folder {place!r} for a module, which is never looked into"
     return None
 
 

@@ -28,7 +28,7 @@ from localembed.embedding.options import (
     profile_key,
     query_key,
 )
-from localembed.embedding.shape import ModelShape, read_shape
+from localembed.embedding.shape import ModelShape, read_shape, weights_header
 from localembed.types import Embedder, ModelSpec, Reranker, Tokenizer
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     "EngineMemory", "EngineOptions", "ModelShape", "Profile",
     "choose_device", "choose_precision", "cores", "cpu_has_bf16", "device_name", "give_back_memory",
     "load_embedder", "load_query_embedder", "load_reranker", "load_tokenizer",
-    "profile_key", "query_key", "read_shape",
+    "profile_key", "query_key", "read_shape", "weights_header",
 ]  # fmt: skip
 
 BACKENDS: dict[str, str] = {"sentence-transformers": "localembed.embedding.sbert"}

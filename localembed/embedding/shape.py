@@ -69,10 +69,11 @@ class ModelShape:
 def read_shape(folder: Path) -> ModelShape:
     """Return the shape of the model in a folder; what it does not say is 0."""
     config = _json(folder / "config.json", {})
-    modules = _json(folder / "modules.json", [])
+    listed = _json(folder / "modules.json", [])
+    modules = [m for m in listed if isinstance(m, dict)] if isinstance(listed, list) else []
     poolings = [_json(path, {}) for path in sorted(folder.glob("*_Pooling/config.json"))]
 
-    tensors = _header(folder / "model.safetensors")
+    tensors, _ = weights_header(folder / "model.safetensors")
 
     def number(*names: str) -> int:
         found = (config.get(name) for name in names)
@@ -100,6 +101,23 @@ def module_file(folder: Path, name: str) -> Path:
     return own if own.exists() else inner
 
 
+def weights_header(weights: Path) -> tuple[dict[str, Any], int]:
+    """Return what a safetensors file says of its tensors, and at which byte they begin.
+
+    Of another file, or one that is cut off in its header, nothing and 0.
+    """
+    try:
+        with weights.open("rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            header = json.loads(file.read(min(length, weights.stat().st_size)))
+    except (OSError, ValueError, struct.error):
+        return {}, 0
+    if not isinstance(header, dict):
+        return {}, 0
+    tensors = {name: tensor for name, tensor in header.items() if isinstance(tensor, dict)}
+    return tensors, 8 + length
+
+
 def _pooling(config: Mapping[str, Any]) -> str | None:
     """Return the way of pooling, as either form of the file names it."""
     if "pooling_mode" in config:
@@ -121,16 +139,6 @@ def _matmul_weights(tensors: Mapping[str, Any]) -> int:
 def _stored_layers(tensors: Mapping[str, Any]) -> int:
     """Count the layers that have weights."""
     return len({match[1] for name in tensors if (match := _LAYER.search(name))})
-
-
-def _header(weights: Path) -> dict[str, Any]:
-    """Return what a safetensors file says of its tensors, by name."""
-    try:
-        with weights.open("rb") as file:
-            header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
-    except (OSError, ValueError, struct.error, MemoryError):
-        return {}
-    return {name: tensor for name, tensor in header.items() if isinstance(tensor, dict)}
 
 
 def _json(path: Path, missing: Any) -> Any:  # noqa: ANN401 - whatever the file holds
