@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from localembed.choice import facts_of
 from localembed.errors import StorageError
 from localembed.pipeline import clean_up, drop_table, restore, show
+from localembed.report import RunReport
 from localembed.search import Changes, changes_between
 from localembed.store import runs
 from localembed.store.head import TableHead, read_head
@@ -26,7 +27,6 @@ from localembed.store.versions import (
     tag,
     to_keep,
 )
-from localembed.types import RunReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from localembed.config import Settings
 from localembed.embedding import load_embedder, load_tokenizer
 from localembed.pipeline import Job, remove_documents
 from localembed.profiles import engine_options
+from localembed.report import RunReport
 from localembed.roots import Scope
 from localembed.sources import WalkRules
 from localembed.store.head import publish_head, read_head
 from localembed.store.layout import Layout
-from localembed.types import ChunkedDocument, Document, Event, FileRecord, Root, RunReport
+from localembed.types import ChunkedDocument, Document, Event, FileRecord, Root
 
 if TYPE_CHECKING:
     from localembed.types import Embedder

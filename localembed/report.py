@@ -1,11 +1,85 @@
-"""The JSON form of what `index` did (docs/json.md)."""
+"""What `index` did: the record, and its JSON form (docs/json.md)."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
-from localembed.types import EngineUse, Note, RunReport
+from localembed.types import EngineUse, Note
+
+
+@dataclass(frozen=True, slots=True)
+class FileCounts:
+    """seen = added + changed + renamed + unchanged + skipped + failed; removed stands apart."""
+
+    seen: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    renamed: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCounts:
+    """Chunks written by this run = embedded + reused + failed; total is the table's."""
+
+    total: int = 0
+    embedded: int = 0
+    reused: int = 0
+    removed: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """Tokens given to the model, and words that it could not see."""
+
+    embedded: int = 0
+    truncated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What one `index` did."""
+
+    run: int | None
+    """None when nothing was written."""
+    version: int | None
+    """The run that readers see; None while there is none."""
+    model: str
+    changed: bool
+    files: FileCounts
+    chunks: ChunkCounts
+    tokens: TokenCounts
+    bytes: int
+    """Read from files."""
+    seconds: float
+    stages: Mapping[str, float]
+    """Seconds by stage."""
+    busy: Mapping[str, float]
+    """read, embed and write → the share of their common time in which it had work."""
+    engine: EngineUse | None
+    """What embedded; None if nothing had to be."""
+    skipped: tuple[Note, ...]
+    failures: tuple[Note, ...]
+    refused: tuple[str, ...] = ()
+    """Roots that looked gone, one sentence each; nothing of them was removed."""
+
+    @property
+    def bottleneck(self) -> str | None:
+        """Which of reading, embedding and writing the others waited for."""
+        return max(self.busy, key=lambda side: self.busy[side], default=None)
+
+    @property
+    def exit_code(self) -> int:
+        """The command's exit code: 5 for a refused root, 3 for a failed input, else 0."""
+        if self.refused:
+            return 5
+        return 3 if self.failures else 0
 
 
 def report_json(report: RunReport) -> dict[str, object]:

@@ -21,7 +21,7 @@ from localembed.pipeline import run
 from localembed.places import find_workspace
 from localembed.profiles import engine_options
 from localembed.queries import EVERYTHING, Filter, Query, SearchHit, SearchMode
-from localembed.report import counted
+from localembed.report import RunReport, counted
 from localembed.results import QueryResult, Status, query_result
 from localembed.rootbook import RootBook
 from localembed.search import Searcher, reranked
@@ -30,7 +30,7 @@ from localembed.store.disk import make_folder
 from localembed.store.head import Head, TableHead, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
-from localembed.types import Event, Root, RunReport
+from localembed.types import Event, Root
 
 if TYPE_CHECKING:
     from localembed.doctor import Checkup

@@ -330,7 +330,8 @@ def test_no_line_of_a_hit_is_wider_than_the_terminal(cli, notes, heading):
 
 def test_no_line_of_a_large_report_is_wider_than_the_terminal():
     from localembed.cli.reports import index_report
-    from localembed.types import ChunkCounts, EngineUse, FileCounts, RunReport, TokenCounts
+    from localembed.report import ChunkCounts, FileCounts, RunReport, TokenCounts
+    from localembed.types import EngineUse
 
     stages = ("recover", "walk", "plan", "read", "chunk", "open store", "reuse", "embed", "write")
     report = RunReport(

@@ -15,7 +15,8 @@ from localembed.catalog.registry import checked_spec, spec_block
 from localembed.cli.main import COMMANDS
 from localembed.config import Settings
 from localembed.queries import Query
-from localembed.types import ChunkCounts, FileCounts, ModelSpec, TokenCounts
+from localembed.report import ChunkCounts, FileCounts, TokenCounts
+from localembed.types import ModelSpec
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text()

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import click
 
 from localembed.cli.text import INDENT, near, printable, wrapped
-from localembed.report import counted, show_path
-from localembed.types import EngineUse, Note, RunReport
+from localembed.report import RunReport, counted, show_path
+from localembed.types import EngineUse, Note
 
 _MOST_FAILURES = 20
 

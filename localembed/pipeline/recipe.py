@@ -11,21 +11,13 @@ from typing import TYPE_CHECKING
 from localembed.pipeline.recover import recover
 from localembed.pipeline.tally import Tally
 from localembed.plan import Plan, make_plan
-from localembed.report import report_json
+from localembed.report import RunReport, report_json
 from localembed.sources import WalkRules, walk
 from localembed.store import runs
 from localembed.store.facts import TableFacts
 from localembed.store.head import TableHead, read_head
 from localembed.store.layout import Layout
-from localembed.types import (
-    ChunkedDocument,
-    Document,
-    Embedder,
-    Event,
-    FileRecord,
-    Root,
-    RunReport,
-)
+from localembed.types import ChunkedDocument, Document, Embedder, Event, FileRecord, Root
 
 if TYPE_CHECKING:
     from localembed.pipeline.commit import Committer

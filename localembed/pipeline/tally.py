@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from localembed.plan import Plan
-from localembed.types import ChunkCounts, EngineUse, FileCounts, Note, RunReport, TokenCounts
+from localembed.report import ChunkCounts, FileCounts, RunReport, TokenCounts
+from localembed.types import EngineUse, Note
 
 _SIDES = {
     "read": ("read", "chunk"),
