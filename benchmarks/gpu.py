@@ -28,7 +28,7 @@ from localembed.embedding import (
 from localembed.embedding.embedder import LocalEmbedder
 from localembed.embedding.packed_engine import PackedEngine
 from localembed.embedding.torch_engine import TorchEngine
-from localembed.types import ModelSpec
+from localembed.modelspec import ModelSpec
 
 _WORDS = 30_000
 _SPEC = ModelSpec(
@@ -79,7 +79,7 @@ def parity(folder: Path, device: str, precision: str) -> dict[str, float] | None
     plain = load_embedder(_SPEC, folder, EngineOptions(device="cpu", precision="fp32"))
     if not isinstance(packed, LocalEmbedder) or not isinstance(packed.engine, PackedEngine):
         return None
-    ours, theirs = (e.embed_documents(sample.ids, lambda _: None) for e in (packed, plain))
+    ours, theirs = (e.embed_ids(sample.ids, lambda _: None) for e in (packed, plain))
     cosines = (ours * theirs).sum(axis=1)
     return {"worst": float(cosines.min()), "mean": float(cosines.mean())}
 

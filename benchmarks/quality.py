@@ -105,7 +105,7 @@ def embed(
     ids = [tokens.ids for tokens in tokenizer(texts)]
     parts = []
     for start in range(0, len(ids), _WINDOW):
-        parts.append(embedder.embed_documents([item[:room] for item in ids[start:][:_WINDOW]]))
+        parts.append(embedder.embed_ids([item[:room] for item in ids[start:][:_WINDOW]]))
         print(f"{min(start + _WINDOW, len(ids))} of {len(ids)} documents", file=sys.stderr)
     return np.concatenate(parts), sum(len(item) > room for item in ids)
 

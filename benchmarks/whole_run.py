@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.generated import peak_megabytes
 from benchmarks.machine import publish
-from localembed.types import ModelSpec
+from localembed.modelspec import ModelSpec
 from tests.registry import write_registry
 
 PROJECT = Path(__file__).parent.parent

@@ -141,10 +141,12 @@ def _limit(model: LocatedModel) -> int:
 
 def _table_name(model: LocatedModel, rules: ChunkRules, vector_type: str) -> str:
     """Return the name of the table: one space, one chunking, one vector type, one schema."""
+    spec = model.spec
     table_id = hashing.fingerprint(
         {
             "space": model.space_id,
             "chunking": rules.facts,
+            **({"tokenizer": spec.remote.tokenizer} if spec.remote else {}),
             "clean": clean.VERSION,
             "vector_type": vector_type,
             "schema": SCHEMA_VERSION,

@@ -10,8 +10,9 @@ import numpy as np
 
 from localembed import catalog, clean, config
 from localembed.embedding import load_embedder, load_tokenizer
-from localembed.embedding.batching import split_evenly
+from localembed.errors import ModelError
 from localembed.profiles import engine_options
+from localembed.types import ModelInput, Tokens
 
 if TYPE_CHECKING:
     from localembed.types import VectorMatrix
@@ -26,15 +27,22 @@ def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
         return np.zeros((0, spec.dim), np.float32)
     tokenizer = load_tokenizer(spec, located.folder)
     room = spec.max_tokens - tokenizer.special_tokens
-    prompt = tokenizer([spec.document_prompt])[0].ids
-    ids = [t.ids for t in tokenizer([spec.document_prompt + clean.clean(t) for t in texts])]
-    pieces_of = [split_evenly(item, room, prompt) for item in ids]
+    whole = [spec.document_prompt + clean.clean(text) for text in texts]
+    pieces_of = [
+        _pieces(text, tokens, room, len(spec.document_prompt))
+        for text, tokens in zip(whole, tokenizer(whole), strict=True)
+    ]
     pieces = [piece for part in pieces_of for piece in part]
     parts = [len(part) for part in pieces_of]
     asked = engine_options(settings, located.space_id)
-    options = replace(asked, job_tokens=sum(map(len, pieces)))
+    options = replace(asked, job_tokens=sum(len(piece.token_ids) for piece in pieces))
     embedder = load_embedder(spec, located.folder, options)
-    vectors = embedder.embed_documents(pieces, lambda _: None)
+    made = embedder.embed_documents(pieces, lambda _: None)
+    if made.failures:
+        row, reason = next(iter(made.failures.items()))
+        message = f"A text could not be embedded: {reason}. It begins: {pieces[row].text[:60]!r}"
+        raise ModelError(message)
+    vectors = made.vectors
     if len(pieces) == len(texts):
         return vectors
     starts = np.concatenate(([0], np.cumsum(parts)[:-1]))
@@ -42,3 +50,26 @@ def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
     if spec.normalize:
         means /= np.linalg.norm(means, axis=1, keepdims=True)
     return means.astype(np.float32)
+
+
+def _pieces(text: str, tokens: Tokens, room: int, prompt: int) -> list[ModelInput]:
+    """Return a prompted text in equal pieces that fit the model, each with the prompt in front.
+
+    Args:
+        text: the prompt's included.
+        tokens: of it.
+        room: the most tokens that the model reads, without special ones.
+        prompt: characters of the prompt.
+    """
+    if len(tokens.ids) <= room:
+        return [ModelInput(text, tokens.ids)]
+    first = int(np.searchsorted(tokens.ends, prompt, "right"))
+    count = -(-(len(tokens.ids) - first) // (room - first))
+    places = np.array_split(np.arange(first, len(tokens.ids)), count)
+    return [
+        ModelInput(
+            text[:prompt] + text[tokens.starts[part[0]] : tokens.ends[part[-1]]],
+            np.concatenate((tokens.ids[:first], tokens.ids[part])),
+        )
+        for part in places
+    ]

@@ -6,6 +6,7 @@ LocalembedError                 carries the exit code; the message says what to 
 │   ├── ModelNotFoundError          the name is unknown, or its files are not on this machine
 │   ├── ModelChangedError           a file differs from its pinned hash, or contradicts the spec
 │   ├── ModelRefusedError           the folder could make a library run code
+│   ├── RemoteModelError            a server that has the model gives no usable answer
 │   ├── BundleError                 a file that is no bundle, or a damaged one
 │   └── RegistryError               a models.toml that cannot be read or is wrong
 ├── WorkspaceError              5
@@ -13,6 +14,7 @@ LocalembedError                 carries the exit code; the message says what to 
 │   ├── LockedError                 another process is writing
 │   ├── TooNewError                 written by a newer localembed
 │   └── StorageError                disk full, unwritable, or a store that is damaged
+├── CostLimitError              3   the run would cost more than was allowed
 └── OfflineError                6   would need the network
 
 A root that looks gone is no error but a line of the report, which carries exit code 5: the other
@@ -54,6 +56,10 @@ class ModelRefusedError(ModelError):
     """A model's folder holds code or a pickle, or names code to import."""
 
 
+class RemoteModelError(ModelError):
+    """A server that has the model refuses, or gives no usable answer."""
+
+
 class BundleError(ModelError):
     """A file is no bundle, is damaged, or was written by a newer localembed."""
 
@@ -82,6 +88,12 @@ class TooNewError(WorkspaceError):
 
 class StorageError(WorkspaceError):
     """The disk is full or unwritable, or a store cannot be read."""
+
+
+class CostLimitError(LocalembedError):
+    """A run would cost more than was allowed; what it had is kept."""
+
+    exit_code = 3
 
 
 class OfflineError(LocalembedError):

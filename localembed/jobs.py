@@ -20,8 +20,11 @@ from localembed.store.layout import Layout
 from localembed.types import ChunkedDocument, Document, Event, FileRecord, Root
 
 if TYPE_CHECKING:
+    from localembed.pipeline.recipe import KeepPaid
     from localembed.types import Embedder
 
+_WINDOWS_AT_ONCE = 4
+"""Where a server embeds: one slow answer then holds up none of the other three."""
 _BYTES_PER_TOKEN = 4
 """Of English text; a guess at how long a run will be."""
 
@@ -57,6 +60,7 @@ def make_job(
         becomes_default=choice.becomes_default,
         covers_all=unfinished,
         keep_versions=settings.keep_versions,
+        windows_at_once=_WINDOWS_AT_ONCE if choice.model.spec.remote else 1,
         forgotten_roots=config_file.read_forgotten(layout),
     )
 
@@ -77,12 +81,17 @@ def _chunker_loader(
 
 def _embedder_loader(
     choice: Choice, settings: Settings, on_notice: Callable[[str], None]
-) -> Callable[[int], Embedder]:
+) -> Callable[[int, KeepPaid], Embedder]:
     model = choice.model
 
-    def load(most_bytes: int) -> Embedder:
-        asked = engine_options(settings, model.space_id)
-        options = replace(asked, job_tokens=most_bytes // _BYTES_PER_TOKEN, on_notice=on_notice)
+    def load(most_bytes: int, keep: KeepPaid) -> Embedder:
+        options = replace(
+            engine_options(settings, model.space_id),
+            job_tokens=most_bytes // _BYTES_PER_TOKEN,
+            on_notice=on_notice,
+            purpose="the text of new and changed files",
+            keep=keep,
+        )
         return load_embedder(model.spec, model.folder, options)
 
     return load

@@ -66,4 +66,5 @@ def engine_options(settings: Settings, model_id: str) -> EngineOptions:
         threads=settings.threads,
         model_id=model_id,
         memory=ProfileBook(),
+        allow_network=settings.allow_network,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+
+    from localembed.modelspec import ModelSpec
 
     IntArray = npt.NDArray[np.int32]
     """(n,) int32."""
@@ -114,6 +116,8 @@ class Chunk:
     text: str
     token_ids: IntArray
     """(tokens,) int32, the document prompt's included, without the model's special tokens."""
+    model_text: str
+    """What the model reads: the document prompt, then the cleaned text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,21 @@ class Tokenizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteUse:
+    """What a server was asked for."""
+
+    requests: int
+    """Retries included."""
+    retries: int
+    tokens_billed: int
+    """As the server said, else as counted here."""
+    usd: float | None
+    """None where no price is known."""
+    paused_seconds: float
+    """Waited because the server asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineUse:
     """What embedded, and how full its batches were."""
 
@@ -181,6 +200,8 @@ class EngineUse:
     """The same with padding."""
     too_large: int
     """Items for which there was not enough memory even alone."""
+    remote: RemoteUse | None = None
+    """What a server was asked for; None where the model is here."""
 
     @property
     def padding(self) -> float:
@@ -188,8 +209,29 @@ class EngineUse:
         return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """One text as a model reads it, prompt included: by its ids here, by its words elsewhere."""
+
+    text: str
+    token_ids: IntArray
+    """(tokens,) int32, without special tokens."""
+    key: bytes = b""
+    """The digest of the cleaned text, where a vector is to be kept under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """The vectors of inputs, and why some have none."""
+
+    vectors: VectorMatrix
+    """(n, dim) float32, row i for input i; a row of NaN where there is none."""
+    failures: Mapping[int, str]
+    """Row → why it has no vector."""
+
+
 class Embedder(Protocol):
-    """Turns token ids and queries into vectors of one space."""
+    """Turns texts and queries into vectors of one space; several threads may ask at once."""
 
     spec: ModelSpec
 
@@ -198,13 +240,13 @@ class Embedder(Protocol):
         """What embedded so far."""
 
     def embed_documents(
-        self, token_ids: Sequence[IntArray], /, on_batch: Callable[[int], None]
-    ) -> VectorMatrix:
-        """Return (n, dim) float32, row i for item i; a row that is not finite has failed.
+        self, inputs: Sequence[ModelInput], /, on_batch: Callable[[int], None]
+    ) -> Embeddings:
+        """Return the vectors of texts, in their order.
 
         Args:
-            token_ids: of each item with its document prompt, without special tokens.
-            on_batch: told how many items were begun.
+            inputs: as the model reads them; any number.
+            on_batch: told how many inputs were begun, or answered where others embed.
         """
 
     def embed_query(self, text: str, /, on_pieces: Callable[[int], None]) -> Vector:
@@ -214,6 +256,9 @@ class Embedder(Protocol):
             text: of any length.
             on_pieces: told in how many pieces it was embedded; one if it fits the model.
         """
+
+    def close(self) -> None:
+        """Give up what is under way in other threads, which then fail; it embeds no more."""
 
 
 class Reranker(Protocol):
@@ -228,33 +273,6 @@ Cleaner = Callable[[str], str]
 
 Event = Callable[[str, int], None]
 """Told of each step that was reached, by name, with a count (see `pipeline.recipe.run`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """One block of models.toml."""
-
-    name: str
-    backend: str
-    sources: tuple[str, ...]
-    dim: int
-    max_tokens: int
-    """Of one input, special tokens included."""
-    pooling: str
-    normalize: bool
-    license: str
-    query_prompt: str = ""
-    document_prompt: str = ""
-    sha256: Mapping[str, str] = field(default_factory=dict)
-    """File name → hex SHA-256, for every file that decides what a vector is."""
-    smaller_dims: tuple[int, ...] = ()
-    """To how many numbers a vector may be cut (Matryoshka)."""
-    whole_dim: int = 0
-    """What the model itself gives where `dim` is one of its smaller ones; else 0."""
-    size_mb: int = 0
-    """Of the weights, in MiB; 0 where that is not known."""
-    languages: tuple[str, ...] = ()
-    good_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

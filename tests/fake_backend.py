@@ -13,7 +13,8 @@ from typing import ClassVar
 import numpy as np
 
 from localembed.embedding import BACKENDS
-from localembed.types import EngineUse, ModelSpec, Tokens
+from localembed.modelspec import ModelSpec
+from localembed.types import Embeddings, EngineUse, Tokens
 from tests.registry import write_registry
 
 DIM = 32
@@ -58,15 +59,22 @@ class FakeEmbedder:
         tokens = sum(self.embedded)
         return EngineUse("fake", "cpu", "fp32", 0, tokens, tokens, 0)
 
-    def embed_documents(self, token_ids, on_batch):
-        type(self).embedded += [len(ids) for ids in token_ids]
-        on_batch(len(token_ids))
-        return np.array([self._vector(ids) for ids in token_ids], np.float32)
+    def embed_documents(self, inputs, on_batch):
+        type(self).embedded += [len(item.token_ids) for item in inputs]
+        on_batch(len(inputs))
+        vectors = np.array([self._vector(item.token_ids) for item in inputs], np.float32)
+        failed = np.flatnonzero(np.isnan(vectors).any(axis=1)).tolist()
+        return Embeddings(
+            vectors, dict.fromkeys(failed, "the model gave a vector that is not finite")
+        )
 
     def embed_query(self, text, on_pieces):
         ids = _tokens(text).ids
         on_pieces(-(-len(ids) // (self.spec.max_tokens - 2)))
         return self._vector(ids)
+
+    def close(self):
+        """Hold nothing."""
 
     def _vector(self, ids):
         if self.broken & set(map(int, ids)):

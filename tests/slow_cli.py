@@ -12,7 +12,7 @@ from localembed.cli import main as command_line
 from tests import fake_backend
 
 
-def _embed_slowly(self, token_ids, on_batch):
+def _embed_slowly(self, inputs, on_batch):
     print("embedding", file=sys.stderr, flush=True)  # noqa: T201 - the test waits for it
     # In short steps: a signal between the look for signals and one long sleep would wait for it.
     for _ in range(1200):

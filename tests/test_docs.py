@@ -14,9 +14,9 @@ from localembed.catalog.model_folder import is_wanted
 from localembed.catalog.registry import checked_spec, spec_block
 from localembed.cli.main import COMMANDS
 from localembed.config import Settings
+from localembed.modelspec import ModelSpec
 from localembed.queries import Query
 from localembed.report import ChunkCounts, FileCounts, TokenCounts
-from localembed.types import ModelSpec
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text()

@@ -64,7 +64,7 @@ def real_chunks(located):
 def test_chunks_get_the_vectors_of_their_texts(located, embedder, reference):
     chunks = real_chunks(located)
     assert len(chunks) > 10
-    ours = embedder.embed_documents([chunk.token_ids for chunk in chunks])
+    ours = embedder.embed_ids([chunk.token_ids for chunk in chunks])
     theirs = reference.encode([chunk.text for chunk in chunks])
     assert cosine(ours, theirs).min() >= 0.99999
     assert np.linalg.norm(ours, axis=1) == pytest.approx(1, abs=1e-5)
@@ -72,9 +72,9 @@ def test_chunks_get_the_vectors_of_their_texts(located, embedder, reference):
 
 def test_a_vector_does_not_depend_on_its_batch(located, embedder):
     ids = [chunk.token_ids for chunk in real_chunks(located)]
-    together = embedder.embed_documents(ids)
-    alone = np.concatenate([embedder.embed_documents([item]) for item in ids])
-    backwards = embedder.embed_documents(ids[::-1])[::-1]
+    together = embedder.embed_ids(ids)
+    alone = np.concatenate([embedder.embed_ids([item]) for item in ids])
+    backwards = embedder.embed_ids(ids[::-1])[::-1]
     assert cosine(together, alone).min() >= 0.999999
     assert cosine(together, backwards).min() >= 0.999999
 
@@ -134,7 +134,7 @@ def test_bf16_vectors_are_near_those_of_fp32_in_any_batch(located, embedder):
     assert together.dtype == np.float32
     assert np.linalg.norm(together, axis=1) == pytest.approx(1, abs=1e-6)
     assert cosine(together, alone).min() >= 0.9999
-    assert cosine(together, embedder.embed_documents(short_ids(located))).min() >= 0.9998
+    assert cosine(together, embedder.embed_ids(short_ids(located))).min() >= 0.9998
 
 
 def test_a_compiler_that_fails_leaves_the_model_as_it_is(located, monkeypatch):
@@ -153,7 +153,7 @@ def test_a_compiler_that_fails_leaves_the_model_as_it_is(located, monkeypatch):
         precision="fp32", engine="auto", job_tokens=10**12, on_notice=told.append
     )
     auto = load_embedder(located.spec, located.folder, options)
-    assert np.isfinite(auto.embed_documents(short_ids(located))).all()
+    assert np.isfinite(auto.embed_ids(short_ids(located))).all()
     assert auto.use.engine == "torch"
     assert told == ["Compiling the model; this takes about half a minute."]
     with pytest.raises(UsageError, match="could not compile"):
@@ -181,8 +181,8 @@ def test_a_compiled_model_gives_the_same_vectors(located, embedder, monkeypatch)
     )
     known = len(shapes)
     ids = short_ids(located)
-    assert cosine(compiled.embed_documents(ids), embedder.embed_documents(ids)).min() >= 0.99999
-    compiled.embed_documents(ids[:1])
+    assert cosine(compiled.embed_ids(ids), embedder.embed_ids(ids)).min() >= 0.99999
+    compiled.embed_ids(ids[:1])
     compiled.embed_query("a few words")
     assert compiled.use.engine == "torch compiled"
     assert len(shapes) == known, "another shape was compiled for"

@@ -15,8 +15,8 @@ from localembed.embedding import EngineOptions, Profile, hardware, options
 from localembed.embedding.batching import cut_batches, pad, split_evenly
 from localembed.embedding.embedder import Frame, LocalEmbedder
 from localembed.errors import UsageError
+from localembed.modelspec import ModelSpec
 from localembed.profiles import ProfileBook
-from localembed.types import ModelSpec
 
 SPEC = ModelSpec("m", "b", (), dim=4, max_tokens=64, pooling="mean", normalize=True, license="none")
 NOTHING = np.zeros(0, np.int32)
@@ -112,7 +112,7 @@ def test_padding_is_masked():
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=60), st.integers(1, 500))
 def test_the_order_of_vectors_is_that_of_the_items(lengths, budget):
     given_items = items(lengths)
-    vectors = embedder(CountingEngine(), budget).embed_documents(given_items)
+    vectors = embedder(CountingEngine(), budget).embed_ids(given_items)
     assert vectors[:, 2].tolist() == [item[0] for item in given_items]
     assert vectors[:, 1].tolist() == lengths
 
@@ -135,14 +135,14 @@ def test_a_long_text_is_split_evenly_behind_its_prompt(length):
 
 def test_progress_is_told_for_every_item():
     told: list[int] = []
-    embedder(CountingEngine(), 100).embed_documents(items([10] * 25), told.append)
+    embedder(CountingEngine(), 100).embed_ids(items([10] * 25), told.append)
     assert sum(told) == 25
     assert len(told) > 1
 
 
 def test_use_counts_tokens_and_padding():
     made = embedder(CountingEngine())
-    made.embed_documents(items([10, 10, 8]))
+    made.embed_ids(items([10, 10, 8]))
     assert (made.use.tokens, made.use.padded_tokens) == (28, 30)
     assert made.use.padding == pytest.approx(2 / 30)
     assert embedder(CountingEngine()).use.padding == 0
@@ -156,7 +156,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does():
     made = embedder(engine, 1000, told)
     lengths = [10] * 90
 
-    vectors = made.embed_documents(items(lengths))
+    vectors = made.embed_ids(items(lengths))
 
     assert np.isfinite(vectors).all()
     assert vectors[:, 2].tolist() == list(range(1, 91))
@@ -169,9 +169,9 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does():
 def test_the_smaller_budget_stays():
     engine = CountingEngine(room=130)
     made = embedder(engine, 1000)
-    made.embed_documents(items([10] * 90))
+    made.embed_ids(items([10] * 90))
     freed = engine.freed
-    made.embed_documents(items([10] * 90))
+    made.embed_ids(items([10] * 90))
     assert engine.freed == freed
     assert made.use.batch_tokens == 110
 
@@ -179,7 +179,7 @@ def test_the_smaller_budget_stays():
 def test_one_item_that_does_not_fit_fails_alone():
     made = embedder(CountingEngine(room=50), 1000)
 
-    vectors = made.embed_documents(items([40, 200, 30, 20]))
+    vectors = made.embed_ids(items([40, 200, 30, 20]))
 
     assert np.isfinite(vectors).all(axis=1).tolist() == [True, False, True, True]
     assert made.use.too_large == 1
@@ -192,7 +192,7 @@ def test_another_error_is_not_taken_for_too_little_memory():
             raise RuntimeError("a kernel failed")
 
     with pytest.raises(RuntimeError, match="kernel"):
-        embedder(Broken()).embed_documents(items([3]))
+        embedder(Broken()).embed_ids(items([3]))
 
 
 def test_the_largest_batch_of_a_device_is_found():

@@ -12,7 +12,8 @@ import pytest
 from localembed.chunk.chunker import Chunker
 from localembed.chunk.rules import ChunkRules
 from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
-from localembed.types import Chunk, Document, Embedder, ModelSpec, Tokenizer
+from localembed.modelspec import ModelSpec
+from localembed.types import Chunk, Document, Embedder, Tokenizer
 from tests.families import FAMILIES, QUERIES, TEXTS, Family, build, cosine, ids_seen
 
 
@@ -86,7 +87,7 @@ def test_the_model_gets_the_ids_that_encode_gives_it(loaded, ours):
     words = len(loaded.reference.tokenizer.get_vocab())
     for chunk in chunks(tokenizer, embedder):
         with ids_seen(words) as mine:
-            embedder.embed_documents([chunk.token_ids])
+            embedder.embed_ids([chunk.token_ids])
         with ids_seen(words) as theirs:
             loaded.reference.encode(prompted(embedder, chunk))
         assert mine == theirs
@@ -96,7 +97,7 @@ def test_the_model_gets_the_ids_that_encode_gives_it(loaded, ours):
 def test_documents_get_the_vectors_of_encode(loaded, ours):
     tokenizer, embedder = ours
     found = chunks(tokenizer, embedder)
-    mine = embedder.embed_documents([chunk.token_ids for chunk in found])
+    mine = embedder.embed_ids([chunk.token_ids for chunk in found])
     theirs = loaded.reference.encode([prompted(embedder, chunk) for chunk in found])
     assert cosine(mine, theirs).min() >= 0.99999
 
@@ -104,8 +105,8 @@ def test_documents_get_the_vectors_of_encode(loaded, ours):
 def test_a_vector_does_not_depend_on_its_batch(ours):
     tokenizer, embedder = ours
     ids = [chunk.token_ids for chunk in chunks(tokenizer, embedder)]
-    together = embedder.embed_documents(ids)
-    alone = np.concatenate([embedder.embed_documents([item]) for item in ids])
+    together = embedder.embed_ids(ids)
+    alone = np.concatenate([embedder.embed_ids([item]) for item in ids])
     assert cosine(together, alone).min() >= 0.999999
 
 

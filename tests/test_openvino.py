@@ -58,7 +58,7 @@ def test_a_converted_model_gives_the_vectors_of_torch_and_needs_no_torch(
     theirs = load_embedder(spec, folder, replace(options, engine="torch"))
 
     assert ours.use.engine == "openvino"
-    mine, reference = (embedder.embed_documents(ids(folder)) for embedder in (ours, theirs))
+    mine, reference = (embedder.embed_ids(ids(folder)) for embedder in (ours, theirs))
     assert families.cosine(mine, reference).min() >= 0.99999
     query = [embedder.embed_query("rotate keys") for embedder in (ours, theirs)]
     assert families.cosine(*query) >= 0.99999
@@ -66,7 +66,7 @@ def test_a_converted_model_gives_the_vectors_of_torch_and_needs_no_torch(
 
     monkeypatch.setattr(conversion, "convert_in_child", pytest.fail)
     again = load_embedder(spec, folder, options)
-    assert families.cosine(again.embed_documents(ids(folder)), mine).min() >= 0.999999
+    assert families.cosine(again.embed_ids(ids(folder)), mine).min() >= 0.999999
     assert modules_of_a_fresh_load(folder) == ["openvino"]
 
 

@@ -33,13 +33,13 @@ class Contestant:
             engine=self.engine, job_tokens=job, model_id=model.space_id, memory=ProfileBook()
         )
         self._embedder = load_embedder(model.spec, model.folder, options)
-        self._embedder.embed_documents([self._tokenizer([WORD])[0].ids], _ignore)
+        self._embedder.embed_ids([self._tokenizer([WORD])[0].ids], _ignore)
         self._vectors: Matrix | None = None
 
     def embed(self) -> None:
         """Tokenize and embed."""
         ids = [tokens.ids for tokens in self._tokenizer(self._texts)]
-        self._vectors = self._embedder.embed_documents(ids, _ignore)
+        self._vectors = self._embedder.embed_ids(ids, _ignore)
 
     def vectors(self) -> Matrix | None:
         """Return what was embedded."""

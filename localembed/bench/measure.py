@@ -69,7 +69,7 @@ def measure(
     times = _batch_times(narrow, sample.ids, seconds / 2)
     texts = _as_many(sample.ids, seconds / 2, narrow, times)
     begin = time.perf_counter()
-    narrow.embed_documents(texts)
+    narrow.embed_ids(texts)
     spent = time.perf_counter() - begin
     use = narrow.use
     mean = use.tokens / len(texts)

@@ -64,7 +64,7 @@ def measure_stages(
     chunks = [item for entry in chunked for item in entry.chunks]
     cleaning, _ = _timed(lambda: [clean.clean(item.text) for item in chunks])
     some = chunks[:: max(1, len(chunks) // embed_chunks)][:embed_chunks]
-    embedding, _ = _timed(lambda: embedder.embed_documents([c.token_ids for c in some]))
+    embedding, _ = _timed(lambda: embedder.embed_ids([c.token_ids for c in some]))
     written = sum(len(entry.chunks) for entry in chunked)
     cut_bytes = sum(len(entry.document.text) for entry in chunked)
     rates = [

@@ -10,8 +10,8 @@ from typing import Any
 from localembed.catalog.registry import checked_spec, spec_block
 from localembed.errors import BundleError
 from localembed.hashing import fingerprint
+from localembed.modelspec import ModelSpec
 from localembed.store.layout import FORMAT as STORE_FORMAT
-from localembed.types import ModelSpec
 
 NAME = "bundle.json"
 FORMAT = 1

@@ -16,12 +16,12 @@ from localembed.catalog.registry import find_spec
 from localembed.embedding import RERANKERS
 from localembed.errors import NotIndexedError, UsageError
 from localembed.hashing import sha256_file
+from localembed.modelspec import ModelSpec
 from localembed.store import runs
 from localembed.store.durable import storage_error, sync_file, sync_folder
 from localembed.store.head import Head, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
-from localembed.types import ModelSpec
 
 _INDEX_FILES = ("config.toml", "head.json", "manifest.duckdb")
 _INDEX_FOLDERS = ("runs", "vectors")

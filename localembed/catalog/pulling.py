@@ -23,9 +23,9 @@ from localembed.catalog.inspection import check_whole
 from localembed.catalog.locating import hub_source, partial_folder, store_folder
 from localembed.catalog.model_folder import check_only_data, is_wanted
 from localembed.errors import ModelChangedError, ModelNotFoundError, ModelRefusedError, UsageError
+from localembed.modelspec import ModelSpec
 from localembed.offline import guard
 from localembed.store.durable import storage_error
-from localembed.types import ModelSpec
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -9,17 +9,18 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from localembed import folders
+from localembed import folders, offline
 from localembed.embedding import BACKENDS, RERANKERS
 from localembed.errors import ModelNotFoundError, RegistryError
+from localembed.modelspec import ModelSpec, RemoteSpec
 from localembed.store.durable import write_atomically
 from localembed.store.layout import Layout
-from localembed.types import ModelSpec
 
 POOLINGS = ("mean", "cls", "lasttoken", "none")
 _PACKAGE = Path(__file__).parent.parent
@@ -27,9 +28,23 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SOURCE = re.compile(r"package:[\w./-]+|path:.+|hub:[\w.-]+/[\w.-]+@[\w.-]+")
 _REQUIRED = ("backend", "sources", "dim", "max_tokens", "pooling", "normalize", "license")
-_FOUND_OUT = ("name", "whole_dim")
+_REQUIRED_REMOTE = ("backend", "base_url", "model", "dim", "max_tokens")
+_REMOTE_BACKEND = "openai"
+_FOUND_OUT = ("name", "whole_dim", "remote")
 """What no block says."""
 _LISTS = ("sources", "smaller_dims", "languages")
+_OF_FILES = ("sources", "pooling", "sha256", "size_mb")
+"""What only a model has whose files are here."""
+_REMOTE_KEYS = tuple(entry.name for entry in fields(RemoteSpec))
+_AS_REMOTE: Mapping[str, Any] = {
+    "sources": ["hub:a/b@c"],
+    "pooling": "none",
+    "normalize": True,
+    "license": "",
+}
+"""What need not be said of a server's model."""
+_URL = re.compile(r"https?://[^\s/@?#]+(/[^\s?#]*)?")
+_TOKENIZER = re.compile(r"path:.+|tiktoken:[\w-]+")
 
 
 def registry_path() -> Path:
@@ -54,8 +69,27 @@ def load_specs(layout: Layout | None = None) -> dict[str, ModelSpec]:
         paths.append(layout.models)
     specs: dict[str, ModelSpec] = {}
     for path in paths:
-        specs.update(read_registry(path, required=path == paths[0]))
+        found = read_registry(path, required=path == paths[0])
+        if layout is not None and path == layout.models:
+            _refuse_other_machines(path, found.values())
+        specs.update(found)
     return specs
+
+
+def _refuse_other_machines(path: Path, specs: Iterable[ModelSpec]) -> None:
+    """Let a workspace, which may have come with a folder, send nothing and no key anywhere.
+
+    Raises:
+        RegistryError: it names a server on another machine.
+    """
+    for spec in specs:
+        host = urlsplit(spec.remote.base_url).hostname or "" if spec.remote else ""
+        if not offline.is_here(host):
+            message = (
+                f"{path}, [models.{spec.name}]: {host} is another machine, which only your own "
+                f"models.toml can name: {user_registry()}. Move the block there."
+            )
+            raise RegistryError(message)
 
 
 def find_spec(name: str, layout: Layout | None = None) -> ModelSpec:
@@ -114,30 +148,47 @@ def checked_spec(where: str, name: str, block: object) -> ModelSpec:
     if not isinstance(block, dict):
         message = f"{where}: must be a table of keys."
         raise RegistryError(message)
+    is_remote = block.get("backend") == _REMOTE_BACKEND
     known = [entry.name for entry in fields(ModelSpec) if entry.name not in _FOUND_OUT]
+    if is_remote:
+        known = [name for name in known if name not in _OF_FILES] + list(_REMOTE_KEYS)
     for key in block:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f" Did you mean {near[0]}?" if near else f" Known are: {', '.join(known)}."
             message = f"{where}: unknown key '{key}'.{hint}"
             raise RegistryError(message)
-    for key in _REQUIRED:
+    for key in _REQUIRED_REMOTE if is_remote else _REQUIRED:
         if key not in block:
             message = f"{where}: the key '{key}' is missing."
             raise RegistryError(message)
-    problem = _problem(name, block)
+    problem = _problem(name, {**_AS_REMOTE, **block} if is_remote else block)
+    problem = problem or (_remote_problem(block) if is_remote else None)
     if problem:
         message = f"{where}: {problem}."
         raise RegistryError(message)
-    lists = {key: tuple(block[key]) for key in _LISTS if key in block}
-    return ModelSpec(name=name, **{**block, **lists})
+    return _spec(name, block, is_remote=is_remote)
+
+
+def _spec(name: str, block: Mapping[str, Any], *, is_remote: bool) -> ModelSpec:
+    values = {**block, **{key: tuple(block[key]) for key in _LISTS if key in block}}
+    if not is_remote:
+        return ModelSpec(name=name, **values)
+    remote = RemoteSpec(**{key: values.pop(key) for key in _REMOTE_KEYS if key in values})
+    others = {key: value for key, value in _AS_REMOTE.items() if key not in values}
+    return ModelSpec(name=name, remote=remote, **{**values, **others, "sources": ()})
 
 
 def spec_block(spec: ModelSpec) -> dict[str, object]:
     """Return what models.toml says of a model: its spec without what is as if unsaid."""
     block = {key: value for key, value in asdict(spec).items() if key not in _FOUND_OUT}
     block = {k: list(v) if isinstance(v, tuple) else v for k, v in block.items()}
-    return {key: value for key, value in block.items() if value or key in _REQUIRED}
+    said = {key: value for key, value in block.items() if value or key in _REQUIRED}
+    if spec.remote is None:
+        return said
+    usual = RemoteSpec("", "")
+    own = {k: v for k, v in asdict(spec.remote).items() if v != getattr(usual, k)}
+    return {**{key: value for key, value in said.items() if key not in _OF_FILES}, **own}
 
 
 def add_block(spec: ModelSpec) -> Path:
@@ -216,6 +267,30 @@ def _problem(name: str, block: Mapping[str, Any]) -> str | None:
         ),
     )
     return next((problem for right, problem in checks if not right), None)
+
+
+def _remote_problem(block: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the keys of a server's model, None if nothing is."""
+    texts = ("model", "answers_as", "api_key_env", "price_date")
+    numbers = [entry.name for entry in fields(RemoteSpec) if entry.type in ("int", "float")]
+    checks: Sequence[tuple[bool, str]] = (
+        (
+            isinstance(block["base_url"], str) and bool(_URL.fullmatch(block["base_url"])),
+            "base_url must be an address such as https://api.openai.com/v1, without a key in it",
+        ),
+        (bool(block["model"]), "model must be the server's name of the model"),
+        (
+            _TOKENIZER.fullmatch(str(block.get("tokenizer", "path:x"))) is not None,
+            "tokenizer must be path:FILE, a tokenizer.json, or tiktoken:NAME",
+        ),
+        *((isinstance(block.get(key, ""), str), f"{key} must be text") for key in texts),
+        *((_is_amount(block.get(key, 1)), f"{key} must be a positive number") for key in numbers),
+    )
+    return next((problem for right, problem in checks if not right), None)
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _is_positive(value: object) -> bool:

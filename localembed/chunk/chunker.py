@@ -66,7 +66,7 @@ class Chunker:
         above = np.searchsorted(starts, [span.core for span in spans], "right") - 1
         paths = heading_paths(headings)
         names = [paths[index] if index >= 0 else "" for index in above]
-        return ChunkedDocument(document, _records(document, spans, names), lost)
+        return ChunkedDocument(document, _records(document, spans, names, self.prompt), lost)
 
     @property
     def _most(self) -> int:
@@ -172,11 +172,15 @@ def _span(text: str, tokens: DocumentTokens, piece: Piece, clean: Cleaner) -> _S
     )
 
 
-def _records(document: Document, spans: list[_Span], headings: list[str]) -> tuple[Chunk, ...]:
+def _records(
+    document: Document, spans: list[_Span], headings: list[str], prompt: str
+) -> tuple[Chunk, ...]:
     seen: Counter[bytes] = Counter()
     chunks: list[Chunk] = []
     for ordinal, (span, heading) in enumerate(zip(spans, headings, strict=True)):
         chunk_hash = hashing.digest(span.cleaned.encode("utf-8", "surrogatepass"))
+        # Most texts are clean: one string then serves as both.
+        seen_text = span.text if span.cleaned == span.text else span.cleaned
         chunks.append(
             Chunk(
                 chunk_id=hashing.chunk_id(document.doc_id, chunk_hash, seen[chunk_hash]),
@@ -190,6 +194,7 @@ def _records(document: Document, spans: list[_Span], headings: list[str]) -> tup
                 heading=heading,
                 text=span.text,
                 token_ids=span.ids,
+                model_text=prompt + seen_text,
             )
         )
         seen[chunk_hash] += 1

@@ -14,6 +14,7 @@ from localembed.errors import LocalembedError, WorkspaceError
 from localembed.profiles import engine_options
 from localembed.store.head import TableHead
 from localembed.store.inspection import Inspection
+from localembed.types import ModelInput
 
 _SAMPLE = 20
 _SAME = 0.999
@@ -51,7 +52,8 @@ def _drift(patient: Patient, name: str, entry: TableHead, model: LocatedModel) -
     tokenizer = load_tokenizer(model.spec, model.folder)
     prompt = model.spec.document_prompt
     texts = [prompt + clean.clean(chunk.text) for chunk in stored]
-    vectors = embedder.embed_documents([t.ids for t in tokenizer(texts)], lambda _: None)
+    inputs = [ModelInput(x, t.ids) for x, t in zip(texts, tokenizer(texts), strict=True)]
+    vectors = embedder.embed_documents(inputs, lambda _: None).vectors
     yield _device(embedder.use.device, embedder.use.engine, embedder.use.precision)
     worst = min(_cosine(a, chunk.vector) for a, chunk in zip(vectors, stored, strict=True))
     if worst >= _SAME:

@@ -29,7 +29,8 @@ from localembed.embedding.options import (
     query_key,
 )
 from localembed.embedding.shape import ModelShape, read_shape, weights_header
-from localembed.types import Embedder, ModelSpec, Reranker, Tokenizer
+from localembed.modelspec import ModelSpec
+from localembed.types import Embedder, Reranker, Tokenizer
 
 __all__ = [
     "BACKENDS", "DEVICE_NAME", "ENGINES", "PRECISIONS", "RERANKERS",
@@ -39,7 +40,10 @@ __all__ = [
     "profile_key", "query_key", "read_shape", "weights_header",
 ]  # fmt: skip
 
-BACKENDS: dict[str, str] = {"sentence-transformers": "localembed.embedding.sbert"}
+BACKENDS: dict[str, str] = {
+    "sentence-transformers": "localembed.embedding.sbert",
+    "openai": "localembed.embedding.remote",
+}
 """Backend → the module with its `load_tokenizer`, `load_embedder` and `load_query_embedder`."""
 
 RERANKERS: dict[str, str] = {"cross-encoder": "localembed.embedding.cross_encoder"}

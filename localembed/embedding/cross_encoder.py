@@ -10,7 +10,7 @@ import numpy as np
 
 from localembed.embedding.torch_model import prepare
 from localembed.errors import ModelChangedError
-from localembed.types import ModelSpec
+from localembed.modelspec import ModelSpec
 
 if TYPE_CHECKING:
     from localembed.types import Vector

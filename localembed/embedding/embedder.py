@@ -11,11 +11,14 @@ import numpy as np
 
 from localembed.embedding.batching import cut_batches, split_evenly
 from localembed.embedding.engine import Engine
-from localembed.types import EngineUse, ModelSpec
+from localembed.modelspec import ModelSpec
+from localembed.types import Embeddings, EngineUse, ModelInput
 
 if TYPE_CHECKING:
     from localembed.embedding.tokenizer import FastTokenizer
     from localembed.types import IntArray, Vector, VectorMatrix
+
+_NOT_FINITE = "the model gave a vector that is not finite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class LocalEmbedder:
         return LocalEmbedder(self.spec, self._tokenizer, self._frame, self.engine, batch_tokens)
 
     def batches(self, token_ids: Sequence[IntArray]) -> list[list[IntArray]]:
-        """Return the framed batches that `embed_documents` would begin with."""
+        """Return the framed batches that `embed_ids` would begin with."""
         items = [self._frame.around(ids) for ids in token_ids]
         parts = cut_batches([len(item) for item in items], self._budget)
         return [[items[index] for index in part] for part in parts]
@@ -84,6 +87,14 @@ class LocalEmbedder:
         )
 
     def embed_documents(
+        self, inputs: Sequence[ModelInput], /, on_batch: Callable[[int], None] = lambda _: None
+    ) -> Embeddings:
+        """Return the vectors of texts, by their ids (see `types.Embedder`)."""
+        vectors = self.embed_ids([item.token_ids for item in inputs], on_batch)
+        failed = np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()
+        return Embeddings(vectors, dict.fromkeys(failed, _NOT_FINITE))
+
+    def embed_ids(
         self, token_ids: Sequence[IntArray], /, on_batch: Callable[[int], None] = lambda _: None
     ) -> VectorMatrix:
         """Return (n, dim) float32, row i for item i; a row that is not finite has failed.
@@ -132,6 +143,9 @@ class LocalEmbedder:
         if len(rows) > 1 and self.spec.normalize:
             mean /= max(float(np.linalg.norm(mean)), 1e-12)
         return mean
+
+    def close(self) -> None:
+        """Do nothing: what is loaded is freed with the object."""
 
     def _cut(self, vectors: VectorMatrix) -> VectorMatrix:
         """Return the first numbers of vectors whose model was trained for that (Matryoshka)."""

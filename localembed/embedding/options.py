@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from localembed.types import VectorMatrix
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ENGINES = ("auto", "torch", "compile", "openvino")
@@ -55,6 +58,14 @@ class EngineOptions:
     memory: EngineMemory | None = None
     on_notice: Callable[[str], None] = lambda _: None
     """Told in a sentence what takes long or could not be had."""
+    allow_network: bool = False
+    """Whether a server on another machine may be asked."""
+    max_cost: float | None = None
+    """US dollars that a server's answers may cost; None for no limit."""
+    purpose: str = ""
+    """What is sent to a server, in words; nothing is said where it is empty."""
+    keep: Callable[[Sequence[bytes], VectorMatrix], None] = lambda _keys, _vectors: None
+    """Given what a server answered at once, by key: it was paid for."""
 
 
 def query_key(model_id: str) -> str:

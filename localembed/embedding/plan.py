@@ -9,7 +9,7 @@ from localembed.embedding import hardware, openvino_engine
 from localembed.embedding.options import EngineOptions, Profile, profile_key
 from localembed.embedding.shape import ModelShape, read_shape
 from localembed.errors import ModelChangedError, UsageError
-from localembed.types import ModelSpec
+from localembed.modelspec import ModelSpec
 
 _BATCH_TOKENS = {"cpu": 2048, "cpu bf16": 4096, "cuda": 131_072, "mps": 16_384}
 """Padded tokens of one forward pass: on two cores 2,048 is as fast as 4,096 in fp32 and takes

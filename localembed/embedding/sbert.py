@@ -20,7 +20,8 @@ from localembed.embedding.shape import ModelShape, module_file, read_shape
 from localembed.embedding.static_engine import StaticEngine
 from localembed.embedding.tokenizer import FastTokenizer
 from localembed.errors import UsageError
-from localembed.types import ModelSpec, Tokenizer
+from localembed.modelspec import ModelSpec
+from localembed.types import Tokenizer
 
 if TYPE_CHECKING:
     from localembed.embedding.torch_engine import TorchEngine

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
-from itertools import pairwise
 from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -25,18 +24,12 @@ from localembed.store.lance import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
 from localembed.store.synced import SyncedFolder, SyncError
-from localembed.store.versions import read_versions
 from localembed.types import EmbeddedBatch, Event, FileRecord
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from localembed.pipeline.seen import SeenHashes
+    from localembed.pipeline.stored import StoredVectors
     from localembed.store.table import ChunkTable
-
-_EARLIER_VERSIONS = 10
-"""That are looked through for vectors of texts that come back."""
+    from localembed.types import Vector, VectorMatrix
 
 
 class Committer:
@@ -65,11 +58,9 @@ class Committer:
         self._synced: SyncedFolder
         self._durable = 0
         """The newest Lance version that is safely on disk."""
-        self._sources: list[tuple[ChunkTable, int]] = []
         self._started = ""
         self._opening = RLock()
-        self._written: SeenHashes
-        """What this run has written: the only rows that no source of vectors holds."""
+        self._stored: StoredVectors
         self.run: int | None = None
 
     def begin(self) -> ChunkTable:
@@ -78,7 +69,7 @@ class Committer:
             return self._table or self._begin()
 
     def _begin(self) -> ChunkTable:
-        from localembed.pipeline.seen import SeenHashes
+        from localembed.pipeline.stored import StoredVectors
         from localembed.store.table import ChunkTable
 
         self.run = 1 + max(
@@ -92,51 +83,26 @@ class Committer:
         runs.begin_beat(self._layout, self.run)
         self._on_event("claimed", self.run)
         self._beat()
-        self._written = SeenHashes()
         self._table = ChunkTable.open_or_create(self._layout, self._facts)
         known = self._manifest.stored_files(self._facts.name)
         self._synced = SyncedFolder(self._table.folder, known)
         # What was there before was made durable by `recover` at the latest.
         self._durable = self._table.version if self._table.version > 1 else 0
-        self._sources = self._vector_sources(self._table)
+        self._stored = StoredVectors(self._layout, self._facts, self._head, self._table)
         return self._table
 
-    def _vector_sources(self, table: ChunkTable) -> list[tuple[ChunkTable, int]]:
-        """Return the versions that may hold vectors of this space when the run begins.
-
-        The version that readers see is one (a rename is an add and a later delete), so are those
-        before runs that removed something, and other tables of the space, unless they store fewer
-        bits.
-        """
-        from localembed.store.table import ChunkTable
-
-        pinned = self._entry.lance_version if self._entry else 0
-        earlier = [v for v in read_versions(self._layout) if v.table == self._facts.name]
-        lost = [
-            before.entry.lance_version
-            for after, before in pairwise(earlier)
-            if after.removed or after.run > before.run + 1
-        ]
-        every = (table.version, pinned, *lost[:_EARLIER_VERSIONS])
-        versions = [v for v in dict.fromkeys(every) if v > 1]
-        sources = [(table, version) for version in versions]
-        for name, entry in self._head.tables.items():
-            same_space = entry.space_id == self._facts.space_id
-            enough = entry.vector_type in (self._facts.vector_type, "float32")
-            if name != self._facts.name and same_space and enough:
-                sources.append((ChunkTable.open(self._layout, name), entry.lance_version))
-        return sources
-
-    def look_up(self, hashes: Collection[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
+    def look_up(self, hashes: Collection[bytes]) -> dict[bytes, Vector]:
         """Return the vectors that are stored for chunk hashes in this space."""
-        own = self.begin()
-        written = self._written.among(hashes)
-        found = own.vectors(written) if written else {}
-        for table, version in self._sources:
-            missing = [chunk_hash for chunk_hash in hashes if chunk_hash not in found]
-            if missing:
-                found.update(table.vectors(missing, version))
-        return found
+        self.begin()
+        return self._stored.look_up(hashes)
+
+    def keep_paid(self, keys: Sequence[bytes], vectors: VectorMatrix) -> None:
+        """Keep what a server answered: it is not to be paid for twice, whatever happens.
+
+        Raises:
+            StorageError: the disk is full or unwritable.
+        """
+        self._stored.keep_paid(keys, vectors)
 
     def write(self, batch: EmbeddedBatch, entries: Sequence[Ingested]) -> None:
         """Commit whole documents, and with them what became of the files read on the way.
@@ -151,7 +117,8 @@ class Committer:
         with self._tally.stage("write"):
             before = table.chunk_ids(replaced)
             rows = table.add(batch, self._run())
-            self._written.add(chunk.chunk_hash for chunk in batch.chunks)
+            hashes = [chunk.chunk_hash for chunk in batch.chunks]
+            self._stored.wrote(hashes)
             self._on_event("added", rows)
             if replaced:
                 table.delete(replaced, except_run=self._run())
@@ -159,6 +126,7 @@ class Committer:
             self._check_rows(table, [entry.record.doc_id for entry in written], rows)
             table.ensure_text_index()
             self._settle(table, [self._stamped(entry) for entry in entries], ())
+            self._stored.recorded(hashes)
             self._tally.removed_chunks += len(before - {chunk.chunk_id for chunk in batch.chunks})
             if not self._has_complete_table():
                 self._publish(table, complete=False)
@@ -212,6 +180,7 @@ class Committer:
                 name, layout = self._facts.name, self._layout
                 clean_up(layout, name, table, self._synced, keep, self._on_event)
                 self._durable = table.version
+        self._stored.done()
         self._on_event("finished", self._run())
 
     def restore(self, version: TableHead) -> None:

@@ -20,8 +20,13 @@ from localembed.store.layout import Layout
 from localembed.types import ChunkedDocument, Document, Embedder, Event, FileRecord, Root
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from localembed.pipeline.commit import Committer
     from localembed.pipeline.ingest import Ingested
+    from localembed.types import VectorMatrix
+
+    KeepPaid = Callable[[Sequence[bytes], VectorMatrix], None]
 
 BATCH_CHUNKS = 2048
 """Committed at once: what a kill can cost, and the window that is sorted by length."""
@@ -38,14 +43,17 @@ class Job:
     rules: WalkRules
     load_chunker: Callable[[Callable[[], None]], Callable[[Document], ChunkedDocument]]
     """Loads the chunker, given what it calls between parts of a document (it may raise)."""
-    load_embedder: Callable[[int], Embedder]
-    """Loads the model, told about how many bytes of text the run will embed at most."""
+    load_embedder: Callable[[int, KeepPaid], Embedder]
+    """Loads the model, told about how many bytes of text the run will embed at most, and where
+    vectors go at once that were paid for."""
     becomes_default: bool
     """Whether readers are switched to this table once it is complete."""
     covers_all: bool
     """Whether the scopes are all there is, so that a new table is complete afterwards."""
     forgotten_roots: frozenset[str] = frozenset()
     """Roots that are no longer known: their documents go."""
+    windows_at_once: int = 1
+    """Several where a server embeds."""
     verify: bool = False
     allow_mass_delete: bool = False
     keep_versions: int = 10
@@ -159,13 +167,16 @@ def _index_files(
     chunk = _lazily(partial(job.load_chunker, stop.check))
     entries = ingest(plan, records, chunk, tally, stop.check)
     most_bytes = sum(file.stat.size for file in plan.to_read)
-    load_embedder = partial(job.load_embedder, most_bytes)
+    load_embedder = partial(job.load_embedder, most_bytes, committer.keep_paid)
     stages = Stages(committer, job.facts.dim, load_embedder, tally, on_event)
+    stop.then(stages.close)
+    windows = _windows(entries, on_event)
     try:
         with tally.overlapping():
-            overlap(_windows(entries, on_event), stages.embed, stages.write, stop)
+            overlap(windows, stages.embed, stages.write, stop, job.windows_at_once)
     finally:
         tally.engine = stages.use
+        stages.close()
 
 
 def _lazily(

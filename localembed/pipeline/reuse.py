@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from localembed.pipeline.claims import Claims
 from localembed.pipeline.tally import Tally
-from localembed.types import Chunk, ChunkedDocument, EmbeddedBatch, Embedder, Event
+from localembed.types import Chunk, ChunkedDocument, EmbeddedBatch, Embedder, Event, ModelInput
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    FoundVectors = Mapping[bytes, npt.NDArray[np.float32]]
+    from localembed.types import Vector
 
 
 def embed_window(
     window: Sequence[ChunkedDocument],
     dim: int,
-    look_up: Callable[[Collection[bytes]], FoundVectors],
+    claims: Claims,
     embedder: Callable[[], Embedder],
     tally: Tally,
     on_event: Event,
@@ -29,7 +28,7 @@ def embed_window(
     Args:
         window: whole documents.
         dim: numbers of a vector.
-        look_up: chunk hashes → the vectors stored for them in this space.
+        claims: know what is stored or on its way.
         embedder: loads the model at the first call; not called when every vector exists.
         tally: counts what was embedded, reused and failed.
         on_event: told of progress as ("chunks", count).
@@ -37,46 +36,45 @@ def embed_window(
     chunks = [chunk for entry in window for chunk in entry.chunks]
     unique = {chunk.chunk_hash: chunk for chunk in chunks}
     with tally.stage("reuse"):
-        vectors = dict(look_up(unique.keys()))
-    missing = [chunk for chunk_hash, chunk in unique.items() if chunk_hash not in vectors]
-    on_event("chunks", len(chunks) - len(missing))
-    reasons: dict[bytes, str] = {}
-    if missing:
-        with tally.stage("load model"):
-            model = embedder()
-        with tally.stage("embed"):
-            _embed(missing, model, dim, vectors, reasons, on_event)
-        tally.tokens += sum(len(chunk.token_ids) for chunk in missing)
-    failed = [chunk for chunk in chunks if chunk.chunk_hash in reasons]
-    tally.embedded += len(missing) - len(reasons)
-    tally.reused += len(chunks) - len(failed) - (len(missing) - len(reasons))
+        claim = claims.take(unique.keys())
+    on_event("chunks", len(chunks) - len(claim.own))
+    try:
+        own = _embed([unique[key] for key in claim.own], embedder, dim, tally, on_event)
+    except BaseException as error:
+        claim.give_up(error)
+        raise
+    claim.settle(own)
+    outcomes: dict[bytes, Vector | str] = {**claim.found, **own, **claim.of_others()}
+    reasons = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, str)}
+    failures = {c.chunk_id: reasons[c.chunk_hash] for c in chunks if c.chunk_hash in reasons}
+    embedded = sum(1 for outcome in own.values() if not isinstance(outcome, str))
+    tally.count_chunks(embedded=embedded, reused=len(chunks) - len(failures) - embedded)
     nothing = np.full(dim, np.nan, np.float32)
-    matrix = [vectors.get(chunk.chunk_hash, nothing) for chunk in chunks]
-    failures = {chunk.chunk_id: reasons[chunk.chunk_hash] for chunk in failed}
-    return EmbeddedBatch(tuple(window), np.array(matrix, np.float32).reshape(-1, dim), failures)
+    rows = [nothing if c.chunk_hash in reasons else outcomes[c.chunk_hash] for c in chunks]
+    return EmbeddedBatch(tuple(window), np.array(rows, np.float32).reshape(-1, dim), failures)
 
 
 def _embed(
-    missing: list[Chunk],
-    model: Embedder,
-    dim: int,
-    vectors: dict[bytes, npt.NDArray[np.float32]],
-    reasons: dict[bytes, str],
-    on_event: Event,
-) -> None:
+    missing: list[Chunk], embedder: Callable[[], Embedder], dim: int, tally: Tally, on_event: Event
+) -> dict[bytes, Vector | str]:
     """Embed, and check every vector before anything is done with it."""
-    matrix = model.embed_documents(
-        [chunk.token_ids for chunk in missing], lambda count: on_event("chunks", count)
-    )
-    for chunk, row in zip(missing, matrix, strict=True):
-        reason = _fault(row, dim)
-        if reason is None:
-            vectors[chunk.chunk_hash] = row
-        else:
-            reasons[chunk.chunk_hash] = reason
+    if not missing:
+        return {}
+    with tally.stage("load model"):
+        model = embedder()
+    with tally.stage("embed"):
+        made = model.embed_documents(
+            [ModelInput(c.model_text, c.token_ids, c.chunk_hash) for c in missing],
+            lambda count: on_event("chunks", count),
+        )
+    tally.count_chunks(tokens=sum(len(chunk.token_ids) for chunk in missing))
+    return {
+        chunk.chunk_hash: made.failures.get(row) or _fault(vector, dim) or vector
+        for row, (chunk, vector) in enumerate(zip(missing, made.vectors, strict=True))
+    }
 
 
-def _fault(row: npt.NDArray[np.float32], dim: int) -> str | None:
+def _fault(row: Vector, dim: int) -> str | None:
     """Return why a vector may not be stored, None if it may."""
     if row.shape != (dim,):
         return f"the model gave {row.shape[0]} numbers instead of {dim}"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import NamedTuple
 
 from localembed.embedding import give_back_memory
+from localembed.pipeline.claims import Claims
 from localembed.pipeline.commit import Committer
 from localembed.pipeline.ingest import Ingested
 from localembed.pipeline.reuse import embed_window
 from localembed.pipeline.tally import Tally
 from localembed.types import EmbeddedBatch, Embedder, EngineUse, Event, Note
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 
 class Embedded(NamedTuple):
@@ -40,28 +37,32 @@ class Stages:
         self._committer = committer
         self._dim = dim
         self._embedder: Embedder | None = None
-        self._load = cache(load_embedder)
+        self._load = load_embedder
+        self._loading = Lock()
         self._tally = tally
         self._on_event = on_event
-        self._being_written: EmbeddedBatch | None = None
+        self._claims = Claims(committer.look_up)
 
     @property
     def use(self) -> EngineUse | None:
         """What embedded, None if nothing had to be."""
         return self._embedder.use if self._embedder else None
 
+    def close(self) -> None:
+        """Give up what is being embedded."""
+        if self._embedder is not None:
+            self._embedder.close()
+
     def embed(self, window: Sequence[Ingested]) -> Embedded:
-        """Return the window's documents with their vectors."""
+        """Return the window's documents with their vectors; several threads may be in here."""
         documents = [entry.chunked for entry in window if entry.chunked is not None]
         if not documents:
             return Embedded(window, None)
         with self._tally.stage("open store"):
             self._committer.begin()
         batch = embed_window(
-            documents, self._dim, self._look_up, self._model, self._tally, self._on_event
+            documents, self._dim, self._claims, self._model, self._tally, self._on_event
         )
-        self._tally.failed_chunks += _failed_chunks(window, batch)
-        self._being_written = batch
         return Embedded(window, batch)
 
     def write(self, embedded: Embedded) -> None:
@@ -69,35 +70,16 @@ class Stages:
         if embedded.batch is None:
             self._committer.note(embedded.window)
         else:
+            self._tally.failed_chunks += _failed_chunks(embedded.window, embedded.batch)
             self._committer.write(embedded.batch, embedded.window)
+            self._claims.forget(chunk.chunk_hash for chunk in embedded.batch.chunks)
             # What a window took lies free in several heaps; the next one need not add to it.
             give_back_memory()
 
     def _model(self) -> Embedder:
-        self._embedder = self._load()
-        return self._embedder
-
-    def _look_up(self, hashes: Collection[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
-        """Return stored vectors, and those of the batch that is being written meanwhile.
-
-        In this order: what is no longer being written has been noted as written.
-        """
-        found = _vectors(self._being_written, hashes)
-        missing = [chunk_hash for chunk_hash in hashes if chunk_hash not in found]
-        return found | self._committer.look_up(missing)
-
-
-def _vectors(
-    batch: EmbeddedBatch | None, hashes: Collection[bytes]
-) -> dict[bytes, npt.NDArray[np.float32]]:
-    if batch is None:
-        return {}
-    wanted = set(hashes)
-    return {
-        chunk.chunk_hash: row
-        for chunk, row in zip(batch.chunks, batch.vectors, strict=True)
-        if chunk.chunk_hash in wanted and chunk.chunk_id not in batch.failures
-    }
+        with self._loading:
+            self._embedder = self._embedder or self._load()
+            return self._embedder
 
 
 def _failed_chunks(window: Sequence[Ingested], batch: EmbeddedBatch) -> list[Note]:

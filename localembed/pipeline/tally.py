@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 
 from localembed.plan import Plan
 from localembed.report import ChunkCounts, FileCounts, RunReport, TokenCounts
@@ -46,15 +47,32 @@ class Tally:
     engine: EngineUse | None = None
     overlapped: float = 0.0
     """Seconds in which reading, embedding and writing went on at the same time."""
+    _inside: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Stage → how many threads are in it, and since when the first is."""
+    _lock: Lock = field(default_factory=Lock)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to a stage."""
-        begin = time.perf_counter()
+        """Add the time spent inside to a stage; of several threads at once it counts once."""
+        with self._lock:
+            threads, begin = self._inside.get(name, (0, time.perf_counter()))
+            self._inside[name] = (threads + 1, begin)
         try:
             yield
         finally:
-            self.stages[name] += time.perf_counter() - begin
+            with self._lock:
+                threads, begin = self._inside.pop(name)
+                if threads > 1:
+                    self._inside[name] = (threads - 1, begin)
+                else:
+                    self.stages[name] += time.perf_counter() - begin
+
+    def count_chunks(self, *, embedded: int = 0, reused: int = 0, tokens: int = 0) -> None:
+        """Add what a window's chunks came to; several windows may be embedded at once."""
+        with self._lock:
+            self.embedded += embedded
+            self.reused += reused
+            self.tokens += tokens
 
     @contextmanager
     def overlapping(self) -> Iterator[None]:

@@ -60,6 +60,11 @@ class Layout:
         return self.folder / "manifest.duckdb"
 
     @property
+    def paid(self) -> Path:
+        """What a server answered and no table has yet."""
+        return self.folder / "paid"
+
+    @property
     def vectors(self) -> Path:
         """The chunks."""
         return self.folder / "vectors"

@@ -1,0 +1,82 @@
+"""The backend for servers that speak OpenAI's protocol, whoever made them.
+
+`requests` cuts, `pacing` waits, `client` asks, `reply` believes nothing, `sending` persists.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from localembed import offline
+from localembed.embedding.options import EngineOptions
+from localembed.embedding.remote.tokens import load_tokenizer
+from localembed.errors import ModelNotFoundError, OfflineError
+from localembed.modelspec import ModelSpec, RemoteSpec
+
+if TYPE_CHECKING:
+    from localembed.embedding.remote.embedder import RemoteEmbedder
+
+__all__ = ["load_embedder", "load_query_embedder", "load_tokenizer"]
+
+
+def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> RemoteEmbedder:
+    """Return a server's model (see `embedding.load_embedder`).
+
+    Raises:
+        OfflineError: the server is another machine, and nobody allowed the network.
+        ModelNotFoundError: the extra that this needs is not installed.
+        RemoteModelError: the server wants a key, and there is none.
+        UsageError: a cost limit for a model without a price.
+    """
+    remote = _remote(spec)
+    host = urlsplit(remote.base_url).hostname or ""
+    here = offline.is_here(host)
+    if not here and not options.allow_network:
+        raise OfflineError(_refusal(spec, host))
+    try:
+        from localembed.embedding.remote.client import Client
+        from localembed.embedding.remote.embedder import RemoteEmbedder
+        from localembed.embedding.remote.keys import find_key
+        from localembed.embedding.remote.pacing import Pace
+        from localembed.embedding.remote.sending import Sender
+        from localembed.embedding.remote.spending import Spending
+
+        key = find_key(remote, host, is_here=here)
+        client = Client(spec, remote, key, here=here)
+    except ImportError as error:
+        message = (
+            f"Model '{spec.name}' is a server's, which needs a package that is not installed "
+            f"({error.name}). Run: pip install 'localembed[openai]'"
+        )
+        raise ModelNotFoundError(message) from error
+    spending = Spending(spec, options.max_cost)
+    pace = Pace(remote, time.monotonic)
+    if options.purpose:
+        options.on_notice(
+            f"Sends {options.purpose} to {remote.base_url} (model {remote.model}), nothing else."
+        )
+    sender = Sender(client, remote, pace, spending, options.keep)
+    return RemoteEmbedder(spec, load_tokenizer(spec, folder), client, sender)
+
+
+def load_query_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> RemoteEmbedder:
+    """Return what embeds queries (see `embedding.load_query_embedder`)."""
+    return load_embedder(spec, folder, options)
+
+
+def _remote(spec: ModelSpec) -> RemoteSpec:
+    if spec.remote is None:
+        message = f"model '{spec.name}' has no server"
+        raise ValueError(message)
+    return spec.remote
+
+
+def _refusal(spec: ModelSpec, host: str) -> str:
+    return (
+        f"Model '{spec.name}' is asked for at {host}, and nothing leaves this machine unless you "
+        "say so: add --allow-network, or write allow_network = true into your config.toml. "
+        "Searching the index by words needs no network: --mode text"
+    )

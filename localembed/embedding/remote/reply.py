@@ -1,0 +1,124 @@
+"""An answer of the server, believed in nothing: clients that do take holes for vectors."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from localembed.embedding.remote.faults import PassingFault, WrongModelFault
+
+if TYPE_CHECKING:
+    from localembed.modelspec import RemoteSpec
+    from localembed.types import Vector, VectorMatrix
+
+_SHOWN = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that holds what was asked for."""
+
+    vectors: VectorMatrix
+    """(inputs, dim) float32, row i for input i."""
+    tokens: int | None
+    """As billed; None where the server does not say."""
+
+
+def largest_reply(count: int, dim: int) -> int:
+    """Return how many bytes an honest answer has at most: a number takes up to 25 as text."""
+    return (1 << 20) + count * (dim * 32 + 1024)
+
+
+def read_reply(body: bytes, count: int, dim: int, remote: RemoteSpec) -> Reply:
+    """Return the vectors of an answer, in the order of the inputs.
+
+    Args:
+        body: as it came.
+        count: of the inputs.
+        dim: numbers of a vector.
+        remote: which model was asked for.
+
+    Raises:
+        PassingFault: it is no answer, or not to this question.
+        WrongModelFault: another model answered.
+    """
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        raise PassingFault(f"an answer that is no JSON: {_shown(body)}") from None
+    if not isinstance(answer, dict) or "error" in answer or "data" not in answer:
+        raise PassingFault(f"an answer without vectors: {_shown(body)}")
+    _check_model(answer.get("model"), remote)
+    items = answer["data"]
+    if not isinstance(items, list) or len(items) != count:
+        found = len(items) if isinstance(items, list) else "no"
+        raise PassingFault(f"{found} vectors for {count} texts")
+    vectors = [_vector(item) for item in _in_order(items)]
+    lengths = {len(vector) for vector in vectors}
+    if len(lengths) == 1 and lengths != {dim}:
+        raise WrongModelFault(f"vectors of {lengths.pop()} numbers, and models.toml says {dim}")
+    if lengths != {dim}:
+        raise PassingFault(f"vectors of different lengths: {sorted(lengths)}")
+    matrix = np.stack(vectors)
+    if not np.isfinite(matrix).all():
+        raise PassingFault("a vector that is not finite")
+    if not matrix.any(axis=1).all():
+        raise PassingFault("a vector of zeros")
+    return Reply(matrix, _tokens(answer.get("usage")))
+
+
+def _check_model(name: object, remote: RemoteSpec) -> None:
+    """Compare names; a server may add a version to what it was asked for, or say nothing."""
+    if not isinstance(name, str) or not name:
+        return
+    if not name.startswith(remote.model) and name != remote.answers_as:
+        reason = (
+            f"an answer of model '{name}' where '{remote.model}' was asked for. If they are one, "
+            f'say so in models.toml: answers_as = "{name}"'
+        )
+        raise WrongModelFault(reason)
+
+
+def _in_order(items: list[Any]) -> list[Any]:
+    """Return the items by their index; the order they came in means nothing."""
+    places: list[Any] = [item.get("index") if isinstance(item, dict) else None for item in items]
+    if not all(type(place) is int for place in places) or sorted(places) != [*range(len(items))]:
+        raise PassingFault("vectors whose numbering has gaps or doubles")
+    ordered: list[Any] = [None] * len(items)
+    for place, item in zip(places, items, strict=True):
+        ordered[place] = item
+    return ordered
+
+
+def _vector(item: dict[str, Any]) -> Vector:
+    """Return one vector, written as base64 of little-endian float32 or as a list of numbers."""
+    raw = item.get("embedding")
+    try:
+        if isinstance(raw, str):
+            return np.frombuffer(base64.b64decode(raw, validate=True), "<f4").astype(np.float32)
+        vector = np.array(raw, np.float64)
+    except (ValueError, TypeError, binascii.Error):
+        raise PassingFault("a vector that cannot be read") from None
+    if not isinstance(raw, list) or vector.ndim != 1:
+        raise PassingFault("a vector that is none")
+    with np.errstate(over="ignore"):
+        return vector.astype(np.float32)
+
+
+def _tokens(usage: object) -> int | None:
+    if not isinstance(usage, dict):
+        return None
+    for name in ("total_tokens", "prompt_tokens"):
+        if type(usage.get(name)) is int and usage[name] >= 0:
+            return int(usage[name])
+    return None
+
+
+def _shown(body: bytes) -> str:
+    text = " ".join(body[: 4 * _SHOWN].decode("utf-8", "replace").split())
+    return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text or "nothing"

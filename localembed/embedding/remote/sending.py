@@ -1,0 +1,230 @@
+"""Everything that was asked for, whatever goes wrong: again, then in halves, then by name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity.wait import wait_random_exponential
+
+from localembed.embedding.remote.faults import (
+    HopelessError,
+    PassingFault,
+    TooMuchFault,
+    UnreachableFault,
+    WrongModelFault,
+)
+from localembed.embedding.remote.requests import Part, cut_requests
+from localembed.modelspec import RemoteSpec
+from localembed.types import Embeddings, ModelInput, RemoteUse
+
+if TYPE_CHECKING:
+    from localembed.embedding.remote.client import Client
+    from localembed.embedding.remote.pacing import Pace
+    from localembed.embedding.remote.reply import Reply
+    from localembed.embedding.remote.spending import Spending
+    from localembed.types import VectorMatrix
+
+    Keep = Callable[[Sequence[bytes], VectorMatrix], None]
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.25, 20.0
+_MOST_LOST = 8
+"""Texts in a row that get no vector, and none that gets one: then it is the server."""
+_MOST_UNANSWERED = 24
+"""The same for requests of several texts, all their tries together."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One call: what came of it so far."""
+
+    vectors: VectorMatrix
+    failures: dict[int, str]
+    on_batch: Callable[[int], None]
+
+
+class _Deadline:
+    """Until when to go on; it begins to run when the request is first sent."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._at: float | None = None
+
+    def begin(self) -> None:
+        if self._at is None:
+            self._at = asyncio.get_running_loop().time() + self._seconds
+
+    def leaves(self, wait: float) -> bool:
+        return self._at is None or asyncio.get_running_loop().time() + wait < self._at
+
+
+class Sender:
+    """Asks a server for vectors."""
+
+    def __init__(
+        self,
+        client: Client,
+        remote: RemoteSpec,
+        pace: Pace,
+        spending: Spending,
+        keep: Keep,
+    ) -> None:
+        """Take what it is made of.
+
+        Args:
+            client: makes one request.
+            remote: how much it takes at once.
+            pace: says when.
+            spending: says how much.
+            keep: given what came, by key, at once: it was paid for.
+        """
+        self._client = client
+        self._remote = remote
+        self._pace = pace
+        self._spending = spending
+        self._keep = keep
+        self._lost = self._unanswered = 0
+        self._requests = self._retries = 0
+
+    @property
+    def use(self) -> RemoteUse:
+        """What was asked for so far."""
+        return RemoteUse(
+            requests=self._requests,
+            retries=self._retries,
+            tokens_billed=self._spending.tokens,
+            usd=self._spending.usd,
+            paused_seconds=self._pace.paused,
+        )
+
+    async def embed(
+        self, inputs: Sequence[ModelInput], dim: int, on_batch: Callable[[int], None]
+    ) -> Embeddings:
+        """Return the vectors of inputs, and why some have none.
+
+        Raises:
+            LocalembedError: no more can be had from this server, or for this money.
+        """
+        asked = _Asked(np.full((len(inputs), dim), np.nan, np.float32), {}, on_batch)
+        tries = self._remote.max_tries
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in cut_requests(inputs, self._remote):
+                    deadline = _Deadline(self._remote.patience_seconds)
+                    group.create_task(self._embed(part, asked, tries, deadline))
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from None
+        return Embeddings(asked.vectors, asked.failures)
+
+    async def _embed(self, part: Part, asked: _Asked, tries: int, deadline: _Deadline) -> None:
+        """Fill in a part's rows, cutting it in halves where the server does not take it whole."""
+        try:
+            reply = await self._persist(part, tries, deadline)
+        except (TooMuchFault, PassingFault) as fault:
+            self._look_whether_hopeless(part, fault, deadline)
+            if len(part.rows) == 1:
+                asked.failures[part.rows[0]] = str(fault)
+                asked.on_batch(1)
+                return
+            async with asyncio.TaskGroup() as group:
+                for half in part.halves():
+                    group.create_task(self._embed(half, asked, min(tries, 2), deadline))
+            return
+        self._lost = self._unanswered = 0
+        asked.vectors[list(part.rows)] = reply.vectors
+        asked.on_batch(len(part.rows))
+
+    async def _persist(self, part: Part, tries: int, deadline: _Deadline) -> Reply:
+        """Ask until there is an answer, or until it is enough."""
+        asking = AsyncRetrying(
+            retry=retry_if_exception_type(PassingFault),
+            stop=partial(_is_enough, tries, deadline),
+            wait=self._pause,
+            before_sleep=self._count_retry,
+            reraise=True,
+        )
+        reply: Reply = await asking(self._once, part, deadline)
+        return reply
+
+    async def _once(self, part: Part, deadline: _Deadline) -> Reply:
+        async with self._pace.slot(part.tokens):
+            deadline.begin()
+            self._spending.reserve(part.tokens)
+            self._requests += 1
+            billed: int | None = None
+            learn: Callable[[Mapping[str, str]], None]
+            learn = partial(self._pace.learn, tokens=part.tokens)
+            try:
+                reply = await self._client.ask(part.texts, learn)
+                billed = part.tokens if reply.tokens is None else reply.tokens
+            except PassingFault as fault:
+                if fault.slow_down:
+                    self._pace.too_much(fault.wait, limited=fault.limited)
+                raise
+            finally:
+                self._spending.settle(part.tokens, billed)
+            self._pace.went_well()
+            # While nothing can come between, or a signal here would lose what was paid for.
+            self._keep(part.keys, reply.vectors)
+            return reply
+
+    def _pause(self, state: RetryCallState) -> float:
+        """Return the seconds before the next try; a pause for all is kept by the pace."""
+        fault = _fault(state)
+        if fault is not None and fault.wait:
+            return 0.0 if fault.slow_down else fault.wait
+        waiting = wait_random_exponential(_FIRST_WAIT, _LONGEST_WAIT)
+        return waiting(state)
+
+    def _count_retry(self, _state: RetryCallState) -> None:
+        self._retries += 1
+
+    def hopeless(self, reason: str) -> HopelessError:
+        """Return the error that says that the server is of no use now."""
+        message = (
+            f"{self._client.host} gave no usable answer: {reason}. What came before is kept; the "
+            "same command goes on from there."
+        )
+        return HopelessError(message)
+
+    def _look_whether_hopeless(self, part: Part, fault: Exception, deadline: _Deadline) -> None:
+        """Give up where asking for less would not help.
+
+        Raises:
+            HopelessError: then; what came is kept.
+        """
+        self._lost += len(part.rows) == 1
+        self._unanswered += isinstance(fault, PassingFault)
+        whole = isinstance(fault, UnreachableFault | WrongModelFault) or (
+            isinstance(fault, PassingFault) and fault.slow_down
+        )
+        out_of_time = not deadline.leaves(0.0)
+        many = self._lost >= _MOST_LOST or self._unanswered >= _MOST_UNANSWERED
+        if whole or out_of_time or many:
+            raise self.hopeless(str(fault))
+
+
+def _is_enough(tries: int, deadline: _Deadline, state: RetryCallState) -> bool:
+    """Tell whether to stop asking; that others were first does not count as a try."""
+    fault = _fault(state)
+    if fault is None or not deadline.leaves(fault.wait):
+        return True
+    return not fault.slow_down and state.attempt_number >= tries
+
+
+def _fault(state: RetryCallState) -> PassingFault | None:
+    error = state.outcome.exception() if state.outcome is not None else None
+    return error if isinstance(error, PassingFault) else None
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error of a tree of them: the others are its consequences or its equals."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

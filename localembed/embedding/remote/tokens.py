@@ -1,0 +1,103 @@
+"""Counting tokens for a server's model, whose own tokenizer may not be at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import regex
+
+from localembed.embedding.tokenizer import FastTokenizer
+from localembed.errors import ModelNotFoundError, OfflineError
+from localembed.modelspec import ModelSpec
+from localembed.types import Tokenizer, Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PIECES = regex.compile(
+    r"[A-Za-z]{1,6}|\p{Nd}{1,3}|[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}]|\p{L}{1,2}"
+    r"|\n+|[^\s\p{L}\p{Nd}]{1,2}"
+)
+_WORDS = regex.compile(r"\S+")
+
+
+def load_tokenizer(spec: ModelSpec, folder: Path) -> Tokenizer:
+    """Return what counts the tokens of a model that a server has.
+
+    Raises:
+        ModelNotFoundError: the tokenizer that the spec names is not here.
+        ModelChangedError: its file is broken.
+    """
+    kind, _, rest = (spec.remote.tokenizer if spec.remote else "").partition(":")
+    if kind == "tiktoken":
+        return TiktokenTokenizer(rest)
+    if kind == "path":
+        return FastTokenizer(folder)
+    return EstimatedTokenizer()
+
+
+class EstimatedTokenizer:
+    """Pieces about as long as tokens: some more than a byte-level BPE of 100,000 makes of prose.
+
+    For cutting and for staying below a server's limits; what is billed, the server says.
+    """
+
+    word_local = True
+    special_tokens = 0
+
+    def __call__(self, texts: Sequence[str], /) -> list[Tokens]:
+        """Return the pieces of each text; their ids mean nothing."""
+        return [_estimated(text) for text in texts]
+
+
+class TiktokenTokenizer:
+    """One of OpenAI's encodings, from the copy that tiktoken keeps on this machine."""
+
+    word_local = False
+    special_tokens = 0
+
+    def __init__(self, name: str) -> None:
+        """Load an encoding.
+
+        Raises:
+            ModelNotFoundError: tiktoken is not installed, or has no copy of it.
+        """
+        try:
+            import tiktoken
+
+            self._encoding: Any = tiktoken.get_encoding(name)
+        except (ImportError, ValueError, OSError, OfflineError) as error:
+            message = (
+                f"tiktoken has no encoding '{name}' on this machine ({type(error).__name__}). "
+                "Fetch it once, with tiktoken itself and a network, or take the line 'tokenizer' "
+                "out of the model's block in models.toml."
+            )
+            raise ModelNotFoundError(message) from error
+
+    def __call__(self, texts: Sequence[str], /) -> list[Tokens]:
+        """Return the tokens of each text; what looks like a special token is text."""
+        return [self._tokens(text) for text in texts]
+
+    def _tokens(self, text: str) -> Tokens:
+        ids = self._encoding.encode_ordinary(text)
+        starts = np.array(self._encoding.decode_with_offsets(ids)[1], np.int32)
+        ends = np.append(starts[1:], np.int32(len(text))).astype(np.int32)
+        # A token that is part of a character shares its place with the next one.
+        ends = np.maximum(ends, np.minimum(starts + 1, len(text))).astype(np.int32)
+        return Tokens(np.array(ids, np.int32), starts, ends, _words_at(text, starts, ends))
+
+
+def _estimated(text: str) -> Tokens:
+    spans = np.array([match.span() for match in _PIECES.finditer(text)], np.int32).reshape(-1, 2)
+    starts, ends = np.ascontiguousarray(spans[:, 0]), np.ascontiguousarray(spans[:, 1])
+    return Tokens(np.zeros(len(spans), np.int32), starts, ends, _words_at(text, starts, ends))
+
+
+def _words_at(text: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return the number of the word that each token ends in, counted by white space."""
+    begins = np.array([match.start() for match in _WORDS.finditer(text)], np.int32)
+    last = np.maximum(ends - 1, starts)
+    words: np.ndarray = np.searchsorted(begins, last, "right").astype(np.int32)
+    return words
