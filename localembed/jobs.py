@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from localembed import clean, config_file
 from localembed.choice import Choice, facts_of
 from localembed.config import Settings
-from localembed.embedding import load_embedder, load_tokenizer
-from localembed.pipeline import Job, remove_documents
-from localembed.profiles import engine_options
+from localembed.embedding import count_requests, known_limits, load_embedder, load_tokenizer
+from localembed.pipeline import Estimate, Job, estimate, remove_documents
+from localembed.profiles import ProfileBook, engine_options
 from localembed.report import RunReport
 from localembed.roots import Scope
 from localembed.sources import WalkRules
 from localembed.store.head import publish_head, read_head
 from localembed.store.layout import Layout
-from localembed.types import ChunkedDocument, Document, Event, FileRecord, Root
+from localembed.types import ChunkedDocument, Document, Event, FileRecord
 
 if TYPE_CHECKING:
     from localembed.pipeline.recipe import KeepPaid
@@ -29,12 +30,38 @@ _BYTES_PER_TOKEN = 4
 """Of English text; a guess at how long a run will be."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How one run goes about it."""
+
+    verify: bool = False
+    allow_mass_delete: bool = False
+    retry_failed: bool = False
+    max_cost: float | None = None
+    """US dollars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run would embed, and what that would take."""
+
+    model: str
+    server: str | None
+    """None where the model is here."""
+    estimate: Estimate
+    minutes: float | None
+    """At the limits that the server is known to have; None where none is known."""
+    usd: float | None
+    """None where no price is known."""
+    price_date: str | None
+
+
 def make_job(
     layout: Layout,
     choice: Choice,
     settings: Settings,
-    roots: tuple[Root, ...],
     scopes: tuple[Scope, ...],
+    how: RunOptions,
     on_notice: Callable[[str], None],
 ) -> Job:
     """Return a run over scopes; what is heavy is loaded when it is first used.
@@ -43,25 +70,59 @@ def make_job(
         layout: the workspace.
         choice: the table, and the model that fills it.
         settings: in force.
-        roots: all there are: a new table is served when it is complete, so it is built from them.
-        scopes: what was asked for.
+        scopes: what was asked for; a new table, which is served when it is complete, is built from
+            all roots.
+        how: this run goes about it.
         on_notice: told in a sentence what takes long or could not be had.
     """
     entry = read_head(layout).tables.get(choice.facts.name)
     unfinished = entry is None or not entry.complete
-    looked_at = tuple(Scope(root, b"") for root in roots) if unfinished else scopes
+    roots = {root.root_id: root for root in config_file.read_roots(layout)}
+    roots |= {scope.root.root_id: scope.root for scope in scopes}
+    looked_at = tuple(Scope(root, b"") for root in roots.values()) if unfinished else scopes
     return Job(
         layout=layout,
         facts=choice.facts,
         scopes=tuple((scope.root, scope.path) for scope in looked_at),
         rules=WalkRules(settings.max_file_size),
         load_chunker=_chunker_loader(choice),
-        load_embedder=_embedder_loader(choice, settings, on_notice),
+        load_embedder=_embedder_loader(choice, settings, how, on_notice),
         becomes_default=choice.becomes_default,
         covers_all=unfinished,
         keep_versions=settings.keep_versions,
         windows_at_once=_WINDOWS_AT_ONCE if choice.model.spec.remote else 1,
+        verify=how.verify,
+        allow_mass_delete=how.allow_mass_delete,
+        retry_failed=how.retry_failed,
         forgotten_roots=config_file.read_forgotten(layout),
+    )
+
+
+def preview(
+    layout: Layout,
+    choice: Choice,
+    settings: Settings,
+    scopes: tuple[Scope, ...],
+    on_event: Event,
+) -> Preview:
+    """Return what a run over scopes would embed and take; nothing is written or sent."""
+    spec = choice.model.spec
+    remote = spec.remote
+    job = make_job(layout, choice, settings, scopes, RunOptions(), lambda _: None)
+    found = estimate(job, partial(count_requests, spec), on_event)
+    if remote is None:
+        return Preview(spec.name, None, found, None, None, None)
+    requests, tokens = known_limits(remote, ProfileBook())
+    limits = ((found.requests, requests), (found.tokens, tokens))
+    minutes = [needed / limit for needed, limit in limits if limit]
+    price = remote.usd_per_million_tokens
+    return Preview(
+        model=spec.name,
+        server=remote.base_url,
+        estimate=found,
+        minutes=max(minutes, default=None),
+        usd=found.tokens * price / 1_000_000 if price else None,
+        price_date=remote.price_date or None,
     )
 
 
@@ -80,7 +141,7 @@ def _chunker_loader(
 
 
 def _embedder_loader(
-    choice: Choice, settings: Settings, on_notice: Callable[[str], None]
+    choice: Choice, settings: Settings, how: RunOptions, on_notice: Callable[[str], None]
 ) -> Callable[[int, KeepPaid], Embedder]:
     model = choice.model
 
@@ -91,6 +152,7 @@ def _embedder_loader(
             on_notice=on_notice,
             purpose="the text of new and changed files",
             keep=keep,
+            max_cost=how.max_cost,
         )
         return load_embedder(model.spec, model.folder, options)
 

@@ -114,6 +114,7 @@ def _engine_json(use: EngineUse | None) -> dict[str, object] | None:
         "batch_tokens": use.batch_tokens,
         "padding": round(use.padding, 4),
         "too_large": use.too_large,
+        "remote": asdict(use.remote) if use.remote else None,
     }
 
 

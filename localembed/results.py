@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import Any
 
 from localembed.queries import Query, SearchHit, SearchMode
 from localembed.search import Answer
+from localembed.store.failures import read_failures
 from localembed.store.head import TableHead, VectorIndex
-from localembed.types import Root
+from localembed.store.layout import Layout
+from localembed.types import Note, Root
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,19 @@ def query_result(asked: Query, answer: Answer, begin: float) -> QueryResult:
     )
 
 
+def failed_passages(
+    layout: Layout, table: str | None, roots: Mapping[str, bytes]
+) -> tuple[Note, ...]:
+    """Return the passages of a table that have no vector, each with its reason."""
+    found = read_failures(layout, table) if table else ()
+    return tuple(
+        Note(os.path.join(roots[document.root_id], document.path).rstrip(b"/"), reason)  # noqa: PTH118 - bytes
+        for document in found
+        if document.root_id in roots
+        for reason in document.reasons
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """What is in a workspace."""
@@ -64,3 +80,5 @@ class Status:
     last_run: Mapping[str, Any] | None
     """The report of the run that readers see."""
     other_tables: Mapping[str, TableHead]
+    failures: tuple[Note, ...] = ()
+    """Passages without a vector, each with its reason."""

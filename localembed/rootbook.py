@@ -57,12 +57,14 @@ class RootBook:
                 raise UsageError(message)
         return targets
 
-    def scopes(self, targets: Sequence[bytes], options: Mapping[str, Any]) -> tuple[Scope, ...]:
-        """Return the parts of roots to look at; new roots are remembered first."""
+    def scopes(
+        self, targets: Sequence[bytes], options: Mapping[str, Any], *, remember: bool = True
+    ) -> tuple[Scope, ...]:
+        """Return the parts of roots to look at; new roots are remembered first, if so wished."""
         roots = self.roots
         glob_rules([*(options.get("include") or ()), *(options.get("exclude") or ())])
         adoption = adopt(roots, targets, options, config_file.new_root_id)
-        if adoption.roots != roots:
+        if adoption.roots != roots and remember:
             forgotten = config_file.read_forgotten(self._layout) | adoption.replaced
             config_file.write_roots(self._layout, adoption.roots, forgotten)
         if not targets:

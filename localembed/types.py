@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     """(n, dim) float32."""
 
 DocumentKind = Literal["text", "markdown", "rst", "code"]
-FileState = Literal["indexed", "skipped", "failed"]
+FileState = Literal["indexed", "partial", "skipped", "failed"]
+"""partial: it has rows, and some of them have no vector."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,30 +11,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localembed import catalog, config, config_file, folders
-from localembed.choice import choose_table, model_of
+from localembed.choice import choose_table
 from localembed.config import Sourced
-from localembed.embedding import load_query_embedder, load_reranker
 from localembed.errors import NotIndexedError, UsageError
 from localembed.history import History
-from localembed.jobs import make_job, remove_everywhere, use_model
+from localembed.jobs import Preview, RunOptions, make_job, preview, remove_everywhere, use_model
+from localembed.loaded import LoadedModels
 from localembed.pipeline import run
 from localembed.places import find_workspace
-from localembed.profiles import engine_options
 from localembed.queries import EVERYTHING, Filter, Query, SearchHit, SearchMode
-from localembed.report import RunReport, counted
-from localembed.results import QueryResult, Status, query_result
+from localembed.report import RunReport
+from localembed.results import QueryResult, Status, failed_passages, query_result
 from localembed.rootbook import RootBook
 from localembed.search import Searcher, reranked
 from localembed.store import runs
 from localembed.store.disk import make_folder
-from localembed.store.head import Head, TableHead, read_head
+from localembed.store.head import Head, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
 from localembed.types import Event, Root
 
 if TYPE_CHECKING:
     from localembed.doctor import Checkup
-    from localembed.types import Embedder, Reranker
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -56,9 +54,8 @@ class Workspace:
         self.layout = Layout(folder)
         self._flags = dict(flags)
         self._book = RootBook(self.layout)
-        self._embedders: dict[str, Embedder] = {}
-        self._rerankers: dict[str, Reranker] = {}
-        self._searcher = Searcher(self.layout, self._query_embedder)
+        self._models = LoadedModels(self.layout, lambda: self.settings.settings)
+        self._searcher = Searcher(self.layout, self._models.embedder)
 
     @classmethod
     def discover(cls, flags: Mapping[str, object] = _NOTHING) -> Workspace:
@@ -103,6 +100,8 @@ class Workspace:
         options: Mapping[str, Any] = _NOTHING,
         verify: bool = False,
         allow_mass_delete: bool = False,
+        retry_failed: bool = False,
+        max_cost: float | None = None,
         wait: bool = False,
         on_event: Event = ignore_events,
         on_notice: Callable[[str], None] = lambda _: None,
@@ -114,6 +113,8 @@ class Workspace:
             options: include, exclude, hidden or no_ignore for the roots that are named.
             verify: read and hash every file, whatever its stat says.
             allow_mass_delete: do not refuse roots that look gone.
+            retry_failed: embed again what got no vector before.
+            max_cost: US dollars that a server's answers may cost; the run stops before more.
             wait: if another process is writing, begin when it is done.
             on_event: told of each step (see `pipeline.recipe.run`).
             on_notice: told in a sentence what was asked for and could not be had in full.
@@ -121,7 +122,9 @@ class Workspace:
         Raises:
             UsageError: a path does not exist, or there is nothing to index.
             LockedError: another process is writing, and `wait` is not set.
+            CostLimitError: it would have cost more than `max_cost`; what it had is kept.
         """
+        how = RunOptions(verify, allow_mass_delete, retry_failed, max_cost)
         targets = self._book.targets(paths)
         if not self.layout.exists():
             # What cannot work must not leave an empty workspace behind.
@@ -133,11 +136,32 @@ class Workspace:
             for notice in choice.notices:
                 on_notice(notice)
             scopes = self._book.scopes(targets, options)
-            job = make_job(self.layout, choice, sourced.settings, self.roots, scopes, on_notice)
-            job = replace(job, verify=verify, allow_mass_delete=allow_mass_delete)
+            job = make_job(self.layout, choice, sourced.settings, scopes, how, on_notice)
             report = run(job, on_event)
             self._book.settle(read_head(self.layout))
             return report
+
+    def preview(
+        self,
+        paths: Sequence[str | os.PathLike[str]] = (),
+        *,
+        options: Mapping[str, Any] = _NOTHING,
+        on_event: Event = ignore_events,
+    ) -> Preview:
+        """Return what `index` would embed, and what that would cost; nothing is written or sent.
+
+        Args:
+            paths: as for `index`.
+            options: as for `index`.
+            on_event: told of progress.
+
+        Raises:
+            UsageError: a path does not exist, or there is nothing to index.
+        """
+        scopes = self._book.scopes(self._book.targets(paths), options, remember=False)
+        sourced = self.settings
+        choice = choose_table(sourced, read_head(self.layout), self.layout)
+        return preview(self.layout, choice, sourced.settings, scopes, on_event)
 
     def query(
         self,
@@ -181,7 +205,7 @@ class Workspace:
         rerank = None
         if asked.rerank is not None:
             # A reranker that cannot be used is refused before anything is searched.
-            reranker = self._reranker(asked.rerank)
+            reranker = self._models.reranker(asked.rerank)
             rerank = partial(reranked, reranker, asked.text, asked.top_k)
         return query_result(asked, self._searcher.search(asked, self._root_paths, rerank), begin)
 
@@ -276,6 +300,7 @@ class Workspace:
             running=runs.read_heartbeat(self.layout),
             last_run=runs.read_run(self.layout, entry.run) if entry else None,
             other_tables={key: value for key, value in head.tables.items() if key != name},
+            failures=failed_passages(self.layout, name, self._root_paths),
         )
 
     @property
@@ -302,20 +327,12 @@ class Workspace:
             NotIndexedError: there is no workspace.
             LockedError: another process is writing, and something is to be repaired.
         """
-        from localembed.doctor import Checkup, Patient, examine, mend
+        from localembed.doctor import Patient, check_up
 
         self._must_exist()
         busy = runs.read_heartbeat(self.layout) is not None
-        settings = self.settings.settings
-        patient = Patient(self.layout, settings, self._root_paths, deep, busy)
-        mended: tuple[str, ...] = ()
-        if repair:
-            with writer_lock(self.layout):
-                mended = tuple(mend(replace(patient, busy=False), settings.keep_versions))
-            if mended and self.roots:
-                report = self.index(on_event=on_event)
-                mended = (*mended, f"Embedded {counted(report.chunks.embedded, 'chunk')} again")
-        return Checkup(tuple(examine(patient)), mended)
+        patient = Patient(self.layout, self.settings.settings, self._root_paths, deep, busy)
+        return check_up(patient, repair, lambda: self.index(on_event=on_event))
 
     def prove_offline(self) -> Checkup:
         """Embed a text and ask the index while Python's ways out of this machine are refused.
@@ -331,18 +348,3 @@ class Workspace:
         if not self.layout.exists():
             message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
             raise NotIndexedError(message)
-
-    def _reranker(self, name: str) -> Reranker:
-        model = catalog.open_reranker(name, self.layout)
-        if model.space_id not in self._rerankers:
-            self._rerankers[model.space_id] = load_reranker(model.spec, model.folder)
-        return self._rerankers[model.space_id]
-
-    def _query_embedder(self, entry: TableHead) -> Embedder:
-        """Return the model that a table was made with, and no other."""
-        model = model_of(entry, self.layout)
-        if model.space_id not in self._embedders:
-            options = engine_options(self.settings.settings, model.space_id)
-            loaded = load_query_embedder(model.spec, model.folder, options)
-            self._embedders[model.space_id] = loaded
-        return self._embedders[model.space_id]

@@ -124,15 +124,11 @@ def test_a_text_that_comes_back_is_not_embedded_again(workspace, notes, fake, of
 
 
 def test_versions_that_lost_nothing_are_not_searched(workspace, notes, monkeypatch):
-    from localembed.pipeline.commit import Committer
+    from localembed.pipeline import stored
 
     seen = []
-    sources = Committer._vector_sources
-    monkeypatch.setattr(
-        Committer,
-        "_vector_sources",
-        lambda self, own: seen.append(sources(self, own)) or seen[-1],
-    )
+    sources = stored._sources
+    monkeypatch.setattr(stored, "_sources", lambda *of: seen.append(sources(*of)) or seen[-1])
     for turn in range(5):
         (notes / f"{turn}.txt").write_text(f"only added {turn}")
         workspace.index()

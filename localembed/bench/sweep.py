@@ -78,7 +78,8 @@ def load(model: LocatedModel, options: EngineOptions) -> LocalEmbedder:
     Raises:
         UsageError: its backend computes elsewhere.
     """
-    embedder = load_embedder(model.spec, model.folder, options)
+    remote = model.spec.remote is not None
+    embedder = None if remote else load_embedder(model.spec, model.folder, options)
     if not isinstance(embedder, LocalEmbedder):
         message = f"Model '{model.spec.name}' is not computed on this machine."
         raise UsageError(message)

@@ -86,6 +86,9 @@ def _whole_index(layout: Layout) -> Head:
 def _model(name: str, layout: Layout) -> tuple[ModelSpec, Path]:
     is_reranker = find_spec(name, layout).backend in RERANKERS
     model = open_reranker(name, layout) if is_reranker else open_model(name, layout, rehash=True)
+    if model.spec.remote is not None:
+        message = f"Model '{name}' is a server's: there are no files of it to take along."
+        raise UsageError(message)
     return model.spec, model.folder
 
 

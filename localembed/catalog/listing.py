@@ -18,7 +18,7 @@ def list_models(layout: Layout | None = None) -> list[dict[str, object]]:
     """
     rows: list[dict[str, object]] = []
     for spec in load_specs(layout).values():
-        folder = locate(spec)
+        folder = locate(spec) if spec.remote is None else None
         size = weight_bytes(folder) if folder else spec.size_mb * _MIB
         rows.append(
             {
@@ -33,7 +33,8 @@ def list_models(layout: Layout | None = None) -> list[dict[str, object]]:
                 "good_for": spec.good_for,
                 "bytes": size or None,
                 "folder": str(folder) if folder else None,
-                "hint": None if folder else how_to_get(spec),
+                "server": spec.remote.base_url if spec.remote else None,
+                "hint": None if folder or spec.remote else how_to_get(spec),
             }
         )
     return rows

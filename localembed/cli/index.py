@@ -9,6 +9,7 @@ import click
 
 from localembed.cli.heap import share_heaps
 from localembed.cli.options import Common, common, model_names
+from localembed.cli.previews import preview_json, preview_text
 from localembed.cli.progress import IndexProgress
 from localembed.cli.reports import index_report
 from localembed.embedding import ENGINES, PRECISIONS
@@ -45,6 +46,15 @@ _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
 @click.option("--batch-tokens", metavar="N", help="Padded tokens of one forward pass.")
 @click.option("--threads", metavar="N", help="Of the forward pass on a processor.")
 @click.option("--max-file-size", metavar="SIZE", help="Skip larger files (default 32MiB).")
+@click.option("--retry-failed", is_flag=True, help="Embed again what got no vector before.")
+@click.option("--dry-run", is_flag=True, help="Show what would be embedded and what it costs.")
+@click.option(
+    "--max-cost",
+    type=click.FloatRange(min=0),
+    metavar="USD",
+    help="Stop before a server's answers cost more.",
+)
+@click.option("--allow-network", is_flag=True, default=None, help="Let a server's model be asked.")
 @click.option("--verify", is_flag=True, help="Read every file, whatever its times say.")
 @click.option("--allow-mass-delete", is_flag=True, help="Remove roots' files that look gone.")
 @click.option("--wait", is_flag=True, help="Begin when another localembed is done writing.")
@@ -52,6 +62,9 @@ _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
 def index(
     options: Common,
     paths: tuple[str, ...],
+    retry_failed: bool,
+    dry_run: bool,
+    max_cost: float | None,
     verify: bool,
     allow_mass_delete: bool,
     wait: bool,
@@ -66,11 +79,18 @@ def index(
     workspace = options.workspace(given)
     share_heaps()
     with IndexProgress(enabled=not options.quiet) as progress:
+        if dry_run:
+            found = workspace.preview(paths, options=root_options, on_event=progress)
+            progress.close()
+            click.echo(json.dumps(preview_json(found)) if options.as_json else preview_text(found))
+            return 0
         report = workspace.index(
             paths,
             options=root_options,
             verify=verify,
             allow_mass_delete=allow_mass_delete,
+            retry_failed=retry_failed,
+            max_cost=max_cost,
             wait=wait,
             on_event=progress,
             on_notice=options.notice,

@@ -15,7 +15,7 @@ from localembed.cli.bundle import bundle
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.text import INDENT, from_home, printable, size, width, wrapped
 from localembed.embedding import RERANKERS
-from localembed.errors import OfflineError
+from localembed.errors import OfflineError, UsageError
 from localembed.report import counted
 
 if TYPE_CHECKING:
@@ -106,6 +106,9 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
 
     workspace = options.workspace({"allow_network": allow_network or None})
     spec = find_spec(name, workspace.layout)
+    if spec.remote is not None:
+        message = f"Model '{name}' stays at {spec.remote.base_url}: there is nothing to pull."
+        raise UsageError(message)
     folder, fetched = locate(spec), 0
     if folder is None:
         _check_allowed(name, allowed=workspace.settings.settings.allow_network)
@@ -196,16 +199,21 @@ def _list_text(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         lines += _model_lines(row, longest)
     here = sum(bool(row["installed"]) for row in rows)
+    away = sum(bool(row["server"]) for row in rows)
     lines += ["", f"{here} of {counted(len(rows), 'model')} here ({click.style('●', fg='green')})"]
-    if here < len(rows):
+    if here + away < len(rows):
         lines[-1] += ". To get one: localembed models pull NAME"
+    if away:
+        lines.append(f"{away} of servers ({click.style('↗', fg='cyan')}): docs/remote.md")
     return "\n".join(lines)
 
 
 def _model_lines(row: Mapping[str, Any], longest: int) -> list[str]:
     mark = click.style("●", fg="green") if row["installed"] else click.style("○", dim=True)
+    if row["server"]:
+        mark = click.style("↗", fg="cyan")
     dim = "rank" if row["backend"] in RERANKERS else f"{row['dim']:,}"
-    weight = size(row["bytes"]) if row["bytes"] else "-"
+    weight = "server" if row["server"] else size(row["bytes"]) if row["bytes"] else "-"
     name = click.style(f"{printable(row['name']):<{longest}}", bold=bool(row["installed"]))
     licence = printable(str(row["license"]))
     lines = [f"{mark} {name}{dim:>6}{row['max_tokens']:>8,}{weight:>11}  {licence}".rstrip()]
@@ -213,6 +221,7 @@ def _model_lines(row: Mapping[str, Any], longest: int) -> list[str]:
     said = (
         ", ".join(row["languages"][:4]),
         row["good_for"],
+        str(row["server"] or ""),
         f"--dim {', '.join(map(str, shorter))}" if shorter else "",
         f"{speed:,.0f} chunks/s here" if speed else "",
     )

@@ -12,6 +12,8 @@ from localembed.report import counted, show_path
 from localembed.results import Status
 from localembed.types import Root
 
+_MOST_FAILURES = 10
+
 
 def status_text(status: Status) -> str:
     """Return what is in a workspace."""
@@ -29,6 +31,14 @@ def status_text(status: Status) -> str:
             for entry in status.other_tables.values()
         ),
     ]
+    if status.failures:
+        passages = counted(len(status.failures), "passage")
+        hint = "run: localembed index --retry-failed"
+        rows.append(("Failed", f"{passages} without a vector; {hint}"))
+        shown = status.failures[:_MOST_FAILURES]
+        rows += [("", f"{from_home(show_path(note.path))}: {note.reason}") for note in shown]
+        if len(status.failures) > len(shown):
+            rows.append(("", f"and {len(status.failures) - len(shown):,} more: status --json"))
     if running := status.running:
         rows.append(
             (
@@ -73,6 +83,9 @@ def status_json(status: Status) -> dict[str, object]:
         "chunks": status.chunks,
         "roots": [{**asdict(root), "path": show_path(root.path)} for root in status.roots],
         "disk_bytes": status.disk_bytes,
+        "failures": [
+            {"path": show_path(note.path), "reason": note.reason} for note in status.failures
+        ],
         "running": dict(status.running) if status.running else None,
         "other_tables": {name: asdict(entry) for name, entry in status.other_tables.items()},
     }

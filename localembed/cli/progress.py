@@ -32,6 +32,10 @@ class IndexProgress:
         _trace: TracebackType | None,
     ) -> None:
         """Take the bar away."""
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away before something is printed."""
         if self._bar is not None:
             self._bar.close()
 

@@ -106,6 +106,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     metavar="PLACE",
     help="Instead of TEXT: what is like this path, path:line or chunk id.",
 )
+@click.option("--allow-network", is_flag=True, help="Let a server's model embed the query.")
 @click.option("--no-resident", is_flag=True, help="Answer here, and leave no process behind.")
 @common
 def query(
@@ -127,6 +128,7 @@ def query(
     model: str | None,
     at: str | None,
     like: str | None,
+    allow_network: bool,
     no_resident: bool,
 ) -> int:
     """Search for TEXT by meaning and by words, the best first.
@@ -148,7 +150,7 @@ def query(
     # Before NumPy is imported: a second thread gains a short query nothing on a quiet machine, and
     # costs it tenths of a second on a busy one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    workspace = options.workspace()
+    workspace = options.workspace({"allow_network": True} if allow_network else None)
     settings = workspace.settings.settings
     asked = Query(
         text=like or text or "",

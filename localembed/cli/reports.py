@@ -9,7 +9,7 @@ import click
 
 from localembed.cli.text import INDENT, near, printable, wrapped
 from localembed.report import RunReport, counted, show_path
-from localembed.types import EngineUse, Note
+from localembed.types import EngineUse, Note, RemoteUse
 
 _MOST_FAILURES = 20
 
@@ -65,10 +65,24 @@ def _speed(report: RunReport) -> str:
 
 
 def _engine(use: EngineUse) -> str:
+    if use.remote is not None:
+        return _server(use.device, use.remote)
     text = f"{use.engine} in {use.precision} on {use.device}, {use.padding:.1%} padding"
     if use.too_large:
         text += f"; {counted(use.too_large, 'text')} did not fit into memory even alone"
     return text
+
+
+def _server(host: str, use: RemoteUse) -> str:
+    parts = [f"{host}: {counted(use.requests, 'request')}"]
+    if use.retries:
+        parts.append(f"{use.retries:,} of them again")
+    parts.append(f"{counted(use.tokens_billed, 'token')} billed")
+    if use.usd is not None:
+        parts.append(f"${use.usd:,.4f}")
+    if use.paused_seconds >= 0.1:
+        parts.append(f"{use.paused_seconds:.0f} s paused because it asked for it")
+    return ", ".join(parts)
 
 
 def _bottleneck(report: RunReport) -> str:

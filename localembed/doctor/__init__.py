@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from localembed.doctor.finding import REPAIR, Finding, Patient, Verdict, wrong
@@ -26,9 +26,13 @@ from localembed.doctor.workspace_checks import (
     check_tags,
 )
 from localembed.errors import StorageError
+from localembed.report import RunReport, counted
 from localembed.store.head import read_head
+from localembed.store.lock import writer_lock
 
-__all__ = ["Checkup", "Finding", "Patient", "Verdict", "check_offline", "examine", "mend"]
+__all__ = [
+    "Checkup", "Finding", "Patient", "Verdict", "check_offline", "check_up", "examine", "mend",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +89,24 @@ def mend(patient: Patient, keep: int) -> Iterator[str]:
         if any(found.verdict == "wrong" for found in check_table(patient, name, entry)):
             yield from mend_table(patient, name, entry, keep)
     yield from mend_tags(patient.layout)
+
+
+def check_up(patient: Patient, repair: bool, index: Callable[[], RunReport]) -> Checkup:  # noqa: FBT001
+    """Look at a workspace, after mending it if that was asked for.
+
+    Args:
+        patient: the workspace.
+        repair: whether to mend what can be mended without loss.
+        index: embeds again what was lost.
+
+    Raises:
+        LockedError: another process is writing, and something is to be repaired.
+    """
+    mended: tuple[str, ...] = ()
+    if repair:
+        with writer_lock(patient.layout):
+            mended = tuple(mend(replace(patient, busy=False), patient.settings.keep_versions))
+        if mended and patient.roots:
+            embedded = counted(index().chunks.embedded, "chunk")
+            mended = (*mended, f"Embedded {embedded} again")
+    return Checkup(tuple(examine(patient)), mended)

@@ -32,7 +32,8 @@ def check_model(patient: Patient, name: str, entry: TableHead) -> Iterator[Findi
         text = f"The files or settings of {entry.model} are not those the index was made with"
         yield wrong("model", text, REFRESH)
         return
-    yield ok("model", f"{entry.model}: every file has its hash")
+    if model.spec.remote is None:
+        yield ok("model", f"{entry.model}: every file has its hash")
     try:
         yield from _drift(patient, name, entry, model)
     except LocalembedError as error:
@@ -40,6 +41,9 @@ def check_model(patient: Patient, name: str, entry: TableHead) -> Iterator[Findi
 
 
 def _drift(patient: Patient, name: str, entry: TableHead, model: LocatedModel) -> Iterator[Finding]:
+    if model.spec.remote is not None:
+        yield note("drift", f"{entry.model} is a server's, which is not asked here")
+        return
     options = engine_options(patient.settings, model.space_id)
     embedder = load_embedder(model.spec, model.folder, options)
     try:

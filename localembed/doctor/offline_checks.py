@@ -78,6 +78,8 @@ def _extensions() -> Finding:
 def _embedding(layout: Layout, settings: Settings) -> Finding:
     try:
         model = catalog.open_model(settings.model, layout, dim=settings.dim)
+        if model.spec.remote is not None:
+            return note("embedding", f"{settings.model} is a server's, which is not asked here")
         options = engine_options(settings, model.space_id)
         embedder = load_embedder(model.spec, model.folder, options)
         vector = embedder.embed_query(_PROBE, lambda _: None)

@@ -6,7 +6,7 @@ Nothing here imports a model library until a model is loaded.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,20 @@ from localembed.embedding.options import (
     EngineMemory,
     EngineOptions,
     Profile,
+    limits_key,
     profile_key,
     query_key,
 )
 from localembed.embedding.shape import ModelShape, read_shape, weights_header
-from localembed.modelspec import ModelSpec
-from localembed.types import Embedder, Reranker, Tokenizer
+from localembed.modelspec import ModelSpec, RemoteSpec
+from localembed.types import Embedder, ModelInput, Reranker, Tokenizer
 
 __all__ = [
     "BACKENDS", "DEVICE_NAME", "ENGINES", "PRECISIONS", "RERANKERS",
     "EngineMemory", "EngineOptions", "ModelShape", "Profile",
-    "choose_device", "choose_precision", "cores", "cpu_has_bf16", "device_name", "give_back_memory",
-    "load_embedder", "load_query_embedder", "load_reranker", "load_tokenizer",
+    "choose_device", "choose_precision", "cores", "count_requests", "cpu_has_bf16", "device_name",
+    "give_back_memory", "known_limits", "load_embedder", "load_query_embedder", "load_reranker",
+    "load_tokenizer",
     "profile_key", "query_key", "read_shape", "weights_header",
 ]  # fmt: skip
 
@@ -96,6 +98,28 @@ def load_query_embedder(
     load: Callable[[ModelSpec, Path, EngineOptions], Embedder]
     load = _backend(spec).load_query_embedder
     return load(spec, folder, options or EngineOptions())
+
+
+def count_requests(spec: ModelSpec, inputs: Sequence[ModelInput]) -> int:
+    """Return how many requests inputs take; none where the model is here."""
+    if spec.remote is None:
+        return 0
+    from localembed.embedding.remote.requests import cut_requests
+
+    return len(cut_requests(inputs, spec.remote))
+
+
+def known_limits(remote: RemoteSpec, memory: EngineMemory | None) -> tuple[float, float]:
+    """Return the requests and tokens a minute that a server allows, 0 where that is not known.
+
+    What a models.toml says is believed first, then what the server said last.
+    """
+    key = limits_key(remote.base_url, remote.model)
+    last = memory.recall(key) if memory is not None else Profile()
+    return (
+        remote.requests_per_minute or last.requests_per_minute or 0.0,
+        remote.tokens_per_minute or last.tokens_per_minute or 0.0,
+    )
 
 
 def load_reranker(spec: ModelSpec, folder: Path) -> Reranker:

@@ -25,6 +25,9 @@ class Profile:
     threads: int | None = None
     chunks_per_second: float | None = None
     """As `bench` measured it last."""
+    requests_per_minute: float | None = None
+    """As a server said last."""
+    tokens_per_minute: float | None = None
 
 
 class EngineMemory(Protocol):
@@ -71,6 +74,11 @@ class EngineOptions:
 def query_key(model_id: str) -> str:
     """Return the key under which is kept what embeds queries."""
     return f"queries of {model_id}"
+
+
+def limits_key(base_url: str, model: str) -> str:
+    """Return the key under which is kept what a server allows."""
+    return f"limits of {model} at {base_url}"
 
 
 def profile_key(model: str, device_name: str, precision: str) -> str:

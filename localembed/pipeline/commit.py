@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Self
 from localembed.errors import StorageError
 from localembed.pipeline.cleanup import clean_up
 from localembed.pipeline.ingest import Ingested
+from localembed.pipeline.reuse import failed_passages
 from localembed.pipeline.tally import Tally
 from localembed.store import runs
 from localembed.store.facts import TableFacts
+from localembed.store.failures import Failures
 from localembed.store.head import Head, TableHead, publish_head, read_head
 from localembed.store.lance import newest_version
 from localembed.store.layout import Layout
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from localembed.pipeline.stored import StoredVectors
     from localembed.store.table import ChunkTable
     from localembed.types import Vector, VectorMatrix
+
+
+_MOST_REASONS = 20
+"""That are kept of one document."""
 
 
 class Committer:
@@ -52,6 +58,7 @@ class Committer:
         self._vector_index = self._entry.vector_index if self._entry else None
         self._records = records
         self._documents = sum(1 for record in records.values() if record.n_chunks)
+        self._failures = Failures(layout, facts.name, records)
         self._tally = tally
         self._on_event = on_event
         self._table: ChunkTable | None = None
@@ -125,7 +132,7 @@ class Committer:
                 self._on_event("deleted", len(replaced))
             self._check_rows(table, [entry.record.doc_id for entry in written], rows)
             table.ensure_text_index()
-            self._settle(table, [self._stamped(entry) for entry in entries], ())
+            self._settle(table, [self._stamped(entry, batch) for entry in entries], ())
             self._stored.recorded(hashes)
             self._tally.removed_chunks += len(before - {chunk.chunk_id for chunk in batch.chunks})
             if not self._has_complete_table():
@@ -203,6 +210,7 @@ class Committer:
             self._synced = SyncedFolder(self._table.folder, known)
             self._tally.removed_chunks = len(before - self._table.all_chunk_ids())
         self._documents = sum(1 for record in self._records.values() if record.n_chunks)
+        self._failures = Failures(self._layout, self._facts.name, self._records)
         self._vector_index = version.vector_index
 
     def __enter__(self) -> Self:
@@ -232,9 +240,16 @@ class Committer:
             raise RuntimeError(message)
         return self.run
 
-    def _stamped(self, entry: Ingested) -> FileRecord:
-        """Return the record with the number of the run whose rows it speaks of."""
-        return replace(entry.record, run=self._run()) if entry.chunked else entry.record
+    def _stamped(self, entry: Ingested, batch: EmbeddedBatch | None = None) -> FileRecord:
+        """Return the record with the number of the run whose rows it speaks of, and its faults."""
+        if not entry.chunked:
+            return entry.record
+        record = replace(entry.record, run=self._run())
+        reasons = failed_passages(entry.chunked, batch.failures) if batch else []
+        if reasons:
+            text = "\n".join(reasons[:_MOST_REASONS])
+            record = replace(record, state="partial", reason=text)
+        return record
 
     def _check_rows(self, table: ChunkTable, doc_ids: Sequence[bytes], expected: int) -> None:
         found = table.rows_of_run(doc_ids, self._run())
@@ -271,6 +286,10 @@ class Committer:
         """Keep the number of documents; a run names each at most once, so no more is kept."""
         before = [self._records.get(r.doc_id) for r in records]
         before += [self._records.get(doc_id) for doc_id in deletes]
+        for record in records:
+            self._failures.note(record)
+        for doc_id in deletes:
+            self._failures.forget(doc_id)
         self._documents += sum(1 for record in records if record.n_chunks)
         self._documents -= sum(1 for record in before if record and record.n_chunks)
 
@@ -300,6 +319,7 @@ class Committer:
             data_bytes=table.data_bytes(),
             vector_index=self._vector_index,
         )
+        self._failures.publish()
         self._head = self._head.with_table(facts.name, entry, default=default)
         publish_head(self._layout, self._head)
         runs.record_version(self._layout, self._run(), asdict(entry))

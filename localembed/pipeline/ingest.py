@@ -190,7 +190,8 @@ def _refreshed(file: SourceFile, previous: FileRecord, content: Content, tally: 
         tally.skipped.append(Note(file.absolute, previous.reason))
     else:
         tally.unchanged += 1
-        record = replace(record, state="indexed", reason="")
+        if previous.state != "partial":
+            record = replace(record, state="indexed", reason="")
     return Ingested("refreshed", file, record, previous)
 
 

@@ -8,6 +8,7 @@ from functools import cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from localembed.pipeline.ingest import NO_STAT
 from localembed.pipeline.recover import recover
 from localembed.pipeline.tally import Tally
 from localembed.plan import Plan, make_plan
@@ -54,6 +55,8 @@ class Job:
     """Roots that are no longer known: their documents go."""
     windows_at_once: int = 1
     """Several where a server embeds."""
+    retry_failed: bool = False
+    """Whether to embed again what got no vector."""
     verify: bool = False
     allow_mass_delete: bool = False
     keep_versions: int = 10
@@ -75,14 +78,29 @@ def run(job: Job, on_event: Event) -> RunReport:
     on_event = _one_at_a_time(on_event)
     with tally.stage("recover"):
         records = recover(job.layout, job.facts, on_event)
+    if job.retry_failed:
+        records = {doc_id: _to_retry(record) for doc_id, record in records.items()}
+    plan = to_be_read(job, records, tally)
+    tally.take_plan(plan)
+    on_event("files", len(plan.to_read))
+    return _carry_out(job, plan, records, tally, on_event)
+
+
+def to_be_read(job: Job, records: Mapping[bytes, FileRecord], tally: Tally) -> Plan:
+    """Walk the scopes, and return what differs from what is remembered."""
     with tally.stage("walk"):
         walks = [walk(root, job.rules, scope) for root, scope in job.scopes]
     with tally.stage("plan"):
         plan = make_plan(walks, records, verify=job.verify, allow_mass_delete=job.allow_mass_delete)
-        plan = _with_forgotten_roots(plan, job, records)
-    tally.take_plan(plan)
-    on_event("files", len(plan.to_read))
-    return _carry_out(job, plan, records, tally, on_event)
+        orphans = [r for r in records.values() if r.root_id in job.forgotten_roots]
+        return replace(plan, removed=(*plan.removed, *orphans)) if orphans else plan
+
+
+def _to_retry(record: FileRecord) -> FileRecord:
+    """Return what is remembered of a document, so that one without all its vectors is cut again."""
+    if record.state != "partial":
+        return record
+    return replace(record, stat=NO_STAT, content_hash=b"")
 
 
 def remove_documents(
@@ -130,11 +148,6 @@ def _one_at_a_time(on_event: Event) -> Event:
     return call
 
 
-def _with_forgotten_roots(plan: Plan, job: Job, records: Mapping[bytes, FileRecord]) -> Plan:
-    orphans = [r for r in records.values() if r.root_id in job.forgotten_roots]
-    return replace(plan, removed=(*plan.removed, *orphans)) if orphans else plan
-
-
 def _carry_out(
     job: Job, plan: Plan, records: Mapping[bytes, FileRecord], tally: Tally, on_event: Event
 ) -> RunReport:
@@ -170,10 +183,10 @@ def _index_files(
     load_embedder = partial(job.load_embedder, most_bytes, committer.keep_paid)
     stages = Stages(committer, job.facts.dim, load_embedder, tally, on_event)
     stop.then(stages.close)
-    windows = _windows(entries, on_event)
+    upcoming = windows(entries, on_event)
     try:
         with tally.overlapping():
-            overlap(windows, stages.embed, stages.write, stop, job.windows_at_once)
+            overlap(upcoming, stages.embed, stages.write, stop, job.windows_at_once)
     finally:
         tally.engine = stages.use
         stages.close()
@@ -194,7 +207,7 @@ def _lazily(
     return chunk
 
 
-def _windows(entries: Iterator[Ingested], on_event: Event) -> Iterator[list[Ingested]]:
+def windows(entries: Iterator[Ingested], on_event: Event) -> Iterator[list[Ingested]]:
     """Gather whole documents until their chunks fill a batch."""
     window: list[Ingested] = []
     chunks = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ from localembed.types import Event, FileRecord
 
 if TYPE_CHECKING:
     from localembed.store.table import StoredDocument
+
+
+_REASON_LOST = "some lines could not be embedded; why was not kept"
 
 
 def recover(layout: Layout, facts: TableFacts, on_event: Event) -> dict[bytes, FileRecord]:
@@ -72,6 +76,9 @@ def _reconcile(
     synced = _sync(layout, table.folder, known)
     gone = (*synced.gone, *(noted.keys() - known.keys()))
     true = {document.doc_id: _record(document, records) for document in stored}
+    for doc_id in table.without_vector() & true.keys():
+        if true[doc_id].state != "partial":
+            true[doc_id] = replace(true[doc_id], state="partial", reason=_REASON_LOST)
     true |= {
         doc_id: record
         for doc_id, record in records.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,6 +52,15 @@ def embed_window(
     nothing = np.full(dim, np.nan, np.float32)
     rows = [nothing if c.chunk_hash in reasons else outcomes[c.chunk_hash] for c in chunks]
     return EmbeddedBatch(tuple(window), np.array(rows, np.float32).reshape(-1, dim), failures)
+
+
+def failed_passages(chunked: ChunkedDocument, failures: Mapping[bytes, str]) -> list[str]:
+    """Return a sentence for each passage of a document that has no vector."""
+    return [
+        f"lines {chunk.start_line}-{chunk.end_line} could not be embedded: {reason}"
+        for chunk in chunked.chunks
+        if (reason := failures.get(chunk.chunk_id))
+    ]
 
 
 def _embed(

@@ -10,7 +10,7 @@ from localembed.embedding import give_back_memory
 from localembed.pipeline.claims import Claims
 from localembed.pipeline.commit import Committer
 from localembed.pipeline.ingest import Ingested
-from localembed.pipeline.reuse import embed_window
+from localembed.pipeline.reuse import embed_window, failed_passages
 from localembed.pipeline.tally import Tally
 from localembed.types import EmbeddedBatch, Embedder, EngineUse, Event, Note
 
@@ -85,12 +85,8 @@ class Stages:
 def _failed_chunks(window: Sequence[Ingested], batch: EmbeddedBatch) -> list[Note]:
     """Return the places that have no vector, and why; full text finds them all the same."""
     return [
-        Note(
-            entry.file.absolute,
-            f"lines {chunk.start_line}-{chunk.end_line} could not be embedded: {reason}",
-        )
+        Note(entry.file.absolute, reason)
         for entry in window
-        if batch.failures and entry.chunked
-        for chunk in entry.chunked.chunks
-        if (reason := batch.failures.get(chunk.chunk_id))
+        if entry.chunked
+        for reason in failed_passages(entry.chunked, batch.failures)
     ]

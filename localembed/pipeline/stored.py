@@ -24,8 +24,17 @@ _EARLIER_VERSIONS = 10
 class StoredVectors:
     """The vectors of one space: of this run, of versions and tables before it, of paid answers."""
 
-    def __init__(self, layout: Layout, facts: TableFacts, head: Head, table: ChunkTable) -> None:
-        """Pin the versions that may hold vectors when the run begins."""
+    def __init__(
+        self, layout: Layout, facts: TableFacts, head: Head, table: ChunkTable | None
+    ) -> None:
+        """Pin the versions that may hold vectors when the run begins.
+
+        Args:
+            layout: the workspace.
+            facts: of the table that is written.
+            head: as readers see it.
+            table: that is written; None before it is made.
+        """
         self._table = table
         self._sources = _sources(layout, facts, head, table)
         self._paid = PaidVectors(layout, facts.name, facts.dim)
@@ -36,7 +45,7 @@ class StoredVectors:
         """Return the vectors that are stored for chunk hashes in this space."""
         found = self._paid.vectors(hashes)
         written = self._written.among([key for key in hashes if key not in found])
-        if written:
+        if written and self._table is not None:
             found.update(self._table.vectors(written))
         for table, version in self._sources:
             missing = [chunk_hash for chunk_hash in hashes if chunk_hash not in found]
@@ -62,7 +71,7 @@ class StoredVectors:
 
 
 def _sources(
-    layout: Layout, facts: TableFacts, head: Head, table: ChunkTable
+    layout: Layout, facts: TableFacts, head: Head, table: ChunkTable | None
 ) -> list[tuple[ChunkTable, int]]:
     """Return the versions that may hold vectors of this space when the run begins.
 
@@ -78,9 +87,10 @@ def _sources(
         for after, before in pairwise(earlier)
         if after.removed or after.run > before.run + 1
     ]
-    every = (table.version, pinned, *lost[:_EARLIER_VERSIONS])
-    versions = [v for v in dict.fromkeys(every) if v > 1]
-    sources = [(table, version) for version in versions]
+    sources: list[tuple[ChunkTable, int]] = []
+    if table is not None:
+        every = (table.version, pinned, *lost[:_EARLIER_VERSIONS])
+        sources = [(table, version) for version in dict.fromkeys(every) if version > 1]
     for name, entry in head.tables.items():
         same_space = entry.space_id == facts.space_id
         enough = entry.vector_type in (facts.vector_type, "float32")

@@ -59,6 +59,10 @@ class Layout:
         """What was seen of files."""
         return self.folder / "manifest.duckdb"
 
+    def failures(self, table: str) -> Path:
+        """Return the list of a table's passages without a vector."""
+        return self.folder / f"failures-{table}.json"
+
     @property
     def paid(self) -> Path:
         """What a server answered and no table has yet."""

@@ -194,6 +194,13 @@ class ChunkTable:
                 newest[document.doc_id] = document
         return list(newest.values())
 
+    def without_vector(self) -> set[bytes]:
+        """Return the documents of which some row has no vector."""
+        found: set[bytes] = set()
+        for batch in self._scan(["doc_id"], "vector IS NULL"):
+            found.update(batch["doc_id"].to_pylist())
+        return found
+
     def keep_only(self, documents: Sequence[StoredDocument]) -> int:
         """Delete every row that belongs to none of these documents' runs; return how many."""
         wanted = {(document.doc_id, document.run) for document in documents}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from localembed import offline
-from localembed.embedding.options import EngineOptions
+from localembed.embedding.options import EngineOptions, Profile, limits_key
 from localembed.embedding.remote.tokens import load_tokenizer
 from localembed.errors import ModelNotFoundError, OfflineError
 from localembed.modelspec import ModelSpec, RemoteSpec
@@ -32,6 +32,7 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Remo
         UsageError: a cost limit for a model without a price.
     """
     remote = _remote(spec)
+    key_of_limits = limits_key(remote.base_url, remote.model)
     host = urlsplit(remote.base_url).hostname or ""
     here = offline.is_here(host)
     if not here and not options.allow_network:
@@ -53,13 +54,25 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Remo
         )
         raise ModelNotFoundError(message) from error
     spending = Spending(spec, options.max_cost)
-    pace = Pace(remote, time.monotonic)
+    known = options.memory.recall(key_of_limits) if options.memory else Profile()
+    pace = Pace(
+        remote.requests_per_minute or known.requests_per_minute or 0.0,
+        remote.tokens_per_minute or known.tokens_per_minute or 0.0,
+        remote.max_concurrency,
+        time.monotonic,
+    )
     if options.purpose:
         options.on_notice(
             f"Sends {options.purpose} to {remote.base_url} (model {remote.model}), nothing else."
         )
     sender = Sender(client, remote, pace, spending, options.keep)
-    return RemoteEmbedder(spec, load_tokenizer(spec, folder), client, sender)
+
+    def keep_limits(requests: float, tokens: float) -> None:
+        if options.memory and (requests or tokens) and pace.was_told:
+            limits = Profile(requests_per_minute=requests, tokens_per_minute=tokens)
+            options.memory.keep(key_of_limits, limits)
+
+    return RemoteEmbedder(spec, load_tokenizer(spec, folder), client, sender, keep_limits)
 
 
 def load_query_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> RemoteEmbedder:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     OnHeaders = Callable[[Mapping[str, str]], None]
 
 _CONNECT_SECONDS = 10.0
+_LONG = 60.0
 _PASSING = (408, 409, 425, 429)
 _TOO_MUCH = (400, 413, 422)
 _OWN_HEADERS = (
@@ -50,6 +51,7 @@ class Client:
         self._key = key
         self._encoding = "base64"
         self.host = urlsplit(remote.base_url).netloc
+        self._connect_seconds = min(_CONNECT_SECONDS, remote.timeout_seconds / 2)
         most = remote.max_concurrency
         transport = openai.DefaultAsyncHttpxClient(
             follow_redirects=False,  # text goes to the host that was named, and to no other
@@ -60,7 +62,7 @@ class Client:
             api_key=key or "none",
             base_url=remote.base_url,
             max_retries=0,
-            timeout=httpx2.Timeout(remote.timeout_seconds, connect=_CONNECT_SECONDS),
+            timeout=httpx2.Timeout(remote.timeout_seconds, connect=self._connect_seconds),
             default_headers={name: openai.Omit() for name in _OWN_HEADERS},
             http_client=transport,
         )
@@ -84,7 +86,9 @@ class Client:
         except openai.APIStatusError as error:
             on_headers(error.response.headers)
             self._raise_status(error)
-        except (TimeoutError, openai.APITimeoutError):
+        except (TimeoutError, openai.APITimeoutError) as error:
+            if "ConnectTimeout" in _names(error):
+                raise UnreachableFault(f"no connection in {self._connect_seconds:g} s") from None
             reason = f"no answer in {self._remote.timeout_seconds:g} s"
             if len(texts) > 1:
                 raise TooMuchFault(reason) from None
@@ -131,6 +135,8 @@ class Client:
             )
         if status in _PASSING or status >= 500:
             wait = retry_after(error.response.headers)
+            if wait >= _LONG:
+                reason += f" (it asks to wait {wait:,.0f} s)"
             busy = status in (429, 503)
             raise PassingFault(reason, wait=wait, slow_down=busy, limited=status == 429)
         if status in _TOO_MUCH:
@@ -160,14 +166,25 @@ def _what_to_do(status: int) -> str:
 
 def _connection_fault(error: BaseException) -> PassingFault:
     """Return what an error of the connection means: nobody there, or broken off."""
+    if _names(error) & {
+        "ConnectError",
+        "ConnectTimeout",
+        "gaierror",
+        "SSLError",
+        "ConnectionRefusedError",
+    }:
+        return UnreachableFault(f"no connection: {_cause(error)}")
+    return PassingFault(f"the connection broke off: {_cause(error)}")
+
+
+def _names(error: BaseException) -> set[str]:
+    """Return the kinds of an error and of all that lies behind it."""
     names = set()
     cause: BaseException | None = error
     while cause is not None:
         names.add(type(cause).__name__)
         cause = cause.__cause__ or cause.__context__
-    if names & {"ConnectError", "ConnectTimeout", "gaierror", "SSLError", "ConnectionRefusedError"}:
-        return UnreachableFault(f"no connection: {_cause(error)}")
-    return PassingFault(f"the connection broke off: {_cause(error)}")
+    return names
 
 
 def _cause(error: BaseException) -> str:

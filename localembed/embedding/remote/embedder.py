@@ -13,12 +13,14 @@ import numpy as np
 from localembed import offline
 from localembed.embedding.remote.client import Client
 from localembed.embedding.remote.sending import Sender
+from localembed.errors import RemoteModelError
 from localembed.modelspec import ModelSpec
 from localembed.types import Embeddings, EngineUse, ModelInput, Tokenizer
 
 if TYPE_CHECKING:
     from localembed.types import Vector
 
+_LAST_SECONDS = 5.0
 Result = TypeVar("Result")
 
 
@@ -31,8 +33,18 @@ class RemoteEmbedder:
         tokenizer: Tokenizer,
         client: Client,
         sender: Sender,
+        on_close: Callable[[float, float], None],
     ) -> None:
-        """Start the thread; nothing is sent yet."""
+        """Start the thread; nothing is sent yet.
+
+        Args:
+            spec: what is asked for.
+            tokenizer: counts what is in a query.
+            client: the server.
+            sender: asks it.
+            on_close: told at the end which limits the server has.
+        """
+        self._on_close = on_close
         self.spec = spec
         self._tokenizer = tokenizer
         self._client = client
@@ -84,6 +96,7 @@ class RemoteEmbedder:
         with self._submitting:
             if self._open:
                 self._open = False
+                self._on_close(*self._sender.limits)
                 asyncio.run_coroutine_threadsafe(self._end(), self._loop)
 
     def _pieces(self, text: str) -> list[ModelInput]:
@@ -122,8 +135,11 @@ class RemoteEmbedder:
     async def _end(self) -> None:
         own = asyncio.current_task()
         others = [task for task in asyncio.all_tasks() if task is not own]
-        for task in others:
-            task.cancel()
+        self._sender.stop(RemoteModelError("The run was stopped."))
+        if others:  # what is on its way is paid for
+            _, late = await asyncio.wait(others, timeout=_LAST_SECONDS)
+            for task in late:
+                task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self._client.close()
         self._loop.stop()

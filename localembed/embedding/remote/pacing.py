@@ -14,10 +14,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from localembed.embedding.remote.headers import Allowance, allowances
-from localembed.modelspec import RemoteSpec
 
 _FIRST = 4
-_LOOK_AGAIN = 0.25
+_COUNTED_LATER = 1.0
+"""Seconds from sending to the server's counting."""
+_ROUNDED = 2.0
+"""Seconds that a reset may be off from a bucket that refills bit by bit."""
+_SHORTEST, _LOOK_AGAIN = 0.001, 0.25
 """Seconds; an answer may say meanwhile that there is more."""
 
 
@@ -28,8 +31,8 @@ class Bucket:
         """Begin full; 0 a minute means that no limit is known."""
         self._clock = clock
         self._limit = float(per_minute)
-        self._level = self._limit
         self._rate = self._limit / 60
+        self._level = self._full
         self._at = clock()
         self._all_at_once = False
         """Whether the server refills at the end of its minute, and not bit by bit."""
@@ -40,12 +43,17 @@ class Bucket:
         """The limit, 0 if none is known."""
         return self._limit
 
+    @property
+    def _full(self) -> float:
+        """What may be used at once: a second less than all, since the server counts later."""
+        return self._limit - self._rate * _COUNTED_LATER
+
     def wait(self, amount: float) -> float:
         """Return the seconds until so much may be used; more than the whole waits for the whole."""
         if not self._limit:
             return 0.0
         self._refill()
-        lacking = min(amount, self._limit) - self._level
+        lacking = min(amount, self._full) - self._level
         if lacking <= 0:
             return 0.0
         if self._all_at_once and self._full_at > self._clock():
@@ -56,12 +64,15 @@ class Bucket:
         """Use so much."""
         self._level -= amount
 
-    def learn(self, allowance: Allowance, in_flight: float) -> None:
-        """Take over what the server said.
+    def learn(self, allowance: Allowance, uncounted: float) -> None:
+        """Correct what is left by what the server said.
+
+        What is really left lies between two bounds: all that it said, and that less everything
+        which it may have counted since. Answers overtake each other, so it is no more exact.
 
         Args:
             allowance: as its headers had it.
-            in_flight: asked for, and perhaps not yet counted when it answered.
+            uncounted: asked for beside this request, and perhaps not counted when it was answered.
         """
         self._refill()
         if allowance.limit:
@@ -69,31 +80,36 @@ class Bucket:
             self._rate = self._limit / 60
         if allowance.remaining is None or not self._limit:
             return
-        self._level = min(allowance.remaining - in_flight, self._limit)
+        most = min(allowance.remaining, self._full)
+        self._level = max(min(self._level, most), most - uncounted)
         if allowance.reset is not None:
             self._full_at = self._clock() + allowance.reset
+            expected = (self._limit - allowance.remaining) / self._rate
+            # Once it is seen it stays: at some moments both kinds say the same.
+            self._all_at_once |= abs(allowance.reset - expected) > _ROUNDED
 
     def refused(self) -> None:
-        """Remember that there was less than it seemed: the server refills all at once."""
+        """Remember that there was less than it seemed."""
         self._refill()
-        self._all_at_once = self._full_at > self._clock()
         self._level = min(self._level, 0.0)
 
     def _refill(self) -> None:
         now = self._clock()
-        if not self._all_at_once:
-            self._level = min(self._limit, self._level + self._rate * (now - self._at))
-        elif self._at < self._full_at <= now:
-            self._level = self._limit
+        if not self._all_at_once or self._at >= self._full_at:
+            self._level = min(self._full, self._level + self._rate * (now - self._at))
+        elif now >= self._full_at:
+            self._level = self._full
         self._at = now
 
 
-@dataclass(slots=True)
-class _Flight:
-    """What is on its way."""
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A request that was let go."""
 
-    requests: int = 0
-    tokens: float = 0.0
+    tokens: float
+    requests_counted: int
+    """Ever answered when it was sent, and itself: what its answer has counted at least."""
+    tokens_counted: float
 
 
 class Pace:
@@ -101,25 +117,31 @@ class Pace:
 
     def __init__(
         self,
-        remote: RemoteSpec,
+        requests_per_minute: float,
+        tokens_per_minute: float,
+        most: int,
         clock: Callable[[], float],
     ) -> None:
         """Begin carefully.
 
         Args:
-            remote: what is known of the limits.
+            requests_per_minute: that are allowed, 0 if that is not known yet.
+            tokens_per_minute: the same for tokens.
+            most: requests in flight.
             clock: seconds, never going back.
         """
         self._clock = clock
-        self._requests = Bucket(remote.requests_per_minute, clock)
-        self._tokens = Bucket(remote.tokens_per_minute, clock)
-        most = remote.max_concurrency
+        self._requests = Bucket(requests_per_minute, clock)
+        self._tokens = Bucket(tokens_per_minute, clock)
+        self.was_told = False
+        """Whether the server said anything of its limits."""
         self._most = most
         self._limit = float(min(_FIRST, most))
         self._slow_start = True
         self._halved_at = clock()
         self._paused_until = clock()
-        self._flight = _Flight()
+        self._requests_sent = self._requests_answered = 0
+        self._tokens_sent = self._tokens_answered = 0.0
         self._turn = asyncio.Lock()
         self._landed = asyncio.Event()
         self.paused = 0.0
@@ -131,38 +153,40 @@ class Pace:
         return self._requests.per_minute, self._tokens.per_minute
 
     @asynccontextmanager
-    async def slot(self, tokens: float) -> AsyncIterator[None]:
+    async def slot(self, tokens: float) -> AsyncIterator[Ticket]:
         """Wait for one's turn, and be in flight while inside."""
         async with self._turn:
             while True:
                 if (seconds := self._wait(tokens)) > 0:
-                    await asyncio.sleep(min(seconds, _LOOK_AGAIN))
-                elif self._flight.requests >= int(self._limit):
+                    await asyncio.sleep(min(max(seconds, _SHORTEST), _LOOK_AGAIN))
+                elif self._requests_sent - self._requests_answered >= int(self._limit):
                     self._landed.clear()
                     await self._landed.wait()
                 else:
                     break
             self._requests.take(1)
             self._tokens.take(tokens)
-            self._flight.requests += 1
-            self._flight.tokens += tokens
+            ticket = Ticket(tokens, self._requests_answered + 1, self._tokens_answered + tokens)
+            self._requests_sent += 1
+            self._tokens_sent += tokens
         try:
-            yield
+            yield ticket
         finally:
-            self._flight.requests -= 1
-            self._flight.tokens -= tokens
+            self._requests_answered += 1
+            self._tokens_answered += tokens
             self._landed.set()
 
-    def learn(self, headers: Mapping[str, str], tokens: float) -> None:
+    def learn(self, headers: Mapping[str, str], ticket: Ticket) -> None:
         """Take over what the headers of an answer say of the limits.
 
         Args:
             headers: of any answer, also of an error.
-            tokens: of the request that was answered, which the server has counted.
+            ticket: of the request that was answered.
         """
         requests, of_tokens = allowances(headers)
-        self._requests.learn(requests, self._flight.requests - 1)
-        self._tokens.learn(of_tokens, self._flight.tokens - tokens)
+        self.was_told = self.was_told or bool(requests.limit or of_tokens.limit)
+        self._requests.learn(requests, self._requests_sent - ticket.requests_counted)
+        self._tokens.learn(of_tokens, self._tokens_sent - ticket.tokens_counted)
 
     def went_well(self) -> None:
         """Allow one more in flight."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
@@ -20,6 +20,7 @@ from localembed.embedding.remote.faults import (
     WrongModelFault,
 )
 from localembed.embedding.remote.requests import Part, cut_requests
+from localembed.errors import LocalembedError
 from localembed.modelspec import RemoteSpec
 from localembed.types import Embeddings, ModelInput, RemoteUse
 
@@ -88,6 +89,7 @@ class Sender:
         self._pace = pace
         self._spending = spending
         self._keep = keep
+        self._end: LocalembedError | None = None
         self._lost = self._unanswered = 0
         self._requests = self._retries = 0
 
@@ -102,6 +104,11 @@ class Sender:
             paused_seconds=self._pace.paused,
         )
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Requests and tokens a minute, as far as they are known."""
+        return self._pace.per_minute
+
     async def embed(
         self, inputs: Sequence[ModelInput], dim: int, on_batch: Callable[[int], None]
     ) -> Embeddings:
@@ -112,14 +119,15 @@ class Sender:
         """
         asked = _Asked(np.full((len(inputs), dim), np.nan, np.float32), {}, on_batch)
         tries = self._remote.max_tries
-        try:
-            async with asyncio.TaskGroup() as group:
-                for part in cut_requests(inputs, self._remote):
-                    deadline = _Deadline(self._remote.patience_seconds)
-                    group.create_task(self._embed(part, asked, tries, deadline))
-        except BaseExceptionGroup as errors:
-            raise _first(errors) from None
+        await _all(
+            self._embed(part, asked, tries, _Deadline(self._remote.patience_seconds))
+            for part in cut_requests(inputs, self._remote)
+        )
         return Embeddings(asked.vectors, asked.failures)
+
+    def stop(self, error: LocalembedError) -> None:
+        """Send nothing any more; what is on its way may come, since it is paid for."""
+        self._end = self._end or error
 
     async def _embed(self, part: Part, asked: _Asked, tries: int, deadline: _Deadline) -> None:
         """Fill in a part's rows, cutting it in halves where the server does not take it whole."""
@@ -131,9 +139,7 @@ class Sender:
                 asked.failures[part.rows[0]] = str(fault)
                 asked.on_batch(1)
                 return
-            async with asyncio.TaskGroup() as group:
-                for half in part.halves():
-                    group.create_task(self._embed(half, asked, min(tries, 2), deadline))
+            await _all(self._embed(half, asked, min(tries, 2), deadline) for half in part.halves())
             return
         self._lost = self._unanswered = 0
         asked.vectors[list(part.rows)] = reply.vectors
@@ -148,23 +154,31 @@ class Sender:
             before_sleep=self._count_retry,
             reraise=True,
         )
-        reply: Reply = await asking(self._once, part, deadline)
+        try:
+            reply: Reply = await asking(self._once, part, deadline)
+        except LocalembedError as error:
+            self.stop(error)
+            raise
         return reply
 
     async def _once(self, part: Part, deadline: _Deadline) -> Reply:
-        async with self._pace.slot(part.tokens):
+        async with self._pace.slot(part.tokens) as ticket:
+            if self._end is not None:
+                raise self._end
             deadline.begin()
             self._spending.reserve(part.tokens)
             self._requests += 1
             billed: int | None = None
             learn: Callable[[Mapping[str, str]], None]
-            learn = partial(self._pace.learn, tokens=part.tokens)
+            learn = partial(self._pace.learn, ticket=ticket)
             try:
                 reply = await self._client.ask(part.texts, learn)
                 billed = part.tokens if reply.tokens is None else reply.tokens
             except PassingFault as fault:
                 if fault.slow_down:
-                    self._pace.too_much(fault.wait, limited=fault.limited)
+                    # Nobody waits for longer than a request is worth; it fails, and the run ends.
+                    wait = fault.wait if deadline.leaves(fault.wait) else 0.0
+                    self._pace.too_much(wait, limited=fault.limited)
                 raise
             finally:
                 self._spending.settle(part.tokens, billed)
@@ -206,7 +220,9 @@ class Sender:
         out_of_time = not deadline.leaves(0.0)
         many = self._lost >= _MOST_LOST or self._unanswered >= _MOST_UNANSWERED
         if whole or out_of_time or many:
-            raise self.hopeless(str(fault))
+            error = self.hopeless(str(fault))
+            self.stop(error)
+            raise error
 
 
 def _is_enough(tries: int, deadline: _Deadline, state: RetryCallState) -> bool:
@@ -222,9 +238,8 @@ def _fault(state: RetryCallState) -> PassingFault | None:
     return error if isinstance(error, PassingFault) else None
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error of a tree of them: the others are its consequences or its equals."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+async def _all(tasks: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Wait for all tasks, also when one fails: what the others get was paid for."""
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if outcome is not None:
+            raise outcome

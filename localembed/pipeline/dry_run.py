@@ -1,0 +1,83 @@
+"""What a run would do, found out by doing all of it that costs nothing and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from localembed.pipeline.ingest import Ingested, ingest
+from localembed.pipeline.recipe import Job, to_be_read, windows
+from localembed.pipeline.tally import Tally
+from localembed.store.head import read_head
+from localembed.store.lance import newest_version
+from localembed.store.manifest import Manifest
+from localembed.types import Chunk, Event, ModelInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from localembed.types import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run would embed."""
+
+    files: int
+    """That would be read."""
+    chunks: int
+    """Of these files."""
+    reused: int
+    """Whose vectors are stored."""
+    embedded: int
+    tokens: int
+    """Of what would be embedded, prompts included."""
+    requests: int
+    """To a server; 0 where the model is here."""
+
+
+def estimate(job: Job, count: Callable[[Sequence[ModelInput]], int], on_event: Event) -> Estimate:
+    """Read, cut and look up as a run would, and nothing else.
+
+    Args:
+        job: what the run would do.
+        count: how many requests texts take.
+        on_event: told of progress, as for a run.
+    """
+    tally = Tally()
+    manifest = Manifest(job.layout)
+    records = manifest.load(job.facts.name)[0] if job.layout.manifest.exists() else {}
+    plan = to_be_read(job, records, tally)
+    on_event("files", len(plan.to_read))
+    look_up = _look_up(job)
+    chunk = job.load_chunker(lambda: None)
+    chunks = reused = tokens = requests = 0
+    seen: set[bytes] = set()
+    for window in windows(ingest(plan, records, chunk, tally), on_event):
+        found = {chunk.chunk_hash: chunk for chunk in _chunks(window)}
+        chunks += sum(1 for _ in _chunks(window))
+        stored = look_up([key for key in found if key not in seen])
+        missing = [c for key, c in found.items() if key not in seen and key not in stored]
+        seen.update(chunk.chunk_hash for chunk in missing)
+        tokens += sum(len(chunk.token_ids) for chunk in missing)
+        requests += count([ModelInput(chunk.model_text, chunk.token_ids) for chunk in missing])
+    reused = chunks - len(seen)
+    return Estimate(len(plan.to_read), chunks, reused, len(seen), tokens, requests)
+
+
+def _chunks(window: Sequence[Ingested]) -> list[Chunk]:
+    return [chunk for entry in window if entry.chunked for chunk in entry.chunked.chunks]
+
+
+def _look_up(job: Job) -> Callable[[Collection[bytes]], dict[bytes, Vector]]:
+    """Return what finds stored vectors; without a table nothing is stored."""
+    head = read_head(job.layout)
+    exists = newest_version(job.layout.table(job.facts.name)) > 0
+    if not exists and not head.tables:
+        return lambda _keys: {}
+    from localembed.pipeline.stored import StoredVectors
+    from localembed.store.table import ChunkTable
+
+    table = ChunkTable.open(job.layout, job.facts.name) if exists else None
+    return StoredVectors(job.layout, job.facts, head, table).look_up

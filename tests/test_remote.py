@@ -1,0 +1,502 @@
+"""Servers that speak OpenAI's protocol: every fault of theirs, and what is paid for only once."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import localembed
+from localembed.embedding import load_embedder
+from localembed.embedding.options import EngineOptions
+from localembed.embedding.remote.requests import cut_requests
+from localembed.errors import (
+    CostLimitError,
+    LocalembedError,
+    ModelNotFoundError,
+    OfflineError,
+    RegistryError,
+    RemoteModelError,
+    UsageError,
+)
+from localembed.modelspec import ModelSpec, RemoteSpec
+from localembed.types import ModelInput
+from tests.conftest import paragraphs
+from tests.openai_server import DIM, FAULTS, Limits, OpenAIServer, vector
+from tests.registry import write_registry
+
+pytest.importorskip("openai", reason="the extra [openai] is not installed")
+
+
+def spec_of(server, **keys) -> ModelSpec:
+    remote = RemoteSpec(
+        getattr(server, "url", server), "test-model", **{"timeout_seconds": 5, **keys}
+    )
+    return ModelSpec(
+        name="remote", backend="openai", sources=(), dim=DIM, max_tokens=128, pooling="none",
+        normalize=True, license="", remote=remote,
+    )  # fmt: skip
+
+
+def embedder_of(server, *, options=None, **keys):
+    return load_embedder(spec_of(server, **keys), Path("/nonexistent"), options or EngineOptions())
+
+
+def inputs(count, words=20):
+    return [
+        ModelInput(
+            f"text {n} {'word ' * words}", np.zeros(words + 2, np.int32), n.to_bytes(16, "big")
+        )
+        for n in range(count)
+    ]
+
+
+def expected(items, dim=DIM):
+    return np.stack([vector(item.text, dim) for item in items])
+
+
+@pytest.fixture
+def server():
+    with OpenAIServer() as running:
+        yield running
+
+
+@pytest.fixture
+def known(server, own_home):
+    """Know the server's model as "remote", for command lines as well."""
+
+    def know(**keys):
+        write_registry(own_home / "config", [spec_of(server, **keys)])
+
+    know()
+    return know
+
+
+FATAL = {
+    "401": "Look whether the key is right",
+    "403": "Look whether the key is right",
+    "404": "Look whether base_url and model",
+    "302": "It sends elsewhere",
+    "429 quota": "no more quota",
+    "429 huge": "asks to wait 86,400 s",
+}
+SLOW = {"stall", "drip"}
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS.keys() - FATAL.keys() - SLOW))
+def test_a_fault_that_passes_changes_nothing(server, fault):
+    server.faults.append(fault)
+    items = inputs(9)
+    made = embedder_of(server).embed_documents(items)
+    assert made.failures == {}
+    np.testing.assert_allclose(made.vectors, expected(items), atol=1e-6)
+    assert len(server.requests) > 1 or fault == "reordered"
+
+
+@pytest.mark.parametrize("fault", sorted(SLOW))
+def test_what_takes_too_long_is_asked_for_in_halves(server, fault):
+    server.faults.append(fault)
+    items = inputs(4)
+    made = embedder_of(server, timeout_seconds=0.3).embed_documents(items)
+    np.testing.assert_allclose(made.vectors, expected(items), atol=1e-6)
+    assert [len(request.texts) for request in server.requests] == [4, 2, 2]
+
+
+@pytest.mark.parametrize("fault", sorted(FATAL))
+def test_a_refusal_ends_it_at_once(server, fault):
+    server.faults.append(fault)
+    with pytest.raises(RemoteModelError, match=FATAL[fault]):
+        embedder_of(server).embed_documents(inputs(3))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("fault", ["400", "413", "500", "nan", "zero", "cut"])
+def test_the_one_text_at_fault_is_named_and_the_rest_goes_on(server, fault):
+    items = inputs(32)
+    bad = items[17].text
+    server.fault_of = lambda _number, texts: fault if bad in texts else None
+    made = embedder_of(server).embed_documents(items)
+    assert list(made.failures) == [17]
+    assert made.failures[17]
+    good = [n for n in range(32) if n != 17]
+    np.testing.assert_allclose(made.vectors[good], expected(items)[good], atol=1e-6)
+    assert np.isnan(made.vectors[17]).all()
+
+
+@pytest.mark.parametrize("fault", ["500", "html", "400", "nan"])
+def test_a_server_that_is_no_use_is_given_up_on_soon(server, fault):
+    server.fault_of = lambda *_: fault
+    begin = time.monotonic()
+    with pytest.raises(RemoteModelError, match=r"gave no usable answer.*the same command goes on"):
+        embedder_of(server, max_tries=2).embed_documents(inputs(400))
+    assert time.monotonic() - begin < 30
+    assert len(server.requests) < 400
+
+
+@pytest.mark.parametrize(("fault", "said"), [("other model", "answers_as"), ("other dim", "16")])
+def test_another_model_is_no_reason_to_ask_for_less(server, fault, said):
+    server.fault_of = lambda *_: fault
+    with pytest.raises(RemoteModelError, match=said):
+        embedder_of(server, max_tries=2).embed_documents(inputs(8))
+    assert {len(request.texts) for request in server.requests} == {8}
+
+
+def test_a_server_may_answer_under_another_name_that_is_known(server):
+    server.model = "another-model"
+    made = embedder_of(server, answers_as="another-model").embed_documents(inputs(2))
+    assert made.failures == {}
+
+
+def test_nobody_at_the_address_is_said_in_a_sentence():
+    with pytest.raises(RemoteModelError, match="no connection"):
+        embedder_of("http://127.0.0.1:9/v1", max_tries=2).embed_documents(inputs(1))
+
+
+def test_a_name_that_nobody_knows_is_said_in_a_sentence():
+    options = EngineOptions(allow_network=True)
+    with pytest.raises(RemoteModelError, match="no connection"):
+        embedder_of("http://nobody.invalid/v1", max_tries=1, options=options).embed_documents(
+            inputs(1)
+        )
+
+
+def test_tls_where_there_is_none_is_said_in_a_sentence(server):
+    with pytest.raises(RemoteModelError, match="no connection"):
+        embedder_of(server.url.replace("http:", "https:"), max_tries=2).embed_documents(inputs(1))
+
+
+def test_plain_numbers_are_as_good_as_base64(server):
+    server.answers_base64 = False
+    items = inputs(5)
+    made = embedder_of(server).embed_documents(items)
+    np.testing.assert_allclose(made.vectors, expected(items), atol=1e-6)
+
+
+def test_a_server_that_does_not_know_base64_is_asked_for_numbers(server):
+    server.fault_of = lambda number, _: "encoding" if number == 1 else None
+    embedder = embedder_of(server)
+    embedder.embed_documents(inputs(2))
+    embedder.embed_documents(inputs(2))
+    formats = [request.body["encoding_format"] for request in server.requests]
+    assert formats == ["base64", "float", "float"]
+
+
+def test_requests_are_cut_by_inputs_tokens_and_bytes():
+    remote = RemoteSpec("http://x/v1", "m", max_inputs=10, max_request_tokens=100)
+    parts = cut_requests(inputs(25, words=3), remote)
+    assert [len(part.rows) for part in parts] == [10, 10, 5]
+    parts = cut_requests(inputs(25, words=28), remote)
+    assert {part.tokens for part in parts} == {90, 30}
+    by_bytes = replace(remote, max_request_bytes=250)
+    assert {len(part.rows) for part in cut_requests(inputs(8, words=20), by_bytes)} == {2}
+    alone = cut_requests(inputs(2, words=200), remote)
+    assert [part.rows for part in alone] == [(0,), (1,)]
+    assert [row for part in parts for row in part.rows] == list(range(25))
+
+
+def test_only_what_is_needed_is_sent(server, monkeypatch):
+    monkeypatch.setenv("OPENAI_ORG_ID", "my-organisation")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-you")
+    embedder_of(server).embed_documents(inputs(1))
+    said = json.dumps([server.requests[0].headers, server.requests[0].body])
+    assert "my-organisation" not in said
+    assert "sk-not-for-you" not in said
+    assert "linux" not in said.lower()
+    assert set(server.requests[0].body) == {"input", "model", "encoding_format"}
+
+
+def test_a_key_is_sent_and_never_shown(server, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-very-secret")
+    server.fault_of = lambda *_: "401"
+    FAULTS_SAY = {"error": {"message": "wrong key sk-very-secret"}}
+
+    async def refuse(running, request, writer):
+        return await running.answer(writer, request, FAULTS_SAY, status=401)
+
+    monkeypatch.setitem(FAULTS, "401", refuse)
+    with pytest.raises(RemoteModelError) as caught:
+        embedder_of(server, api_key_env="MY_KEY").embed_documents(inputs(1))
+    assert server.requests[0].headers["authorization"] == "Bearer sk-very-secret"
+    assert "sk-very-secret" not in str(caught.value)
+    assert "***" in str(caught.value)
+
+
+def test_a_key_that_is_missing_is_asked_for(server):
+    with pytest.raises(RemoteModelError, match="variable NO_SUCH_KEY, or into the keyring"):
+        embedder_of(server, api_key_env="NO_SUCH_KEY")
+
+
+def test_a_proxy_is_not_asked_for_what_is_here(server, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert embedder_of(server).embed_documents(inputs(1)).failures == {}
+
+
+def test_another_machine_needs_permission(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    with pytest.raises(OfflineError, match=r"asked for at api\.openai\.com.*--allow-network"):
+        embedder_of("https://api.openai.com/v1")
+
+
+def test_the_thread_that_asks_is_the_only_one_let_out(server):
+    import socket
+
+    from localembed.offline import guard
+
+    guard.start()
+    try:
+        assert embedder_of(server).embed_documents(inputs(1)).failures == {}
+        with pytest.raises(OfflineError):
+            socket.create_connection(("198.51.100.1", 80), timeout=1)
+    finally:
+        guard._watching = False
+
+
+# Limits of the minute
+
+
+def test_what_a_server_allows_is_remembered(own_home):
+    from localembed.profiles import ProfileBook
+
+    options = EngineOptions(memory=ProfileBook())
+    with OpenAIServer(limits=Limits(requests=300, tokens=90_000)) as server:
+        embedder = embedder_of(server, options=options)
+        embedder.embed_documents(inputs(2))
+        embedder.close()
+        again = embedder_of(server, options=options)
+        assert again._sender.limits == (300, 90_000)
+
+
+# Indexing
+
+
+def write(notes, count, seed="p"):
+    for n in range(count):
+        (notes / f"{n}.md").write_text(paragraphs(4, f"{seed}{n}x"))
+
+
+def test_a_folder_is_indexed_and_searched(known, server, notes, real_cli):
+    write(notes, 3)
+    run = real_cli("index", notes, "--model", "remote")
+    assert run.returncode == 0, run.stderr
+    assert f"Sends the text of new and changed files to {server.url}" in run.stderr
+    assert "1 request, " in run.stdout
+    assert "billed" in run.stdout
+    found = real_cli("query", "p1x word 3", "--mode", "vector", "--json", "--no-resident")
+    assert len(json.loads(found.stdout)["hits"]) == 10
+    asked = len(server.requests)
+    again = real_cli("index", "--json")
+    assert json.loads(again.stdout)["changed"] is False
+    assert len(server.requests) == asked
+
+
+def test_faults_leave_the_same_index(own_home, notes, tmp_path):
+    """2,000 chunks through a server with every passing fault equal those of one without."""
+    for n in range(100):
+        (notes / f"{n}.md").write_text(paragraphs(20, f"c{n}x"))
+    passing = sorted(FAULTS.keys() - FATAL.keys() - SLOW - {"429 seconds", "429 date"})
+    found = []
+    for faulty in (False, True):
+        with OpenAIServer() as server:
+            if faulty:
+                server.fault_of = lambda number, _: (
+                    passing[number // 5 % len(passing)] if number % 5 == 3 else None
+                )
+            write_registry(own_home / "config", [spec_of(server, max_inputs=32, max_tries=6)])
+            place = tmp_path / str(faulty)
+            workspace = localembed.Workspace(place, {"model": "remote"})
+            report = workspace.index([notes])
+            assert (report.failures, report.chunks.failed) == ((), 0)
+            found.append(rows_of(workspace))
+    assert len(found[0]) >= 2000
+    assert found[0] == found[1]
+
+
+def rows_of(workspace):
+    from localembed.store.head import read_head
+    from localembed.store.inspection import Inspection
+
+    name, entry = read_head(workspace.layout).table()
+    chunks = Inspection(workspace.layout.table(name), entry.lance_version).chunks(100_000)
+    return sorted((chunk.text, chunk.vector.astype(np.float16).tobytes()) for chunk in chunks)
+
+
+def test_dead_letters_are_shown_and_taken_up_again(known, server, notes, real_cli):
+    (notes / "good.md").write_text("zebra crossing")
+    (notes / "bad.md").write_text("# One\n\npoison here\n\n# Two\n\nhealthy text")
+    server.fault_of = lambda _n, texts: "400" if any("poison" in text for text in texts) else None
+    run = real_cli("index", notes, "--model", "remote", "--json")
+    assert run.returncode == 3, run.stderr
+    report = json.loads(run.stdout)
+    assert report["chunks"]["failed"] == 1
+    assert report["chunks"]["embedded"] + 1 == report["chunks"]["total"]
+    status = json.loads(real_cli("status", "--json").stdout)
+    assert [entry["path"] for entry in status["failures"]] == [str(notes / "bad.md")]
+    assert "status 400" in status["failures"][0]["reason"]
+    shown = real_cli("status").stdout
+    assert "1 passage without a vector; run: localembed index --retry-failed" in shown
+    found = real_cli("query", "poison", "--mode", "text", "--json", "--no-resident")
+    assert json.loads(found.stdout)["hits"]
+    asked = len(server.requests)
+    assert real_cli("index").returncode == 0
+    assert len(server.requests) == asked
+    server.fault_of = lambda *_: None
+    again = real_cli("index", "--retry-failed", "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["chunks"]["embedded"] == 1
+    assert [len(request.texts) for request in server.requests[asked:]] == [1]
+    assert json.loads(real_cli("status", "--json").stdout)["failures"] == []
+
+
+def test_a_manifest_that_was_lost_still_knows_what_has_no_vector(known, server, notes):
+    (notes / "bad.md").write_text("poison here")
+    (notes / "good.md").write_text("zebra")
+    server.fault_of = lambda _n, texts: "400" if any("poison" in text for text in texts) else None
+    workspace = localembed.Workspace(notes.parent / "ws", {"model": "remote"})
+    workspace.index([notes])
+    workspace.layout.manifest.unlink()
+    server.fault_of = lambda *_: None
+    workspace.index()
+    assert workspace.index(retry_failed=True).chunks.embedded == 1
+    assert workspace.status().failures == ()
+
+
+def test_nothing_that_was_paid_for_is_paid_for_twice(known, server, notes, real_cli):
+    """A run that is refused in the middle goes on with what it had."""
+    write(notes, 40)
+    known(max_inputs=8, max_concurrency=1)
+    server.fault_of = lambda number, _: "401" if number > 5 else None
+    run = real_cli("index", notes, "--model", "remote")
+    assert run.returncode == 4
+    assert "Look whether the key is right" in run.stderr
+    had = len(server.texts)
+    assert had == 40
+    server.fault_of = lambda *_: None
+    run = real_cli("index", "--model", "remote", "--json")
+    assert run.returncode == 0, run.stderr
+    assert len(server.texts) == len(set(server.texts)) == json.loads(run.stdout)["chunks"]["total"]
+    assert not list((notes.parent).rglob("paid/*.bin"))
+
+
+def test_the_same_text_in_windows_side_by_side_is_asked_for_once(known, server, notes, monkeypatch):
+    monkeypatch.setattr("localembed.pipeline.recipe.BATCH_CHUNKS", 2)
+    for n in range(30):
+        (notes / f"{n}.md").write_text(f"boilerplate\n\n# own {n}\n\nown text {n}")
+    server.delay = 0.02
+    workspace = localembed.Workspace(notes.parent / "ws", {"model": "remote"})
+    report = workspace.index([notes])
+    assert len(server.texts) == len(set(server.texts))
+    assert report.chunks.embedded == len(server.texts)
+    assert report.chunks.embedded + report.chunks.reused == report.chunks.total
+
+
+# Money
+
+
+def test_a_dry_run_costs_nothing_and_says_what_a_run_would(known, server, notes, real_cli):
+    write(notes, 5)
+    known(usd_per_million_tokens=100.0, price_date="2026-11-23", tokens_per_minute=1000)
+    run = real_cli("index", notes, "--model", "remote", "--dry-run", "--json")
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    assert (server.requests, found["files"], found["reused"]) == ([], 5, 0)
+    assert found["usd"] == pytest.approx(found["tokens"] / 10_000)
+    assert found["minutes"] == pytest.approx(found["tokens"] / 1000)
+    text = real_cli("index", notes, "--model", "remote", "--dry-run").stdout
+    assert "Would read 5 files" in text
+    assert "(price of 2026-11-23)" in text
+    assert not (notes.parent / "home/data/localembed/vectors").exists()
+    report = json.loads(real_cli("index", notes, "--model", "remote", "--json").stdout)
+    assert report["chunks"]["embedded"] == found["embedded"]
+    assert report["tokens"]["embedded"] == found["tokens"]
+    assert len(server.requests) == found["requests"]
+    nothing = real_cli("index", "--dry-run").stdout
+    assert "Nothing to embed" in nothing
+
+
+def test_a_dry_run_of_a_model_here_says_that_nothing_is_sent(notes, run_cli):
+    write(notes, 1)
+    run = run_cli("index", notes, "--dry-run")
+    assert "on this machine: nothing is sent" in run.stdout
+
+
+def test_a_run_stops_before_it_costs_more(known, server, notes, real_cli):
+    write(notes, 40)
+    known(usd_per_million_tokens=1000.0, max_inputs=8, max_concurrency=2)
+    run = real_cli("index", notes, "--model", "remote", "--max-cost", "2.5")
+    assert run.returncode == 3
+    assert "Stopped before $2.50 were spent" in run.stderr
+    spent = sum(request.tokens for request in server.requests) / 1000
+    assert 1.0 < spent <= 2.5
+    run = real_cli("index", "--model", "remote", "--json")
+    assert run.returncode == 0
+    assert len(server.texts) == len(set(server.texts))
+
+
+def test_a_limit_without_a_price_is_refused(server):
+    with pytest.raises(UsageError, match="no price is known"):
+        embedder_of(server, options=EngineOptions(max_cost=1.0))
+    with pytest.raises(CostLimitError):
+        embedder_of(
+            server, options=EngineOptions(max_cost=0.0), usd_per_million_tokens=1.0
+        ).embed_documents(inputs(1))
+
+
+# What a models.toml may say
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"base_url": "ftp://x"}, "base_url must be an address"),
+        ({"base_url": "https://user:pw@x/v1"}, "without a key in it"),
+        ({"max_inputs": 0}, "max_inputs must be a positive number"),
+        ({"tokenizer": "cl100k"}, "tokenizer must be path:FILE"),
+        ({"sources": ["path:/x"]}, "unknown key 'sources'"),
+        ({"base_uri": "x"}, "Did you mean base_url"),
+    ],
+)
+def test_a_block_that_cannot_work_is_refused(change, said):
+    from localembed.catalog.registry import checked_spec
+
+    block = {
+        "backend": "openai", "base_url": "http://127.0.0.1/v1", "model": "m", "dim": 3,
+        "max_tokens": 100, **change,
+    }  # fmt: skip
+    with pytest.raises(RegistryError, match=said):
+        checked_spec("here", "m", block)
+
+
+def test_a_workspace_cannot_name_another_machine(workspace):
+    block = {"backend": "openai", "base_url": "https://evil.example/v1", "model": "m"}
+    workspace.create()
+    lines = [f'{key} = "{value}"' for key, value in block.items()]
+    workspace.layout.models.write_text("[models.m]\ndim = 3\nmax_tokens = 100\n" + "\n".join(lines))
+    with pytest.raises(RegistryError, match=r"evil\.example is another machine"):
+        workspace.index()
+
+
+def test_a_tokenizer_that_is_not_here_is_said(server):
+    with pytest.raises(LocalembedError, match="tiktoken has no encoding 'no_such'"):
+        embedder_of(server, tokenizer="tiktoken:no_such")
+
+
+def test_without_the_extra_the_sentence_says_how_to_get_it(server, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(ModelNotFoundError, match=r"pip install 'localembed\[openai\]'"):
+        embedder_of(server)
+
+
+def test_a_long_query_is_asked_for_in_pieces(server):
+    told = []
+    row = embedder_of(server).embed_query("word " * 400, told.append)
+    assert told[0] > 1
+    assert np.linalg.norm(row) == pytest.approx(1.0, abs=1e-5)
+    assert len(server.requests[0].texts) == told[0]
