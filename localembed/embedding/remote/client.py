@@ -22,6 +22,7 @@ _CONNECT_SECONDS = 10.0
 _LONG = 60.0
 _PASSING = (408, 409, 425, 429)
 _TOO_MUCH = (400, 413, 422)
+_NOBODY_THERE = {"ConnectError", "ConnectTimeout", "gaierror", "SSLError"}
 _OWN_HEADERS = (
     "OpenAI-Organization", "OpenAI-Project", "X-Stainless-Lang", "X-Stainless-Package-Version",
     "X-Stainless-OS", "X-Stainless-Arch", "X-Stainless-Runtime", "X-Stainless-Runtime-Version",
@@ -166,13 +167,7 @@ def _what_to_do(status: int) -> str:
 
 def _connection_fault(error: BaseException) -> PassingFault:
     """Return what an error of the connection means: nobody there, or broken off."""
-    if _names(error) & {
-        "ConnectError",
-        "ConnectTimeout",
-        "gaierror",
-        "SSLError",
-        "ConnectionRefusedError",
-    }:
+    if _names(error) & _NOBODY_THERE:
         return UnreachableFault(f"no connection: {_cause(error)}")
     return PassingFault(f"the connection broke off: {_cause(error)}")
 

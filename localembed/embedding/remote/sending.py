@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Keep = Callable[[Sequence[bytes], VectorMatrix], None]
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 20.0
+_LEARN = 0.2
 _MOST_LOST = 8
 """Texts in a row that get no vector, and none that gets one: then it is the server."""
 _MOST_UNANSWERED = 24
@@ -89,6 +90,8 @@ class Sender:
         self._pace = pace
         self._spending = spending
         self._keep = keep
+        self._scale = 1.0
+        """Tokens as the server counts them, for one as counted here."""
         self._end: LocalembedError | None = None
         self._lost = self._unanswered = 0
         self._requests = self._retries = 0
@@ -162,11 +165,12 @@ class Sender:
         return reply
 
     async def _once(self, part: Part, deadline: _Deadline) -> Reply:
-        async with self._pace.slot(part.tokens) as ticket:
+        tokens = part.tokens * self._scale
+        async with self._pace.slot(tokens) as ticket:
             if self._end is not None:
                 raise self._end
             deadline.begin()
-            self._spending.reserve(part.tokens)
+            self._spending.reserve(tokens)
             self._requests += 1
             billed: int | None = None
             learn: Callable[[Mapping[str, str]], None]
@@ -174,6 +178,7 @@ class Sender:
             try:
                 reply = await self._client.ask(part.texts, learn)
                 billed = part.tokens if reply.tokens is None else reply.tokens
+                self._scale += _LEARN * (billed / part.tokens - self._scale)
             except PassingFault as fault:
                 if fault.slow_down:
                     # Nobody waits for longer than a request is worth; it fails, and the run ends.
@@ -181,7 +186,7 @@ class Sender:
                     self._pace.too_much(wait, limited=fault.limited)
                 raise
             finally:
-                self._spending.settle(part.tokens, billed)
+                self._spending.settle(tokens, billed)
             self._pace.went_well()
             # While nothing can come between, or a signal here would lose what was paid for.
             self._keep(part.keys, reply.vectors)
