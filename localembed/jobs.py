@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from localembed.pipeline.recipe import KeepPaid
     from localembed.types import Embedder
 
-_WINDOWS_AT_ONCE = 4
-"""Where a server embeds: one slow answer then holds up none of the other three."""
+_WINDOWS_AT_ONCE = 3
+"""Where a server embeds: one slow answer then holds up neither of the other two."""
 _BYTES_PER_TOKEN = 4
 """Of English text; a guess at how long a run will be."""
 
@@ -150,7 +150,7 @@ def _embedder_loader(
             engine_options(settings, model.space_id),
             job_tokens=most_bytes // _BYTES_PER_TOKEN,
             on_notice=on_notice,
-            purpose="the text of new and changed files",
+            purpose="the text of new and changed files, later your queries",
             keep=keep,
             max_cost=how.max_cost,
         )

@@ -14,7 +14,7 @@ from localembed.catalog.model_folder import is_wanted
 from localembed.catalog.registry import checked_spec, spec_block
 from localembed.cli.main import COMMANDS
 from localembed.config import Settings
-from localembed.modelspec import ModelSpec
+from localembed.modelspec import ModelSpec, RemoteSpec
 from localembed.queries import Query
 from localembed.report import ChunkCounts, FileCounts, TokenCounts
 from tests.conftest import PROJECT
@@ -113,8 +113,21 @@ def test_the_page_of_models_shows_a_block_with_every_key():
     assert found.pop("sha256") == {}
     spec = checked_spec("docs/models.md", "mine", found)
     assert spec_block(spec) == found
-    unsaid = {"name", "whole_dim", "sha256"}
+    unsaid = {"name", "whole_dim", "sha256", "remote"}
     assert {field.name for field in fields(ModelSpec)} == found.keys() | unsaid
+
+
+def test_the_page_of_servers_shows_blocks_that_work_and_every_key():
+    page = (PROJECT / "docs" / "remote.md").read_text()
+    block = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert block
+    for name, found in tomllib.loads(block[1])["models"].items():
+        checked_spec("docs/remote.md", name, found)
+    for field in fields(RemoteSpec):
+        assert f"`{field.name}`" in page, field.name
+    usual = RemoteSpec("", "")
+    for number in (usual.max_inputs, usual.max_request_tokens, usual.max_request_bytes):
+        assert f"{number:,}" in page
 
 
 def test_the_page_of_security_names_every_file_that_is_read():

@@ -17,7 +17,7 @@ CLASSES = [
     for _, value in inspect.getmembers(errors, inspect.isclass)
     if issubclass(value, errors.LocalembedError)
 ]
-DOCUMENTED_CODES = {2, 4, 5, 6}
+DOCUMENTED_CODES = {2, 3, 4, 5, 6}
 _LINE = re.compile(r"^([│├└─\s]*)(\w+Error)(?:\s+(\d+))?")
 
 

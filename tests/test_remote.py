@@ -284,7 +284,10 @@ def test_a_folder_is_indexed_and_searched(known, server, notes, real_cli):
     write(notes, 3)
     run = real_cli("index", notes, "--model", "remote")
     assert run.returncode == 0, run.stderr
-    assert f"Sends the text of new and changed files to {server.url}" in run.stderr
+    assert (
+        f"Sends the text of new and changed files, later your queries, to {server.url}"
+        in run.stderr
+    )
     assert "1 request, " in run.stdout
     assert "billed" in run.stdout
     found = real_cli("query", "p1x word 3", "--mode", "vector", "--json", "--no-resident")

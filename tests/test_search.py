@@ -193,7 +193,7 @@ def test_a_workspace_that_is_asked_again_opens_nothing_again(workspace, notes, m
     monkeypatch.setattr(reader, "connect", lambda *given: opened.append(given) or connect(*given))
     (notes / "a.md").write_text("zebra words")
     workspace.index()
-    loaded = workspace.query("zebra") and dict(workspace._embedders)
+    loaded = workspace.query("zebra") and dict(workspace._models._embedders)
     workspace.query("words")
     assert len(opened) == 1
     (notes / "b.md").write_text("zebra stripes")
@@ -201,7 +201,7 @@ def test_a_workspace_that_is_asked_again_opens_nothing_again(workspace, notes, m
     assert len(workspace.query("zebra", mode="text")) == 2
     workspace.query("zebra")
     assert len(opened) == 2
-    assert workspace._embedders == loaded
+    assert workspace._models._embedders == loaded
 
 
 def test_the_library_reads_as_the_readme_says(notes, fake):

@@ -63,7 +63,7 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Remo
     )
     if options.purpose:
         options.on_notice(
-            f"Sends {options.purpose} to {remote.base_url} (model {remote.model}), nothing else."
+            f"Sends {options.purpose}, to {remote.base_url} (model {remote.model}), nothing else."
         )
     sender = Sender(client, remote, pace, spending, options.keep)
 

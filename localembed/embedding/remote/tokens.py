@@ -16,10 +16,30 @@ from localembed.types import Tokenizer, Tokens
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PIECES = regex.compile(
-    r"[A-Za-z]{1,6}|\p{Nd}{1,3}|[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}]|\p{L}{1,2}"
-    r"|\n+|[^\s\p{L}\p{Nd}]{1,2}"
-)
+_SPACE, _LINES, _LATIN, _DIGITS, _LETTERS, _SIGNS, _MARKS = range(7)
+_LONGEST = np.array([1 << 30, 1 << 30, 6, 3, 2, 1, 2])
+"""Characters of a piece, by the kind of its characters; a sign is a word or a syllable alone."""
+_ASCII = np.array(
+    [
+        _LINES if c == "\n"
+        else _SPACE if c.isspace()
+        else _LATIN if c.isalpha()
+        else _DIGITS if c.isdigit()
+        else _MARKS
+        for c in map(chr, range(128))
+    ],
+    np.int8,
+)  # fmt: skip
+_RANGES = np.array(
+    [0x80, 0xA1, 0xC0, 0xE00, 0xE80, 0x2000, 0x200B, 0x2C00, 0x3000, 0x3001, 0x3040, 0xA000,
+     0xAC00, 0xD7B0, 0xF900, 0xFB00, 0xFF00, 0x10000],
+)  # fmt: skip
+_KINDS = np.array(
+    [_SPACE, _MARKS, _LETTERS, _SIGNS, _LETTERS, _SPACE, _MARKS, _LETTERS, _SPACE, _MARKS, _SIGNS,
+     _LETTERS, _SIGNS, _LETTERS, _SIGNS, _LETTERS, _MARKS, _SIGNS],
+    np.int8,
+)  # fmt: skip
+"""From which code point on characters are of which kind: about, and blocks at a time."""
 _WORDS = regex.compile(r"\S+")
 
 
@@ -90,9 +110,24 @@ class TiktokenTokenizer:
 
 
 def _estimated(text: str) -> Tokens:
-    spans = np.array([match.span() for match in _PIECES.finditer(text)], np.int32).reshape(-1, 2)
-    starts, ends = np.ascontiguousarray(spans[:, 0]), np.ascontiguousarray(spans[:, 1])
-    return Tokens(np.zeros(len(spans), np.int32), starts, ends, _words_at(text, starts, ends))
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    if not len(points):
+        nothing = np.zeros(0, np.int32)
+        return Tokens(nothing, nothing, nothing, nothing)
+    kinds = _ASCII[np.minimum(points, 127)]
+    far = points >= 128
+    if far.any():
+        kinds = np.where(far, _KINDS[np.searchsorted(_RANGES, points, "right") - 1], kinds)
+    places = np.arange(len(points), dtype=np.int32)
+    fresh = np.append(True, kinds[1:] != kinds[:-1])
+    within = places - np.maximum.accumulate(np.where(fresh, places, 0))
+    begins = np.flatnonzero(fresh | (within % _LONGEST[kinds] == 0)).astype(np.int32)
+    ends = np.append(begins[1:], np.int32(len(points))).astype(np.int32)
+    seen = kinds[begins] != _SPACE
+    blank = kinds <= _LINES
+    words = np.cumsum(~blank & np.append(True, blank[:-1]), dtype=np.int32)
+    starts = begins[seen]
+    return Tokens(np.zeros(len(starts), np.int32), starts, ends[seen], words[starts])
 
 
 def _words_at(text: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
