@@ -46,7 +46,7 @@ def server(bert, tmp_path_factory):
     command = [
         COMMAND, "v2", "--model-id", str(folder), "--served-model-name", "tiny", "--host",
         "127.0.0.1", "--port", str(port), "--engine", "torch", "--device", "cpu", "--url-prefix",
-        "/v1", "--no-bettertransformer", "--dtype", "float32",
+        "/v1", "--dtype", "float32",
     ]  # fmt: skip
     quiet = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
     with subprocess.Popen(command, env={**os.environ, **quiet}) as child:
