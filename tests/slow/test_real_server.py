@@ -48,7 +48,12 @@ def server(bert, tmp_path_factory):
         "127.0.0.1", "--port", str(port), "--engine", "torch", "--device", "cpu", "--url-prefix",
         "/v1", "--dtype", "float32",
     ]  # fmt: skip
-    quiet = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+    quiet = {
+        "HF_HUB_OFFLINE": "1",
+        "DO_NOT_TRACK": "1",
+        "INFINITY_MODEL_WARMUP": "false",
+        "INFINITY_BETTERTRANSFORMER": "false",
+    }
     with subprocess.Popen(command, env={**os.environ, **quiet}) as child:
         try:
             _wait(f"http://127.0.0.1:{port}/v1/models", child)
