@@ -956,3 +956,27 @@ def test_nothing_but_the_report_is_printed_without_a_terminal(run_cli, notes):
     assert done.stdout.startswith("Run 1 in ")
     assert "\r" not in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def test_what_libraries_warn_of_is_for_developers(tmp_path):
+    program = (
+        "import sys, warnings\n"
+        "from localembed.cli import main as entry\n"
+        "carry_out = entry.run\n"
+        "def run(command, arguments):\n"
+        "    warnings.warn('coroutine was never awaited', RuntimeWarning)\n"
+        "    return carry_out(command, arguments)\n"
+        "entry.run, sys.argv = run, ['localembed', '--version']\n"
+        "entry.main()\n"
+    )
+    for options, count in (((), 0), (("-W", "default"), 1)):
+        run = subprocess.run(
+            [sys.executable, *options, "-c", program],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert run.stderr.count("never awaited") == count

@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+import warnings
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -103,6 +104,9 @@ def main() -> NoReturn:
     """Run the command line and exit with its code."""
     boundary.stopping = None
     _open_closed_streams()
+    if not sys.warnoptions:
+        # They are for developers; a library that is stopped in the middle has one more to give.
+        warnings.simplefilter("ignore")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background
         signal.signal(signal.SIGINT, _interrupt)
     for name in ("SIGTERM", "SIGHUP"):

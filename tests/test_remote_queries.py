@@ -1,0 +1,116 @@
+"""What queries send to a server, and that a process which lives on is allowed no more than once."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+import localembed
+from localembed import offline
+from localembed.cli.boundary import run
+from localembed.cli.main import cli
+from localembed.errors import OfflineError, RemoteModelError
+from localembed.queries import Query
+from tests.conftest import paragraphs
+
+
+@pytest.fixture
+def indexed(known, server, notes):
+    """A workspace whose vectors are a server's, which has forgotten what it was asked."""
+    (notes / "a.md").write_text(paragraphs(4))
+    workspace = localembed.Workspace(notes.parent / "ws", {"model": "remote"})
+    workspace.index([notes])
+    server.requests.clear()
+    return localembed.Workspace(workspace.folder)
+
+
+@pytest.fixture
+def far_away(monkeypatch):
+    """Take the server for another machine."""
+    monkeypatch.setattr(offline, "is_here", lambda _host: False)
+
+
+def test_leave_for_one_query_is_none_for_the_next(indexed, server, far_away):
+    assert indexed.search(Query("first", allow_network=True)).hits
+    assert server.texts == ["first"]
+    with pytest.raises(OfflineError, match="--allow-network"):
+        indexed.search(Query("second"))
+    assert server.texts == ["first"]
+    assert indexed.search(Query("third", allow_network=True)).hits
+    assert server.texts == ["first", "third"]
+
+
+def test_leave_by_the_environment_ends_with_it(indexed, server, far_away, monkeypatch):
+    monkeypatch.setenv("LOCALEMBED_ALLOW_NETWORK", "1")
+    assert indexed.query("first")
+    monkeypatch.delenv("LOCALEMBED_ALLOW_NETWORK")
+    with pytest.raises(OfflineError):
+        indexed.query("second")
+    assert server.texts == ["first"]
+
+
+def test_every_command_has_the_key_of_its_own_environment(indexed, known, server, monkeypatch):
+    known(api_key_env="MY_KEY")
+    for key in ("one", "two"):
+        monkeypatch.setenv("MY_KEY", key)
+        indexed.query("words")
+    monkeypatch.delenv("MY_KEY")
+    with pytest.raises(RemoteModelError, match="variable MY_KEY"):
+        indexed.query("words")
+    sent = [request.headers["authorization"] for request in server.requests]
+    assert sent == ["Bearer one", "Bearer two"]
+    asking = [t for t in threading.enumerate() if t.name == "localembed-remote" and t.is_alive()]
+    assert len(asking) < 2 + len(sent)
+
+
+def test_the_same_leave_keeps_the_connection(indexed, server):
+    for word in ("one", "two", "three"):
+        indexed.query(word)
+    assert len(indexed._models._embedders) == 1
+    assert len({request.connection for request in server.requests}) == 1
+
+
+def test_the_first_query_to_a_server_names_it(indexed, server, own_home):
+    said: list[str] = []
+    for profiles in own_home.rglob("profiles.json"):
+        profiles.unlink()  # as if another user had made the index
+    indexed.search(Query("one"), on_notice=said.append)
+    localembed.Workspace(indexed.folder).search(Query("two"), on_notice=said.append)
+    (sentence,) = said
+    assert sentence == f"Sends your queries, to {server.url} (model test-model), nothing else."
+
+
+def test_who_indexed_was_told_of_queries(indexed):
+    said: list[str] = []
+    indexed.search(Query("one"), on_notice=said.append)
+    assert said == []
+
+
+def test_what_waits_for_queries_sends_nothing(indexed, server):
+    indexed.warm()
+    assert server.requests == []
+    assert indexed.query("p1word3x7")
+    assert len(server.requests) == 1
+
+
+def test_the_first_query_of_a_user_says_it_in_the_terminal(indexed, server, real_cli, own_home):
+    for profiles in own_home.rglob("profiles.json"):
+        profiles.unlink()
+    first, second = (
+        real_cli("query", word, "--workspace", indexed.folder) for word in ("one", "two")
+    )
+    assert f"Sends your queries, to {server.url}" in first.stderr
+    assert first.returncode == second.returncode == 0
+    assert "Sends" not in second.stderr
+    assert "Sends" not in first.stdout
+
+
+@pytest.mark.parametrize("leave", [True, False])
+def test_questions_with_known_answers_need_leave_too(indexed, server, notes, far_away, leave):
+    questions = notes.parent / "questions.tsv"
+    questions.write_text("p1word3x7\tnotes/a.md\n")
+    words = ["eval", questions, "--workspace", indexed.folder, "--mode", "vector"]
+    code = run(cli, [*map(str, words), *(["--allow-network"] if leave else [])])
+    assert code == (0 if leave else 6)
+    assert server.texts == (["p1word3x7"] if leave else [])
