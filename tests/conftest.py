@@ -116,6 +116,28 @@ def tiny_models(own_home, tmp_path):
     write_registry(own_home / "config", specs)
 
 
+@pytest.fixture
+def server():
+    """A server that speaks OpenAI's protocol."""
+    pytest.importorskip("openai", reason="the extra [openai] is not installed")
+    from tests.openai_server import OpenAIServer
+
+    with OpenAIServer() as running:
+        yield running
+
+
+@pytest.fixture
+def known(server, own_home):
+    """Know the server's model as "remote", for command lines as well."""
+    from tests.openai_server import spec_of
+
+    def know(**keys):
+        write_registry(own_home / "config", [spec_of(server, **keys)])
+
+    know()
+    return know
+
+
 def paragraphs(count: int, seed: str = "p") -> str:
     """Return text of `count` paragraphs of about 40 tokens, all different."""
     return "\n\n".join(

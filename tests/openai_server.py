@@ -17,6 +17,8 @@ from email.utils import formatdate
 
 import numpy as np
 
+from localembed.modelspec import ModelSpec, RemoteSpec
+
 DIM = 16
 
 
@@ -24,6 +26,17 @@ def vector(text: str, dim: int = DIM) -> np.ndarray:
     """The server's vector of a text: (dim,) float32 of length 1."""
     row = np.random.default_rng(zlib.crc32(text.encode())).standard_normal(dim)
     return (row / np.linalg.norm(row)).astype(np.float32)
+
+
+def spec_of(server, **keys) -> ModelSpec:
+    """The server's model, or that of the server at an address, as models.toml would have it."""
+    remote = RemoteSpec(
+        getattr(server, "url", server), "test-model", **{"timeout_seconds": 5, **keys}
+    )
+    return ModelSpec(
+        name="remote", backend="openai", sources=(), dim=DIM, max_tokens=128, pooling="none",
+        normalize=True, license="", remote=remote,
+    )  # fmt: skip
 
 
 @dataclass
@@ -44,6 +57,7 @@ class Request:
     body: dict
     status: int = 0
     tokens: int = 0
+    connection: object = None
 
 
 @dataclass
@@ -144,7 +158,8 @@ class OpenAIServer:
         raw = await reader.readexactly(int(headers.get("content-length", 0)))
         body = json.loads(raw)
         texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
-        request = Request(time.monotonic(), texts, headers, body)
+        peer = writer.get_extra_info("peername")
+        request = Request(time.monotonic(), texts, headers, body, connection=peer)
         request.tokens = sum(len(text) // 4 + 1 for text in texts)
         self.requests.append(request)
         fault = self.faults.popleft() if self.faults else None

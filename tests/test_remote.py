@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +15,7 @@ import numpy as np
 import pytest
 
 import localembed
-from localembed.embedding import load_embedder
+from localembed.embedding import load_embedder, load_tokenizer
 from localembed.embedding.options import EngineOptions
 from localembed.embedding.remote.requests import cut_requests
 from localembed.errors import (
@@ -23,23 +27,13 @@ from localembed.errors import (
     RemoteModelError,
     UsageError,
 )
-from localembed.modelspec import ModelSpec, RemoteSpec
+from localembed.modelspec import RemoteSpec
 from localembed.types import ModelInput
-from tests.conftest import paragraphs
-from tests.openai_server import DIM, FAULTS, Limits, OpenAIServer, vector
+from tests.conftest import PROJECT, paragraphs
+from tests.openai_server import DIM, FAULTS, Limits, OpenAIServer, spec_of, vector
 from tests.registry import write_registry
 
 pytest.importorskip("openai", reason="the extra [openai] is not installed")
-
-
-def spec_of(server, **keys) -> ModelSpec:
-    remote = RemoteSpec(
-        getattr(server, "url", server), "test-model", **{"timeout_seconds": 5, **keys}
-    )
-    return ModelSpec(
-        name="remote", backend="openai", sources=(), dim=DIM, max_tokens=128, pooling="none",
-        normalize=True, license="", remote=remote,
-    )  # fmt: skip
 
 
 def embedder_of(server, *, options=None, **keys):
@@ -57,23 +51,6 @@ def inputs(count, words=20):
 
 def expected(items, dim=DIM):
     return np.stack([vector(item.text, dim) for item in items])
-
-
-@pytest.fixture
-def server():
-    with OpenAIServer() as running:
-        yield running
-
-
-@pytest.fixture
-def known(server, own_home):
-    """Know the server's model as "remote", for command lines as well."""
-
-    def know(**keys):
-        write_registry(own_home / "config", [spec_of(server, **keys)])
-
-    know()
-    return know
 
 
 FATAL = {
@@ -386,6 +363,30 @@ def test_nothing_that_was_paid_for_is_paid_for_twice(known, server, notes, real_
     assert not list((notes.parent).rglob("paid/*.bin"))
 
 
+def test_a_kill_costs_at_most_the_requests_on_their_way(known, server, notes, tmp_path):
+    """Kill -9 again and again, while answers come in and before they are in the table."""
+    write(notes, 40)
+    known(max_inputs=8, max_concurrency=1)
+    server.delay = 0.02
+    rng = np.random.default_rng(11)
+    command = (sys.executable, "-m", "localembed", "index", notes, "--workspace", tmp_path / "ws")
+    place = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(PROJECT)}}
+    kills = 0
+    for _ in range(5):
+        goal = len(server.requests) + int(rng.integers(1, 5))
+        run = subprocess.Popen((*command, "--model", "remote", "-q"), **place)
+        while len(server.requests) < goal and run.poll() is None:
+            time.sleep(0.001)
+        time.sleep(float(rng.uniform(0, 0.04)))
+        run.kill()
+        kills += run.wait() == -signal.SIGKILL
+    assert kills == 5
+    report = localembed.Workspace(tmp_path / "ws", {"model": "remote"}).index()
+    asked = [text for request in server.requests for text in request.texts]
+    assert len(set(asked)) == report.chunks.total
+    assert len(asked) - len(set(asked)) <= 8 * kills
+
+
 def test_the_same_text_in_windows_side_by_side_is_asked_for_once(known, server, notes, monkeypatch):
     monkeypatch.setattr("localembed.pipeline.recipe.BATCH_CHUNKS", 2)
     for n in range(30):
@@ -487,6 +488,43 @@ def test_a_workspace_cannot_name_another_machine(workspace):
 def test_a_tokenizer_that_is_not_here_is_said(server):
     with pytest.raises(LocalembedError, match="tiktoken has no encoding 'no_such'"):
         embedder_of(server, tokenizer="tiktoken:no_such")
+
+
+@pytest.fixture
+def bytes_bpe(monkeypatch):
+    """One of tiktoken's encodings, made here: its own are fetched, and there is no network."""
+    tiktoken = pytest.importorskip("tiktoken")
+    ranks = {bytes([n]): n for n in range(256)} | {b"wo": 256, b"rd": 257, b"word": 258}
+    encoding = tiktoken.Encoding(
+        "bytes", pat_str=r"\s+|\S+", mergeable_ranks=ranks, special_tokens={"<|end|>": 300}
+    )
+    monkeypatch.setitem(tiktoken.registry.ENCODINGS, "bytes", encoding)
+
+
+def test_tiktoken_counts_and_places_tokens(bytes_bpe):
+    tokenizer = load_tokenizer(spec_of("http://127.0.0.1:9/v1", tokenizer="tiktoken:bytes"), Path())
+    text = "word é🦊 <|end|>"
+    (tokens,) = tokenizer([text])
+    assert len(tokens.ids) == 1 + 1 + 2 + 4 + 1 + len("<|end|>")
+    assert (tokens.starts[0], tokens.ends[0]) == (0, 4)
+    assert all(a < b for a, b in zip(tokens.starts, tokens.ends, strict=True))
+    # Every character belongs to a token, and no token ends inside of one.
+    assert {p for a, b in zip(tokens.starts, tokens.ends, strict=True) for p in range(a, b)} == set(
+        range(len(text))
+    )
+    assert tokens.words.tolist() == sorted(tokens.words.tolist())
+    assert tokens.words[-1] == 3
+
+
+def test_chunks_of_tiktoken_fit_the_model(bytes_bpe, known, server, notes):
+    (notes / "a.md").write_text("".join(f"🦊{n}" for n in range(700)))
+    known(tokenizer="tiktoken:bytes")
+    workspace = localembed.Workspace(notes.parent / "ws", {"model": "remote"})
+    report = workspace.index([notes])
+    assert report.chunks.total > 30
+    encode = load_tokenizer(spec_of(server, tokenizer="tiktoken:bytes"), Path())
+    assert max(len(encode([text])[0].ids) for text in server.texts) <= 128
+    assert all(f"🦊{n}" in "".join(server.texts) for n in range(700))
 
 
 def test_without_the_extra_the_sentence_says_how_to_get_it(server, monkeypatch):

@@ -38,6 +38,8 @@ class _Asked:
     name: str
     questions: tuple[Question, ...]
     workspace: Workspace
+    flags: Mapping[str, object]
+    """Settings that win over every file and variable."""
     documents: Path | None
     """A collection's documents, to be indexed first; None for what the user has indexed."""
 
@@ -53,8 +55,15 @@ class _Asked:
     shell_complete=model_names,
     help="Ask this version (a run or tag) or model; twice to compare.",
 )
+@click.option("--allow-network", is_flag=True, default=None, help="Let a server's model be asked.")
 @common
-def evaluate(options: Common, source: Path, mode: SearchMode | None, at: tuple[str, ...]) -> int:
+def evaluate(
+    options: Common,
+    source: Path,
+    mode: SearchMode | None,
+    at: tuple[str, ...],
+    allow_network: bool | None,
+) -> int:
     """Measure how well questions with known answers are answered.
 
     SOURCE is a file of your own questions, each followed by a tab and the path or path:line that
@@ -66,7 +75,7 @@ def evaluate(options: Common, source: Path, mode: SearchMode | None, at: tuple[s
     if len(at) > 2 or len(set(at)) < len(at):
         message = "--at takes one version or model, or two different ones to compare."
         raise UsageError(message)
-    asked = _read(source, options)
+    asked = _read(source, options, {"allow_network": allow_network})
     found: dict[str | None, Modes] = {}
     for name in at or (None,):
         of = _meant(asked.workspace, name)
@@ -80,7 +89,7 @@ def evaluate(options: Common, source: Path, mode: SearchMode | None, at: tuple[s
     return 0
 
 
-def _read(source: Path, options: Common) -> _Asked:
+def _read(source: Path, options: Common, flags: Mapping[str, object]) -> _Asked:
     """Read the questions; a collection gets a workspace of its own, unless one was named."""
     from localembed.evaluation.collection import home_of, lay_out
     from localembed.evaluation.questions import is_collection, read_collection, read_questions
@@ -90,12 +99,13 @@ def _read(source: Path, options: Common) -> _Asked:
         if source.is_dir():
             message = f"{source} has no corpus.jsonl. Name a folder that has, or a questions file."
             raise UsageError(message)
-        return _Asked(source.name, read_questions(source), options.workspace(), None)
+        return _Asked(source.name, read_questions(source), options.workspace(flags), flags, None)
     home = home_of(source)
     paths = lay_out(source, home / "documents")
     folder = options.folder or home / "workspace"
     questions = read_collection(source, paths)
-    return _Asked(source.resolve().name, questions, Workspace(folder), home / "documents")
+    workspace = Workspace(folder, flags)
+    return _Asked(source.resolve().name, questions, workspace, flags, home / "documents")
 
 
 def _bring_up_to_date(asked: _Asked, model: str | None, options: Common) -> None:
@@ -104,7 +114,7 @@ def _bring_up_to_date(asked: _Asked, model: str | None, options: Common) -> None
 
     if asked.documents is None:
         return
-    workspace = Workspace(asked.workspace.folder, {"model": model})
+    workspace = Workspace(asked.workspace.folder, {**asked.flags, "model": model})
     every = {"hidden": True, "no_ignore": True}
     with IndexProgress(enabled=not options.quiet) as progress:
         workspace.index(
