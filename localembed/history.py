@@ -27,6 +27,7 @@ from localembed.store.versions import (
     tag,
     to_keep,
 )
+from localembed.types import ignore_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,6 @@ class Garbage:
     """That go as a whole: they were replaced."""
     models: tuple[str, ...]
     """Of these tables."""
-
-
-def _ignore_events(_name: str, _count: int) -> None:
-    """Take an event and do nothing."""
 
 
 class History:
@@ -95,7 +92,7 @@ class History:
         with writer_lock(self._layout):
             version = find_version(self._layout, wanted)
             facts = facts_of(version.table, version.entry)
-            return restore(self._layout, facts, version.entry, self._keep, _ignore_events)
+            return restore(self._layout, facts, version.entry, self._keep, ignore_events)
 
     def garbage(self, keep: int) -> Garbage:
         """Return what `collect_garbage` would drop.
@@ -158,4 +155,4 @@ class History:
         with runs.at_risk(layout):
             table.compact()
             show(layout, name, table, synced)
-            clean_up(layout, name, table, synced, keep, _ignore_events)
+            clean_up(layout, name, table, synced, keep, ignore_events)

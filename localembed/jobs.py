@@ -18,7 +18,7 @@ from localembed.roots import Scope
 from localembed.sources import WalkRules
 from localembed.store.head import publish_head, read_head
 from localembed.store.layout import Layout
-from localembed.types import ChunkedDocument, Document, Event, FileRecord
+from localembed.types import ChunkedDocument, Document, Event, FileRecord, Notice
 
 if TYPE_CHECKING:
     from localembed.pipeline.recipe import KeepPaid
@@ -62,7 +62,7 @@ def make_job(
     settings: Settings,
     scopes: tuple[Scope, ...],
     how: RunOptions,
-    on_notice: Callable[[str], None],
+    on_notice: Notice,
 ) -> Job:
     """Return a run over scopes; what is heavy is loaded when it is first used.
 
@@ -141,7 +141,7 @@ def _chunker_loader(
 
 
 def _embedder_loader(
-    choice: Choice, settings: Settings, how: RunOptions, on_notice: Callable[[str], None]
+    choice: Choice, settings: Settings, how: RunOptions, on_notice: Notice
 ) -> Callable[[int, KeepPaid], Embedder]:
     model = choice.model
 

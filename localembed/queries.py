@@ -78,3 +78,5 @@ class Query:
     """The reranker that orders the best hits anew."""
     at: str | None = None
     """The version that is searched: a run's number or a tag; the newest if not given."""
+    allow_network: bool = False
+    """Whether a server on another machine may be asked, also where the settings do not say so."""

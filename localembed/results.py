@@ -11,8 +11,9 @@ from typing import Any
 
 from localembed.queries import Query, SearchHit, SearchMode
 from localembed.search import Answer
+from localembed.store import runs
 from localembed.store.failures import read_failures
-from localembed.store.head import TableHead, VectorIndex
+from localembed.store.head import TableHead, VectorIndex, read_head
 from localembed.store.layout import Layout
 from localembed.types import Note, Root
 
@@ -47,19 +48,6 @@ def query_result(asked: Query, answer: Answer, begin: float) -> QueryResult:
     )
 
 
-def failed_passages(
-    layout: Layout, table: str | None, roots: Mapping[str, bytes]
-) -> tuple[Note, ...]:
-    """Return the passages of a table that have no vector, each with its reason."""
-    found = read_failures(layout, table) if table else ()
-    return tuple(
-        Note(os.path.join(roots[document.root_id], document.path).rstrip(b"/"), reason)  # noqa: PTH118 - bytes
-        for document in found
-        if document.root_id in roots
-        for reason in document.reasons
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Status:
     """What is in a workspace."""
@@ -82,3 +70,38 @@ class Status:
     other_tables: Mapping[str, TableHead]
     failures: tuple[Note, ...] = ()
     """Passages without a vector, each with its reason."""
+
+
+def read_status(layout: Layout, roots: tuple[Root, ...]) -> Status:
+    """Return what is in a workspace; no store is opened."""
+    head = read_head(layout)
+    name, entry = head.table() or (None, None)
+    return Status(
+        workspace=layout.folder,
+        model=entry.model if entry else None,
+        table=name,
+        version=entry.run if entry else None,
+        files=entry.documents if entry else 0,
+        chunks=entry.chunks if entry else 0,
+        roots=roots,
+        disk_bytes=layout.disk_bytes(),
+        complete=entry.complete if entry else False,
+        vector_index=entry.vector_index if entry else None,
+        running=runs.read_heartbeat(layout),
+        last_run=runs.read_run(layout, entry.run) if entry else None,
+        other_tables={key: value for key, value in head.tables.items() if key != name},
+        failures=_failed_passages(layout, name, {root.root_id: root.path for root in roots}),
+    )
+
+
+def _failed_passages(
+    layout: Layout, table: str | None, roots: Mapping[str, bytes]
+) -> tuple[Note, ...]:
+    """Return the passages of a table that have no vector, each with its reason."""
+    found = read_failures(layout, table) if table else ()
+    return tuple(
+        Note(os.path.join(roots[document.root_id], document.path).rstrip(b"/"), reason)  # noqa: PTH118 - bytes
+        for document in found
+        if document.root_id in roots
+        for reason in document.reasons
+    )

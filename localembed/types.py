@@ -231,7 +231,19 @@ class Embeddings:
     """Row → why it has no vector."""
 
 
-class Embedder(Protocol):
+class QueryEmbedder(Protocol):
+    """Turns queries into vectors."""
+
+    def embed_query(self, text: str, /, on_pieces: Callable[[int], None]) -> Vector:
+        """Return (dim,) float32.
+
+        Args:
+            text: of any length.
+            on_pieces: told in how many pieces it was embedded; one if it fits the model.
+        """
+
+
+class Embedder(QueryEmbedder, Protocol):
     """Turns texts and queries into vectors of one space; several threads may ask at once."""
 
     spec: ModelSpec
@@ -250,14 +262,6 @@ class Embedder(Protocol):
             on_batch: told how many inputs were begun, or answered where others embed.
         """
 
-    def embed_query(self, text: str, /, on_pieces: Callable[[int], None]) -> Vector:
-        """Return (dim,) float32.
-
-        Args:
-            text: of any length.
-            on_pieces: told in how many pieces it was embedded; one if it fits the model.
-        """
-
     def close(self) -> None:
         """Give up what is under way in other threads, which then fail; it embeds no more."""
 
@@ -274,6 +278,17 @@ Cleaner = Callable[[str], str]
 
 Event = Callable[[str, int], None]
 """Told of each step that was reached, by name, with a count (see `pipeline.recipe.run`)."""
+
+Notice = Callable[[str], None]
+"""Told in a sentence what the user should know."""
+
+
+def ignore_events(_name: str, _count: int) -> None:
+    """Take an event and do nothing."""
+
+
+def ignore_notice(_text: str) -> None:
+    """Take a notice and do nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from localembed.pipeline import run
 from localembed.places import find_workspace
 from localembed.queries import EVERYTHING, Filter, Query, SearchHit, SearchMode
 from localembed.report import RunReport
-from localembed.results import QueryResult, Status, failed_passages, query_result
+from localembed.results import QueryResult, Status, query_result, read_status
 from localembed.rootbook import RootBook
 from localembed.search import Searcher, reranked
 from localembed.store import runs
@@ -29,16 +29,12 @@ from localembed.store.disk import make_folder
 from localembed.store.head import Head, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
-from localembed.types import Event, Root
+from localembed.types import Event, Notice, Root, ignore_events, ignore_notice
 
 if TYPE_CHECKING:
     from localembed.doctor import Checkup
 
 _NOTHING: Mapping[str, object] = {}
-
-
-def ignore_events(_name: str, _count: int) -> None:
-    """Take an event and do nothing."""
 
 
 class Workspace:
@@ -55,7 +51,7 @@ class Workspace:
         self._flags = dict(flags)
         self._book = RootBook(self.layout)
         self._models = LoadedModels(self.layout, lambda: self.settings.settings)
-        self._searcher = Searcher(self.layout, self._models.embedder)
+        self._searcher = Searcher(self.layout)
 
     @classmethod
     def discover(cls, flags: Mapping[str, object] = _NOTHING) -> Workspace:
@@ -104,7 +100,7 @@ class Workspace:
         max_cost: float | None = None,
         wait: bool = False,
         on_event: Event = ignore_events,
-        on_notice: Callable[[str], None] = lambda _: None,
+        on_notice: Notice = ignore_notice,
     ) -> RunReport:
         """Bring the index up to date with folders and files.
 
@@ -190,8 +186,12 @@ class Workspace:
         asked = Query(text, mode or settings.mode, top_k or settings.top_k, model, wanted)
         return list(self.search(asked).hits)
 
-    def search(self, asked: Query) -> QueryResult:
+    def search(self, asked: Query, on_notice: Notice = ignore_notice) -> QueryResult:
         """Return the hits of a query with what they were found with.
+
+        Args:
+            asked: what is looked for.
+            on_notice: told to which server the query is sent, when it is the first.
 
         Raises:
             UsageError: the query is empty, the filter is not understood, or the reranker is none.
@@ -207,7 +207,20 @@ class Workspace:
             # A reranker that cannot be used is refused before anything is searched.
             reranker = self._models.reranker(asked.rerank)
             rerank = partial(reranked, reranker, asked.text, asked.top_k)
-        return query_result(asked, self._searcher.search(asked, self._root_paths, rerank), begin)
+        allow = asked.allow_network
+        embedder = partial(self._models.embedder, allow_network=allow, on_notice=on_notice)
+        answer = self._searcher.search(asked, self._root_paths, embedder, rerank)
+        return query_result(asked, answer, begin)
+
+    def warm(self) -> None:
+        """Open what the next query needs; nothing is sent to any server.
+
+        Raises:
+            NotIndexedError: there is nothing to search.
+            ModelChangedError: the model is not the one the table was made with.
+        """
+        for _ in range(2):  # the second keeps the vectors in memory
+            self._searcher.search(Query("warm"), {}, self._models.warm)
 
     def like(self, asked: Query) -> QueryResult:
         """Return what is most like a passage that is indexed, without the passage itself.
@@ -284,24 +297,7 @@ class Workspace:
             NotIndexedError: there is no workspace.
         """
         self._must_exist()
-        head = read_head(self.layout)
-        name, entry = head.table() or (None, None)
-        return Status(
-            workspace=self.folder,
-            model=entry.model if entry else None,
-            table=name,
-            version=entry.run if entry else None,
-            files=entry.documents if entry else 0,
-            chunks=entry.chunks if entry else 0,
-            roots=self.roots,
-            disk_bytes=self.layout.disk_bytes(),
-            complete=entry.complete if entry else False,
-            vector_index=entry.vector_index if entry else None,
-            running=runs.read_heartbeat(self.layout),
-            last_run=runs.read_run(self.layout, entry.run) if entry else None,
-            other_tables={key: value for key, value in head.tables.items() if key != name},
-            failures=failed_passages(self.layout, name, self._root_paths),
-        )
+        return read_status(self.layout, self.roots)
 
     @property
     def history(self) -> History:

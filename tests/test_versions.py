@@ -265,7 +265,7 @@ def test_a_kill_during_a_restore_loses_nothing(three, notes, monkeypatch, step, 
         if name == step:
             raise Killed
 
-    monkeypatch.setattr(history, "_ignore_events", kill)
+    monkeypatch.setattr(history, "ignore_events", kill)
     with pytest.raises(Killed):
         three.history.restore("1")
     assert found(three) in (["zebra first"], ["zebra second"])

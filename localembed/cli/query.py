@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import click
 
@@ -150,7 +151,7 @@ def query(
     # Before NumPy is imported: a second thread gains a short query nothing on a quiet machine, and
     # costs it tenths of a second on a busy one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    workspace = options.workspace({"allow_network": True} if allow_network else None)
+    workspace = options.workspace()
     settings = workspace.settings.settings
     asked = Query(
         text=like or text or "",
@@ -161,12 +162,12 @@ def query(
         lines=lines or 0,
         rerank=rerank,
         at=at,
+        allow_network=allow_network,
     )
+    search = partial(workspace.search, on_notice=options.notice)
     if text == "-":
-        return _answer_lines(
-            lambda line: _above(workspace.search(replace(asked, text=line)), min_score)
-        )
-    everything = workspace.search(asked) if like is None else workspace.like(asked)
+        return _answer_lines(lambda line: _above(search(replace(asked, text=line)), min_score))
+    everything = search(asked) if like is None else workspace.like(asked)
     result = _above(everything, min_score)
     _say_what_to_know(result, options)
     _print(result, form, budget, asked.lines, explain)

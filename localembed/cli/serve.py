@@ -78,8 +78,7 @@ def _warm(workspace: Workspace) -> None:
     """Open the table and load the model; what is wrong with them is told to who asks."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        for _ in range(2):  # the second keeps the vectors in memory
-            workspace.query("warm", mode="hybrid")
+        workspace.warm()
     except LocalembedError:
         return
 

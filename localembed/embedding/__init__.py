@@ -6,7 +6,7 @@ Nothing here imports a model library until a model is loaded.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from localembed.types import Embedder, ModelInput, Reranker, Tokenizer
 
 __all__ = [
     "BACKENDS", "DEVICE_NAME", "ENGINES", "PRECISIONS", "RERANKERS",
-    "EngineMemory", "EngineOptions", "ModelShape", "Profile",
+    "EngineMemory", "EngineOptions", "ModelShape", "Profile", "access",
     "choose_device", "choose_precision", "cores", "count_requests", "cpu_has_bf16", "device_name",
     "give_back_memory", "known_limits", "load_embedder", "load_query_embedder", "load_reranker",
     "load_tokenizer",
@@ -98,6 +98,22 @@ def load_query_embedder(
     load: Callable[[ModelSpec, Path, EngineOptions], Embedder]
     load = _backend(spec).load_query_embedder
     return load(spec, folder, options or EngineOptions())
+
+
+def access(spec: ModelSpec, options: EngineOptions) -> Hashable:
+    """Return leave to use a model for one command, None where the model is here.
+
+    What was loaded under another leave must not be used.
+
+    Raises:
+        OfflineError: a server on another machine has the model, and nobody allowed the network.
+        RemoteModelError: the server wants a key, and there is none.
+    """
+    if spec.remote is None:
+        return None
+    from localembed.embedding.remote import access
+
+    return access(spec, options)
 
 
 def count_requests(spec: ModelSpec, inputs: Sequence[ModelInput]) -> int:

@@ -28,6 +28,8 @@ class Profile:
     requests_per_minute: float | None = None
     """As a server said last."""
     tokens_per_minute: float | None = None
+    named: bool | None = None
+    """Whether the user was told that texts go to this server."""
 
 
 class EngineMemory(Protocol):
@@ -67,6 +69,8 @@ class EngineOptions:
     """US dollars that a server's answers may cost; None for no limit."""
     purpose: str = ""
     """What is sent to a server, in words; nothing is said where it is empty."""
+    said_once: bool = False
+    """Whether that is said only the first time that this user asks the server."""
     keep: Callable[[Sequence[bytes], VectorMatrix], None] = lambda _keys, _vectors: None
     """Given what a server answered at once, by key: it was paid for."""
 

@@ -23,7 +23,7 @@ from localembed.store.words import compound_parts
 
 if TYPE_CHECKING:
     from localembed.store.reader import Candidate, ChunkReader
-    from localembed.types import Embedder, Vector
+    from localembed.types import QueryEmbedder, Vector
 
     Rerank = Callable[[Sequence[SearchHit]], tuple[SearchHit, ...]]
 
@@ -49,25 +49,24 @@ class Searcher:
     It may live long: head.json is read for every query, the table stays open while it is pinned.
     """
 
-    def __init__(self, layout: Layout, embedder_of: Callable[[TableHead], Embedder]) -> None:
-        """Name the workspace; nothing is read yet.
-
-        Args:
-            layout: the workspace.
-            embedder_of: returns what embeds queries in a table's space; not called in text mode.
-        """
+    def __init__(self, layout: Layout) -> None:
+        """Name the workspace; nothing is read yet."""
         self._layout = layout
-        self._embedder_of = embedder_of
         self._open: tuple[tuple[str, str, int], ChunkReader] | None = None
 
     def search(
-        self, asked: Query, roots: Mapping[str, bytes], rerank: Rerank | None = None
+        self,
+        asked: Query,
+        roots: Mapping[str, bytes],
+        embedder_of: Callable[[TableHead], QueryEmbedder],
+        rerank: Rerank | None = None,
     ) -> Answer:
         """Return the best hits, best first.
 
         Args:
             asked: what is looked for.
             roots: root_id → absolute path, to show where hits lie.
+            embedder_of: returns what embeds queries in a table's space; not called in text mode.
             rerank: puts at least `DEPTH` hits into another order and returns the best.
 
         Raises:
@@ -80,7 +79,7 @@ class Searcher:
             pieces: list[int] = [1]
             vector = None
             if asked.mode != "text":
-                embed = self._embedder_of(entry).embed_query
+                embed = embedder_of(entry).embed_query
                 vector = _usable(embed(asked.text, pieces.append), asked.text)
             where = condition(asked.wanted, roots)
             return Answer(entry, _hits(reader, asked, vector, where, roots, rerank), pieces[-1])

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from localembed import offline
-from localembed.embedding.options import EngineOptions, Profile, limits_key
+from localembed.embedding.options import EngineMemory, EngineOptions, Profile, limits_key
+from localembed.embedding.remote.keys import find_key
 from localembed.embedding.remote.tokens import load_tokenizer
 from localembed.errors import ModelNotFoundError, OfflineError
 from localembed.modelspec import ModelSpec, RemoteSpec
@@ -19,7 +21,31 @@ from localembed.modelspec import ModelSpec, RemoteSpec
 if TYPE_CHECKING:
     from localembed.embedding.remote.embedder import RemoteEmbedder
 
-__all__ = ["load_embedder", "load_query_embedder", "load_tokenizer"]
+__all__ = ["Access", "access", "load_embedder", "load_query_embedder", "load_tokenizer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Leave to ask a server."""
+
+    here: bool
+    """Whether it is this machine."""
+    key: str | None
+
+
+def access(spec: ModelSpec, options: EngineOptions) -> Access:
+    """Return leave to ask a model's server; it holds for one command.
+
+    Raises:
+        OfflineError: the server is another machine, and nobody allowed the network.
+        RemoteModelError: the server wants a key, and there is none.
+    """
+    remote = _remote(spec)
+    host = urlsplit(remote.base_url).hostname or ""
+    here = offline.is_here(host)
+    if not here and not options.allow_network:
+        raise OfflineError(_refusal(spec, host))
+    return Access(here, find_key(remote, host, is_here=here))
 
 
 def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> RemoteEmbedder:
@@ -32,21 +58,15 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Remo
         UsageError: a cost limit for a model without a price.
     """
     remote = _remote(spec)
-    key_of_limits = limits_key(remote.base_url, remote.model)
-    host = urlsplit(remote.base_url).hostname or ""
-    here = offline.is_here(host)
-    if not here and not options.allow_network:
-        raise OfflineError(_refusal(spec, host))
+    allowed = access(spec, options)
     try:
         from localembed.embedding.remote.client import Client
         from localembed.embedding.remote.embedder import RemoteEmbedder
-        from localembed.embedding.remote.keys import find_key
         from localembed.embedding.remote.pacing import Pace
         from localembed.embedding.remote.sending import Sender
         from localembed.embedding.remote.spending import Spending
 
-        key = find_key(remote, host, is_here=here)
-        client = Client(spec, remote, key, here=here)
+        client = Client(spec, remote, allowed.key, here=allowed.here)
     except ImportError as error:
         message = (
             f"Model '{spec.name}' is a server's, which needs a package that is not installed "
@@ -54,30 +74,47 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Remo
         )
         raise ModelNotFoundError(message) from error
     spending = Spending(spec, options.max_cost)
-    known = options.memory.recall(key_of_limits) if options.memory else Profile()
+    notes = _Notes(options.memory, limits_key(remote.base_url, remote.model))
+    known = notes.read()
     pace = Pace(
         remote.requests_per_minute or known.requests_per_minute or 0.0,
         remote.tokens_per_minute or known.tokens_per_minute or 0.0,
         remote.max_concurrency,
         time.monotonic,
     )
-    if options.purpose:
+    if options.purpose and not (options.said_once and known.named):
         options.on_notice(
             f"Sends {options.purpose}, to {remote.base_url} (model {remote.model}), nothing else."
         )
-    sender = Sender(client, remote, pace, spending, options.keep)
+        notes.keep(replace(known, named=True))
 
     def keep_limits(requests: float, tokens: float) -> None:
-        if options.memory and (requests or tokens) and pace.was_told:
-            limits = Profile(requests_per_minute=requests, tokens_per_minute=tokens)
-            options.memory.keep(key_of_limits, limits)
+        if pace.was_told:
+            last = notes.read()
+            notes.keep(replace(last, requests_per_minute=requests, tokens_per_minute=tokens))
 
+    sender = Sender(client, remote, pace, spending, options.keep)
     return RemoteEmbedder(spec, load_tokenizer(spec, folder), client, sender, keep_limits)
 
 
 def load_query_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> RemoteEmbedder:
     """Return what embeds queries (see `embedding.load_query_embedder`)."""
     return load_embedder(spec, folder, options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What is remembered of a server."""
+
+    memory: EngineMemory | None
+    key: str
+
+    def read(self) -> Profile:
+        return self.memory.recall(self.key) if self.memory else Profile()
+
+    def keep(self, profile: Profile) -> None:
+        if self.memory and profile != self.read():
+            self.memory.keep(self.key, profile)
 
 
 def _remote(spec: ModelSpec) -> RemoteSpec:
