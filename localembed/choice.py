@@ -37,6 +37,12 @@ class Choice:
     """What was asked for and could not be had in full."""
 
 
+def chosen_model(sourced: Sourced, head: Head) -> str:
+    """Return the name of the model that embeds: the one that was asked for, else the table's."""
+    current = head.tables.get(head.default) if head.default else None
+    return current.model if current and not sourced.given("model") else sourced.settings.model
+
+
 def choose_table(sourced: Sourced, head: Head, layout: Layout) -> Choice:
     """Return the table that the settings name.
 
@@ -45,8 +51,7 @@ def choose_table(sourced: Sourced, head: Head, layout: Layout) -> Choice:
         UsageError: a chunk size that cannot work.
     """
     settings = sourced.settings
-    current = head.tables.get(head.default) if head.default else None
-    name = current.model if current and not sourced.given("model") else settings.model
+    name = chosen_model(sourced, head)
     found = head.table(name)
     same = found[1] if found else None
     if settings.dim is None and same is not None:
@@ -68,6 +73,7 @@ def choose_table(sourced: Sourced, head: Head, layout: Layout) -> Choice:
         vector_type=vector_type,
     )
     named_by_flag = sourced.origins["model"] == "flag"
+    current = head.tables.get(head.default) if head.default else None
     becomes_default = current is None or current.model == name or not named_by_flag
     return Choice(facts, model, rules, becomes_default, notices)
 

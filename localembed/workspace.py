@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localembed import catalog, config, config_file, folders
-from localembed.choice import choose_table
+from localembed.choice import choose_table, chosen_model
 from localembed.config import Sourced
 from localembed.errors import NotIndexedError, UsageError
 from localembed.history import History
@@ -71,6 +71,16 @@ class Workspace:
     def settings(self) -> Sourced:
         """The settings in force, and where each came from."""
         return config.resolve(self._flags, self.layout)
+
+    @property
+    def asks_a_server(self) -> bool:
+        """Whether a server has the model that embeds.
+
+        Raises:
+            ModelNotFoundError: nobody knows its name.
+        """
+        name = chosen_model(self.settings, read_head(self.layout))
+        return catalog.find_spec(name, self.layout).remote is not None
 
     @property
     def roots(self) -> tuple[Root, ...]:

@@ -7,11 +7,11 @@ import pytest
 
 COUNT = """
 import ctypes, re, sys, tempfile, threading
-from localembed.cli.heap import share_heaps
+from localembed.cli.heap import tame_heaps
 
 libc = ctypes.CDLL(None)
 if sys.argv[1] == "shared":
-    share_heaps()
+    tame_heaps(return_blocks=False)
 together = threading.Barrier(12)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 
@@ -44,3 +44,40 @@ def heaps(how: str) -> int:
 def test_threads_share_heaps():
     assert heaps("own") > 4
     assert heaps("shared") <= 4
+
+
+BLOCKS = """
+import ctypes, sys
+from localembed.cli.heap import tame_heaps
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+tame_heaps(return_blocks=sys.argv[1] == "returned")
+
+def kept():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+def use(size):
+    block = libc.malloc(size)
+    ctypes.memset(block, 1, size)
+    return block
+
+libc.free(use(16 << 20))  # from now on glibc takes blocks of this size for parts of its heap
+before = kept()
+blocks = [use(1 << 20) for _ in range(64)]
+pin = use(100_000)
+for block in blocks:
+    libc.free(block)
+print((kept() - before) >> 20)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's heaps")
+def test_large_blocks_are_returned_at_once():
+    def left(how: str) -> int:
+        command = [sys.executable, "-c", BLOCKS, how]
+        return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+    assert left("kept") > 32
+    assert left("returned") < 4

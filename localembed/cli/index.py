@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from localembed.cli.heap import share_heaps
+from localembed.cli.heap import tame_heaps
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.previews import preview_json, preview_text
 from localembed.cli.progress import IndexProgress
@@ -77,7 +77,7 @@ def index(
     """
     root_options = {name: given.pop(name) or None for name in _ROOT_OPTIONS}
     workspace = options.workspace(given)
-    share_heaps()
+    tame_heaps(return_blocks=workspace.asks_a_server)
     with IndexProgress(enabled=not options.quiet) as progress:
         if dry_run:
             found = workspace.preview(paths, options=root_options, on_event=progress)

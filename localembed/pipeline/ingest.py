@@ -125,6 +125,8 @@ def _read_and_cut(
     )
     middle = time.perf_counter()
     chunked = chunk(document)
+    # Windows wait for their turn, and what they need of the text is in the chunks.
+    chunked = replace(chunked, document=replace(document, text=""))
     return _Cut(
         content,
         reason="" if chunked.chunks else "no text",

@@ -61,7 +61,16 @@ def _part(inputs: Sequence[ModelInput], rows: Sequence[int]) -> Part:
     chosen = [inputs[row] for row in rows]
     return Part(
         rows=tuple(rows),
-        texts=tuple(item.text.encode("utf-8", "replace").decode() for item in chosen),
+        texts=tuple(_sendable(item.text) for item in chosen),
         keys=tuple(item.key for item in chosen),
         tokens=max(1, sum(len(item.token_ids) for item in chosen)),
     )
+
+
+def _sendable(text: str) -> str:
+    """Return the text itself, or a copy with question marks for what UTF-8 has no bytes for."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
