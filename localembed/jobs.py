@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from localembed.pipeline.recipe import KeepPaid
     from localembed.types import Embedder
 
-_WINDOWS_AT_ONCE = 3
-"""Where a server embeds: one slow answer then holds up neither of the other two."""
+_WINDOWS_AT_ONCE = 2
+"""Where a server embeds: while one waits for its slowest answer, the other is asked for."""
 _BYTES_PER_TOKEN = 4
 """Of English text; a guess at how long a run will be."""
 

@@ -54,7 +54,7 @@ def test_every_command_has_the_key_of_its_own_environment(indexed, known, server
     known(api_key_env="MY_KEY")
     for key in ("one", "two"):
         monkeypatch.setenv("MY_KEY", key)
-        indexed.query("words")
+        indexed.query(f"words of {key}")
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(RemoteModelError, match="variable MY_KEY"):
         indexed.query("words")
@@ -90,7 +90,7 @@ def test_who_indexed_was_told_of_queries(indexed):
 def test_what_waits_for_queries_sends_nothing(indexed, server):
     indexed.warm()
     assert server.requests == []
-    assert indexed.query("p1word3x7")
+    assert indexed.query("pword3x7")
     assert len(server.requests) == 1
 
 
@@ -109,8 +109,17 @@ def test_the_first_query_of_a_user_says_it_in_the_terminal(indexed, server, real
 @pytest.mark.parametrize("leave", [True, False])
 def test_questions_with_known_answers_need_leave_too(indexed, server, notes, far_away, leave):
     questions = notes.parent / "questions.tsv"
-    questions.write_text("p1word3x7\tnotes/a.md\n")
+    questions.write_text("pword3x7\tnotes/a.md\n")
     words = ["eval", questions, "--workspace", indexed.folder, "--mode", "vector"]
     code = run(cli, [*map(str, words), *(["--allow-network"] if leave else [])])
     assert code == (0 if leave else 6)
-    assert server.texts == (["p1word3x7"] if leave else [])
+    assert server.texts == (["pword3x7"] if leave else [])
+
+
+def test_the_same_words_are_sent_once(indexed, server, far_away):
+    for mode in ("vector", "hybrid", "text"):
+        assert indexed.search(Query("pword3x7", mode, allow_network=True)).hits
+    assert indexed.search(Query("pword3x7", top_k=3)).hits  # it sends nothing: no leave is needed
+    assert server.texts == ["pword3x7"]
+    with pytest.raises(OfflineError):
+        indexed.search(Query("other words"))

@@ -35,7 +35,7 @@ def tame_heaps(*, return_blocks: bool) -> None:
     set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if set_option is None:
         return
-    set_option(_M_ARENA_MAX, _HEAPS)
+    set_option(_M_ARENA_MAX, 1 if return_blocks else _HEAPS)
     if return_blocks:
         set_option(_M_MMAP_THRESHOLD, _BLOCK)
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # read when it is imported

@@ -53,6 +53,8 @@ class Searcher:
         """Name the workspace; nothing is read yet."""
         self._layout = layout
         self._open: tuple[tuple[str, str, int], ChunkReader] | None = None
+        self._last: tuple[tuple[str, str], Vector, int] | None = None
+        """The words that were embedded last, in which space."""
 
     def search(
         self,
@@ -76,13 +78,11 @@ class Searcher:
         """
 
         def search(reader: ChunkReader, entry: TableHead) -> Answer:
-            pieces: list[int] = [1]
-            vector = None
+            vector, pieces = None, 1
             if asked.mode != "text":
-                embed = embedder_of(entry).embed_query
-                vector = _usable(embed(asked.text, pieces.append), asked.text)
+                vector, pieces = self._embedded(asked.text, entry, embedder_of)
             where = condition(asked.wanted, roots)
-            return Answer(entry, _hits(reader, asked, vector, where, roots, rerank), pieces[-1])
+            return Answer(entry, _hits(reader, asked, vector, where, roots, rerank), pieces)
 
         return self._pinned(asked, search)
 
@@ -115,6 +115,21 @@ class Searcher:
             return Answer(entry, tuple(_hit(0.0, chunk, nowhere, roots) for chunk in found))
 
         return self._pinned(asked, search)
+
+    def _embedded(
+        self, text: str, entry: TableHead, embedder_of: Callable[[TableHead], QueryEmbedder]
+    ) -> tuple[Vector, int]:
+        """Return a query's vector, and in how many pieces it was embedded.
+
+        The same words in another mode, with another filter or for more hits are embedded once: a
+        server would be paid for each time.
+        """
+        wanted = (entry.space_id, text)
+        if self._last is None or self._last[0] != wanted:
+            pieces: list[int] = [1]
+            vector = embedder_of(entry).embed_query(text, pieces.append)
+            self._last = (wanted, _usable(vector, text), pieces[-1])
+        return self._last[1:]
 
     def _pinned(self, asked: Query, search: Callable[[ChunkReader, TableHead], Found]) -> Found:
         """Search the version that head.json names, and once more if it went away meanwhile."""
