@@ -207,6 +207,15 @@ def test_a_key_that_is_missing_is_asked_for(server):
         embedder_of(server, api_key_env="NO_SUCH_KEY")
 
 
+@pytest.mark.parametrize("key", ["sk-one\nsk-two", "sk-ключ", "sk one", "sk\x7f"])
+def test_a_key_that_cannot_be_sent_is_not_shown_either(server, monkeypatch, key):
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(RemoteModelError, match="The key for .* holds a space") as caught:
+        embedder_of(server, api_key_env="MY_KEY").embed_documents(inputs(1))
+    assert "sk" not in str(caught.value)
+    assert server.requests == []
+
+
 def test_a_proxy_is_not_asked_for_what_is_here(server, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")

@@ -18,14 +18,14 @@ def find_key(remote: RemoteSpec, host: str, *, is_here: bool) -> str | None:
     The variable OPENAI_API_KEY is OpenAI's own: no other server gets it unless its block says so.
 
     Raises:
-        RemoteModelError: the server wants a key, and there is none.
+        RemoteModelError: the server wants a key, and there is none, or none that can be sent.
     """
     variable = remote.api_key_env or ("OPENAI_API_KEY" if host == _OPENAI else "")
     key = os.environ.get(variable, "").strip() if variable else ""
     if not key and not (is_here and not variable):
         key = _from_keyring(host)
     if key:
-        return key
+        return _checked(key, host)
     if variable:
         message = (
             f"There is no key for {host}. Put it into the variable {variable}, or into the "
@@ -33,6 +33,21 @@ def find_key(remote: RemoteSpec, host: str, *, is_here: bool) -> str | None:
         )
         raise RemoteModelError(message)
     return None
+
+
+def _checked(key: str, host: str) -> str:
+    """Return the key; what cannot be sent in a header would be shown in the library's error.
+
+    Raises:
+        RemoteModelError: it has a character that no key has.
+    """
+    if key.isascii() and key.isprintable() and " " not in key:
+        return key
+    message = (
+        f"The key for {host} holds a space, a line break or a letter that no key has. Look whether "
+        "it was copied whole, and nothing else with it."
+    )
+    raise RemoteModelError(message)
 
 
 def _from_keyring(host: str) -> str:
