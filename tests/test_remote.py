@@ -210,7 +210,7 @@ def test_a_key_that_is_missing_is_asked_for(server):
 @pytest.mark.parametrize("key", ["sk-one\nsk-two", "sk-ключ", "sk one", "sk\x7f"])
 def test_a_key_that_cannot_be_sent_is_not_shown_either(server, monkeypatch, key):
     monkeypatch.setenv("MY_KEY", key)
-    with pytest.raises(RemoteModelError, match="The key for .* holds a space") as caught:
+    with pytest.raises(RemoteModelError, match=r"The key for .* holds a space") as caught:
         embedder_of(server, api_key_env="MY_KEY").embed_documents(inputs(1))
     assert "sk" not in str(caught.value)
     assert server.requests == []
@@ -449,6 +449,15 @@ def test_a_run_stops_before_it_costs_more(known, server, notes, real_cli):
     run = real_cli("index", "--model", "remote", "--json")
     assert run.returncode == 0
     assert len(server.texts) == len(set(server.texts))
+
+
+@pytest.mark.parametrize("amount", [float("nan"), float("inf"), -1.0])
+def test_a_limit_that_no_cost_can_reach_is_refused(server, amount):
+    with pytest.raises(UsageError, match="must be an amount of US dollars"):
+        embedder_of(
+            server, usd_per_million_tokens=1.0, options=EngineOptions(max_cost=amount)
+        ).embed_documents(inputs(1))
+    assert server.requests == []
 
 
 def test_a_limit_without_a_price_is_refused(server):

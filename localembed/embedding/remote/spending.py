@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from localembed.errors import CostLimitError, UsageError
 from localembed.modelspec import ModelSpec
 
@@ -19,8 +21,11 @@ class Spending:
             max_cost: US dollars; None for no limit.
 
         Raises:
-            UsageError: there is a limit and no price.
+            UsageError: there is a limit and no price, or the limit is no amount.
         """
+        if max_cost is not None and not 0 <= max_cost < math.inf:
+            message = f"--max-cost is {max_cost}, but must be an amount of US dollars."
+            raise UsageError(message)
         price = spec.remote.usd_per_million_tokens if spec.remote else 0.0
         if max_cost is not None and not price:
             message = (
