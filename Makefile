@@ -50,6 +50,7 @@ bench: $(DEV) $(PEERS_READY)
 	$(BIN)/python -m benchmarks.scaling --out benchmarks/results/scaling.json
 	$(BIN)/python -m benchmarks.latency --out benchmarks/results/latency.json
 	$(BIN)/python -m benchmarks.remote --out benchmarks/results/remote.json
+	$(BIN)/python -m benchmarks.remote --queue 1600 --out benchmarks/results/remote-queue.json
 	$(BIN)/python -m benchmarks.known_items --out benchmarks/results/known-items.json
 	test -z "$(DATA)" || $(BIN)/python -m benchmarks.ranking --data "$(DATA)" --out benchmarks/results/ranking-$(notdir $(DATA:/=)).json
 	test -z "$(DATA)" || $(BIN)/python -m benchmarks.vector_index --data "$(DATA)" --out benchmarks/results/vector-index.json

@@ -338,10 +338,25 @@ def memory(results: Sequence[Result]) -> list[str]:
     ]
 
 
+def _queue_length(result: Result) -> int:
+    return int(result["queued"]["chunks"])
+
+
+def _queue_row(queued: Result) -> tuple[str, str]:
+    return (
+        f"`localembed index` of {queued['chunks']:,} chunks",
+        f"{queued['chunks_per_second']:,.0f} chunks/s, {queued['peak_rss_mb']:,.0f} MB at most",
+    )
+
+
+def _remote_command(result: Result) -> str:
+    return f"python -m benchmarks.remote{'' if 'ratio' in result else ' --queue 1600'}"
+
+
 def remote(results: Sequence[Result]) -> list[str]:
     """Return how a server is asked."""
-    result = results[0]
-    limit, queued = result["limit"], result["queued"]
+    result = next(result for result in results if "ratio" in result)
+    limit = result["limit"]
     rows = [
         ("one request at a time", f"{result['one_at_a_time_chunks_per_second']:,.0f} chunks/s"),
         ("side by side", f"{result['chunks_per_second']:,.0f} chunks/s, {result['ratio']:.1f}x"),
@@ -355,10 +370,7 @@ def remote(results: Sequence[Result]) -> list[str]:
             f"{limit['share_used']:.1%} used, {limit['refusals_after_the_first_minute']} refusals "
             "after the first minute",
         ),
-        (
-            f"`localembed index` of {queued['chunks']:,} chunks",
-            f"{queued['chunks_per_second']:,.0f} chunks/s, {queued['peak_rss_mb']:,.0f} MB at most",
-        ),
+        *(_queue_row(found["queued"]) for found in sorted(results, key=_queue_length)),
     ]
     text = (
         f"A server on the same machine answers after {result['delay_seconds'] * 1000:.0f} ms; "
@@ -367,7 +379,7 @@ def remote(results: Sequence[Result]) -> list[str]:
     return [
         wrapped(text),
         table(["what", "measured"], rows),
-        source("python -m benchmarks.remote", result["machine"]),
+        *(source(_remote_command(found), found["machine"]) for found in reversed(results)),
     ]
 
 
@@ -509,7 +521,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("Queries", "latency.json", latency),
     Section("Search over a million vectors", "vector-index.json", vector_index),
     Section("A whole run", "whole-run.json", whole_run),
-    Section("Asking a server", "remote.json", remote),
+    Section("Asking a server", "remote*.json", remote),
     Section("Memory against the size of the corpus", "memory.json", memory),
     Section("Growing to a million chunks", "scaling.json", scaling),
     Section("Many small runs", "many-runs.json", many_runs),

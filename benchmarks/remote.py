@@ -1,11 +1,13 @@
 """A server's model: how much of the server is used, and what faults and a long queue cost.
 
     python -m benchmarks.remote --out benchmarks/results/remote.json
+    python -m benchmarks.remote --queue 1600 --out benchmarks/results/remote-queue.json
 
 The server is a process of its own on this machine that answers after 100 ms, so that what is
 measured is the asking. Four figures: chunks a second against one request at a time; the share of a
 limit of tokens a minute that is used, and how often it was passed, after the first minute; what 5%
-of errors cost; and the peak memory of `localembed index` over many chunks.
+of errors cost; and the peak memory of `localembed index` over many chunks, or with --queue over a
+million.
 """
 
 from __future__ import annotations
@@ -172,10 +174,14 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=102_400)
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--queue", type=int, metavar="MEGABYTES", help="Measure only this.")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if arguments.serve:
         serve(arguments)
+        return
+    if arguments.queue:
+        publish({"queued": queued(arguments.queue)}, arguments.out)
         return
     # In turn, so that what else the machine does meets all three.
     single, many, faulty = [], [], []
