@@ -81,28 +81,51 @@ def parsed(data: bytes, where: str) -> Contents:
     try:
         value = json.loads(data)
         digest = value.pop("digest")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        is_whole = digest == fingerprint(value)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise BundleError(f"{where} is damaged: its list of contents cannot be read.") from error
-    if digest != fingerprint(value):
+    if not is_whole:
         raise BundleError(f"{where} is damaged: its list of contents has another digest.")
     _check_formats(value, where)
     try:
         return Contents(
-            models=tuple(
-                checked_spec(f"{where}, model {name}", name, block)
-                for name, block in value["models"].items()
-            ),
-            members=tuple(Member(**entry) for entry in value["members"]),
-            chunks=value["chunks"],
+            models=tuple(_model(where, name, block) for name, block in value["models"].items()),
+            members=tuple(map(_member, value["members"])),
+            chunks=_count(value["chunks"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{where} is no bundle that can be read: {error!r}.") from error
 
 
+def _model(where: str, name: str, block: object) -> ModelSpec:
+    """Return a model that lies in a bundle.
+
+    Raises:
+        BundleError: it is a server's: whoever made the bundle would be told a key.
+        RegistryError: its block says something impossible.
+    """
+    spec = checked_spec(f"{where}, model {name}", name, block)
+    if spec.remote is not None:
+        raise BundleError(f"{where} is refused: model '{name}' is a server's, not one in a bundle.")
+    return spec
+
+
+def _member(entry: Mapping[str, Any]) -> Member:
+    if not isinstance(entry["name"], str) or not isinstance(entry["sha256"], str):
+        raise TypeError(entry)
+    return Member(**{**entry, "size": _count(entry["size"])})
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(value)
+    return value
+
+
 def _check_formats(value: Mapping[str, Any], where: str) -> None:
     for key, most in (("format", FORMAT), ("store_format", STORE_FORMAT)):
         found = value.get(key)
-        if not isinstance(found, int) or found > most:
+        if not isinstance(found, int) or isinstance(found, bool) or not 0 < found <= most:
             message = (
                 f"{where} has {key.replace('_', ' ')} {found}; this localembed reads up to {most}. "
                 "Install the localembed that wrote it, or a newer one."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +26,7 @@ from localembed.store.lock import writer_lock
 
 _INDEX_FILES = ("config.toml", "head.json", "manifest.duckdb")
 _INDEX_FOLDERS = ("runs", "vectors")
+_EXISTS = "{} exists already. Remove it, or name another file with -o."
 
 
 def create_bundle(
@@ -46,7 +48,9 @@ def create_bundle(
         StorageError: the disk is full or unwritable.
     """
     if output.exists():
-        raise UsageError(f"{output} exists already. Remove it, or name another file with -o.")
+        raise UsageError(_EXISTS.format(output))
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"There is no folder {output.absolute().parent} for the bundle. Make it.")
     with ExitStack() as stack:
         chunks = 0
         if with_index:
@@ -112,10 +116,16 @@ def _member(name: str, path: Path) -> Member:
 
 def _write(output: Path, contents: Contents, sources: dict[str, Path]) -> None:
     """Write beside the name first, so that a bundle that is there is whole."""
-    part = output.with_name(f".{output.name}.part")
+    folder = output.absolute().parent
+    try:
+        # A name of its own, mode 0600: nobody else can lay a link there, or write to it as well.
+        number, name = tempfile.mkstemp(".part", f".{output.name}.", folder)
+    except OSError as error:
+        raise storage_error(output, error) from error
+    part = Path(name)
     try:
         with (
-            os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file,
+            os.fdopen(number, "wb") as file,
             tarfile.open(fileobj=file, mode="w|", format=tarfile.GNU_FORMAT) as archive,
         ):
             described = dumped(contents)
@@ -123,13 +133,27 @@ def _write(output: Path, contents: Contents, sources: dict[str, Path]) -> None:
             for member in contents.members:
                 with sources[member.name].open("rb") as source:
                     archive.addfile(_header(member.name, member.size), source)
-        sync_file(os.fspath(part))
-        part.replace(output)
-        sync_folder(output.absolute().parent)
+        sync_file(name)
+        _show(part, output)
+        sync_folder(folder)
     except OSError as error:
         raise storage_error(output, error) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _show(part: Path, output: Path) -> None:
+    """Give a whole bundle its name, unless somebody else took it meanwhile.
+
+    Raises:
+        UsageError: somebody did.
+    """
+    try:
+        os.link(part, output)
+    except FileExistsError as error:
+        raise UsageError(_EXISTS.format(output)) from error
+    except OSError:  # a disk without links
+        part.replace(output)
 
 
 def _header(name: str, size: int) -> tarfile.TarInfo:

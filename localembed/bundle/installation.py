@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localembed.bundle.contents import Contents, model_member
 from localembed.bundle.reading import opened
-from localembed.catalog.adding import is_same, prove, settle, staged
+from localembed.catalog.adding import check_pins, is_same, prove, settle, staged
 from localembed.catalog.inspection import check_whole
 from localembed.catalog.locating import locate, store_folder
-from localembed.catalog.model_folder import check_only_data
+from localembed.catalog.model_folder import files_to_copy, objections
 from localembed.catalog.registry import add_block, load_specs
-from localembed.errors import UsageError
+from localembed.errors import ModelRefusedError, UsageError
 from localembed.modelspec import ModelSpec
 from localembed.store.disk import make_folder
 from localembed.store.durable import storage_error, sync_folder, sync_tree
@@ -56,7 +57,7 @@ def install_bundle(path: Path, layout: Layout) -> Installed:
                 pass
         missing = [spec for spec in contents.models if not _is_here(spec)]
         for spec in missing:
-            _try(spec, staging)
+            _try(spec, staging, path)
         for spec in missing:
             _show(spec, staging)
         if contents.has_index:
@@ -81,6 +82,9 @@ def _check_room(contents: Contents, layout: Layout) -> None:
             "models bundle install FILE --workspace DIR"
         )
         raise UsageError(message)
+    if contents.has_index and layout.folder.is_dir() and any(layout.folder.iterdir()):
+        message = f"{layout.folder} is not empty. Name an empty or new folder with --workspace."
+        raise UsageError(message)
     known = load_specs()
     for spec in contents.models:
         ours = known.get(spec.name)
@@ -98,10 +102,24 @@ def _is_here(spec: ModelSpec) -> bool:
     return ours is not None and locate(ours) is not None
 
 
-def _try(spec: ModelSpec, staging: Path) -> None:
+def _try(spec: ModelSpec, staging: Path, bundle: Path) -> None:
+    """Look at a model before anything of it is loaded.
+
+    Raises:
+        ModelRefusedError: it holds what is not read from a model.
+        ModelChangedError: its files are not those that its block names, or do not load.
+    """
     folder = staging / model_member(spec.name, "")
-    check_only_data(spec.name, folder)
+    there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    unread = sorted(there - set(files_to_copy(folder)))
+    for reason in (*objections(folder), *(f"{file} is not read from a model" for file in unread)):
+        message = (
+            f"{bundle} is refused: {reason.removeprefix(f'{staging}/')}. Only safetensors "
+            "and plain JSON are read from a model, and there is no switch to trust code."
+        )
+        raise ModelRefusedError(message)
     check_whole(spec.name, folder)
+    check_pins(spec, folder)
     prove(spec, folder)
 
 
@@ -113,16 +131,17 @@ def _show(spec: ModelSpec, staging: Path) -> None:
 
 def _place(index: Path, layout: Layout) -> None:
     """Move an index to where the workspace is to lie, in one step where the disk is the same."""
+    parent = layout.folder.absolute().parent
     try:
-        make_folder(layout.folder.parent)
-        aside = layout.folder.with_name(f".{layout.folder.name}.new")
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.move(index, aside)
-        sync_tree(aside)
-        aside.chmod(0o700)
-        if layout.folder.is_dir():  # empty, or something that is no workspace
-            layout.folder.rmdir()
-        aside.replace(layout.folder)
-        sync_folder(layout.folder.parent)
+        make_folder(parent)
+        with tempfile.TemporaryDirectory(prefix=f".{layout.folder.name}.", dir=parent) as own:
+            aside = Path(own) / "index"
+            shutil.move(index, aside)
+            sync_tree(aside)
+            aside.chmod(0o700)
+            if layout.folder.is_dir():
+                layout.folder.rmdir()  # only where it is empty
+            aside.replace(layout.folder)
+        sync_folder(parent)
     except OSError as error:
         raise storage_error(layout.folder, error) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import re
 import tarfile
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from localembed.store.durable import storage_error
 _BLOCK = 1 << 20
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 _MOST_JSON = 64 << 20
+_DEEPEST, _LONGEST = 16, 255
 _PART = re.compile(r"[\w@+=,~ -][\w.@+=,~ -]*|\.[\w@+=,~-][\w.@+=,~-]*")
 
 
@@ -113,10 +115,19 @@ def _stream(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> IO
 def _check_names(contents: Contents, path: Path) -> None:
     """Refuse a list whose names lead anywhere but into the bundle's own folders."""
     models = {f"models/{spec.name}/" for spec in contents.models}
-    seen = set()
+    seen: set[str] = set()
+    folders: set[str] = set()
     for member in contents.members:
         inside = member.name.startswith(INDEX) or any(map(member.name.startswith, models))
         parts = member.name.split("/")
-        if not inside or member.name in seen or not all(map(_PART.fullmatch, parts)):
-            raise BundleError(f"{path} is refused: the name {member.name!r} leads out of it.")
+        short = len(parts) <= _DEEPEST and max(len(os.fsencode(part)) for part in parts) <= _LONGEST
+        if not inside or not short or not all(map(_PART.fullmatch, parts)):
+            raise BundleError(f"{path} is refused: the name {member.name[:200]!r} leads out of it.")
+        above = {"/".join(parts[:count]) for count in range(1, len(parts))}
+        if member.name in seen | folders or above & seen:
+            raise BundleError(f"{path} is refused: {member.name!r} stands in its list twice.")
         seen.add(member.name)
+        folders |= above
+    for place in models:
+        if place.rstrip("/") not in folders:
+            raise BundleError(f"{path} is damaged: there is nothing in it of {place}.")

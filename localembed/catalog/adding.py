@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from localembed.catalog.model_folder import check_only_data, files_to_copy, read
 from localembed.catalog.opening import located
 from localembed.catalog.registry import (
     add_block,
+    check_name,
     drop_block,
     find_spec,
     load_specs,
@@ -22,7 +24,7 @@ from localembed.catalog.registry import (
     user_registry,
 )
 from localembed.embedding import RERANKERS, EngineOptions, load_embedder, load_reranker
-from localembed.errors import LocalembedError, ModelChangedError, UsageError
+from localembed.errors import LocalembedError, LockedError, ModelChangedError, UsageError
 from localembed.modelspec import ModelSpec
 from localembed.store.durable import storage_error, sync_folder, sync_tree
 from localembed.store.layout import Layout
@@ -60,11 +62,12 @@ def add_model(folder: Path, *, name: str | None = None, copy: bool = False) -> M
         ModelRefusedError: the folder could make a library run code.
         ModelChangedError: the files are cut off, contradict each other or the registry.
     """
-    folder = folder.expanduser().absolute()
+    folder = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100 - without "..", and links stay
     if not folder.is_dir():
         message = f"{folder} is no folder. Name the folder with the model's modules.json."
         raise UsageError(message)
     name = name or folder.name
+    check_name(name)
     if name in read_registry(user_registry()):
         message = f"There is a model '{name}' already. Run: localembed models rm {name}"
         raise UsageError(message)
@@ -140,6 +143,23 @@ def is_same(one: ModelSpec, other: ModelSpec) -> bool:
     return same and all(one.sha256[file] == other.sha256[file] for file in shared)
 
 
+def check_pins(spec: ModelSpec, folder: Path) -> dict[str, str]:
+    """Compare the files in a folder with the hashes of a spec; return the hashes of all.
+
+    Raises:
+        ModelChangedError: a file is another, or missing.
+    """
+    hashes = {file: hashing.sha256_file(folder / file) for file in readable_files(folder)}
+    for file, pinned in spec.sha256.items():
+        if hashes.get(file) != pinned:
+            message = (
+                f"{folder / file} is not the file that is pinned for '{spec.name}': its sha256 "
+                f"is {hashes.get(file, 'missing')}, pinned is {pinned}. Give it another --name."
+            )
+            raise ModelChangedError(message)
+    return hashes
+
+
 def prove(spec: ModelSpec, folder: Path) -> None:
     """Load a model and embed a text.
 
@@ -163,17 +183,29 @@ def staged(name: str) -> Iterator[Path]:
     """Give an empty folder beside the kept models, where a copy is made before it is shown.
 
     Raises:
+        LockedError: another process is at it.
         StorageError: the disk is full or unwritable.
     """
+    from filelock import FileLock, Timeout
+
     folder = store_folder(f".new-{name}")
     try:
-        shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
-        folder.mkdir(parents=True, mode=0o700)
-        yield folder
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with FileLock(folder.parent / ".lock", timeout=0, mode=0o600):
+            try:
+                shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
+                folder.mkdir(mode=0o700)
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    except Timeout as error:
+        message = (
+            "Another localembed is adding or installing a model. Run the same command again when "
+            "it is done."
+        )
+        raise LockedError(message) from error
     except OSError as error:
         raise storage_error(folder, error) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def copy_files(source: Path, target: Path, names: list[str]) -> None:
@@ -220,14 +252,7 @@ def _inspected_and_tried(name: str, folder: Path) -> ModelSpec:
     found = inspected(name, folder)
     known = load_specs().get(name)
     spec = _merged(known, found) if known else found
-    hashes = {file: hashing.sha256_file(folder / file) for file in readable_files(folder)}
-    for file, pinned in (known.sha256 if known else {}).items():
-        if hashes.get(file) != pinned:
-            message = (
-                f"{folder / file} is not the file that models.toml pins for '{name}': its sha256 "
-                f"is {hashes.get(file, 'missing')}, pinned is {pinned}. Give it another --name."
-            )
-            raise ModelChangedError(message)
+    hashes = check_pins(known or found, folder)
     prove(spec, folder)
     return replace(spec, sha256=hashes)
 

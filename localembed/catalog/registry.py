@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from localembed import folders, offline
 from localembed.embedding import BACKENDS, RERANKERS
-from localembed.errors import ModelNotFoundError, RegistryError
+from localembed.errors import ModelNotFoundError, RegistryError, UsageError
 from localembed.modelspec import ModelSpec, RemoteSpec
 from localembed.store.durable import write_atomically
 from localembed.store.layout import Layout
@@ -26,6 +26,7 @@ POOLINGS = ("mean", "cls", "lasttoken", "none")
 _PACKAGE = Path(__file__).parent.parent
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_OF_NAMES = "a name has letters, digits, '.', '-' and '_', and begins with a letter or digit"
 _SOURCE = re.compile(r"package:[\w./-]+|path:.+|hub:[\w.-]+/[\w.-]+@[\w.-]+")
 _REQUIRED = ("backend", "sources", "dim", "max_tokens", "pooling", "normalize", "license")
 _REQUIRED_REMOTE = ("backend", "base_url", "model", "dim", "max_tokens")
@@ -107,6 +108,17 @@ def find_spec(name: str, layout: Layout | None = None) -> ModelSpec:
     raise ModelNotFoundError(message)
 
 
+def check_name(name: str) -> None:
+    """Refuse what cannot be a model's name: it becomes a block and a folder.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        message = f"{name!r} cannot be a model's name: {_OF_NAMES}. Give another: --name NAME"
+        raise UsageError(message)
+
+
 def read_registry(path: Path, *, required: bool = False) -> dict[str, ModelSpec]:
     """Return the blocks of one models.toml by name; of one that is not there, none.
 
@@ -122,7 +134,7 @@ def read_registry(path: Path, *, required: bool = False) -> dict[str, ModelSpec]
             )
             raise RegistryError(message) from None
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         message = f"{path} cannot be read: {error}. Mend that line, then run the command again."
         raise RegistryError(message) from error
     models = raw.pop("models", {})
@@ -236,7 +248,7 @@ def _problem(name: str, block: Mapping[str, Any]) -> str | None:
     checks: Sequence[tuple[bool, str]] = (
         (
             bool(_NAME.fullmatch(name)),
-            "a name has letters, digits, '.', '-' and '_', and begins with a letter or digit",
+            f"{_OF_NAMES}; rename the block in this file",
         ),
         (block["backend"] in backends, f"backend must be one of {', '.join(backends)}"),
         (
@@ -262,7 +274,7 @@ def _problem(name: str, block: Mapping[str, Any]) -> str | None:
         ),
         (_is_list_of_text(block.get("languages", [])), 'languages must be a list such as ["en"]'),
         *(
-            (isinstance(block.get(key, ""), str), f"{key} must be text")
+            (_is_text(block.get(key, "")), f"{key} must be text")
             for key in ("license", "query_prompt", "document_prompt", "good_for")
         ),
     )
@@ -283,7 +295,7 @@ def _remote_problem(block: Mapping[str, Any]) -> str | None:
             _TOKENIZER.fullmatch(str(block.get("tokenizer", "path:x"))) is not None,
             "tokenizer must be path:FILE, a tokenizer.json, or tiktoken:NAME",
         ),
-        *((isinstance(block.get(key, ""), str), f"{key} must be text") for key in texts),
+        *((_is_text(block.get(key, "")), f"{key} must be text") for key in texts),
         *((_is_amount(block.get(key, 1)), f"{key} must be a positive number") for key in numbers),
     )
     return next((problem for right, problem in checks if not right), None)
@@ -294,22 +306,37 @@ def _is_amount(value: object) -> bool:
 
 
 def _is_positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 31
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether it is text that a file can hold; JSON may have halves of characters."""
+    try:
+        return isinstance(value, str) and bool(value.encode() or True)
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_list_of_text(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, list) and all(map(_is_text, value))
 
 
 def _is_list_of_sources(value: object) -> bool:
     return (
         isinstance(value, list)
         and bool(value)
-        and all(isinstance(item, str) and _SOURCE.fullmatch(item) for item in value)
+        and _is_list_of_text(value)
+        and all(map(_SOURCE.fullmatch, value))
     )
 
 
 def _is_hashes(value: object) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(digest, str) and _SHA256.fullmatch(digest) for digest in value.values()
+        _is_inside(file) and isinstance(digest, str) and _SHA256.fullmatch(digest)
+        for file, digest in value.items()
     )
+
+
+def _is_inside(file: str) -> bool:
+    """Tell whether a file's name stays in its folder."""
+    return _is_text(file) and all(part not in ("", ".", "..") for part in file.split("/"))

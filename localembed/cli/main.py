@@ -91,7 +91,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
     help=_HELP,
     epilog="Exit codes: 0 done, 1 nothing found, 2 usage, 3 some inputs failed, 4 model, "
-    "5 workspace, 6 offline, 70 a bug, 130 interrupted.",
+    "5 workspace, 6 offline, 70 a bug, 130 interrupted, 143 terminated.",
 )
 @click.version_option(
     localembed.__version__, prog_name="localembed", message="%(prog)s %(version)s"

@@ -80,10 +80,11 @@ def add(options: Common, source: Path, name: str | None, copy: bool) -> int:
     models.toml, where prompts and other facts can be changed.
     """
     from localembed.catalog.adding import add_model
+    from localembed.catalog.registry import spec_block
 
     spec = add_model(source, name=name, copy=copy)
     if options.as_json:
-        click.echo(json.dumps({"model": asdict(spec)}))
+        click.echo(json.dumps({"model": {"name": spec.name, **spec_block(spec)}}))
     else:
         click.echo(f"Added {spec.name}: {spec.dim} numbers a vector, {spec.max_tokens} tokens")
         options.notice(f"Try: localembed index --model {spec.name}")
@@ -150,7 +151,9 @@ def rm(options: Common, name: str) -> int:
     """Forget model NAME, and remove the copy of it that was pulled or installed."""
     from localembed.catalog.adding import remove_model
 
-    removed, stays = remove_model(name, options.workspace().layout)
+    workspace = options.workspace()
+    used = workspace.layout.exists() and workspace.status().model == name
+    removed, stays = remove_model(name, workspace.layout)
     if options.as_json:
         gone, left = (str(path) if path else None for path in (removed, stays))
         click.echo(json.dumps({"model": name, "removed": gone, "stays": left}))
@@ -158,6 +161,11 @@ def rm(options: Common, name: str) -> int:
     click.echo(f"Forgot {name}" + (f" and removed {from_home(str(removed))}" if removed else ""))
     if stays:
         options.notice(f"Its files in {from_home(str(stays))} stay: they are not localembed's")
+    if used:
+        options.notice(
+            "This workspace was indexed with it. Add it again, or index with another: localembed "
+            "index --model NAME"
+        )
     return 0
 
 
@@ -202,7 +210,7 @@ def _list_text(rows: Sequence[Mapping[str, Any]]) -> str:
     away = sum(bool(row["server"]) for row in rows)
     lines += ["", f"{here} of {counted(len(rows), 'model')} here ({click.style('●', fg='green')})"]
     if here + away < len(rows):
-        lines[-1] += ". To get one: localembed models pull NAME"
+        lines[-1] += ". To get one: localembed models pull NAME --allow-network"
     if away:
         lines.append(f"{away} of servers ({click.style('↗', fg='cyan')}): docs/remote.md")
     return "\n".join(lines)

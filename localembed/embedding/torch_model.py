@@ -38,7 +38,7 @@ def load_model(folder: Path, device: str, precision: str) -> Any:  # noqa: ANN40
             trust_remote_code=False,
             model_kwargs={"use_safetensors": True, "dtype": dtypes[precision]},
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError) as error:
         message = f"The model in {folder} cannot be loaded: {error}"
         raise ModelChangedError(message) from error
     model.eval()
