@@ -18,6 +18,7 @@ from localembed.errors import (
     RegistryError,
     UsageError,
 )
+from tests.registry import write_registry
 from tests.static_model import write_static
 from tests.test_bundle import (  # noqa: F401 - fixtures
     indexed,
@@ -278,7 +279,8 @@ def test_a_registry_without_an_end_is_refused(own_home, real_cli):
     assert (listed.returncode, "Traceback" in listed.stderr) == (4, False)
 
 
-def test_who_forgets_the_model_of_an_index_is_told(indexed, real_cli):  # noqa: F811
+def test_who_forgets_the_model_of_an_index_is_told(indexed, real_cli, own_home):  # noqa: F811
+    write_registry(own_home / "config", [catalog.find_spec("tiny")])
     gone = real_cli("models", "rm", "tiny", "--workspace", indexed.folder)
     assert gone.returncode == 0, gone.stderr
     assert "This workspace was indexed with it" in gone.stderr
