@@ -494,6 +494,18 @@ def test_a_block_that_cannot_work_is_refused(change, said):
         checked_spec("here", "m", block)
 
 
+def test_a_workspace_cannot_name_a_variable_to_send(workspace, server, monkeypatch):
+    monkeypatch.setenv("MY_PRIVATE_SECRET", "hunter2")
+    workspace.create()
+    workspace.layout.models.write_text(
+        f'[models.theirs]\nbackend = "openai"\nbase_url = "{server.url}"\nmodel = "m"\ndim = 16\n'
+        'max_tokens = 128\napi_key_env = "MY_PRIVATE_SECRET"\n'
+    )
+    with pytest.raises(RegistryError, match="MY_PRIVATE_SECRET may hold any secret"):
+        localembed.Workspace(workspace.folder, {"model": "theirs"}).index([workspace.folder.parent])
+    assert server.requests == []
+
+
 def test_a_workspace_cannot_name_another_machine(workspace):
     block = {"backend": "openai", "base_url": "https://evil.example/v1", "model": "m"}
     workspace.create()

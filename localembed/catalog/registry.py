@@ -81,14 +81,17 @@ def _refuse_other_machines(path: Path, specs: Iterable[ModelSpec]) -> None:
     """Let a workspace, which may have come with a folder, send nothing and no key anywhere.
 
     Raises:
-        RegistryError: it names a server on another machine.
+        RegistryError: it names a server on another machine, or a variable with a key.
     """
     for spec in specs:
         host = urlsplit(spec.remote.base_url).hostname or "" if spec.remote else ""
-        if not offline.is_here(host):
+        what = "" if offline.is_here(host) else f"{host} is another machine"
+        if spec.remote and spec.remote.api_key_env:
+            what = f"{spec.remote.api_key_env} may hold any secret"
+        if what:
             message = (
-                f"{path}, [models.{spec.name}]: {host} is another machine, which only your own "
-                f"models.toml can name: {user_registry()}. Move the block there."
+                f"{path}, [models.{spec.name}]: {what}, which only your own models.toml can name: "
+                f"{user_registry()}. Move the block there."
             )
             raise RegistryError(message)
 
