@@ -94,7 +94,8 @@ def is_here(host: str) -> bool:
     if host in ("", "localhost", "ip6-localhost"):
         return True
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        # Only an IPv6 address has a zone; a name with a percent sign is somebody else's.
+        address = ipaddress.ip_address(host.partition("%")[0] if ":" in host else host)
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)

@@ -7,6 +7,7 @@ in the workspace add to it and win.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -287,10 +288,11 @@ def _problem(name: str, block: Mapping[str, Any]) -> str | None:
 def _remote_problem(block: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the keys of a server's model, None if nothing is."""
     texts = ("model", "answers_as", "api_key_env", "price_date")
-    numbers = [entry.name for entry in fields(RemoteSpec) if entry.type in ("int", "float")]
+    whole = [entry.name for entry in fields(RemoteSpec) if entry.type == "int"]
+    amounts = [entry.name for entry in fields(RemoteSpec) if entry.type == "float"]
     checks: Sequence[tuple[bool, str]] = (
         (
-            isinstance(block["base_url"], str) and bool(_URL.fullmatch(block["base_url"])),
+            _is_address(block["base_url"]),
             "base_url must be an address such as https://api.openai.com/v1, without a key in it",
         ),
         (bool(block["model"]), "model must be the server's name of the model"),
@@ -299,13 +301,28 @@ def _remote_problem(block: Mapping[str, Any]) -> str | None:
             "tokenizer must be path:FILE, a tokenizer.json, or tiktoken:NAME",
         ),
         *((_is_text(block.get(key, "")), f"{key} must be text") for key in texts),
-        *((_is_amount(block.get(key, 1)), f"{key} must be a positive number") for key in numbers),
+        *(
+            (_is_positive(block.get(key, 1)), f"{key} must be a positive whole number")
+            for key in whole
+        ),
+        *((_is_amount(block.get(key, 1)), f"{key} must be a positive number") for key in amounts),
     )
     return next((problem for right, problem in checks if not right), None)
 
 
 def _is_amount(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _is_address(value: object) -> bool:
+    """Tell whether it is the address of a server: with a host, and nobody's name or key."""
+    if not isinstance(value, str) or not _URL.fullmatch(value):
+        return False
+    try:
+        parts = urlsplit(value)
+        return bool(parts.hostname) and "%" not in parts.netloc and parts.port != 0
+    except ValueError:  # a port or a number of an address that is none
+        return False
 
 
 def _is_positive(value: object) -> bool:
