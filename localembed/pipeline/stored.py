@@ -37,7 +37,7 @@ class StoredVectors:
         """
         self._table = table
         self._sources = _sources(layout, facts, head, table)
-        self._paid = PaidVectors(layout, facts.name, facts.dim)
+        self._paid = PaidVectors(layout, facts.space_id, facts.dim)
         self._written = SeenHashes()
         """What this run has written: the only rows that no source of vectors holds."""
 

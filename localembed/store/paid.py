@@ -26,23 +26,23 @@ _SEGMENT = 4096
 
 
 class PaidVectors:
-    """The vectors of one table that are on their way; several threads may use it."""
+    """The vectors of one space that are on their way; several threads may use it."""
 
-    def __init__(self, layout: Layout, table: str, dim: int) -> None:
+    def __init__(self, layout: Layout, space_id: str, dim: int) -> None:
         """Read what earlier runs left.
 
         Args:
             layout: the workspace.
-            table: its name.
+            space_id: of the vectors, whichever table they go to: cut anew, many texts are the same.
             dim: numbers of a vector.
         """
         self._layout = layout
-        self._table = table
+        self._space = space_id[:16]
         self._dim = dim
         self._lock = Lock()
         self._vectors: dict[bytes, Vector] = {}
         self._segments: dict[Path, set[bytes]] = {}
-        for path in sorted(layout.paid.glob(f"{table}-*.bin")):
+        for path in sorted(layout.paid.glob(f"{self._space}-*.bin")):
             found = self._read(path)
             self._vectors.update(found)
             self._segments[path] = set(found)
@@ -95,7 +95,7 @@ class PaidVectors:
         current = self._current
         if current is None or len(self._segments.get(current, ())) >= _SEGMENT:
             numbers = [int(path.stem.rpartition("-")[2]) for path in self._segments]
-            current = self._layout.paid / f"{self._table}-{max(numbers, default=0) + 1}.bin"
+            current = self._layout.paid / f"{self._space}-{max(numbers, default=0) + 1}.bin"
             self._current = current
         self._segments.setdefault(current, set())
         return current
