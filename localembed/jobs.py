@@ -150,7 +150,7 @@ def _embedder_loader(
             engine_options(settings, model.space_id),
             job_tokens=most_bytes // _BYTES_PER_TOKEN,
             on_notice=on_notice,
-            purpose="the text of new and changed files, later your queries",
+            purpose="the text of new and changed files, later your queries,",
             keep=keep,
             max_cost=how.max_cost,
         )

@@ -372,6 +372,19 @@ def test_nothing_that_was_paid_for_is_paid_for_twice(known, server, notes, real_
     assert not list((notes.parent).rglob("paid/*.bin"))
 
 
+def test_what_was_paid_for_is_good_for_chunks_of_another_size(known, server, notes, real_cli):
+    for n in range(40):
+        (notes / f"{n}.md").write_text(f"one short text, number {n}")
+    known(max_inputs=8, max_concurrency=1)
+    server.fault_of = lambda number, _: "401" if number > 3 else None
+    assert real_cli("index", notes, "--model", "remote").returncode == 4
+    server.fault_of = lambda *_: None
+    run = real_cli("index", "--model", "remote", "--chunk-tokens", "100")
+    assert run.returncode == 0, run.stderr
+    assert len(server.texts) == len(set(server.texts)) == 40
+    assert not list((notes.parent).rglob("paid/*.bin"))
+
+
 def test_a_kill_costs_at_most_the_requests_on_their_way(known, server, notes, tmp_path):
     """Kill -9 again and again, while answers come in and before they are in the table."""
     write(notes, 40)
@@ -443,7 +456,7 @@ def test_a_run_stops_before_it_costs_more(known, server, notes, real_cli):
     known(usd_per_million_tokens=1000.0, max_inputs=8, max_concurrency=2)
     run = real_cli("index", notes, "--model", "remote", "--max-cost", "2.5")
     assert run.returncode == 3
-    assert "Stopped before $2.50 were spent" in run.stderr
+    assert "Stopped at the limit of $2.50" in run.stderr
     spent = sum(request.tokens for request in server.requests) / 1000
     assert 1.0 < spent <= 2.5
     run = real_cli("index", "--model", "remote", "--json")
@@ -477,7 +490,7 @@ def test_a_limit_without_a_price_is_refused(server):
     [
         ({"base_url": "ftp://x"}, "base_url must be an address"),
         ({"base_url": "https://user:pw@x/v1"}, "without a key in it"),
-        ({"max_inputs": 0}, "max_inputs must be a positive number"),
+        ({"max_inputs": 0}, "max_inputs must be a positive whole number"),
         ({"tokenizer": "cl100k"}, "tokenizer must be path:FILE"),
         ({"sources": ["path:/x"]}, "unknown key 'sources'"),
         ({"base_uri": "x"}, "Did you mean base_url"),

@@ -104,7 +104,9 @@ def _reasons(notes: Sequence[Note]) -> str:
 
 def _failures(notes: Sequence[Note]) -> list[str]:
     lines = [
-        _in_red(wrapped(f"failed: {printable(near(show_path(note.path)))}: {note.reason}"))
+        _in_red(
+            wrapped(f"failed: {printable(near(show_path(note.path)))}: {printable(note.reason)}")
+        )
         for note in notes[:_MOST_FAILURES]
     ]
     if len(notes) > _MOST_FAILURES:

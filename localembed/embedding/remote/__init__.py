@@ -15,7 +15,7 @@ from localembed import offline
 from localembed.embedding.options import EngineMemory, EngineOptions, Profile, limits_key
 from localembed.embedding.remote.keys import find_key
 from localembed.embedding.remote.tokens import load_tokenizer
-from localembed.errors import ModelNotFoundError, OfflineError
+from localembed.errors import ModelNotFoundError, OfflineError, UsageError
 from localembed.modelspec import ModelSpec, RemoteSpec
 
 if TYPE_CHECKING:
@@ -67,7 +67,10 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Remo
         from localembed.embedding.remote.spending import Spending
 
         client = Client(spec, remote, allowed.key, here=allowed.here)
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
+        if not isinstance(error, ModuleNotFoundError):
+            message = f"The proxy that the environment names cannot be used: {error}"
+            raise UsageError(message) from error
         message = (
             f"Model '{spec.name}' is a server's, which needs a package that is not installed "
             f"({error.name}). Run: pip install 'localembed[openai]'"
@@ -81,10 +84,12 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Remo
         remote.tokens_per_minute or known.tokens_per_minute or 0.0,
         remote.max_concurrency,
         time.monotonic,
+        # What a token is to the server is known after one answer, and money is at stake.
+        first=4 if options.max_cost is None else 1,
     )
     if options.purpose and not (options.said_once and known.named):
         options.on_notice(
-            f"Sends {options.purpose}, to {remote.base_url} (model {remote.model}), nothing else."
+            f"Sends {options.purpose} to {remote.base_url} (model {remote.model}), nothing else."
         )
         notes.keep(replace(known, named=True))
 

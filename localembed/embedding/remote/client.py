@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -59,14 +61,15 @@ class Client:
             trust_env=not here,
             limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
         )
-        self._client = openai.AsyncOpenAI(
-            api_key=key or "none",
-            base_url=remote.base_url,
-            max_retries=0,
-            timeout=httpx2.Timeout(remote.timeout_seconds, connect=self._connect_seconds),
-            default_headers={name: openai.Omit() for name in _OWN_HEADERS},
-            http_client=transport,
-        )
+        with _without_variable("OPENAI_CUSTOM_HEADERS"):
+            self._client = openai.AsyncOpenAI(
+                api_key=key or "none",
+                base_url=remote.base_url,
+                max_retries=0,
+                timeout=httpx2.Timeout(remote.timeout_seconds, connect=self._connect_seconds),
+                default_headers={name: openai.Omit() for name in _OWN_HEADERS},
+                http_client=transport,
+            )
 
     async def ask(self, texts: Sequence[str], on_headers: OnHeaders) -> Reply:
         """Return the vectors of texts.
@@ -103,7 +106,7 @@ class Client:
             if type(error).__module__.partition(".")[0] not in ("httpx2", "httpcore2", "ssl"):
                 raise
             raise PassingFault(f"an answer that broke off: {_cause(error)}") from None
-        return read_reply(body, len(texts), self._spec.dim, self._remote)
+        return read_reply(self._without_key(body), len(texts), self._spec.dim, self._remote)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -151,8 +154,23 @@ class Client:
         """Return what the server said, in a line, without the key."""
         body = error.body if isinstance(error.body, dict) else {}
         said = body.get("message") or body.get("detail") or error.response.text or "nothing said"
-        text = " ".join(str(said).split())[:200]
-        return text.replace(self._key, "***") if self._key else text
+        whole = self._without_key(str(said).encode("utf-8", "replace")).decode()
+        return " ".join(whole.split())[:200]
+
+    def _without_key(self, said: bytes) -> bytes:
+        """Take the key out of what a server said, before any of it is cut or shown."""
+        return said.replace(self._key.encode(), b"***") if self._key else said
+
+
+@contextmanager
+def _without_variable(name: str) -> Iterator[None]:
+    """Hide a variable from the library: other servers' headers and keys stand in it."""
+    held = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if held is not None:
+            os.environ[name] = held
 
 
 def _what_to_do(status: int) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from localembed import offline
 from localembed.embedding.remote.client import Client
+from localembed.embedding.remote.faults import HopelessError
 from localembed.embedding.remote.sending import Sender
 from localembed.errors import RemoteModelError
 from localembed.modelspec import ModelSpec
@@ -83,9 +84,12 @@ class RemoteEmbedder:
         """
         pieces = self._pieces(text)
         on_pieces(len(pieces))
-        made = self.embed_documents(pieces)
+        try:
+            made = self.embed_documents(pieces)
+        except HopelessError as error:
+            raise self._no_vector(error.reason) from None
         if made.failures:
-            raise self._sender.hopeless(next(iter(made.failures.values())))
+            raise self._no_vector(next(iter(made.failures.values())))
         mean: Vector = made.vectors.mean(axis=0)
         if len(pieces) > 1 and self.spec.normalize:
             mean /= max(float(np.linalg.norm(mean)), 1e-12)
@@ -98,6 +102,13 @@ class RemoteEmbedder:
                 self._open = False
                 self._on_close(*self._sender.limits)
                 asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+
+    def _no_vector(self, reason: str) -> RemoteModelError:
+        message = (
+            f"{self._client.host} gives the query no vector: {reason}. Look whether the server "
+            "runs. Searching by words needs none: --mode text"
+        )
+        return RemoteModelError(message)
 
     def _pieces(self, text: str) -> list[ModelInput]:
         prompt = self.spec.query_prompt

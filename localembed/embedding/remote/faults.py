@@ -39,3 +39,11 @@ class WrongModelFault(PassingFault):
 
 class HopelessError(RemoteModelError):
     """The server gives no usable answers; what was paid for is kept."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        """Say which server, and why."""
+        super().__init__(
+            f"{host} gave no usable answer: {reason.rstrip('.')}. What came before is kept; the "
+            "same command goes on from there."
+        )
+        self.reason = reason

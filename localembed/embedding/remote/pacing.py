@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from localembed.embedding.remote.headers import Allowance, allowances
 
-_FIRST = 4
 _COUNTED_LATER = 1.0
 """Seconds from sending to the server's counting."""
 _ROUNDED = 2.0
@@ -121,6 +120,7 @@ class Pace:
         tokens_per_minute: float,
         most: int,
         clock: Callable[[], float],
+        first: int = 4,
     ) -> None:
         """Begin carefully.
 
@@ -129,6 +129,7 @@ class Pace:
             tokens_per_minute: the same for tokens.
             most: requests in flight.
             clock: seconds, never going back.
+            first: of these in the beginning.
         """
         self._clock = clock
         self._requests = Bucket(requests_per_minute, clock)
@@ -136,12 +137,13 @@ class Pace:
         self.was_told = False
         """Whether the server said anything of its limits."""
         self._most = most
-        self._limit = float(min(_FIRST, most))
+        self._limit = float(min(first, most))
         self._slow_start = True
         self._halved_at = clock()
         self._paused_until = clock()
         self._requests_sent = self._requests_answered = 0
         self._tokens_sent = self._tokens_answered = 0.0
+        self._over = False
         self._turn = asyncio.Lock()
         self._landed = asyncio.Event()
         self.paused = 0.0
@@ -156,7 +158,7 @@ class Pace:
     async def slot(self, tokens: float) -> AsyncIterator[Ticket]:
         """Wait for one's turn, and be in flight while inside."""
         async with self._turn:
-            while True:
+            while not self._over:
                 if (seconds := self._wait(tokens)) > 0:
                     await asyncio.sleep(min(max(seconds, _SHORTEST), _LOOK_AGAIN))
                 elif self._requests_sent - self._requests_answered >= int(self._limit):
@@ -187,6 +189,11 @@ class Pace:
         self.was_told = self.was_told or bool(requests.limit or of_tokens.limit)
         self._requests.learn(requests, self._requests_sent - ticket.requests_counted)
         self._tokens.learn(of_tokens, self._tokens_sent - ticket.tokens_counted)
+
+    def let_all_go(self) -> None:
+        """Let nobody wait any more: nothing will be sent, and who waits shall learn of it."""
+        self._over = True
+        self._landed.set()
 
     def went_well(self) -> None:
         """Allow one more in flight."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from localembed.types import Vector, VectorMatrix
 
 _SHOWN = 120
+_MOST_TOKENS = 1 << 40
+"""Of one answer; more is no count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def _vector(item: dict[str, Any]) -> Vector:
         if isinstance(raw, str):
             return np.frombuffer(base64.b64decode(raw, validate=True), "<f4").astype(np.float32)
         vector = np.array(raw, np.float64)
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, OverflowError, binascii.Error):
         raise PassingFault("a vector that cannot be read") from None
     if not isinstance(raw, list) or vector.ndim != 1:
         raise PassingFault("a vector that is none")
@@ -114,7 +116,7 @@ def _tokens(usage: object) -> int | None:
     if not isinstance(usage, dict):
         return None
     for name in ("total_tokens", "prompt_tokens"):
-        if type(usage.get(name)) is int and usage[name] >= 0:
+        if type(usage.get(name)) is int and 0 <= usage[name] < _MOST_TOKENS:
             return int(usage[name])
     return None
 

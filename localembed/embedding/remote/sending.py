@@ -20,7 +20,7 @@ from localembed.embedding.remote.faults import (
     WrongModelFault,
 )
 from localembed.embedding.remote.requests import Part, cut_requests
-from localembed.errors import LocalembedError
+from localembed.errors import CostLimitError, LocalembedError
 from localembed.modelspec import RemoteSpec
 from localembed.types import Embeddings, ModelInput, RemoteUse
 
@@ -95,6 +95,7 @@ class Sender:
         self._end: LocalembedError | None = None
         self._lost = self._unanswered = 0
         self._requests = self._retries = 0
+        self._proving = asyncio.Lock()
 
     @property
     def use(self) -> RemoteUse:
@@ -122,22 +123,26 @@ class Sender:
         """
         asked = _Asked(np.full((len(inputs), dim), np.nan, np.float32), {}, on_batch)
         tries = self._remote.max_tries
-        await _all(
-            self._embed(part, asked, tries, _Deadline(self._remote.patience_seconds))
-            for part in cut_requests(inputs, self._remote)
-        )
+        try:
+            await _all(
+                self._embed(part, asked, tries, _Deadline(self._remote.patience_seconds))
+                for part in cut_requests(inputs, self._remote)
+            )
+        except CostLimitError:
+            raise self._spending.reached() from None  # with what came since
         return Embeddings(asked.vectors, asked.failures)
 
     def stop(self, error: LocalembedError) -> None:
         """Send nothing any more; what is on its way may come, since it is paid for."""
         self._end = self._end or error
+        self._pace.let_all_go()
 
     async def _embed(self, part: Part, asked: _Asked, tries: int, deadline: _Deadline) -> None:
         """Fill in a part's rows, cutting it in halves where the server does not take it whole."""
         try:
             reply = await self._persist(part, tries, deadline)
         except (TooMuchFault, PassingFault) as fault:
-            self._look_whether_hopeless(part, fault, deadline)
+            await self._look_whether_hopeless(part, fault, deadline)
             if len(part.rows) == 1:
                 asked.failures[part.rows[0]] = str(fault)
                 asked.on_batch(1)
@@ -192,6 +197,26 @@ class Sender:
             self._keep(part.keys, reply.vectors)
             return reply
 
+    async def _takes_a_plain_text(self) -> bool:
+        """Tell whether the server is of use at all, by a word that nobody can object to.
+
+        It waits for nobody: while it would, all others in the queue would find the same out.
+        """
+        async with self._proving:
+            if max(self._lost / _MOST_LOST, self._unanswered / _MOST_UNANSWERED) < 1:
+                return True  # somebody else has just seen it
+            self._spending.reserve(1.0)
+            self._requests += 1
+            billed: int | None = None
+            try:
+                billed = (await self._client.ask(("text",), lambda _: None)).tokens
+            except (TooMuchFault, PassingFault):
+                return False
+            finally:
+                self._spending.settle(1.0, billed)
+            self._lost = self._unanswered = 0
+            return True
+
     def _pause(self, state: RetryCallState) -> float:
         """Return the seconds before the next try; a pause for all is kept by the pace."""
         fault = _fault(state)
@@ -203,15 +228,9 @@ class Sender:
     def _count_retry(self, _state: RetryCallState) -> None:
         self._retries += 1
 
-    def hopeless(self, reason: str) -> HopelessError:
-        """Return the error that says that the server is of no use now."""
-        message = (
-            f"{self._client.host} gave no usable answer: {reason}. What came before is kept; the "
-            "same command goes on from there."
-        )
-        return HopelessError(message)
-
-    def _look_whether_hopeless(self, part: Part, fault: Exception, deadline: _Deadline) -> None:
+    async def _look_whether_hopeless(
+        self, part: Part, fault: Exception, deadline: _Deadline
+    ) -> None:
         """Give up where asking for less would not help.
 
         Raises:
@@ -224,8 +243,10 @@ class Sender:
         )
         out_of_time = not deadline.leaves(0.0)
         many = self._lost >= _MOST_LOST or self._unanswered >= _MOST_UNANSWERED
+        if many and not whole and await self._takes_a_plain_text():
+            many = False  # then it is the texts, such as all of one file, and not the server
         if whole or out_of_time or many:
-            error = self.hopeless(str(fault))
+            error = HopelessError(self._client.host, str(fault))
             self.stop(error)
             raise error
 

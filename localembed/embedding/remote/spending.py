@@ -8,6 +8,8 @@ from localembed.errors import CostLimitError, UsageError
 from localembed.modelspec import ModelSpec
 
 MILLION = 1_000_000
+_ENOUGH = 16
+"""Tokens from which on a bill says something of the next one."""
 
 
 class Spending:
@@ -37,6 +39,8 @@ class Spending:
         self._most = max_cost
         self._expected = 0.0
         """Tokens of requests that are under way."""
+        self._worst = 1.0
+        """Tokens billed for one that was reserved, at the worst; no limit is trusted to a mean."""
         self.tokens = 0
 
     @property
@@ -50,17 +54,23 @@ class Spending:
         Raises:
             CostLimitError: it could cost more than what is left.
         """
-        would_be = (self.tokens + self._expected + tokens) * self._price
+        would_be = (self.tokens + (self._expected + tokens) * self._worst) * self._price
         if self._most is not None and would_be > self._most:
-            message = (
-                f"Stopped before ${self._most:,.2f} were spent: {self.tokens:,} tokens were "
-                f"billed, ${self.tokens * self._price:,.4f}. What came is kept; the same command "
-                "goes on from there."
-            )
-            raise CostLimitError(message)
+            raise self.reached()
         self._expected += tokens
 
     def settle(self, reserved: float, billed: int | None) -> None:
         """Count what a request really cost; None where it failed."""
         self._expected -= reserved
         self.tokens += billed or 0
+        if reserved >= _ENOUGH:
+            self._worst = max(self._worst, (billed or 0) / reserved)
+
+    def reached(self) -> CostLimitError:
+        """Return the error that says what was spent."""
+        message = (
+            f"Stopped at the limit of ${self._most or 0.0:,.2f}: {self.tokens:,} tokens were "
+            f"billed, ${self.tokens * self._price:,.4f}. What came is kept; the same command "
+            "goes on from there."
+        )
+        return CostLimitError(message)
