@@ -10,8 +10,8 @@ from dataclasses import fields
 
 import pytest
 
+from localembed.catalog.blocks import checked_spec, spec_block
 from localembed.catalog.model_folder import is_wanted
-from localembed.catalog.registry import checked_spec, spec_block
 from localembed.cli.main import COMMANDS
 from localembed.config import Settings
 from localembed.modelspec import ModelSpec, RemoteSpec

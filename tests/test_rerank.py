@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import tomlkit
 
-from localembed.catalog.registry import spec_block
+from localembed.catalog.blocks import spec_block
 from localembed.embedding import load_reranker
 from localembed.errors import ModelChangedError, ModelNotFoundError, UsageError
 from localembed.modelspec import ModelSpec

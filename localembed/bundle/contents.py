@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from localembed.catalog.registry import checked_spec, spec_block
+from localembed.catalog.blocks import checked_spec, spec_block
 from localembed.errors import BundleError
 from localembed.hashing import fingerprint
 from localembed.modelspec import ModelSpec

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localembed import hashing
+from localembed.catalog.blocks import check_name
 from localembed.catalog.inspection import check_whole, inspected
 from localembed.catalog.locating import keep_pins, locate, partial_folder, store_folder
 from localembed.catalog.model_folder import check_only_data, files_to_copy, readable_files
 from localembed.catalog.opening import located
 from localembed.catalog.registry import (
     add_block,
-    check_name,
     drop_block,
     find_spec,
     load_specs,

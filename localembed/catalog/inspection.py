@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from localembed.catalog.blocks import POOLINGS
 from localembed.catalog.model_folder import deciding_files, weight_bytes
-from localembed.catalog.registry import POOLINGS
 from localembed.embedding import read_shape, weights_header
 from localembed.errors import ModelChangedError
 from localembed.modelspec import ModelSpec

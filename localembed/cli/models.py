@@ -80,7 +80,7 @@ def add(options: Common, source: Path, name: str | None, copy: bool) -> int:
     models.toml, where prompts and other facts can be changed.
     """
     from localembed.catalog.adding import add_model
-    from localembed.catalog.registry import spec_block
+    from localembed.catalog.blocks import spec_block
 
     spec = add_model(source, name=name, copy=copy)
     if options.as_json:
