@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -29,7 +26,7 @@ from localembed.errors import (
 )
 from localembed.modelspec import RemoteSpec
 from localembed.types import ModelInput
-from tests.conftest import PROJECT, paragraphs
+from tests.conftest import paragraphs
 from tests.openai_server import DIM, FAULTS, Limits, OpenAIServer, spec_of, vector
 from tests.registry import write_registry
 
@@ -385,30 +382,6 @@ def test_what_was_paid_for_is_good_for_chunks_of_another_size(known, server, not
     assert not list((notes.parent).rglob("paid/*.bin"))
 
 
-def test_a_kill_costs_at_most_the_requests_on_their_way(known, server, notes, tmp_path):
-    """Kill -9 again and again, while answers come in and before they are in the table."""
-    write(notes, 40)
-    known(max_inputs=8, max_concurrency=1)
-    server.delay = 0.02
-    rng = np.random.default_rng(11)
-    command = (sys.executable, "-m", "localembed", "index", notes, "--workspace", tmp_path / "ws")
-    place = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(PROJECT)}}
-    kills = 0
-    for _ in range(5):
-        goal = len(server.requests) + int(rng.integers(1, 5))
-        run = subprocess.Popen((*command, "--model", "remote", "-q"), **place)
-        while len(server.requests) < goal and run.poll() is None:
-            time.sleep(0.001)
-        time.sleep(float(rng.uniform(0, 0.04)))
-        run.kill()
-        kills += run.wait() == -signal.SIGKILL
-    assert kills == 5
-    report = localembed.Workspace(tmp_path / "ws", {"model": "remote"}).index()
-    asked = [text for request in server.requests for text in request.texts]
-    assert len(set(asked)) == report.chunks.total
-    assert len(asked) - len(set(asked)) <= 8 * kills
-
-
 def test_the_same_text_in_windows_side_by_side_is_asked_for_once(known, server, notes, monkeypatch):
     monkeypatch.setattr("localembed.pipeline.recipe.BATCH_CHUNKS", 2)
     for n in range(30):
@@ -497,7 +470,7 @@ def test_a_limit_without_a_price_is_refused(server):
     ],
 )
 def test_a_block_that_cannot_work_is_refused(change, said):
-    from localembed.catalog.registry import checked_spec
+    from localembed.catalog.blocks import checked_spec
 
     block = {
         "backend": "openai", "base_url": "http://127.0.0.1/v1", "model": "m", "dim": 3,
@@ -571,7 +544,6 @@ def test_chunks_of_tiktoken_fit_the_model(bytes_bpe, known, server, notes):
 
 
 def test_without_the_extra_the_sentence_says_how_to_get_it(server, monkeypatch):
-    import sys
 
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(ModelNotFoundError, match=r"pip install 'localembed\[openai\]'"):
