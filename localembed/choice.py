@@ -17,7 +17,7 @@ from localembed.config import PRESETS, Sourced
 from localembed.embedding import load_tokenizer
 from localembed.errors import ModelChangedError, UsageError
 from localembed.store.facts import SCHEMA_VERSION, TableFacts
-from localembed.store.head import Head, TableHead
+from localembed.store.head import Head, TableHead, read_head
 from localembed.store.layout import FORMAT, Layout
 
 _LEAST_TOKENS = 16
@@ -37,7 +37,17 @@ class Choice:
     """What was asked for and could not be had in full."""
 
 
-def chosen_model(sourced: Sourced, head: Head) -> str:
+def asks_a_server(sourced: Sourced, layout: Layout) -> bool:
+    """Tell whether a server has the model that embeds.
+
+    Raises:
+        ModelNotFoundError: nobody knows its name.
+    """
+    name = _chosen_model(sourced, read_head(layout))
+    return catalog.find_spec(name, layout).remote is not None
+
+
+def _chosen_model(sourced: Sourced, head: Head) -> str:
     """Return the name of the model that embeds: the one that was asked for, else the table's."""
     current = head.tables.get(head.default) if head.default else None
     return current.model if current and not sourced.given("model") else sourced.settings.model
@@ -51,7 +61,7 @@ def choose_table(sourced: Sourced, head: Head, layout: Layout) -> Choice:
         UsageError: a chunk size that cannot work.
     """
     settings = sourced.settings
-    name = chosen_model(sourced, head)
+    name = _chosen_model(sourced, head)
     found = head.table(name)
     same = found[1] if found else None
     if settings.dim is None and same is not None:

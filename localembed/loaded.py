@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from localembed import catalog
 from localembed.choice import model_of
 from localembed.config import Settings
 from localembed.embedding import access, load_query_embedder, load_reranker
+from localembed.errors import RemoteModelError
 from localembed.profiles import engine_options
 from localembed.store.head import TableHead
 from localembed.store.layout import Layout
 from localembed.types import ignore_notice
 
 if TYPE_CHECKING:
-    from localembed.types import Embedder, Notice, QueryEmbedder, Reranker, Vector
+    from localembed.types import Embedder, Notice, Reranker, Vector
 
 
 class LoadedModels:
@@ -30,6 +31,8 @@ class LoadedModels:
         self._leaves: dict[str, Hashable] = {}
         """Under which they were loaded."""
         self._rerankers: dict[str, Reranker] = {}
+        self._last: tuple[tuple[str, str], Vector, int] | None = None
+        """The words that were embedded last, in which space."""
 
     def reranker(self, name: str) -> Reranker:
         """Return a model that reads a query and a text together."""
@@ -38,23 +41,49 @@ class LoadedModels:
             self._rerankers[model.space_id] = load_reranker(model.spec, model.folder)
         return self._rerankers[model.space_id]
 
-    def embedder(
-        self,
-        entry: TableHead,
-        *,
-        allow_network: bool = False,
-        on_notice: Notice = ignore_notice,
-    ) -> Embedder:
-        """Return the model that a table was made with, and no other.
+    def query_vector(
+        self, entry: TableHead, text: str, *, allow_network: bool, on_notice: Notice
+    ) -> tuple[Vector, int]:
+        """Return a query's vector, (dim,) float32, and in how many pieces it was embedded.
+
+        The same words in another mode, with another filter or for more hits are embedded once: a
+        server would be paid for each time.
 
         Args:
-            entry: the table.
+            entry: the table, whose model embeds, and no other.
+            text: of any length.
             allow_network: whether a server may be asked although the settings do not say so.
             on_notice: told to which server the query goes, when it is the first.
 
         Raises:
             OfflineError: a server on another machine has the model, and nobody allowed the network.
+            RemoteModelError: the server gives no vector.
+            ModelChangedError: the model is not the one the table was made with.
         """
+        wanted = (entry.space_id, text)
+        last = self._last
+        if last is None or last[0] != wanted:
+            pieces: list[int] = [1]
+            embedder = self._embedder(entry, allow_network=allow_network, on_notice=on_notice)
+            try:
+                vector = embedder.embed_query(text, pieces.append)
+            except RemoteModelError:
+                # It asks no more; the server may be there for the next query.
+                self._embedders.pop(entry.space_id, embedder).close()
+                raise
+            last = self._last = (wanted, vector, pieces[-1])
+        return last[1], last[2]
+
+    def any_vector(self, entry: TableHead, text: str) -> tuple[Vector, int]:
+        """Return the vector of a text, or where a server would be asked, any of its length."""
+        spec = model_of(entry, self._layout).spec
+        if spec.remote is None:
+            return self.query_vector(entry, text, allow_network=False, on_notice=ignore_notice)
+        import numpy as np
+
+        return np.full(spec.dim, spec.dim**-0.5, np.float32), 1
+
+    def _embedder(self, entry: TableHead, *, allow_network: bool, on_notice: Notice) -> Embedder:
         model = model_of(entry, self._layout)
         settings = self._settings()
         options = replace(
@@ -73,21 +102,3 @@ class LoadedModels:
             self._embedders[model.space_id] = loaded
             self._leaves[model.space_id] = leave
         return self._embedders[model.space_id]
-
-    def warm(self, entry: TableHead) -> QueryEmbedder:
-        """Return the model of a table; for a server's, something that sends nothing."""
-        model = model_of(entry, self._layout)
-        return self.embedder(entry) if model.spec.remote is None else _StandIn(model.spec.dim)
-
-
-@dataclass(frozen=True, slots=True)
-class _StandIn:
-    """Any direction: enough to find out how the nearest vectors are found."""
-
-    dim: int
-
-    def embed_query(self, _text: str, /, on_pieces: Callable[[int], None]) -> Vector:
-        import numpy as np
-
-        on_pieces(1)
-        return np.full(self.dim, self.dim**-0.5, np.float32)

@@ -231,19 +231,7 @@ class Embeddings:
     """Row → why it has no vector."""
 
 
-class QueryEmbedder(Protocol):
-    """Turns queries into vectors."""
-
-    def embed_query(self, text: str, /, on_pieces: Callable[[int], None]) -> Vector:
-        """Return (dim,) float32.
-
-        Args:
-            text: of any length.
-            on_pieces: told in how many pieces it was embedded; one if it fits the model.
-        """
-
-
-class Embedder(QueryEmbedder, Protocol):
+class Embedder(Protocol):
     """Turns texts and queries into vectors of one space; several threads may ask at once."""
 
     spec: ModelSpec
@@ -260,6 +248,14 @@ class Embedder(QueryEmbedder, Protocol):
         Args:
             inputs: as the model reads them; any number.
             on_batch: told how many inputs were begun, or answered where others embed.
+        """
+
+    def embed_query(self, text: str, /, on_pieces: Callable[[int], None]) -> Vector:
+        """Return (dim,) float32.
+
+        Args:
+            text: of any length.
+            on_pieces: told in how many pieces it was embedded; one if it fits the model.
         """
 
     def close(self) -> None:

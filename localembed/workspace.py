@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localembed import catalog, config, config_file, folders
-from localembed.choice import choose_table, chosen_model
+from localembed.choice import choose_table
 from localembed.config import Sourced
 from localembed.errors import NotIndexedError, UsageError
 from localembed.history import History
@@ -71,16 +71,6 @@ class Workspace:
     def settings(self) -> Sourced:
         """The settings in force, and where each came from."""
         return config.resolve(self._flags, self.layout)
-
-    @property
-    def asks_a_server(self) -> bool:
-        """Whether a server has the model that embeds.
-
-        Raises:
-            ModelNotFoundError: nobody knows its name.
-        """
-        name = chosen_model(self.settings, read_head(self.layout))
-        return catalog.find_spec(name, self.layout).remote is not None
 
     @property
     def roots(self) -> tuple[Root, ...]:
@@ -218,8 +208,8 @@ class Workspace:
             reranker = self._models.reranker(asked.rerank)
             rerank = partial(reranked, reranker, asked.text, asked.top_k)
         allow = asked.allow_network
-        embedder = partial(self._models.embedder, allow_network=allow, on_notice=on_notice)
-        answer = self._searcher.search(asked, self._root_paths, embedder, rerank)
+        embed = partial(self._models.query_vector, allow_network=allow, on_notice=on_notice)
+        answer = self._searcher.search(asked, self._root_paths, embed, rerank)
         return query_result(asked, answer, begin)
 
     def warm(self) -> None:
@@ -230,7 +220,7 @@ class Workspace:
             ModelChangedError: the model is not the one the table was made with.
         """
         for _ in range(2):  # the second keeps the vectors in memory
-            self._searcher.search(Query("warm"), {}, self._models.warm)
+            self._searcher.search(Query("warm"), {}, self._models.any_vector)
 
     def like(self, asked: Query) -> QueryResult:
         """Return what is most like a passage that is indexed, without the passage itself.

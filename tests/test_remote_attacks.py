@@ -13,7 +13,7 @@ import pytest
 
 import localembed
 from localembed import offline
-from localembed.catalog.registry import checked_spec
+from localembed.catalog.blocks import checked_spec
 from localembed.embedding import load_embedder
 from localembed.embedding.options import EngineOptions
 from localembed.errors import CostLimitError, RegistryError, RemoteModelError, UsageError

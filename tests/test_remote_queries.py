@@ -126,3 +126,18 @@ def test_the_same_words_are_sent_once(indexed, server, far_away):
     assert server.texts == ["pword3x7"]
     with pytest.raises(OfflineError):
         indexed.search(Query("other words"))
+
+
+def test_a_server_that_was_down_is_asked_again(indexed, server, known):
+    known(max_tries=1, patience_seconds=0.5)
+    server.fault_of = lambda *_: "503"
+    with pytest.raises(RemoteModelError, match="gives the query no vector"):
+        indexed.query("pword3x7")
+    server.fault_of = lambda *_: None
+    assert indexed.query("pword3x7")
+
+
+def test_getting_ready_leaves_no_vector_behind(indexed, server):
+    indexed.warm()
+    assert indexed.query("warm", mode="vector")
+    assert server.texts == ["warm"]

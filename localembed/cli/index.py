@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from localembed.choice import asks_a_server
 from localembed.cli.heap import tame_heaps
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.previews import preview_json, preview_text
@@ -77,7 +78,7 @@ def index(
     """
     root_options = {name: given.pop(name) or None for name in _ROOT_OPTIONS}
     workspace = options.workspace(given)
-    tame_heaps(return_blocks=workspace.asks_a_server)
+    tame_heaps(return_blocks=asks_a_server(workspace.settings, workspace.layout))
     with IndexProgress(enabled=not options.quiet) as progress:
         if dry_run:
             found = workspace.preview(paths, options=root_options, on_event=progress)

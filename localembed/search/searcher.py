@@ -23,8 +23,10 @@ from localembed.store.words import compound_parts
 
 if TYPE_CHECKING:
     from localembed.store.reader import Candidate, ChunkReader
-    from localembed.types import QueryEmbedder, Vector
+    from localembed.types import Vector
 
+    Embed = Callable[[TableHead, str], tuple[Vector, int]]
+    """A table and a text → its vector, (dim,) float32, and in how many pieces it was embedded."""
     Rerank = Callable[[Sequence[SearchHit]], tuple[SearchHit, ...]]
 
 _MOST_WORDS = 2000
@@ -53,14 +55,12 @@ class Searcher:
         """Name the workspace; nothing is read yet."""
         self._layout = layout
         self._open: tuple[tuple[str, str, int], ChunkReader] | None = None
-        self._last: tuple[tuple[str, str], Vector, int] | None = None
-        """The words that were embedded last, in which space."""
 
     def search(
         self,
         asked: Query,
         roots: Mapping[str, bytes],
-        embedder_of: Callable[[TableHead], QueryEmbedder],
+        embed: Embed,
         rerank: Rerank | None = None,
     ) -> Answer:
         """Return the best hits, best first.
@@ -68,7 +68,7 @@ class Searcher:
         Args:
             asked: what is looked for.
             roots: root_id → absolute path, to show where hits lie.
-            embedder_of: returns what embeds queries in a table's space; not called in text mode.
+            embed: makes a text's vector in a table's space; not called in text mode.
             rerank: puts at least `DEPTH` hits into another order and returns the best.
 
         Raises:
@@ -80,7 +80,8 @@ class Searcher:
         def search(reader: ChunkReader, entry: TableHead) -> Answer:
             vector, pieces = None, 1
             if asked.mode != "text":
-                vector, pieces = self._embedded(asked.text, entry, embedder_of)
+                vector, pieces = embed(entry, asked.text)
+                vector = _usable(vector, asked.text)
             where = condition(asked.wanted, roots)
             return Answer(entry, _hits(reader, asked, vector, where, roots, rerank), pieces)
 
@@ -115,21 +116,6 @@ class Searcher:
             return Answer(entry, tuple(_hit(0.0, chunk, nowhere, roots) for chunk in found))
 
         return self._pinned(asked, search)
-
-    def _embedded(
-        self, text: str, entry: TableHead, embedder_of: Callable[[TableHead], QueryEmbedder]
-    ) -> tuple[Vector, int]:
-        """Return a query's vector, and in how many pieces it was embedded.
-
-        The same words in another mode, with another filter or for more hits are embedded once: a
-        server would be paid for each time.
-        """
-        wanted = (entry.space_id, text)
-        if self._last is None or self._last[0] != wanted:
-            pieces: list[int] = [1]
-            vector = embedder_of(entry).embed_query(text, pieces.append)
-            self._last = (wanted, _usable(vector, text), pieces[-1])
-        return self._last[1:]
 
     def _pinned(self, asked: Query, search: Callable[[ChunkReader, TableHead], Found]) -> Found:
         """Search the version that head.json names, and once more if it went away meanwhile."""

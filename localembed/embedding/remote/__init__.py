@@ -55,27 +55,30 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Remo
         OfflineError: the server is another machine, and nobody allowed the network.
         ModelNotFoundError: the extra that this needs is not installed.
         RemoteModelError: the server wants a key, and there is none.
-        UsageError: a cost limit for a model without a price.
+        UsageError: a cost limit for a model without a price, or a proxy that cannot be used.
     """
     remote = _remote(spec)
     allowed = access(spec, options)
     try:
         from localembed.embedding.remote.client import Client
         from localembed.embedding.remote.embedder import RemoteEmbedder
-        from localembed.embedding.remote.pacing import Pace
+        from localembed.embedding.remote.pacing import FIRST, Pace
         from localembed.embedding.remote.sending import Sender
         from localembed.embedding.remote.spending import Spending
 
         client = Client(spec, remote, allowed.key, here=allowed.here)
-    except (ImportError, ValueError) as error:
-        if not isinstance(error, ModuleNotFoundError):
-            message = f"The proxy that the environment names cannot be used: {error}"
-            raise UsageError(message) from error
+    except ModuleNotFoundError as error:
         message = (
             f"Model '{spec.name}' is a server's, which needs a package that is not installed "
             f"({error.name}). Run: pip install 'localembed[openai]'"
         )
         raise ModelNotFoundError(message) from error
+    except (ImportError, ValueError) as error:
+        message = (
+            f"The proxy that the environment names cannot be used: {error} Look at HTTPS_PROXY, "
+            "HTTP_PROXY and ALL_PROXY."
+        )
+        raise UsageError(message) from error
     spending = Spending(spec, options.max_cost)
     notes = _Notes(options.memory, limits_key(remote.base_url, remote.model))
     known = notes.read()
@@ -85,7 +88,7 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Remo
         remote.max_concurrency,
         time.monotonic,
         # What a token is to the server is known after one answer, and money is at stake.
-        first=4 if options.max_cost is None else 1,
+        first=FIRST if options.max_cost is None else 1,
     )
     if options.purpose and not (options.said_once and known.named):
         options.on_notice(

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from localembed.embedding.remote.headers import Allowance, allowances
 
+FIRST = 4
+"""Requests in flight in the beginning, before anything is known."""
 _COUNTED_LATER = 1.0
 """Seconds from sending to the server's counting."""
 _ROUNDED = 2.0
@@ -120,7 +122,7 @@ class Pace:
         tokens_per_minute: float,
         most: int,
         clock: Callable[[], float],
-        first: int = 4,
+        first: int = FIRST,
     ) -> None:
         """Begin carefully.
 
