@@ -81,13 +81,14 @@ def test_a_sweep_runs_where_no_store_is_installed_and_is_saved(bench):
         assert row["share_of_matmul"] > 0
         assert row["padding"] == 0
     assert found["saved"]
-    key = profile_key("tiny-bert", device_name("cpu"), "fp32")
+    precision = found["points"][0]["precision"]
+    key = profile_key("tiny-bert", device_name("cpu"), precision)
     kept = ProfileBook().recall(key)
     speed = round(found["knee"]["chunks_per_second"], 1)
     assert kept == Profile(batch_tokens=found["knee"]["batch_tokens"], chunks_per_second=speed)
 
     located = catalog.open_model("tiny-bert")
-    options = EngineOptions(precision="fp32", engine="torch", memory=ProfileBook())
+    options = EngineOptions(precision=precision, engine="torch", memory=ProfileBook())
     loaded = load_embedder(located.spec, located.folder, options)
     assert loaded.use.batch_tokens == kept.batch_tokens
 
@@ -97,7 +98,7 @@ def test_the_table_and_the_chart_fit_a_terminal(bench):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line for line in lines if len(line) > 80] == []
-    assert sum(line.startswith("torch") for line in lines) == 4
+    assert sum(line.startswith("fused") for line in lines) == 4
     assert sum("← knee" in line for line in lines) == 1
     assert any(line.startswith("knee: ") for line in lines)
 

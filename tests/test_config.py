@@ -19,7 +19,7 @@ VALUES = {
     "vector_type": ("float32", "float16", "float32", "float16"),
     "precision": ("fp32", "bf16", "auto", "fp16"),
     "device": ("cpu", "cuda:1", "auto", "mps"),
-    "engine": ("torch", "openvino", "auto", "compile"),
+    "engine": ("fused", "openvino", "auto", "compile"),
     "batch_tokens": (1001, 1002, 1003, 1004),
     "threads": (1, 2, 3, 4),
     "max_file_size": (1001, 1002, 1003, 1004),

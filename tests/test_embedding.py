@@ -13,6 +13,7 @@ from localembed.chunk.chunker import Chunker
 from localembed.chunk.rules import ChunkRules
 from localembed.embedding import (
     EngineOptions,
+    fused_engine,
     hardware,
     load_embedder,
     load_tokenizer,
@@ -121,11 +122,12 @@ def short_ids(located):
 
 def test_bf16_vectors_are_near_those_of_fp32_in_any_batch(located, embedder):
     """Emulated where the processor has no bf16: slow, and the same numbers."""
+    from localembed.embedding.batching import Padding
     from localembed.embedding.torch_engine import TorchEngine
     from localembed.embedding.torch_model import load_model
 
     model = load_model(located.folder, "cpu", "bf16")
-    engine = TorchEngine(model, "cpu", "bf16", pad_id=0, normalize=True)
+    engine = TorchEngine(model, "cpu", "bf16", padding=Padding(0), normalize=True)
     framed = [np.concatenate(([101], ids, [102])).astype(np.int32) for ids in short_ids(located)]
 
     together = engine.collect([engine.submit(framed)])
@@ -147,6 +149,7 @@ def test_a_compiler_that_fails_leaves_the_model_as_it_is(located, monkeypatch):
         return forward
 
     monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(fused_engine, "is_available", lambda: False)
     monkeypatch.setattr(hardware, "has_compiler", lambda: True)
     told = []
     options = EngineOptions(
@@ -203,4 +206,17 @@ def test_without_the_extra_for_openvino_torch_embeds(own_home, tmp_path, monkeyp
 
     embedder = load_embedder(families.FAMILIES[0].spec(), folder, options)
 
-    assert embedder.use.engine == "torch"
+    assert embedder.use.engine == "fused"
+
+
+def test_dense_layers_behind_a_transformer_in_bf16_compute_in_fp32(tmp_path, monkeypatch):
+    """EmbeddingGemma has two: in bf16 they were given fp32 states and refused."""
+    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: True)
+    gemma = next(family for family in families.FAMILIES if family.name == "gemma")
+    families.build(gemma, tmp_path)
+    ids = [np.arange(5, 5 + length, dtype=np.int32) for length in (3, 30)]
+    exact, half = (
+        load_embedder(gemma.spec(), tmp_path, EngineOptions(device="cpu", precision=precision))
+        for precision in ("fp32", "bf16")
+    )
+    assert cosine(half.embed_ids(ids), exact.embed_ids(ids)).min() >= 0.999

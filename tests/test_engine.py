@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from localembed.bench.measure import largest_batch
 from localembed.bench.sample import Sample
 from localembed.embedding import EngineOptions, Profile, hardware, options
-from localembed.embedding.batching import cut_batches, pad, split_evenly
+from localembed.embedding.batching import Padding, cut_batches, pad, padded_length, split_evenly
 from localembed.embedding.embedder import Frame, LocalEmbedder
 from localembed.errors import UsageError
 from localembed.modelspec import ModelSpec
@@ -25,7 +25,7 @@ NOTHING = np.zeros(0, np.int32)
 class CountingEngine:
     """Returns what shows which item a vector belongs to; raises when a batch is over its room."""
 
-    name, device, precision, pads = "counting", "cpu", "fp32", True
+    name, device, precision, pads_to = "counting", "cpu", "fp32", 1
 
     def __init__(self, room: int = 10**9) -> None:
         self.room = room
@@ -73,6 +73,13 @@ def test_every_item_is_in_one_batch_within_the_budget(lengths, budget):
         assert padded <= budget or len(batch) == 1
 
 
+@given(st.integers(1, 600), st.sampled_from([1, 16]), st.integers(0, 600))
+def test_rounding_up_is_short_of_one_step_and_of_what_the_model_reads(longest, pads_to, most):
+    padded = padded_length(longest, pads_to, most)
+    assert longest <= padded < longest + pads_to
+    assert padded == longest or padded <= most
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("longest", [30, 100, 256])
 def test_padding_of_a_window_is_under_a_twentieth(seed, longest):
@@ -101,7 +108,7 @@ def test_an_item_over_the_budget_is_a_batch_of_its_own():
 
 
 def test_padding_is_masked():
-    ids, mask = pad([np.array([5, 6, 7], np.int32), np.array([8], np.int32)], 9)
+    ids, mask = pad([np.array([5, 6, 7], np.int32), np.array([8], np.int32)], Padding(9))
     assert ids.tolist() == [[5, 6, 7], [8, 9, 9]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
 

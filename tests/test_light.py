@@ -18,7 +18,8 @@ from localembed.embedding import (
     read_shape,
     sbert,
 )
-from localembed.embedding.light_engine import LightEngine, can_be_light
+from localembed.embedding.bert import is_bert, read_bert
+from localembed.embedding.light_engine import LightEngine
 from localembed.profiles import ProfileBook
 from tests.families import FAMILIES, QUERIES, build, cosine
 
@@ -80,7 +81,7 @@ def test_the_packaged_model_is_light(own_home, minilm):
 @pytest.mark.parametrize("name", [f.name for f in FAMILIES if f.name not in KNOWN])
 def test_other_families_take_the_whole_model(own_home, models, name):
     folder = models(name)
-    assert not can_be_light(read_shape(folder))
+    assert not is_bert(read_shape(folder))
     asked = load_query_embedder(family(name).spec(), folder, options())
     assert asked.engine.name in ("torch", "static")
 
@@ -93,15 +94,15 @@ def test_a_light_model_that_differs_is_not_used(own_home, models, monkeypatch):
 
     assert ProfileBook().recall(query_key("some-model")) == Profile(engine="torch")
     asked = load_query_embedder(family("bert").spec(), folder, options())
-    assert asked.engine.name == "torch"
+    assert asked.engine.name == "fused"
 
 
 def test_what_was_never_compared_is_not_used(own_home, models):
     spec, folder = family("bert").spec(), models("bert")
-    assert load_query_embedder(spec, folder, options()).engine.name == "torch"
+    assert load_query_embedder(spec, folder, options()).engine.name == "fused"
     assert load_query_embedder(spec, folder, options()).engine.name == "light"
-    assert load_query_embedder(spec, folder, options(memory=None)).engine.name == "torch"
-    assert load_query_embedder(spec, folder, options(model_id="x")).engine.name == "torch"
+    assert load_query_embedder(spec, folder, options(memory=None)).engine.name == "fused"
+    assert load_query_embedder(spec, folder, options(model_id="x")).engine.name == "fused"
 
 
 def test_an_engine_that_was_asked_for_is_used(own_home, models):
@@ -116,7 +117,7 @@ def test_another_architecture_under_the_same_name_is_left_alone(models, tmp_path
     config = json.loads((folder / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(ValueError, match="another activation"):
-        LightEngine(tmp_path, read_shape(folder), normalize=True)
+        read_bert(tmp_path, read_shape(folder))
     assert sbert._light(family("bert").spec(), tmp_path, read_shape(folder)) is None
 
 

@@ -94,9 +94,9 @@ def modules_of_a_fresh_load(folder) -> list[str]:
     ("found", "engine"),
     [
         (conversion.Conversion(0.99999, 2.0, 1.0), "openvino"),
-        (conversion.Conversion(0.99999, 1.0, 2.0), "torch"),
-        (conversion.Conversion(0.9, 2.0, 1.0), "torch"),
-        (None, "torch"),
+        (conversion.Conversion(0.99999, 1.0, 2.0), "fused"),
+        (conversion.Conversion(0.9, 2.0, 1.0), "fused"),
+        (None, "fused"),
     ],
     ids=["faster", "slower", "inexact", "cannot be converted"],
 )
@@ -125,7 +125,7 @@ def test_the_faster_engine_is_remembered(folder, options, monkeypatch, found, en
 def test_a_short_job_converts_nothing(folder, options, monkeypatch):
     monkeypatch.setattr(conversion, "convert_in_child", pytest.fail)
     short = replace(options, engine="auto", job_tokens=1000)
-    assert load_embedder(BERT.spec(), folder, short).use.engine == "torch"
+    assert load_embedder(BERT.spec(), folder, short).use.engine == "fused"
     assert not converted_path(options.memory.folder, "tiny").exists()
 
 
@@ -136,7 +136,7 @@ def test_an_engine_that_is_not_installed_is_refused(folder, options, monkeypatch
     with pytest.raises(UsageError, match=r"pip install 'localembed\[openvino\]'"):
         load_embedder(BERT.spec(), folder, options)
     auto = replace(options, engine="auto", job_tokens=10**9)
-    assert load_embedder(BERT.spec(), folder, auto).use.engine == "torch"
+    assert load_embedder(BERT.spec(), folder, auto).use.engine == "fused"
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken"])

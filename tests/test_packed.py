@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from localembed.embedding.batching import Padding
 from localembed.embedding.packed_engine import FAMILIES, PackedEngine
 from localembed.embedding.shape import read_shape
 from localembed.embedding.torch_engine import TorchEngine
@@ -37,11 +38,12 @@ def test_packed_vectors_are_the_padded_ones(folder):
     shape = read_shape(folder)
     rng = np.random.default_rng(3)
     items = [rng.integers(5, 90, length).astype(np.int32) for length in (40, 3, 17, 39, 1, 28)]
+    padding = Padding(shape.pad_id)
     padded = TorchEngine(
-        load_model(folder, "cpu", "fp32"), "cpu", "fp32", pad_id=shape.pad_id, normalize=True
+        load_model(folder, "cpu", "fp32"), "cpu", "fp32", padding=padding, normalize=True
     )
     packed = PackedEngine(
-        load_model(folder, "cpu", "fp32"), "cpu", "fp32", pad_id=shape.pad_id, normalize=True,
+        load_model(folder, "cpu", "fp32"), "cpu", "fp32", padding=padding, normalize=True,
         attention=attend_text_by_text,
     )  # fmt: skip
 
@@ -49,7 +51,7 @@ def test_packed_vectors_are_the_padded_ones(folder):
     theirs = padded.collect([padded.submit(items)])
 
     assert families.cosine(ours, theirs).min() >= 0.999999
-    assert not packed.pads
+    assert packed.pads_to == 0
 
 
 def test_only_families_whose_positions_are_known_are_packed():

@@ -23,7 +23,12 @@ from localembed.embedding import (
 from localembed.embedding.embedder import LocalEmbedder
 from localembed.errors import UsageError
 
-_ENGINES = {"torch": "torch", "torch compiled": "compile", "openvino": "openvino"}
+_ENGINES = {
+    "fused": "fused",
+    "torch": "torch",
+    "torch compiled": "compile",
+    "openvino": "openvino",
+}
 """Name of an engine → what asks for it; the others follow from model and device."""
 
 

@@ -8,6 +8,7 @@ need neither.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -19,8 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from localembed.embedding import fused_engine
+from localembed.embedding.batching import Padding
+from localembed.embedding.bert import is_bert, read_bert
 from localembed.embedding.engine import Engine
 from localembed.embedding.openvino_engine import OpenVinoEngine, import_openvino
+from localembed.embedding.shape import read_shape
 from localembed.embedding.torch_engine import TorchEngine
 from localembed.embedding.torch_model import load_model
 from localembed.offline import guard
@@ -49,6 +54,11 @@ class ConversionJob:
     vocabulary: int
     max_tokens: int
     threads: int
+
+    @property
+    def padding(self) -> Padding:
+        """What batches are filled up with."""
+        return Padding(self.pad_id, self.max_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +103,33 @@ def _convert(job: ConversionJob) -> Conversion:
         _save(reference.model, target)
     converted = OpenVinoEngine(
         target, job.precision, pooling=job.pooling, normalize=job.normalize,
-        pad_id=job.pad_id, threads=job.threads,
+        padding=job.padding, threads=job.threads,
     )  # fmt: skip
     batches = _batches(job.vocabulary, job.max_tokens)
     ours, theirs = (_vectors(engine, batches) for engine in (converted, reference))
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     worst = float((np.sum(ours * theirs, axis=1) / lengths).min())
-    rival = reference if job.precision == "fp32" else _torch_engine(job, job.precision)
+    rival = _rival(job, reference)
     pairs = [(_seconds(rival, batches), _seconds(converted, batches)) for _ in range(3)]
     return Conversion(worst, min(pair[0] for pair in pairs), min(pair[1] for pair in pairs))
 
 
+def _rival(job: ConversionJob, reference: TorchEngine) -> Engine:
+    """Return what would embed otherwise."""
+    folder = Path(job.model)
+    shape = read_shape(folder)
+    if is_bert(shape) and fused_engine.is_available():
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            return fused_engine.FusedEngine(
+                read_bert(folder, shape), job.precision,
+                normalize=job.normalize, threads=job.threads,
+            )  # fmt: skip
+    return reference if job.precision == "fp32" else _torch_engine(job, job.precision)
+
+
 def _torch_engine(job: ConversionJob, precision: str) -> TorchEngine:
     model = load_model(Path(job.model), "cpu", precision)
-    return TorchEngine(model, "cpu", precision, pad_id=job.pad_id, normalize=job.normalize)
+    return TorchEngine(model, "cpu", precision, padding=job.padding, normalize=job.normalize)
 
 
 def _save(model: Any, target: Path) -> None:  # noqa: ANN401 - a torch type

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.embedding.batching import cut_batches, split_evenly
+from localembed.embedding.batching import cut_batches, padded_length, split_evenly
 from localembed.embedding.engine import Engine
 from localembed.modelspec import ModelSpec
 from localembed.types import Embeddings, EngineUse, ModelInput
@@ -70,7 +70,7 @@ class LocalEmbedder:
     def batches(self, token_ids: Sequence[IntArray]) -> list[list[IntArray]]:
         """Return the framed batches that `embed_ids` would begin with."""
         items = [self._frame.around(ids) for ids in token_ids]
-        parts = cut_batches([len(item) for item in items], self._budget)
+        parts = cut_batches([self._width(len(item)) for item in items], self._budget)
         return [[items[index] for index in part] for part in parts]
 
     @property
@@ -108,7 +108,8 @@ class LocalEmbedder:
         vectors = np.full((len(items), self.spec.dim), np.nan, np.float32)
         rows: list[int] = []
         handles: list[Any] = []
-        waiting = deque(cut_batches(lengths, self._budget))
+        widths = [self._width(length) for length in lengths]
+        waiting = deque(cut_batches(widths, self._budget))
         while waiting:
             batch = waiting.popleft()
             handle = self._begin([items[index] for index in batch])
@@ -116,11 +117,11 @@ class LocalEmbedder:
                 rows += batch
                 handles.append(handle)
                 self._tokens += sum(lengths[index] for index in batch)
-                self._padded += self._room(batch, lengths)
+                self._padded += self._room(batch, widths)
             elif len(batch) > 1:
-                self._halve(self._room(batch, lengths))
+                self._halve(self._room(batch, widths))
                 left = [index for part in (batch, *waiting) for index in part]
-                again = cut_batches([lengths[index] for index in left], self._budget)
+                again = cut_batches([widths[index] for index in left], self._budget)
                 waiting = deque([[left[place] for place in part] for part in again])
                 continue
             else:
@@ -175,7 +176,11 @@ class LocalEmbedder:
         self._budget = max(1, min(self._budget, room) // 2)
         self._on_smaller(self._budget)
 
-    def _room(self, batch: Sequence[int], lengths: Sequence[int]) -> int:
+    def _width(self, length: int) -> int:
+        """Return the room that a framed text takes in a batch of its length."""
+        return padded_length(length, self.engine.pads_to or 1, self.spec.max_tokens)
+
+    def _room(self, batch: Sequence[int], widths: Sequence[int]) -> int:
         """Return the tokens that a batch takes, padding included where the engine pads."""
-        of_batch = [lengths[index] for index in batch]
-        return max(of_batch) * len(batch) if self.engine.pads else sum(of_batch)
+        of_batch = [widths[index] for index in batch]
+        return max(of_batch) * len(batch) if self.engine.pads_to else sum(of_batch)

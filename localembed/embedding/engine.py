@@ -13,12 +13,13 @@ class Engine(Protocol):
     """A loaded model on one device. Batches are begun one by one and collected together."""
 
     name: str
-    """torch, torch compiled, torch packed, openvino or static."""
+    """fused, torch, torch compiled, torch packed, openvino, light or static."""
     device: str
     precision: str
     """fp32, bf16 or fp16; pooling and normalisation are always fp32."""
-    pads: bool
-    """Whether all items of a batch take the room of the longest."""
+    pads_to: int
+    """To a multiple of what all items of a batch are padded (see `batching.padded_length`); 1 for
+    the longest's own length, 0 where nothing is padded."""
 
     def submit(self, items: Sequence[IntArray], /) -> Any:  # noqa: ANN401 - its own handle
         """Begin one batch of framed ids; where memory runs out, raise."""

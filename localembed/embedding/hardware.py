@@ -16,6 +16,7 @@ from localembed.embedding.options import DEVICE_NAME
 from localembed.errors import UsageError
 
 _CGROUP = Path("/sys/fs/cgroup")
+_FULL = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 def cpu_has_bf16() -> bool:
@@ -65,6 +66,12 @@ def give_back_memory() -> None:
     trim = _malloc_trim()
     if trim is not None:
         trim(0)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether torch or one of its libraries found no room; theirs are all RuntimeErrors."""
+    named = isinstance(error, RuntimeError) and any(mark in str(error) for mark in _FULL)
+    return named or isinstance(error, MemoryError)
 
 
 @cache

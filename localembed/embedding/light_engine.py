@@ -1,24 +1,21 @@
 """BERT's forward pass in NumPy, for one short text at a time: a query need not import torch.
 
 Importing torch and sentence-transformers takes seconds, the pass over a query milliseconds. The
-weights are mapped from the file, so that only what a query touches is read. This is the published
-architecture (Devlin and others 2018; RoBERTa counts positions from the padding id on); whether it
-gives the vectors of the engine that embeds documents is checked before it is trusted (see `sbert`).
+weights are mapped from the file, so that only what a query touches is read. Whether it gives the
+vectors of the engine that embeds documents is checked before it is trusted (see `sbert`).
 """
 
 from __future__ import annotations
 
-import json
 import mmap
-import struct
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from localembed.embedding.bert import Bert
 from localembed.embedding.numpy_engine import NumpyEngine
-from localembed.embedding.shape import ModelShape
+from localembed.embedding.shape import weights_header
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,35 +24,21 @@ if TYPE_CHECKING:
 
     Matrix = npt.NDArray[np.float32]
 
-FAMILIES = ("bert", "roberta", "xlm-roberta")
-_POOLINGS = ("mean", "cls")
-_WORDS = "embeddings.word_embeddings.weight"
-
-
-def can_be_light(shape: ModelShape) -> bool:
-    """Tell whether this is a plain model of a family whose pass is known here."""
-    return shape.is_plain and shape.family in FAMILIES and shape.pooling in _POOLINGS
-
 
 class LightEngine(NumpyEngine):
     """A transformer of BERT's kind."""
 
     name = "light"
 
-    def __init__(self, folder: Path, shape: ModelShape, *, normalize: bool) -> None:
-        """Map the weights of a model folder.
+    def __init__(self, bert: Bert, *, normalize: bool) -> None:
+        """Map the weights of a model.
 
         Raises:
-            ValueError: they are not those of such a model.
+            ValueError: its numbers are not fp32.
         """
-        config = json.loads((folder / "config.json").read_bytes())
-        if config.get("hidden_act") != "gelu" or _positions(config) != "absolute":
-            message = "another activation or other positions than BERT's"
-            raise ValueError(message)
-        self._tensors = _map_tensors(folder / "model.safetensors")
-        self._epsilon = np.float32(config.get("layer_norm_eps", 1e-12))
-        self._first_position = 0 if shape.family == "bert" else shape.pad_id + 1
-        self._shape = shape
+        self._tensors = _map_tensors(bert)
+        self._epsilon = np.float32(bert.epsilon)
+        self._bert = bert
         self._normalize = normalize
 
     def submit(self, items: Sequence[IntArray], /) -> VectorMatrix:
@@ -64,17 +47,17 @@ class LightEngine(NumpyEngine):
 
     def _vector(self, ids: IntArray) -> Vector:
         states = self._embed(ids)
-        for number in range(self._shape.layers):
+        for number in range(self._bert.layers):
             states = self._layer(states, f"encoder.layer.{number}.")
-        pooled: Vector = states[0] if self._shape.pooling == "cls" else states.mean(axis=0)
+        pooled: Vector = states[0] if self._bert.pooling == "cls" else states.mean(axis=0)
         if self._normalize:
             pooled = pooled / max(float(np.linalg.norm(pooled)), 1e-12)
         return pooled
 
     def _embed(self, ids: IntArray) -> Matrix:
         """Return the sum of word, position and type of each token, normalised: (n, hidden)."""
-        positions = np.arange(len(ids)) + self._first_position
-        words = self._tensors[_WORDS][ids]
+        positions = np.arange(len(ids)) + self._bert.first_position
+        words = self._tensors["embeddings.word_embeddings.weight"][ids]
         places = self._tensors["embeddings.position_embeddings.weight"][positions]
         kinds = self._tensors["embeddings.token_type_embeddings.weight"][0]
         return self._norm(words + places + kinds, "embeddings.LayerNorm")
@@ -90,7 +73,7 @@ class LightEngine(NumpyEngine):
 
     def _attend(self, states: Matrix, at: str) -> Matrix:
         """Return what each token sees of the others, (n, hidden)."""
-        n, heads = len(states), self._shape.heads
+        n, heads = len(states), self._bert.heads
 
         def split(name: str) -> Matrix:
             return self._dense(states, at + name).reshape(n, heads, -1).transpose(1, 0, 2)
@@ -130,28 +113,19 @@ def _gelu(values: Matrix) -> Matrix:
     return gelu
 
 
-def _positions(config: Mapping[str, Any]) -> object:
-    return config.get("position_embedding_type") or "absolute"
-
-
-def _map_tensors(path: Path) -> dict[str, Matrix]:
+def _map_tensors(bert: Bert) -> dict[str, Matrix]:
     """Return all fp32 tensors of a safetensors file, mapped, named from `embeddings.` on.
 
     Raises:
-        ValueError: it holds no words, or numbers of another type.
+        ValueError: it holds numbers of another type.
     """
-    with path.open("rb") as file:
+    with bert.weights.open("rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    size = struct.unpack_from("<Q", data)[0]
-    header: dict[str, Any] = json.loads(data[8 : 8 + size])
-    prefix = next((n.removesuffix(_WORDS) for n in header if n.endswith(_WORDS)), None)
-    if prefix is None:
-        message = f"{path} holds no embeddings of words"
-        raise ValueError(message)
+    header, start = weights_header(bert.weights)
     return {
-        name.removeprefix(prefix): _mapped(data, 8 + size, entry)
+        name.removeprefix(bert.prefix): _mapped(data, start, entry)
         for name, entry in header.items()
-        if name.startswith(prefix) and name != "__metadata__" and entry["dtype"] != "I64"
+        if name.startswith(bert.prefix) and name != "__metadata__" and entry["dtype"] != "I64"
     }
 
 

@@ -16,7 +16,7 @@ class NumpyEngine:
 
     device = "cpu"
     precision = "fp32"
-    pads = False
+    pads_to = 0
 
     def collect(self, handles: Sequence[VectorMatrix], /) -> VectorMatrix:
         """Return all batches' vectors."""

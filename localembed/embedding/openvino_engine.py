@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.embedding.batching import pad
+from localembed.embedding.batching import ATTENTION_WIDTH, Padding, pad
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -48,7 +48,7 @@ class OpenVinoEngine:
 
     name = "openvino"
     device = "cpu"
-    pads = True
+    pads_to = ATTENTION_WIDTH
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class OpenVinoEngine:
         *,
         pooling: str,
         normalize: bool,
-        pad_id: int,
+        padding: Padding,
         threads: int,
     ) -> None:
         """Load a converted model and fit it to this processor."""
@@ -65,7 +65,7 @@ class OpenVinoEngine:
         self.precision = precision
         self._pooling = pooling
         self._normalize = normalize
-        self._pad_id = pad_id
+        self._padding = padding
         hints = {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
             "PERFORMANCE_HINT": "THROUGHPUT",
@@ -77,7 +77,7 @@ class OpenVinoEngine:
 
     def submit(self, items: Sequence[IntArray], /) -> list[VectorMatrix]:
         """Begin a batch; its vectors, (items, dim) float32, appear in the list returned."""
-        ids, mask = pad(items, self._pad_id)
+        ids, mask = pad(items, self._padding, self.pads_to)
         vectors: list[VectorMatrix] = []
         self._queue.start_async({"input_ids": ids, "attention_mask": mask}, (mask, vectors))
         return vectors

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from localembed.types import VectorMatrix
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-ENGINES = ("auto", "torch", "compile", "openvino")
+ENGINES = ("auto", "fused", "torch", "compile", "openvino")
 DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 

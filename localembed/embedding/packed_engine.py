@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from localembed.embedding.batching import Padding
 from localembed.embedding.torch_engine import TorchEngine
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ class PackedEngine(TorchEngine):
     """A transformer that sees one long row of texts."""
 
     name = "torch packed"
-    pads = False
 
     def __init__(
         self,
@@ -42,19 +42,20 @@ class PackedEngine(TorchEngine):
         device: str,
         precision: str,
         *,
-        pad_id: int,
+        padding: Padding,
         normalize: bool,
         attention: Attention | None = None,
     ) -> None:
         """Register the attention with transformers and give it to the model."""
-        super().__init__(model, device, precision, pad_id=pad_id, normalize=normalize)
+        super().__init__(model, device, precision, padding=padding, normalize=normalize)
+        self.pads_to = 0
         from transformers import AttentionInterface
 
         AttentionInterface.register(_NAME, _interface(attention or varlen_attention))
         transformer = model[0].auto_model
         transformer.set_attn_implementation(_NAME)
         offset = transformer.config.model_type in _OFFSET_POSITIONS
-        self._first_position = pad_id + 1 if offset else 0
+        self._first_position = padding.pad_id + 1 if offset else 0
 
     def submit(self, items: Sequence[IntArray], /) -> Tensor:
         """Return the batch's vectors as a tensor on the device, (items, dim) float32."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from localembed.embedding import hardware, openvino_engine
+from localembed.embedding import fused_engine, hardware, openvino_engine
+from localembed.embedding.batching import Padding
+from localembed.embedding.bert import is_bert
 from localembed.embedding.options import EngineOptions, Profile, profile_key
 from localembed.embedding.shape import ModelShape, read_shape
 from localembed.errors import ModelChangedError, UsageError
 from localembed.modelspec import ModelSpec
 
-_BATCH_TOKENS = {"cpu": 2048, "cpu bf16": 4096, "cuda": 131_072, "mps": 16_384}
-"""Padded tokens of one forward pass: on two cores 2,048 is as fast as 4,096 in fp32 and takes
-100 MB less; in bf16 4,096 was the fastest of 512-8,192."""
+_BATCH_TOKENS = {"cpu": 2048, "cuda": 131_072, "mps": 16_384}
+"""Padded tokens of one forward pass: on two cores 2,048 is as fast as 4,096 and takes less memory,
+in fp32, in bf16 and with OpenVINO."""
 _SHARE_OF_MEMORY = 0.5
 _FLOPS_PER_CORE = {"fp32": 0.1e12, "bf16": 0.33e12}
 """What a core was seen to do, to guess how long a job takes."""
@@ -45,9 +47,19 @@ class EnginePlan:
         return self.spec.normalize or self.shape.normalizes
 
     @property
+    def padding(self) -> Padding:
+        """What batches are filled up with."""
+        return Padding(self.shape.pad_id, self.spec.max_tokens)
+
+    @property
     def threads(self) -> int:
         """Of a forward pass on a processor."""
         return self.options.threads or self.profile.threads or hardware.cores()
+
+    @property
+    def fusible(self) -> bool:
+        """Whether the model's pass is known, and this processor and torch have the steps for it."""
+        return self.device == "cpu" and is_bert(self.shape) and fused_engine.is_available()
 
     @property
     def converted(self) -> Path | None:
@@ -99,9 +111,10 @@ def make_plan(spec: ModelSpec, folder: Path, options: EngineOptions) -> EnginePl
     profile = options.memory.recall(key) if options.memory is not None else Profile()
     asked = options.batch_tokens
     kind = device.partition(":")[0]
-    usual = _BATCH_TOKENS.get(f"{kind} {precision}", _BATCH_TOKENS[kind])
-    wanted = asked or profile.batch_tokens or usual
-    most = _most_tokens(shape.bytes_per_token(spec.max_tokens)) if kind == "cpu" else None
+    wanted = asked or profile.batch_tokens or _BATCH_TOKENS[kind]
+    threads = options.threads or profile.threads or hardware.cores()
+    at_once = fused_engine.streams(threads) * shape.bytes_per_token(spec.max_tokens)
+    most = _most_tokens(at_once) if kind == "cpu" else None
     if asked and most is not None and asked > most:
         message = (
             f"--batch-tokens {asked} would take more than half of the memory that is free. "
@@ -151,7 +164,7 @@ def check_dim(spec: ModelSpec, found: int) -> None:
 
 
 def _check_engine(asked: str, device: str) -> None:
-    if asked in ("compile", "openvino") and device != "cpu":
+    if asked in ("fused", "compile", "openvino") and device != "cpu":
         message = f"--engine {asked} works on the processor. Add: --device cpu"
         raise UsageError(message)
     if asked == "openvino" and not openvino_engine.is_installed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from dataclasses import replace
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localembed.embedding import convert, hardware, openvino_engine
+from localembed.embedding.bert import is_bert, read_bert
 from localembed.embedding.embedder import Frame, LocalEmbedder
-from localembed.embedding.light_engine import LightEngine, can_be_light
+from localembed.embedding.fused_engine import FusedEngine
+from localembed.embedding.light_engine import LightEngine
 from localembed.embedding.openvino_engine import OpenVinoEngine
 from localembed.embedding.options import EngineOptions, Profile, query_key
 from localembed.embedding.plan import EnginePlan, check_dim, check_folder, make_plan
@@ -50,7 +53,7 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Loca
     if shape.is_static:
         return _static(spec, folder, shape, tokenizer, options)
     plan = make_plan(spec, folder, options)
-    engine = _converted(plan, tokenizer.vocabulary) or _torch(plan)
+    engine = _converted(plan, tokenizer.vocabulary) or _fused(plan) or _torch(plan)
     frame = Frame(*tokenizer.special_ids())
     embedder = LocalEmbedder(
         spec,
@@ -90,10 +93,11 @@ def _remembered(options: EngineOptions) -> str | None:
 
 def _light(spec: ModelSpec, folder: Path, shape: ModelShape) -> LocalEmbedder | None:
     """Return the model in NumPy, None if it cannot be had so."""
-    if not can_be_light(shape):
+    if not is_bert(shape):
         return None
     try:
-        engine = LightEngine(folder, shape, normalize=spec.normalize or shape.normalizes)
+        bert = read_bert(folder, shape)
+        engine = LightEngine(bert, normalize=spec.normalize or shape.normalizes)
     except (OSError, ValueError, KeyError):
         return None
     tokenizer = FastTokenizer(folder)
@@ -154,7 +158,7 @@ def _converted(plan: EnginePlan, vocabulary: int) -> OpenVinoEngine | None:
     try:
         return OpenVinoEngine(
             target, plan.precision, pooling=plan.spec.pooling, normalize=plan.normalizes,
-            pad_id=plan.shape.pad_id, threads=plan.threads,
+            padding=plan.padding, threads=plan.threads,
         )  # fmt: skip
     except RuntimeError:
         # What was converted can be broken like any file in a cache; it is made anew next time.
@@ -192,8 +196,40 @@ def _convert(plan: EnginePlan, target: Path, vocabulary: int) -> bool:
     if found is None:
         _refuse_if_asked(plan)
     better = found is not None and found.is_better
-    plan.keep(engine="openvino" if better else "torch")
+    plan.keep(engine="openvino" if better else "fused" if plan.fusible else "torch")
     return better
+
+
+def _fused(plan: EnginePlan) -> FusedEngine | None:
+    """Return the model in fewer steps than its own modules take, None if it cannot be had so.
+
+    Raises:
+        UsageError: then, if it was asked for.
+    """
+    asked = plan.options.engine == "fused"
+    if not asked and plan.options.engine != "auto":
+        return None
+    engine = None
+    if plan.fusible:
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            engine = FusedEngine(
+                read_bert(plan.folder, plan.shape), _confirmed_precision(plan),
+                normalize=plan.normalizes, threads=plan.threads,
+            )  # fmt: skip
+    if engine is not None:
+        check_dim(plan.spec, engine.dim)
+    elif asked:
+        message = f"--engine fused does not know model '{plan.spec.name}'. Use: --engine torch"
+        raise UsageError(message)
+    return engine
+
+
+def _confirmed_precision(plan: EnginePlan) -> str:
+    """Return the precision, fp32 where nobody asked for bf16 and the processor is slow in it."""
+    import torch
+
+    unsure = plan.device == "cpu" and plan.options.precision == "auto" and plan.precision == "bf16"
+    return "fp32" if unsure and not hardware.bf16_is_fast(torch) else plan.precision
 
 
 def _torch(plan: EnginePlan) -> TorchEngine:
@@ -202,18 +238,13 @@ def _torch(plan: EnginePlan) -> TorchEngine:
 
     from localembed.embedding.torch_model import load_model
 
-    precision = plan.precision
     if plan.device == "cpu":
         torch.set_num_threads(plan.threads)
-        unsure = plan.options.precision == "auto" and precision == "bf16"
-        if unsure and not hardware.bf16_is_fast(torch):
-            precision = "fp32"
+    precision = _confirmed_precision(plan)
     model = load_model(plan.folder, plan.device, precision)
     check_dim(plan.spec, int(model.get_embedding_dimension() or 0))
     kind = _torch_kind(model, plan.device, precision)
-    engine = kind(
-        model, plan.device, precision, pad_id=plan.shape.pad_id, normalize=plan.normalizes
-    )
+    engine = kind(model, plan.device, precision, padding=plan.padding, normalize=plan.normalizes)
     asked = plan.options.engine
     if asked == "compile" or (asked == "auto" and plan.compiling_pays):
         _compile(engine, plan)

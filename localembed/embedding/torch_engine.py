@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.embedding.batching import pad
-from localembed.embedding.hardware import give_back_memory
+from localembed.embedding.batching import ATTENTION_WIDTH, Padding, pad
+from localembed.embedding.hardware import give_back_memory, is_out_of_memory
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,14 +22,12 @@ _WARM_UP = (40, 24)
 _BATCHES_BETWEEN_TRIMS = 4
 """On a processor. Batches of all shapes leave holes in the heap: 900 texts took the process from
 450 to 890 MB; with trims, 2 ms each, and batches of half the size to 715."""
-_FULL = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 class TorchEngine:
     """The sentence-transformers modules, one after the other."""
 
     name = "torch"
-    pads = True
 
     def __init__(
         self,
@@ -37,19 +35,28 @@ class TorchEngine:
         device: str,
         precision: str,
         *,
-        pad_id: int,
+        padding: Padding,
         normalize: bool,
     ) -> None:
-        """Wrap a loaded SentenceTransformer whose transformer is in `precision`."""
+        """Wrap a loaded SentenceTransformer whose transformer is in `precision`.
+
+        Args:
+            model: the loaded model.
+            device: where it is.
+            precision: of the transformer; fp32, bf16 or fp16.
+            padding: what batches are filled up with.
+            normalize: give vectors length 1, behind the model's own modules.
+        """
         import torch
 
         self.device = device
         self.precision = precision
         self.model = model
-        self._pad_id = pad_id
+        self._padding = padding
         self._normalize = normalize
         self._torch: Any = torch
         self._on_gpu = device != "cpu"
+        self.pads_to = 1 if self._on_gpu else ATTENTION_WIDTH
         self._batches = 0
 
     def compile(self) -> bool:
@@ -77,7 +84,7 @@ class TorchEngine:
         if len(items) == 1 and self.name == "torch compiled":
             # A batch of one is a shape of its own to the compiler, another half a minute.
             return self.submit([*items, *items])[:1]
-        ids, mask = pad(items, self._pad_id)
+        ids, mask = pad(items, self._padding, self.pads_to)
         features = {"input_ids": self._moved(ids), "attention_mask": self._moved(mask)}
         self._batches += 1
         if not self._on_gpu and self._batches % _BATCHES_BETWEEN_TRIMS == 0:
@@ -92,9 +99,7 @@ class TorchEngine:
 
     def is_out_of_memory(self, error: Exception, /) -> bool:
         """Tell whether torch or one of its libraries found no room."""
-        if isinstance(error, MemoryError | self._torch.cuda.OutOfMemoryError):
-            return True
-        return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _FULL)
+        return is_out_of_memory(error)
 
     def free(self) -> None:
         """Give back what the allocator holds."""
