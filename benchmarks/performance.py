@@ -182,6 +182,11 @@ def _account(entry: Result, versions: Iterable[tuple[str, str | None]]) -> str:
         parts.append(", ".join(f"{name} {value}" for name, value in facts["settings"].items()))
     if "engine" in facts:
         parts.append(f"{facts['engine']}, {facts['precision']}")
+    if "share_of_matmul" in facts:
+        parts.append(
+            f"{facts['share_of_matmul']:.0%} of the {facts['matmul_tflops']:.2f} TFLOP/s at which"
+            " this machine multiplies matrices in that precision"
+        )
     if limit := facts.get("longest_input", facts.get("max_seq_length")):
         parts.append(f"reads up to {limit} tokens")
     if named := ", ".join(f"{name} {version}" for name, version in sorted(versions) if version):

@@ -122,7 +122,7 @@ class Entry:
 
     name: str
     row: Row
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any]
     rounds: list[dict[str, Any]] = field(default_factory=list)
     facts: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(default_factory=dict)
@@ -257,7 +257,7 @@ def compare(corpus: Corpus, names: Sequence[str], rounds: int, course: Course) -
     """Run the reference, the tuning and all rounds; return the result."""
     write(corpus, course.folder / "texts.jsonl")
     reference = run_child(course, CONTESTANTS["encode"], {}, course.folder / "reference")
-    entries = [Entry(name, CONTESTANTS[name]) for name in names]
+    entries = [Entry(name, CONTESTANTS[name], CONTESTANTS[name].settings) for name in names]
     tuned = {entry.name: tune(course, entry) for entry in entries if entry.row.tuned_by}
     for number in range(1, rounds + 1):
         for entry in entries:

@@ -7,7 +7,8 @@ here imports nothing of its library before it is constructed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Row:
     """Whose versions stand in the result, beside those of `COMMON`."""
     own: bool = False
     """Runs in this project's environment, which has the same model libraries."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Given to the contestant."""
     tuned_by: str = ""
     """File in this folder that runs first and finds the settings."""
 
@@ -31,13 +34,35 @@ COMMON = ("sentence-transformers", "transformers", "tokenizers", "torch", "numpy
 """Packages that decide how fast a model runs."""
 
 CONTESTANTS: dict[str, Row] = {
-    "engine": Row("engine", "localembed, torch", "tokenize and embed, vectors in memory", own=True),
+    "engine": Row(
+        "engine",
+        "localembed, torch",
+        "tokenize and embed, vectors in memory",
+        own=True,
+        settings={"engine": "fused"},
+    ),
     "engine-openvino": Row(
-        "engine_openvino",
+        "engine",
         "localembed, OpenVINO",
         "the same with the extra `[openvino]`",
         packages=("openvino",),
         own=True,
+        settings={"engine": "openvino"},
+    ),
+    "engine-fp32": Row(
+        "engine",
+        "localembed, torch, fp32",
+        "the same with `--precision fp32`",
+        own=True,
+        settings={"engine": "fused", "precision": "fp32"},
+    ),
+    "engine-openvino-fp32": Row(
+        "engine",
+        "localembed, OpenVINO, fp32",
+        "the same with `--precision fp32`",
+        packages=("openvino",),
+        own=True,
+        settings={"engine": "openvino", "precision": "fp32"},
     ),
     "index": Row(
         "index",

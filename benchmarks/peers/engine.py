@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,6 @@ _CHARS_A_TOKEN = 4
 class Contestant:
     """Texts to ids to vectors, all in one call."""
 
-    engine = "torch"
-
     def __init__(self, task: Task) -> None:
         """Load tokenizer and model; converting it for OpenVINO counts to loading."""
         from localembed import catalog
@@ -30,16 +29,22 @@ class Contestant:
         self._tokenizer = load_tokenizer(model.spec, model.folder)
         job = sum(len(text) for text in task.texts) // _CHARS_A_TOKEN
         options = EngineOptions(
-            engine=self.engine, job_tokens=job, model_id=model.space_id, memory=ProfileBook()
-        )
+            engine=task.settings["engine"], precision=task.settings.get("precision", "auto"),
+            job_tokens=job, model_id=model.space_id, memory=ProfileBook(),
+        )  # fmt: skip
+        self._folder = model.folder
         self._embedder = load_embedder(model.spec, model.folder, options)
         self._embedder.embed_ids([self._tokenizer([WORD])[0].ids], _ignore)
         self._vectors: Matrix | None = None
 
     def embed(self) -> None:
         """Tokenize and embed."""
+        begin, before = time.perf_counter(), self._embedder.use.tokens
         ids = [tokens.ids for tokens in self._tokenizer(self._texts)]
         self._vectors = self._embedder.embed_ids(ids, _ignore)
+        tokens = self._embedder.use.tokens - before
+        self._mean = tokens / len(ids)
+        self._rate = tokens / (time.perf_counter() - begin)
 
     def vectors(self) -> Matrix | None:
         """Return what was embedded."""
@@ -47,9 +52,18 @@ class Contestant:
 
     def facts(self) -> dict[str, object]:
         """Return the limit that the spec sets, and what it chose to compute with."""
+        from localembed.embedding import cores, read_shape
+        from localembed.embedding.matmul import matmul_rate
+
+        use = self._embedder.use
+        flops = self._rate * read_shape(self._folder).flops_per_token(self._mean)
+        most = matmul_rate(use.device, use.precision, cores())
         return {
             "max_seq_length": self._embedder.spec.max_tokens,
-            **asdict(self._embedder.use),
+            **asdict(use),
+            "tflops": round(flops / 1e12, 3),
+            "matmul_tflops": round(most / 1e12, 3),
+            "share_of_matmul": round(flops / most, 3),
         }
 
 
