@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _MOST_STREAMS = 8
 """Each holds a batch in memory; where there are more cores, a batch gets several."""
+_BATCHES_BETWEEN_TRIMS = 16
+"""Batches of all shapes leave holes in the heap: 10,745 chunks took 977 MB, 826 with trims every 16
+batches (2% of the time), 793 every four (8%)."""
 _ROWS = 2048
 """About how many tokens are multiplied at once: what the layout of the weights is chosen for."""
 
@@ -105,6 +108,7 @@ class FusedEngine:
             count, "embed", initializer=torch.set_num_threads, initargs=(threads // count,)
         )
         self._room = Semaphore(count + 1)
+        self._begun = 0
 
     @property
     def dim(self) -> int:
@@ -114,15 +118,16 @@ class FusedEngine:
     def submit(self, items: Sequence[IntArray], /) -> Future[VectorMatrix]:
         """Begin a batch as soon as a thread is about to be free; see `collect`."""
         self._room.acquire()
+        self._begun += 1
+        if self._begun % _BATCHES_BETWEEN_TRIMS == 0:
+            give_back_memory()
         handle = self._pool.submit(self._vectors, items)
         handle.add_done_callback(lambda _: self._room.release())
         return handle
 
     def collect(self, handles: Sequence[Future[VectorMatrix]], /) -> VectorMatrix:
         """Return (items of all batches in order, dim) float32; a row without room is not finite."""
-        vectors: VectorMatrix = np.concatenate([handle.result() for handle in handles])
-        give_back_memory()
-        return vectors
+        return np.concatenate([handle.result() for handle in handles])
 
     def is_out_of_memory(self, error: Exception, /) -> bool:
         """Tell whether there was no room; a batch finds out by itself, in its own thread."""
