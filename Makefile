@@ -46,12 +46,15 @@ docs: $(READY)
 bench: $(DEV) $(PEERS_READY)
 	@test -n "$(CORPUS)" -a -n "$(NAME)" || { echo "Say what to embed: make bench CORPUS=folder NAME='what it is' [SUFFIX=.txt]"; exit 2; }
 	$(BIN)/python -m benchmarks.run --corpus "$(CORPUS)" --name "$(NAME)" --suffix "$(SUFFIX)" --chunks $(CHUNKS) --rounds $(ROUNDS) --out benchmarks/results/peers-$$(git rev-parse --short=12 HEAD).json
+	$(BIN)/python -m benchmarks.whole_run --corpus "$(CORPUS)" --name "$(NAME)" --suffix "$(SUFFIX)" --out benchmarks/results/whole-run.json
 	$(BIN)/python -m benchmarks.memory --out benchmarks/results/memory.json
 	$(BIN)/python -m benchmarks.scaling --out benchmarks/results/scaling.json
 	$(BIN)/python -m benchmarks.latency --out benchmarks/results/latency.json
 	$(BIN)/python -m benchmarks.remote --out benchmarks/results/remote.json
 	$(BIN)/python -m benchmarks.remote --queue 1600 --out benchmarks/results/remote-queue.json
 	$(BIN)/python -m benchmarks.known_items --out benchmarks/results/known-items.json
+	test -z "$(DATA)" || $(BIN)/python -m benchmarks.quality --data "$(DATA)" --precision fp32 --out benchmarks/results/quality-fp32.json
+	test -z "$(DATA)" || $(BIN)/python -m benchmarks.quality --data "$(DATA)" --precision auto --out benchmarks/results/quality-auto.json
 	test -z "$(DATA)" || $(BIN)/python -m benchmarks.ranking --data "$(DATA)" --out benchmarks/results/ranking-$(notdir $(DATA:/=)).json
 	test -z "$(DATA)" || $(BIN)/python -m benchmarks.vector_index --data "$(DATA)" --out benchmarks/results/vector-index.json
 	$(BIN)/python -m benchmarks.performance

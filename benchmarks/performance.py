@@ -23,7 +23,7 @@ RESULTS = PROJECT / "benchmarks" / "results"
 PAGE = PROJECT / "docs" / "performance.md"
 README = PROJECT / "README.md"
 _RATIOS = re.compile(
-    r"[\d.]+ times as fast as(\s+sentence-transformers' `encode`, and )[\d.]+ times"
+    r"[\d.]+ times as fast as(\s+sentence-transformers' `encode` in bf16, and )[\d.]+ times"
 )
 
 _BEGIN = """# Performance
@@ -70,7 +70,7 @@ def readme(text: str, folder: Path) -> str:
         for entry in load(folder, "peers-*.json")[0]["contestants"]
         if not entry["error"]
     }
-    ratios = (f"{rates[name] / rates['encode']:.2f}" for name in ("engine", "engine-openvino"))
+    ratios = (f"{rates[name] / rates['encode']:.2f}" for name in ("engine", "engine-fp32"))
     made, places = _RATIOS.subn(
         lambda match: f"{next(ratios)} times as fast as{match[1]}{next(ratios)} times", text
     )
@@ -201,10 +201,12 @@ def quality(results: Sequence[Result]) -> list[str]:
     """Show how well vectors rank, one row a result."""
     rows = [
         [
-            f"{result['model']}, {result['precision']}",
+            f"{result['model']}, {result['engine']['precision']}",
             *(f"{result[name]:.4f}" for name in ("ndcg_at_10", "recall_at_100", "mrr_at_10")),
         ]
-        for result in sorted(results, key=lambda result: (result["model"], result["precision"]))
+        for result in sorted(
+            results, key=lambda result: (result["model"], result["engine"]["precision"])
+        )
     ]
     newest = results[0]
     return [
