@@ -118,12 +118,11 @@ class Chunker:
 
     def _spans(self, text: str, tokens: DocumentTokens, pieces: list[Piece]) -> list[_Span]:
         """Return the pieces' characters, cleaned texts and ids."""
-        spans = [_span(text, tokens, piece, self.clean) for piece in pieces]
+        spans = [_span(text, tokens, piece, self.clean, self._prompt_ids) for piece in pieces]
         doubtful = [i for i, span in enumerate(spans) if not (self._slices and span.exact)]
-        ids = [np.concatenate((self._prompt_ids, span.ids)) for span in spans]
         for i, found in zip(doubtful, self._ids([spans[i].cleaned for i in doubtful]), strict=True):
-            ids[i] = found
-        return [replace(span, ids=own) for span, own in zip(spans, ids, strict=True)]
+            spans[i] = replace(spans[i], ids=found)
+        return spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +139,12 @@ class _Span:
     cleaned: str
     ids: IntArray
     exact: bool
-    """Whether `ids` are those of `cleaned`: whole words, an untouched text, no joint inside."""
+    """Whether `ids` are prompt and `cleaned`: whole words, an untouched text, no joint inside."""
 
 
-def _span(text: str, tokens: DocumentTokens, piece: Piece, clean: Cleaner) -> _Span:
+def _span(
+    text: str, tokens: DocumentTokens, piece: Piece, clean: Cleaner, prompt_ids: IntArray
+) -> _Span:
     begin, end = piece.begin, piece.end
     first, last = int(tokens.starts[begin]), int(tokens.ends[end - 1])
     start, stop = grapheme_floor(text, first), grapheme_ceiling(text, last)
@@ -155,9 +156,7 @@ def _span(text: str, tokens: DocumentTokens, piece: Piece, clean: Cleaner) -> _S
     whole_words = bool(tokens.word_start[begin]) and (
         end == len(tokens) or bool(tokens.word_start[end])
     )
-    joint = np.searchsorted(tokens.joints, start, "right") < np.searchsorted(
-        tokens.joints, stop, "left"
-    )
+    joint = bool(((tokens.joints > start) & (tokens.joints < stop)).any())
     exact = (start, stop) == (first, last) and cleaned == span and whole_words and not joint
     return _Span(
         start=start,
@@ -167,7 +166,7 @@ def _span(text: str, tokens: DocumentTokens, piece: Piece, clean: Cleaner) -> _S
         end_line=int(tokens.end_lines[end - 1]) + 1,
         text=span,
         cleaned=cleaned,
-        ids=tokens.ids[begin:end],
+        ids=np.concatenate((prompt_ids, tokens.ids[begin:end])),
         exact=exact,
     )
 

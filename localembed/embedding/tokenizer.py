@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localembed.embedding.shape import module_file
+from localembed.embedding.word_cache import WordCache
 from localembed.errors import ModelChangedError
 from localembed.types import Tokens
 
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as RustTokenizer
 
     from localembed.types import IntArray
+
+
+_WORTH_CHARS = 20_000
+"""A question or a few files are tokenised before words are collected."""
 
 
 class FastTokenizer:
@@ -48,6 +54,7 @@ class FastTokenizer:
         # The packaged file truncates and pads at 128 tokens, which would lose text silently.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._chars = 0
         self.special_tokens = int(self._tokenizer.num_special_tokens_to_add(is_pair=False))
         self.word_local = (
             type(self._tokenizer.model).__name__ == "WordPiece"
@@ -68,8 +75,23 @@ class FastTokenizer:
 
     def __call__(self, texts: Sequence[str], /) -> list[Tokens]:
         """Return the tokens of each text, without special tokens."""
-        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [_tokens(encoding) for encoding in encodings]
+        found = self._by_words(texts)
+        others = [text for text, tokens in zip(texts, found, strict=True) if tokens is None]
+        encodings = iter(self._tokenizer.encode_batch(others, add_special_tokens=False))
+        return [_tokens(next(encodings)) if tokens is None else tokens for tokens in found]
+
+    def _by_words(self, texts: Sequence[str]) -> list[Tokens | None]:
+        """Return the tokens of the texts that need not be tokenised whole."""
+        self._chars += sum(map(len, texts))
+        words = self._words if self._chars > _WORTH_CHARS else None
+        return [None if words is None else words(text) for text in texts]
+
+    @cached_property
+    def _words(self) -> WordCache | None:
+        return WordCache.of(self._tokenizer, self._whole)
+
+    def _whole(self, text: str) -> Tokens:
+        return _tokens(self._tokenizer.encode(text, add_special_tokens=False))
 
 
 def _tokens(encoding: Encoding) -> Tokens:

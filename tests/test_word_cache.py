@@ -1,0 +1,177 @@
+"""The tokens of words seen before are those that the tokenizer itself finds."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+
+from localembed.embedding import word_cache
+from localembed.embedding.tokenizer import FastTokenizer
+from localembed.embedding.word_cache import WordCache
+
+NORMALIZERS = [
+    {},
+    {"lowercase": False},
+    {"strip_accents": False},
+    {"lowercase": False, "strip_accents": True},
+    {"handle_chinese_chars": False},
+    {"clean_text": False},
+]
+PIECES = [
+    "token", "Token", "É", "e\u0301", "\u0301", "ﬁ", "İ", "ς", "ß", "中文", "한국", "\u1112\u1161",
+    "\u200b", "\x00", "\ufffd", "\x85", "\u00a0", "\u037e", "\u3000", "…", "→", "—", "don't",
+    "x" * 101, "##ing", "[UNK]", "[MASK", "\n\n", "\t", " ", ". ", "\U0001f469\u200d\U0001f467",
+]  # fmt: skip
+texts = st.lists(
+    st.one_of(
+        st.sampled_from(PIECES), st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+    ),
+    max_size=40,
+).map("".join)
+
+
+def word_piece(added=("[UNK]", "[MASK]"), **normalizer):
+    """Return a tokenizer of BERT's kind that knows few words."""
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFG0123456789éßfiς中한"
+    marks = ".,;'#[]-—…"
+    words = ["[UNK]", "[MASK]", "token", "don", *letters, *marks, *(f"##{one}" for one in letters)]
+    vocabulary = {word: place for place, word in enumerate(dict.fromkeys(words))}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    made.normalizer = normalizers.BertNormalizer(**normalizer)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.add_special_tokens(list(added))
+    return made
+
+
+def loaded(folder, tokenizer):
+    """Return a tokenizer as a model's folder holds it."""
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return FastTokenizer(folder)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """Collect words from the first character on."""
+    monkeypatch.setattr("localembed.embedding.tokenizer._WORTH_CHARS", -1)
+
+
+class Asked:
+    """A tokenizer's cache, and every text that the tokenizer itself was asked for."""
+
+    def __init__(self, folder, tokenizer) -> None:
+        self.whole = loaded(folder, tokenizer)._whole
+        self.texts = []
+        self.cache = WordCache.of(tokenizer, self._ask)
+
+    def _ask(self, text):
+        self.texts.append(text)
+        return self.whole(text)
+
+
+def assert_same(found, expected):
+    """Compare all that is told of tokens; a word's number only where the next one begins."""
+    for name in ("ids", "starts", "ends"):
+        one, other = getattr(found, name), getattr(expected, name)
+        assert one.dtype == other.dtype
+        assert np.array_equal(one, other), name
+    assert np.array_equal(np.diff(found.words) != 0, np.diff(expected.words) != 0)
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS, ids=str)
+def test_a_text_has_the_tokens_that_the_tokenizer_finds(normalizer, tmp_path):
+    asked = Asked(tmp_path, word_piece(**normalizer))
+    by_words = 0
+
+    @settings(max_examples=150, deadline=None)
+    @given(texts)
+    def check(text):
+        nonlocal by_words
+        found = asked.cache(text)
+        if found is not None:
+            by_words += 1
+            assert_same(found, asked.whole(text))
+
+    check()
+    assert by_words > 100
+
+
+def test_every_character_is_taken_as_the_tokenizer_takes_it(tmp_path):
+    """Each stands alone, inside of a word, at its end and behind a mark."""
+    asked = Asked(tmp_path, word_piece())
+    for page in range(0, 0x20000, 0x100):
+        codes = [code for code in range(page, page + 0x100) if not 0xD800 <= code < 0xE000]
+        text = "".join(f"{chr(code)} a{chr(code)}b .{chr(code)}, " for code in codes)
+        if (found := asked.cache(text)) is not None:
+            assert_same(found, asked.whole(text))
+        else:
+            assert "[MASK]" in text, f"page {page:#x} was not understood"
+
+
+def test_a_word_is_tokenised_once(tmp_path):
+    asked = Asked(tmp_path, word_piece())
+    asked.cache("one token, two tokens")
+    pages = len(asked.texts) - 1
+    assert pages == 1
+    asked.texts.clear()
+    asked.cache("two tokens, three; one token")
+    assert [set(text.split()) for text in asked.texts] == [{"three", ";"}]
+
+
+def test_tokens_that_stand_outside_of_words_are_left_to_the_tokenizer(tmp_path):
+    tokenizer = loaded(tmp_path, word_piece())
+    assert tokenizer._words("a [MASK] b") is None
+    text, other = tokenizer(["a [MASK] b", "a [mask] b"])
+    assert text.ids.tolist() == tokenizer._tokenizer.encode("a [MASK] b").ids
+    assert len(text.ids) == 3
+    assert len(other.ids) > 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda made: setattr(made, "pre_tokenizer", pre_tokenizers.Whitespace()),
+        lambda made: setattr(made, "normalizer", normalizers.NFC()),
+        lambda made: made.add_tokens([AddedToken("a_b", normalized=True)]),
+    ],
+)
+def test_other_tokenizers_have_no_cache(change, tmp_path):
+    made = word_piece()
+    change(made)
+    assert WordCache.of(made, lambda _: pytest.fail("nothing is asked")) is None
+    tokenizer = loaded(tmp_path, made)
+    assert tokenizer(["a_b token"])[0].ids.tolist() == made.encode("a_b token").ids
+
+
+def test_words_are_forgotten_before_they_take_much_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(word_cache, "_MOST_CHARS", 500)
+    asked = Asked(tmp_path, word_piece())
+    for number in range(100):
+        text = " ".join(f"token{number}{place:03}" for place in range(20))
+        assert_same(asked.cache(text), asked.whole(text))
+        assert asked.cache._words.chars <= 500 + len(text)
+
+
+def test_several_threads_may_ask_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(word_cache, "_MOST_CHARS", 3000)
+    asked = Asked(tmp_path, word_piece())
+    many = [
+        " ".join(f"{'ab'[word % 2]}{(number * word) % 97}" for word in range(300))
+        for number in range(200)
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        for text, found in zip(many, pool.map(asked.cache, many), strict=True):
+            assert_same(found, asked.whole(text))
+
+
+def test_a_question_does_not_make_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("localembed.embedding.tokenizer._WORTH_CHARS", 100)
+    tokenizer = loaded(tmp_path, word_piece())
+    tokenizer(["one token"])
+    assert "_words" not in vars(tokenizer)
+    tokenizer(["token " * 20])
+    assert "_words" in vars(tokenizer)
