@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from localembed.children import python
 from localembed.errors import StorageError
 from localembed.workspace import Workspace
 
@@ -43,7 +43,7 @@ def measure_queries(workspace: Workspace) -> QueryLatency:
     workspace.query(_QUERY)
     warm = [_seconds(lambda: workspace.query(_QUERY)) for _ in range(_WARM)]
     folder = str(workspace.folder)
-    command = [sys.executable, "-m", "localembed", "query", _QUERY, "-q", "--workspace", folder]
+    command = python("localembed", "query", _QUERY, "-q", "--workspace", folder)
     command.append("--no-resident")
     cold = [_seconds(lambda: _answer(command)) for _ in range(_COLD)]
     return QueryLatency(tuple(cold), tuple(warm))

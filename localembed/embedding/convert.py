@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from localembed.children import python
 from localembed.embedding import fused_engine
 from localembed.embedding.batching import Padding
 from localembed.embedding.bert import is_bert, read_bert
@@ -79,7 +80,7 @@ class Conversion:
 
 def convert_in_child(job: ConversionJob) -> Conversion | None:
     """Convert and compare; None when the model cannot be converted."""
-    command = [sys.executable, "-m", "localembed.embedding.convert", json.dumps(asdict(job))]
+    command = python("localembed.embedding.convert", json.dumps(asdict(job)))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
+from localembed.children import python
 from localembed.resident import address
 from localembed.resident.client import exchange
 
@@ -23,7 +23,7 @@ def is_running(workspace: Path) -> bool:
 def start(workspace: Path) -> None:
     """Start a resident that outlives this process; of several, all but one end by themselves."""
     subprocess.Popen(
-        [sys.executable, "-m", "localembed", "serve", "-q", "--workspace", str(workspace)],
+        python("localembed", "serve", "-q", "--workspace", str(workspace)),
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True, cwd=os.sep,
     )  # fmt: skip

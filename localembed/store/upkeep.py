@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from localembed.children import python
 from localembed.errors import StorageError
 from localembed.store.slim import leave_out_namespaces
 
@@ -58,7 +59,7 @@ def in_child(folder: Path, task: str) -> str:
     Raises:
         StorageError: it failed; the rows are safe.
     """
-    command = [sys.executable, "-m", "localembed.store.upkeep", str(folder), task]
+    command = python("localembed.store.upkeep", str(folder), task)
     pipe = subprocess.PIPE
     with (
         tempfile.TemporaryFile("w+", errors="replace") as complaints,
