@@ -21,6 +21,10 @@ from localembed.store.layout import Layout
 from localembed.types import ChunkedDocument, Document, Event, FileRecord, Notice
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from localembed.chunk.rules import ChunkRules
+    from localembed.modelspec import ModelSpec
     from localembed.pipeline.recipe import KeepPaid
     from localembed.types import Embedder
 
@@ -39,6 +43,21 @@ class RunOptions:
     retry_failed: bool = False
     max_cost: float | None = None
     """US dollars."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ChunkerLoader:
+    """Loads a model's chunker, in this process or in a child."""
+
+    spec: ModelSpec
+    folder: Path
+    rules: ChunkRules
+
+    def __call__(self, check: Callable[[], None]) -> Callable[[Document], ChunkedDocument]:
+        from localembed.chunk.chunker import Chunker
+
+        tokenizer = load_tokenizer(self.spec, self.folder)
+        return Chunker(tokenizer, clean.clean, self.rules, self.spec.document_prompt, check)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +104,7 @@ def make_job(
         facts=choice.facts,
         scopes=tuple((scope.root, scope.path) for scope in looked_at),
         rules=WalkRules(settings.max_file_size),
-        load_chunker=_chunker_loader(choice),
+        load_chunker=_ChunkerLoader(choice.model.spec, choice.model.folder, choice.rules),
         load_embedder=_embedder_loader(choice, settings, how, on_notice),
         becomes_default=choice.becomes_default,
         covers_all=unfinished,
@@ -124,20 +143,6 @@ def preview(
         usd=found.tokens * price / 1_000_000 if price else None,
         price_date=remote.price_date or None,
     )
-
-
-def _chunker_loader(
-    choice: Choice,
-) -> Callable[[Callable[[], None]], Callable[[Document], ChunkedDocument]]:
-    spec, folder = choice.model.spec, choice.model.folder
-
-    def load(check: Callable[[], None]) -> Callable[[Document], ChunkedDocument]:
-        from localembed.chunk.chunker import Chunker
-
-        tokenizer = load_tokenizer(spec, folder)
-        return Chunker(tokenizer, clean.clean, choice.rules, spec.document_prompt, check)
-
-    return load
 
 
 def _embedder_loader(

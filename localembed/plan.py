@@ -72,6 +72,11 @@ class Plan:
         """All files that have to be opened."""
         return self.added + self.changed
 
+    @property
+    def size(self) -> int:
+        """Bytes of these files, as the walk saw them."""
+        return sum(file.stat.size for file in self.to_read)
+
 
 def make_plan(
     walks: Sequence[Walked],

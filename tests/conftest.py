@@ -146,3 +146,13 @@ def paragraphs(count: int, seed: str = "p") -> str:
         + "."
         for n in range(count)
     )
+
+
+def all_rows(workspace):
+    """Return what a table holds, without what differs between runs."""
+    from localembed.store.lance import connect
+
+    status = workspace.status()
+    handle = connect(workspace.layout.vectors).open_table(status.table)
+    columns = ["chunk_id", "chunk_hash", "path", "start", "end", "text", "n_chunks"]
+    return sorted(tuple(row.values()) for row in handle.search().select(columns).to_list())

@@ -13,26 +13,16 @@ import pytest
 
 import localembed
 from localembed.errors import ModelError, UsageError
-from localembed.pipeline import ingest
+from localembed.pipeline import cutting
 from localembed.queries import Query
 from localembed.sources import Content, read_file
 from localembed.store.lance import newest_version
-from tests.conftest import paragraphs
+from tests.conftest import all_rows, paragraphs
 
 
 def table_version(workspace) -> int:
     name = workspace.status().table
     return newest_version(workspace.layout.table(name))
-
-
-def all_rows(workspace):
-    """Return what a table holds, without what differs between runs."""
-    from localembed.store.lance import connect
-
-    status = workspace.status()
-    handle = connect(workspace.layout.vectors).open_table(status.table)
-    columns = ["chunk_id", "chunk_hash", "path", "start", "end", "text", "n_chunks"]
-    return sorted(tuple(row.values()) for row in handle.search().select(columns).to_list())
 
 
 def settle() -> None:
@@ -182,7 +172,7 @@ def test_a_file_as_new_as_the_look_at_it_is_read_again(workspace, notes, monkeyp
         return read_file(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ingest, "read_file", write_just_before_the_look)
+        patched.setattr(cutting, "read_file", write_just_before_the_look)
         workspace.index()
     report = workspace.index()
     assert (report.files.unchanged, report.bytes) == (1, len("gamma words"))
@@ -497,18 +487,18 @@ def test_a_run_equals_a_clean_build(workspace, notes, tmp_path, fake):
 
 
 def test_a_file_that_fits_into_no_memory_fails_alone(workspace, notes, monkeypatch):
-    from localembed.pipeline import ingest
+    from localembed.pipeline import cutting
 
     (notes / "a.md").write_text("zebra")
     (notes / "huge.md").write_text("so many words")
-    real = ingest.readers.read_text
+    real = cutting.readers.read_text
 
     def read(data):
         if data.startswith(b"so many"):
             raise MemoryError
         return real(data)
 
-    monkeypatch.setattr(ingest.readers, "read_text", read)
+    monkeypatch.setattr(cutting.readers, "read_text", read)
 
     report = workspace.index()
 

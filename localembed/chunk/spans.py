@@ -12,7 +12,8 @@ def grapheme_floor(text: str, place: int) -> int:
     """Return the last boundary between graphemes at or before `place` (UAX #29)."""
     if place <= 0 or place >= len(text):
         return max(0, min(place, len(text)))
-    if text[place].isascii() and text[place - 1].isascii() and text[place] != "\n":
+    around = text[place - 1 : place + 1]
+    if around.isascii() and around != "\r\n":
         return place
     at = _safe_start(text, place)
     while at < place:

@@ -9,7 +9,6 @@ took 0.26 s where the tokenizer took 1.6 s.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from itertools import repeat
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -32,46 +31,66 @@ _MOST_CHARS = 1_000_000
 """Of all words that are kept, about 25 MB; then they are forgotten and collected anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class _WordTokens:
-    first: npt.NDArray[np.intp]
-    ids: IntArray
-    starts: IntArray
-    """Characters from the beginning of the word."""
-    ends: IntArray
+class _Column:
+    """Numbers that others are added to; who looks at some without a lock still finds them."""
 
-    def joined(self, found: Tokens, begins: npt.NDArray[np.intp]) -> _WordTokens:
-        """Return these and those of the words that begin at these characters of a text."""
-        word = np.searchsorted(begins, found.starts, "right") - 1
-        begin = begins.astype(np.int32)[word]
-        counts = np.bincount(word, minlength=len(begins))
-        return _WordTokens(
-            np.concatenate((self.first, self.first[-1] + np.cumsum(counts))),
-            np.concatenate((self.ids, found.ids)),
-            np.concatenate((self.starts, found.starts - begin)),
-            np.concatenate((self.ends, found.ends - begin)),
-        )
+    def __init__(self, first: int | None = None) -> None:
+        self.values = np.zeros(4096, np.int32)
+        self._count = 0 if first is None else 1
+
+    def add(self, new: IntArray) -> None:
+        end = self._count + len(new)
+        if end > len(self.values):
+            self.values = np.concatenate((self.values[: self._count], np.zeros(end, np.int32)))
+        self.values[self._count : end] = new
+        self._count = end
 
 
-_NONE = _WordTokens(np.zeros(1, np.intp), *(np.zeros(0, np.int32) for _ in range(3)))
-
-
-@dataclass(slots=True)
 class _Words:
     """Words by number; a word's tokens stand in `ids[first[number] : first[number + 1]]`."""
 
-    numbers: dict[str, int] = field(default_factory=dict)
-    chars: int = 0
-    tokens: _WordTokens = _NONE
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.chars = 0
+        self.first = _Column(0)
+        self.ids = _Column()
+        self.starts = _Column()
+        """Characters from the beginning of the word."""
+        self.ends = _Column()
 
     def learn(self, words: Sequence[str], found: Tokens) -> None:
         """Take in the tokens of new words, which stood in one text with a space between them."""
         lengths = np.fromiter(map(len, words), np.int32, len(words))
+        begins = np.cumsum(lengths + 1, dtype=np.int32) - lengths - 1
+        word = np.searchsorted(begins, found.starts, "right") - 1
+        counts = np.bincount(word, minlength=len(words))
+        known = len(self.numbers)
         # The tokens first: who finds a word's number without the lock finds its tokens.
-        self.tokens = self.tokens.joined(found, np.cumsum(lengths + 1) - lengths - 1)
-        first = len(self.numbers)
-        self.numbers.update(zip(words, range(first, first + len(words)), strict=True))
+        self.ids.add(found.ids)
+        self.starts.add(found.starts - begins[word])
+        self.ends.add(found.ends - begins[word])
+        self.first.add(self.first.values[known] + np.cumsum(counts, dtype=np.int32))
+        self.numbers.update(zip(words, range(known, known + len(words)), strict=True))
         self.chars += int(lengths.sum())
+
+    def find(self, spelled: Sequence[str]) -> IntArray:
+        """Return the words' numbers, -1 for one that is not known."""
+        return np.fromiter(map(self.numbers.get, spelled, repeat(-1)), np.int32, len(spelled))
+
+    def tokens(self, numbers: IntArray, begins: IntArray) -> Tokens:
+        """Return the tokens of words that begin at these characters."""
+        first = self.first.values[numbers]
+        counts = self.first.values[numbers + 1] - first
+        words = np.repeat(np.arange(len(numbers), dtype=np.int32), counts)
+        before = np.cumsum(counts, dtype=np.int32) - counts
+        places = np.arange(len(words), dtype=np.int32) + (first - before)[words]
+        begin = begins[words]
+        return Tokens(
+            ids=self.ids.values[places],
+            starts=self.starts.values[places] + begin,
+            ends=self.ends.values[places] + begin,
+            words=words,
+        )
 
 
 class WordCache:
@@ -121,11 +140,15 @@ class WordCache:
         begins, ends = _bounds(classes)
         spelled = [text[a:b] for a, b in zip(begins.tolist(), ends.tolist(), strict=True)]
         words = self._words
-        numbers = _numbers(words, spelled)
-        if unknown := {spelled[place] for place in np.flatnonzero(numbers < 0)}:
-            words = self._learnt(unknown, spelled)
-            numbers = _numbers(words, spelled)
-        return _tokens(words.tokens, numbers, begins.astype(np.int32))
+        numbers = words.find(spelled)
+        unknown = np.flatnonzero(numbers < 0).tolist()
+        if unknown:
+            before, words = words, self._learnt({spelled[place] for place in unknown}, spelled)
+            if words is before:
+                numbers[unknown] = words.find([spelled[place] for place in unknown])
+            else:
+                numbers = words.find(spelled)
+        return words.tokens(numbers, begins)
 
     def _ask(self, codes: npt.NDArray[np.uint32]) -> None:
         """Find out what the characters of these pages are: each stands between two letters."""
@@ -152,32 +175,11 @@ class WordCache:
             return self._words
 
 
-def _bounds(classes: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def _bounds(classes: npt.NDArray[np.uint8]) -> tuple[IntArray, IntArray]:
     """Return where each word begins and ends, in characters."""
     letter = np.zeros(len(classes) + 2, np.bool_)
     letter[1:-1] = classes == _LETTER
     mark = classes == _MARK
     begins = np.flatnonzero((letter[1:-1] & ~letter[:-2]) | mark)
     ends = np.flatnonzero((letter[1:-1] & ~letter[2:]) | mark) + 1
-    return begins, ends
-
-
-def _numbers(words: _Words, spelled: Sequence[str]) -> npt.NDArray[np.intp]:
-    """Return the words' numbers, -1 for one that is not known."""
-    return np.fromiter(map(words.numbers.get, spelled, repeat(-1)), np.intp, len(spelled))
-
-
-def _tokens(known: _WordTokens, numbers: npt.NDArray[np.intp], begins: IntArray) -> Tokens:
-    """Return the tokens of words that begin at these characters."""
-    first = known.first[numbers]
-    counts = known.first[numbers + 1] - first
-    words = np.repeat(np.arange(len(numbers), dtype=np.int32), counts)
-    before = np.cumsum(counts) - counts
-    places = np.arange(len(words)) + (first - before)[words]
-    begin = begins[words]
-    return Tokens(
-        ids=known.ids[places],
-        starts=known.starts[places] + begin,
-        ends=known.ends[places] + begin,
-        words=words,
-    )
+    return begins.astype(np.int32), ends.astype(np.int32)

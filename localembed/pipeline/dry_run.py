@@ -6,7 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from localembed.pipeline.cutters import cutters
 from localembed.pipeline.ingest import Ingested, ingest
+from localembed.pipeline.overlap import Stop
 from localembed.pipeline.recipe import Job, to_be_read, windows
 from localembed.pipeline.tally import Tally
 from localembed.store.head import read_head
@@ -51,17 +53,17 @@ def estimate(job: Job, count: Callable[[Sequence[ModelInput]], int], on_event: E
     plan = to_be_read(job, records, tally)
     on_event("files", len(plan.to_read))
     look_up = _look_up(job)
-    chunk = job.load_chunker(lambda: None)
     chunks = reused = tokens = requests = 0
     seen: set[bytes] = set()
-    for window in windows(ingest(plan, records, chunk, tally), on_event):
-        found = {chunk.chunk_hash: chunk for chunk in _chunks(window)}
-        chunks += sum(1 for _ in _chunks(window))
-        stored = look_up([key for key in found if key not in seen])
-        missing = [c for key, c in found.items() if key not in seen and key not in stored]
-        seen.update(chunk.chunk_hash for chunk in missing)
-        tokens += sum(len(chunk.token_ids) for chunk in missing)
-        requests += count([ModelInput(chunk.model_text, chunk.token_ids) for chunk in missing])
+    with cutters(job.load_chunker, plan.size, Stop()) as hands:
+        for window in windows(ingest(plan, records, hands, tally), on_event):
+            found = {chunk.chunk_hash: chunk for chunk in _chunks(window)}
+            chunks += sum(1 for _ in _chunks(window))
+            stored = look_up([key for key in found if key not in seen])
+            missing = [c for key, c in found.items() if key not in seen and key not in stored]
+            seen.update(chunk.chunk_hash for chunk in missing)
+            tokens += sum(len(chunk.token_ids) for chunk in missing)
+            requests += count([ModelInput(chunk.model_text, chunk.token_ids) for chunk in missing])
     reused = chunks - len(seen)
     return Estimate(len(plan.to_read), chunks, reused, len(seen), tokens, requests)
 

@@ -27,16 +27,17 @@ class Stop:
     def __init__(self) -> None:
         """Begin with nothing said."""
         self._said = Event()
-        self._then: Callable[[], None] = lambda: None
+        self._then: list[Callable[[], None]] = []
 
     def then(self, give_up: Callable[[], None]) -> None:
         """Have something called when it is said, for a stage that waits for others."""
-        self._then = give_up
+        self._then.append(give_up)
 
     def say(self) -> None:
         """Let the next check raise."""
         self._said.set()
-        self._then()
+        for give_up in self._then:
+            give_up()
 
     def check(self) -> None:
         """Raise if the run is over.

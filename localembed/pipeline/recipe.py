@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from localembed.pipeline.cutters import LoadChunker
 from localembed.pipeline.ingest import NO_STAT
 from localembed.pipeline.recover import recover
 from localembed.pipeline.tally import Tally
@@ -18,7 +19,7 @@ from localembed.store import runs
 from localembed.store.facts import TableFacts
 from localembed.store.head import TableHead, read_head
 from localembed.store.layout import Layout
-from localembed.types import ChunkedDocument, Document, Embedder, Event, FileRecord, Root
+from localembed.types import Embedder, Event, FileRecord, Root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,7 @@ class Job:
     scopes: tuple[tuple[Root, bytes], ...]
     """Roots with the part of each to look at, relative; empty for all of it."""
     rules: WalkRules
-    load_chunker: Callable[[Callable[[], None]], Callable[[Document], ChunkedDocument]]
-    """Loads the chunker, given what it calls between parts of a document (it may raise)."""
+    load_chunker: LoadChunker
     load_embedder: Callable[[int, KeepPaid], Embedder]
     """Loads the model, told about how many bytes of text the run will embed at most, and where
     vectors go at once that were paid for."""
@@ -172,39 +172,22 @@ def _index_files(
     on_event: Event,
 ) -> None:
     """Read and cut, embed, commit: window after window, and all three at the same time."""
+    from localembed.pipeline.cutters import cutters
     from localembed.pipeline.ingest import ingest
     from localembed.pipeline.overlap import Stop, overlap
     from localembed.pipeline.stages import Stages
 
     stop = Stop()
-    chunk = _lazily(partial(job.load_chunker, stop.check))
-    entries = ingest(plan, records, chunk, tally, stop.check)
-    most_bytes = sum(file.stat.size for file in plan.to_read)
-    load_embedder = partial(job.load_embedder, most_bytes, committer.keep_paid)
+    load_embedder = partial(job.load_embedder, plan.size, committer.keep_paid)
     stages = Stages(committer, job.facts.dim, load_embedder, tally, on_event)
     stop.then(stages.close)
-    upcoming = windows(entries, on_event)
     try:
-        with tally.overlapping():
+        with cutters(job.load_chunker, plan.size, stop) as hands, tally.overlapping():
+            upcoming = windows(ingest(plan, records, hands, tally), on_event)
             overlap(upcoming, stages.embed, stages.write, stop, job.windows_at_once)
     finally:
         tally.engine = stages.use
         stages.close()
-
-
-def _lazily(
-    load: Callable[[], Callable[[Document], ChunkedDocument]],
-) -> Callable[[Document], ChunkedDocument]:
-    """Return a chunker that is loaded by its first document, whichever thread has it."""
-    loaded = cache(load)
-    loading = Lock()
-
-    def chunk(document: Document) -> ChunkedDocument:
-        with loading:
-            chunker = loaded()
-        return chunker(document)
-
-    return chunk
 
 
 def windows(entries: Iterator[Ingested], on_event: Event) -> Iterator[list[Ingested]]:

@@ -1,0 +1,180 @@
+"""Who reads and cuts the files of a run: threads of this process, or children that do it as well.
+
+Cutting is Python and NumPy on small arrays, so threads of one process take turns at it, and at all
+else that goes on: embedding with a static model took 10 s instead of 4 beside two of them. A long
+run has a child a core, which is asked for one file at a time over its stdin and answers on its
+stdout, in pickles. A file that ends a child fails alone.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from threading import Lock
+
+from localembed.children import python
+from localembed.embedding import BACKENDS, cores
+from localembed.pipeline.cutting import Chunk, Cut, read_and_cut
+from localembed.pipeline.overlap import Stop, StoppedError
+from localembed.types import FileRecord, SourceFile
+
+WORTH_BYTES = 16 << 20
+"""Of files: a child takes half a second to start."""
+_MOST_THREADS = 4
+_MOST_CHILDREN = 16
+
+LoadChunker = Callable[[Callable[[], None]], Chunk]
+"""Loads the chunker, given what it calls between parts of a document (it may raise). Can be pickled
+for a child."""
+CutFile = Callable[[SourceFile, FileRecord | None], Cut]
+
+
+@dataclass(frozen=True, slots=True)
+class Cutters:
+    """What cuts one file, and how many may be in there at once."""
+
+    cut: CutFile
+    at_once: int
+
+
+@contextmanager
+def cutters(load: LoadChunker, size: int, stop: Stop) -> Iterator[Cutters]:
+    """Have files cut; the children end with the block.
+
+    Args:
+        load: the chunker; called for the first file.
+        size: bytes of all files.
+        stop: said when the run is over; the files that are being cut raise StoppedError then.
+    """
+    worth_it = size >= WORTH_BYTES and cores() > 1
+    pool = _Pool(load, min(_MOST_CHILDREN, cores()) if worth_it else 0)
+    if not pool.size:
+        chunk = once(lambda: load(stop.check))
+
+        def cut_here(file: SourceFile, previous: FileRecord | None) -> Cut:
+            stop.check()
+            return read_and_cut(file, previous, chunk())
+
+        yield Cutters(cut_here, min(_MOST_THREADS, cores()))
+        return
+    stop.then(pool.close)
+    try:
+        yield Cutters(pool.cut, pool.size)
+    finally:
+        pool.close()
+
+
+def once(load: Callable[[], Chunk]) -> Callable[[], Chunk]:
+    """Return what loads a chunker for the first that asks, whichever thread that is."""
+    loaded = cache(load)
+    loading = Lock()
+
+    def get() -> Chunk:
+        with loading:
+            return loaded()
+
+    return get
+
+
+class _Pool:
+    """Children, one for each thread that has a file cut."""
+
+    def __init__(self, load: LoadChunker, count: int) -> None:
+        """Start as many children as this machine lets us have, none if it is short of processes."""
+        self._load = load
+        self._lock = Lock()
+        self._closed = False
+        self._idle: list[_Child] = []
+        with suppress(OSError):
+            for _ in range(count):
+                self._idle.append(_Child(load))
+        self._all = list(self._idle)
+        self.size = len(self._all)
+
+    def cut(self, file: SourceFile, previous: FileRecord | None) -> Cut:
+        """Have one file cut.
+
+        Raises:
+            StoppedError: the run is over.
+        """
+        child = self._take()
+        try:
+            answer = child.ask((file, previous))
+        except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # ValueError: closed
+            reason = child.end()
+            self._check()
+            return Cut(error=f"the process that cut it ended ({reason})")
+        with self._lock:
+            self._idle.append(child)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """End all children, whatever they do."""
+        with self._lock:
+            self._closed = True
+            children, self._all = self._all, []
+        for child in children:
+            child.end()
+
+    def _take(self) -> _Child:
+        """Return a child that has nothing to do, a new one in place of one that ended."""
+        with self._lock:
+            self._check()
+            if not self._idle:
+                self._idle.append(_Child(self._load))
+                self._all.append(self._idle[-1])
+            return self._idle.pop()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StoppedError
+
+
+class _Child:
+    """A process that cuts files."""
+
+    def __init__(self, load: LoadChunker) -> None:
+        pipe = subprocess.PIPE
+        # In a group of its own, where no Ctrl-C of the terminal reaches it.
+        own_group = 0 if os.name == "posix" else None
+        self._process = subprocess.Popen(
+            python("localembed.pipeline.cutter"), stdin=pipe, stdout=pipe, process_group=own_group
+        )
+        if self._process.stdin is None or self._process.stdout is None:
+            message = "pipes were asked for"
+            raise OSError(message)
+        self._to, self._from = self._process.stdin, self._process.stdout
+        self._known = pickle.dumps((sys.path, dict(BACKENDS), load))
+
+    def ask(self, question: tuple[SourceFile, FileRecord | None]) -> Cut | Exception:
+        """Return what the child made of a file: a `Cut`, or what it raised.
+
+        Raises:
+            EOFError: it ended.
+            OSError: it ended before.
+        """
+        self._to.write(self._known)
+        self._known = b""
+        pickle.dump(question, self._to)
+        self._to.flush()
+        answer: Cut | Exception = pickle.load(self._from)
+        return answer
+
+    def end(self) -> str:
+        """End it; return how it ended, if it had by itself."""
+        code = self._process.poll()
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._to, self._from):
+            # What it was never sent cannot be flushed any more.
+            with suppress(OSError):
+                pipe.close()
+        return f"exit code {code}" if code is None or code >= 0 else f"signal {-code}"

@@ -1,0 +1,196 @@
+"""Children that read and cut: as good as threads, and none outlives its run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import localembed
+from localembed import clean
+from localembed.chunk.chunker import Chunker
+from localembed.chunk.rules import ChunkRules
+from localembed.errors import ModelChangedError
+from localembed.pipeline import cutters
+from localembed.pipeline.cutters import _Child, _Pool
+from localembed.pipeline.overlap import Stop, StoppedError
+from localembed.types import FileStat, SourceFile
+from tests.conftest import PROJECT, all_rows, paragraphs
+from tests.fake_backend import FakeTokenizer
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="looks at processes as POSIX has them")
+
+
+def load_chunker(check):
+    """Load a chunker, in a child as well."""
+    return Chunker(FakeTokenizer(), clean.clean, ChunkRules(16, 0), check=check)
+
+
+def load_nothing(_check):
+    raise ModelChangedError("The tokenizer is gone.")
+
+
+def source(path: Path) -> SourceFile:
+    stat = FileStat(path.stat().st_size, 0, 0, 0)
+    return SourceFile("root", os.fsencode(path.name), os.fsencode(path), stat, b"%016d" % 1)
+
+
+@pytest.fixture
+def children(monkeypatch):
+    """Have every run use two children, and return all that were started."""
+    started = []
+    real = _Child.__init__
+
+    def start(self, load):
+        real(self, load)
+        started.append(self._process)
+
+    monkeypatch.setattr(cutters, "WORTH_BYTES", 0)
+    monkeypatch.setattr(cutters, "cores", lambda: 2)
+    monkeypatch.setattr(_Child, "__init__", start)
+    return started
+
+
+def test_rows_are_those_of_a_run_without_children(
+    workspace, notes, tmp_path, children, monkeypatch
+):
+    for number in range(20):
+        (notes / f"{number}.md").write_text(paragraphs(1 + number % 7, f"w{number}"))
+    (notes / "binary.md").write_bytes(b"\x00\x01" * 200)
+    (notes / "empty.md").write_text("")
+
+    report = workspace.index()
+
+    assert len(children) == 2
+    assert all(child.poll() is not None for child in children)
+    monkeypatch.setattr(cutters, "WORTH_BYTES", 1 << 40)
+    other = localembed.Workspace(tmp_path / "other")
+    threads = other.index([notes])
+    assert len(children) == 2
+    mine, others = all_rows(workspace), all_rows(other)
+    assert [row[1:] for row in sorted(mine, key=_place)] == [
+        row[1:] for row in sorted(others, key=_place)
+    ]
+    assert (report.files, report.bytes) == (threads.files, threads.bytes)
+    assert [note.reason for note in report.skipped] == [note.reason for note in threads.skipped]
+
+
+def test_a_file_that_ends_its_child_fails_alone(workspace, notes, children, monkeypatch):
+    for name in ("a", "b", "c", "d"):
+        (notes / f"{name}.md").write_text(f"zebra {name}")
+    real = _Child.ask
+
+    def ask(self, question):
+        if question[0].path == b"b.md":
+            self._process.kill()
+            self._process.wait()
+        return real(self, question)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_Child, "ask", ask)
+        report = workspace.index()
+
+    assert report.exit_code == 3
+    assert [note.reason for note in report.failures] == ["the process that cut it ended (signal 9)"]
+    assert len(workspace.query("zebra", mode="text")) == 3
+    assert all(child.poll() is not None for child in children)
+    assert workspace.index().failures == ()
+    assert len(workspace.query("zebra", mode="text")) == 4
+
+
+def test_what_a_child_raises_is_raised_here(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_text("words")
+    pool = _Pool(load_nothing, 1)
+    try:
+        with pytest.raises(ModelChangedError, match="gone"):
+            pool.cut(source(file), None)
+    finally:
+        pool.close()
+
+
+def test_a_child_gives_up_when_the_run_is_over(tmp_path, children):
+    file = tmp_path / "long.txt"
+    file.write_text("many words " * 2_000_000)
+    stop, ended = Stop(), []
+
+    def cut(at_work, path):
+        try:
+            at_work.cut(source(path), None)
+        except StoppedError:
+            ended.append(time.monotonic())
+
+    with cutters.cutters(load_chunker, 1, stop) as at_work:
+        thread = threading.Thread(target=cut, args=(at_work, file))
+        thread.start()
+        time.sleep(1.0)
+        assert thread.is_alive()
+        said = time.monotonic()
+        stop.say()
+        thread.join(20)
+        with pytest.raises(StoppedError):
+            at_work.cut(source(file), None)
+    assert ended
+    assert ended[0] - said < 5
+    assert len(children) == 2
+    assert all(child.poll() is not None for child in children)
+
+
+def test_without_processes_there_are_threads(tmp_path, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(cutters.subprocess, "Popen", refuse)
+    monkeypatch.setattr(cutters, "cores", lambda: 2)
+    file = tmp_path / "a.txt"
+    file.write_text("words")
+    with cutters.cutters(load_chunker, cutters.WORTH_BYTES, Stop()) as at_work:
+        assert at_work.cut(source(file), None).chunked.chunks[0].text == "words"
+
+
+def test_few_files_need_no_child(tmp_path, monkeypatch):
+    monkeypatch.setattr(cutters.subprocess, "Popen", pytest.fail)
+    with cutters.cutters(load_chunker, cutters.WORTH_BYTES - 1, Stop()) as at_work:
+        assert at_work.at_once >= 1
+
+
+def test_no_child_outlives_a_killed_run(tmp_path):
+    """They stand in groups of their own, where Ctrl-C of a terminal does not reach them either."""
+    script = (
+        "import time\n"
+        "from localembed.pipeline.cutters import _Pool\n"
+        "from tests.test_cutters import load_chunker\n"
+        "pool = _Pool(load_chunker, 2)\n"
+        "print(*(child._process.pid for child in pool._all), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=PROJECT
+    ) as parent:
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert [os.getpgid(pid) for pid in pids] == pids
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    deadline = time.monotonic() + 20
+    while any(map(partial(_lives), pids)):
+        assert time.monotonic() < deadline, "a child is still there"
+        time.sleep(0.05)
+
+
+def _lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def _place(row):
+    """Return path and start: a chunk's id says which root it is of."""
+    return row[2:4]
