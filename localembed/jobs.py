@@ -110,6 +110,7 @@ def make_job(
         covers_all=unfinished,
         keep_versions=settings.keep_versions,
         windows_at_once=_WINDOWS_AT_ONCE if choice.model.spec.remote else 1,
+        cuts_in_children=choice.model.spec.remote is None,
         verify=how.verify,
         allow_mass_delete=how.allow_mass_delete,
         retry_failed=how.retry_failed,

@@ -68,6 +68,8 @@ class Status:
     last_run: Mapping[str, Any] | None
     """The report of the run that readers see."""
     other_tables: Mapping[str, TableHead]
+    paid_bytes: int = 0
+    """A server's answers that no table has yet; the next run takes them."""
     failures: tuple[Note, ...] = ()
     """Passages without a vector, each with its reason."""
 
@@ -90,6 +92,7 @@ def read_status(layout: Layout, roots: tuple[Root, ...]) -> Status:
         running=runs.read_heartbeat(layout),
         last_run=runs.read_run(layout, entry.run) if entry else None,
         other_tables={key: value for key, value in head.tables.items() if key != name},
+        paid_bytes=layout.paid_bytes(),
         failures=_failed_passages(layout, name, {root.root_id: root.path for root in roots}),
     )
 

@@ -132,6 +132,14 @@ def test_a_bill_beyond_all_measure_is_no_bill(server, monkeypatch):
     assert embedder.use.remote.usd < 1
 
 
+def test_what_a_useless_answer_cost_is_counted(server):
+    server.faults += ["fewer", "nan", "500"]
+    embedder = embedder_of(server, usd_per_million_tokens=1.0, max_tries=5)
+    assert embedder.embed_documents(inputs(3)).failures == {}
+    fewer, nan, _refused, good = (request.tokens for request in server.requests)
+    assert embedder.use.remote.tokens_billed == fewer + nan + good
+
+
 def test_a_server_that_bills_more_than_it_should_is_stopped_near_the_limit(server, monkeypatch):
     def dear(body):
         body["usage"] = {"total_tokens": 10 * body["usage"]["total_tokens"]}

@@ -39,6 +39,9 @@ def status_text(status: Status) -> str:
         rows += [("", f"{from_home(show_path(note.path))}: {note.reason}") for note in shown]
         if len(status.failures) > len(shown):
             rows.append(("", f"and {len(status.failures) - len(shown):,} more: status --json"))
+    if status.paid_bytes and not status.running:
+        kept = f"{size(status.paid_bytes)} of a server's answers, for the next localembed index"
+        rows.append(("Kept", kept))
     if running := status.running:
         rows.append(
             (
@@ -83,6 +86,7 @@ def status_json(status: Status) -> dict[str, object]:
         "chunks": status.chunks,
         "roots": [{**asdict(root), "path": show_path(root.path)} for root in status.roots],
         "disk_bytes": status.disk_bytes,
+        "paid_bytes": status.paid_bytes,
         "failures": [
             {"path": show_path(note.path), "reason": note.reason} for note in status.failures
         ],

@@ -55,7 +55,7 @@ def estimate(job: Job, count: Callable[[Sequence[ModelInput]], int], on_event: E
     look_up = _look_up(job)
     chunks = reused = tokens = requests = 0
     seen: set[bytes] = set()
-    with cutters(job.load_chunker, plan.size, Stop()) as hands:
+    with cutters(job.load_chunker, plan.size if job.cuts_in_children else 0, Stop()) as hands:
         for window in windows(ingest(plan, records, hands, tally), on_event):
             found = {chunk.chunk_hash: chunk for chunk in _chunks(window)}
             chunks += sum(1 for _ in _chunks(window))

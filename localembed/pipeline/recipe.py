@@ -55,6 +55,8 @@ class Job:
     """Roots that are no longer known: their documents go."""
     windows_at_once: int = 1
     """Several where a server embeds."""
+    cuts_in_children: bool = True
+    """Where a server embeds, nobody waits for the cutting, and the memory is promised."""
     retry_failed: bool = False
     """Whether to embed again what got no vector."""
     verify: bool = False
@@ -182,7 +184,8 @@ def _index_files(
     stages = Stages(committer, job.facts.dim, load_embedder, tally, on_event)
     stop.then(stages.close)
     try:
-        with cutters(job.load_chunker, plan.size, stop) as hands, tally.overlapping():
+        size = plan.size if job.cuts_in_children else 0
+        with cutters(job.load_chunker, size, stop) as hands, tally.overlapping():
             upcoming = windows(ingest(plan, records, hands, tally), on_event)
             overlap(upcoming, stages.embed, stages.write, stop, job.windows_at_once)
     finally:

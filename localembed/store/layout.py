@@ -86,11 +86,19 @@ class Layout:
         """Tell whether a workspace lies here."""
         return is_workspace(str(self.folder))
 
+    def paid_bytes(self) -> int:
+        """Return the size of a server's answers that no table has yet."""
+        return _size_of_files(self.paid)
+
     def disk_bytes(self) -> int:
         """Return the size of all its files."""
-        size = 0
-        for path in self.folder.rglob("*"):
-            with contextlib.suppress(FileNotFoundError):  # a running index replaces files
-                status = path.lstat()
-                size += status.st_size if stat.S_ISREG(status.st_mode) else 0
-        return size
+        return _size_of_files(self.folder)
+
+
+def _size_of_files(folder: Path) -> int:
+    size = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # a running index replaces files
+            status = path.lstat()
+            size += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return size

@@ -23,6 +23,8 @@ class PassingFault(Exception):
         self.wait = wait
         self.slow_down = slow_down
         self.limited = limited
+        self.billed = 0
+        """Tokens that an answer says it cost, although it is of no use."""
 
 
 class TooMuchFault(Exception):

@@ -55,6 +55,16 @@ def read_reply(body: bytes, count: int, dim: int, remote: RemoteSpec) -> Reply:
         raise PassingFault(f"an answer that is no JSON: {_shown(body)}") from None
     if not isinstance(answer, dict) or "error" in answer or "data" not in answer:
         raise PassingFault(f"an answer without vectors: {_shown(body)}")
+    tokens = _tokens(answer.get("usage"))
+    try:
+        return Reply(_vectors(answer, count, dim, remote), tokens)
+    except PassingFault as fault:
+        fault.billed = tokens or 0
+        raise
+
+
+def _vectors(answer: dict[str, Any], count: int, dim: int, remote: RemoteSpec) -> VectorMatrix:
+    """Return the vectors of an answer that has some (see `read_reply`)."""
     _check_model(answer.get("model"), remote)
     items = answer["data"]
     if not isinstance(items, list) or len(items) != count:
@@ -71,7 +81,7 @@ def read_reply(body: bytes, count: int, dim: int, remote: RemoteSpec) -> Reply:
         raise PassingFault("a vector that is not finite")
     if not matrix.any(axis=1).all():
         raise PassingFault("a vector of zeros")
-    return Reply(matrix, _tokens(answer.get("usage")))
+    return matrix
 
 
 def _check_model(name: object, remote: RemoteSpec) -> None:

@@ -185,6 +185,7 @@ class Sender:
                 billed = part.tokens if reply.tokens is None else reply.tokens
                 self._scale += _LEARN * (billed / part.tokens - self._scale)
             except PassingFault as fault:
+                billed = fault.billed
                 if fault.slow_down:
                     # Nobody waits for longer than a request is worth; it fails, and the run ends.
                     wait = fault.wait if deadline.leaves(fault.wait) else 0.0
@@ -210,7 +211,10 @@ class Sender:
             billed: int | None = None
             try:
                 billed = (await self._client.ask(("text",), lambda _: None)).tokens
-            except (TooMuchFault, PassingFault):
+            except PassingFault as fault:
+                billed = fault.billed
+                return False
+            except TooMuchFault:
                 return False
             finally:
                 self._spending.settle(1.0, billed)
