@@ -2,7 +2,7 @@
 
     python -m venv /somewhere/v
     /somewhere/v/bin/pip install torch infinity-emb sentence-transformers uvicorn fastapi typer \\
-        prometheus-fastapi-instrumentator orjson einops optimum
+        prometheus-fastapi-instrumentator orjson einops optimum requests uvloop httptools
     LOCALEMBED_TEST_SERVER=/somewhere/v/bin/infinity_emb make test-slow
 """
 
@@ -90,10 +90,10 @@ def test_the_same_model_here_and_there_gives_the_same_index(
     for n in range(20):
         (notes / f"{n}.txt").write_text(" ".join(f"word{n * 7 + i} token{i}" for i in range(60)))
     rows = []
-    for name in ("here", "there"):
+    for name, precise in (("here", ("--precision", "fp32")), ("there", ())):
         place = notes.parent / name
         options = ("--workspace", place, "--vector-type", "float32", "--chunk-tokens", "60")
-        run = real_cli("index", notes, "--model", name, "--json", *options)
+        run = real_cli("index", notes, "--model", name, "--json", *options, *precise)
         assert run.returncode == 0, run.stderr
         assert json.loads(run.stdout)["chunks"]["failed"] == 0
         rows.append(_rows(place))
