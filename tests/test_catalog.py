@@ -9,6 +9,7 @@ import re
 import pytest
 
 from localembed import catalog
+from localembed.catalog import registry as known
 from localembed.catalog.model_folder import weight_bytes
 from localembed.errors import ModelChangedError, ModelNotFoundError, RegistryError
 from localembed.store.layout import Layout
@@ -304,3 +305,19 @@ def test_weights_in_the_folder_of_a_module_decide_the_space(tmp_path, registry):
     tokenizer.write_bytes(b"{ }")
 
     assert len({first, second, catalog.open_model("mine").space_id}) == 3
+
+
+def test_a_file_that_says_the_same_is_taken_apart_once(tmp_path, monkeypatch):
+    path = tmp_path / "models.toml"
+    parsed = []
+    real = known.tomllib.loads
+    monkeypatch.setattr(known.tomllib, "loads", lambda text: parsed.append(1) or real(text))
+    block = "\n".join(["[models.tiny]", *(f"{key} = {value}" for key, value in BLOCK.items())])
+    path.write_text(block)
+    first, second = known.read_registry(path), known.read_registry(path)
+    first.clear()
+    assert second["tiny"].dim == 32
+    assert known.read_registry(path) == second
+    path.write_text(block.replace("32", "16"))
+    assert known.read_registry(path)["tiny"].dim == 16
+    assert len(parsed) == 2

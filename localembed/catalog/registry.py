@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -92,7 +93,7 @@ def read_registry(path: Path, *, required: bool = False) -> dict[str, ModelSpec]
         RegistryError: it cannot be read, says something impossible, or is required and missing.
     """
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
+        return dict(_blocks(path, path.read_text("utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         if required:
             message = (
@@ -103,6 +104,12 @@ def read_registry(path: Path, *, required: bool = False) -> dict[str, ModelSpec]
     except (OSError, ValueError, RecursionError) as error:
         message = f"{path} cannot be read: {error}. Mend that line, then run the command again."
         raise RegistryError(message) from error
+
+
+@lru_cache(maxsize=8)
+def _blocks(path: Path, text: str) -> Mapping[str, ModelSpec]:
+    """Return the blocks of a file that says this; the next query finds it unchanged."""
+    raw = tomllib.loads(text)
     models = raw.pop("models", {})
     if raw or not isinstance(models, dict):
         message = (
