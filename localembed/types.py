@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    import os
-
     import numpy as np
     import numpy.typing as npt
 
@@ -56,7 +55,8 @@ class FileStat:
         mtime, ctime = (
             max(-(2**63), min(time, 2**63 - 1)) for time in (status.st_mtime_ns, status.st_ctime_ns)
         )
-        return cls(status.st_size, mtime, ctime, status.st_ino)
+        # Most files were changed once, and one number serves for both times.
+        return cls(status.st_size, mtime, mtime if ctime == mtime else ctime, status.st_ino)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,17 @@ class SourceFile:
     """A regular file that the walk saw and no rule left out."""
 
     root_id: str
+    root_path: bytes
+    """One for all files of a root, of which there may be a million."""
     path: bytes
     """Relative to the root; empty when the root is this file."""
-    absolute: bytes
     stat: FileStat
     doc_id: bytes
+
+    @property
+    def absolute(self) -> bytes:
+        """Where it lies."""
+        return os.path.join(self.root_path, self.path) if self.path else self.root_path  # noqa: PTH118
 
 
 @dataclass(frozen=True, slots=True)

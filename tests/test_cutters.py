@@ -39,7 +39,7 @@ def load_nothing(_check):
 
 def source(path: Path) -> SourceFile:
     stat = FileStat(path.stat().st_size, 0, 0, 0)
-    return SourceFile("root", os.fsencode(path.name), os.fsencode(path), stat, b"%016d" % 1)
+    return SourceFile("root", os.fsencode(path.parent), os.fsencode(path.name), stat, b"%016d" % 1)
 
 
 @pytest.fixture
@@ -105,10 +105,63 @@ def test_a_file_that_ends_its_child_fails_alone(workspace, notes, children, monk
     assert len(workspace.query("zebra", mode="text")) == 4
 
 
+def test_where_no_child_can_begin_files_are_cut_here(tmp_path, children, monkeypatch):
+    monkeypatch.setattr(cutters, "python", lambda _: [sys.executable, "-c", "raise SystemExit(1)"])
+    file = tmp_path / "a.txt"
+    file.write_text("words")
+    with cutters.cutters(load_chunker, 1, Stop()) as at_work:
+        found = [at_work.cut(source(file), None) for _ in range(4)]
+    assert [cut.chunked.chunks[0].text for cut in found] == ["words"] * 4
+    assert len(children) == 2
+
+
+def test_a_file_is_cut_here_when_no_other_child_can_be_had(tmp_path, children, monkeypatch):
+    file = tmp_path / "a.txt"
+    file.write_text("words")
+    with cutters.cutters(load_chunker, 1, Stop()) as at_work:
+        at_work.cut(source(file), None)
+        for child in children:
+            child.kill()
+            child.wait()
+        monkeypatch.setattr(cutters.subprocess, "Popen", refuse)
+        reasons = [at_work.cut(source(file), None).error for _ in range(3)]
+    assert reasons == ["the process that cut it ended (signal 9)"] * 2 + [""]
+
+
+def test_children_find_modules_where_their_parent_does(tmp_path, children):
+    """A library that was put on sys.path by hand, or an interpreter that ignores PYTHONPATH."""
+    stray = tmp_path / "stray" / "localembed"
+    stray.mkdir(parents=True)
+    (stray / "__init__.py").write_text("raise SystemExit('a stray module was run')")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("words")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(PROJECT)!r})\n"
+        "from pathlib import Path\n"
+        "from localembed.pipeline import cutters\n"
+        "from localembed.pipeline.overlap import Stop\n"
+        "from tests.test_cutters import load_chunker, source\n"
+        "cutters.cores = lambda: 2\n"
+        "with cutters.cutters(load_chunker, 1 << 30, Stop()) as at_work:\n"
+        "    assert at_work.at_once == 2\n"
+        f"    found = at_work.cut(source(Path({str(tmp_path / 'docs' / 'a.txt')!r})), None)\n"
+        "    print(found.error or found.chunked.chunks[0].text)\n"
+    )
+    for flags in ((), ("-E",)):
+        env = {**os.environ, "PYTHONPATH": str(stray.parent)}
+        done = subprocess.run(
+            [sys.executable, *flags, str(script)],
+            env=env, cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.stdout, done.stderr) == ("words\n", "")
+
+
 def test_what_a_child_raises_is_raised_here(tmp_path):
     file = tmp_path / "a.txt"
     file.write_text("words")
-    pool = _Pool(load_nothing, 1)
+    pool = _Pool(load_nothing, pytest.fail, 1)
     try:
         with pytest.raises(ModelChangedError, match="gone"):
             pool.cut(source(file), None)
@@ -143,10 +196,11 @@ def test_a_child_gives_up_when_the_run_is_over(tmp_path, children):
     assert all(child.poll() is not None for child in children)
 
 
-def test_without_processes_there_are_threads(tmp_path, monkeypatch):
-    def refuse(*_arguments, **_options):
-        raise BlockingIOError(11, "Resource temporarily unavailable")
+def refuse(*_arguments, **_options):
+    raise BlockingIOError(11, "Resource temporarily unavailable")
 
+
+def test_without_processes_there_are_threads(tmp_path, monkeypatch):
     monkeypatch.setattr(cutters.subprocess, "Popen", refuse)
     monkeypatch.setattr(cutters, "cores", lambda: 2)
     file = tmp_path / "a.txt"
@@ -167,7 +221,7 @@ def test_no_child_outlives_a_killed_run(tmp_path):
         "import time\n"
         "from localembed.pipeline.cutters import _Pool\n"
         "from tests.test_cutters import load_chunker\n"
-        "pool = _Pool(load_chunker, 2)\n"
+        "pool = _Pool(load_chunker, None, 2)\n"
         "print(*(child._process.pid for child in pool._all), flush=True)\n"
         "time.sleep(60)\n"
     )

@@ -21,8 +21,7 @@ OTHER = Root("o", b"/other")
 
 
 def file(path: bytes, stat: FileStat = STAT, root: Root = ROOT) -> SourceFile:
-    absolute = root.path + b"/" + path
-    return SourceFile(root.root_id, path, absolute, stat, document_id(root.root_id, path))
+    return SourceFile(root.root_id, root.path, path, stat, document_id(root.root_id, path))
 
 
 def record(path: bytes, root: Root = ROOT, **changes) -> FileRecord:

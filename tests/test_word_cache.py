@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from localembed.embedding import word_cache
 from localembed.embedding.tokenizer import FastTokenizer
@@ -131,12 +131,23 @@ def test_tokens_that_stand_outside_of_words_are_left_to_the_tokenizer(tmp_path):
     assert len(other.ids) > 3
 
 
+def test_a_token_like_the_letters_that_are_asked_with_is_no_word(tmp_path):
+    made = word_piece()
+    made.add_tokens([AddedToken("a", lstrip=True, normalized=False)])
+    tokenizer = loaded(tmp_path, made)
+    for text in ("bbb", "b a b", "bab", "... b"):
+        (found,) = tokenizer([text])
+        assert_same(found, tokenizer._whole(text))
+
+
 @pytest.mark.parametrize(
     "change",
     [
         lambda made: setattr(made, "pre_tokenizer", pre_tokenizers.Whitespace()),
         lambda made: setattr(made, "normalizer", normalizers.NFC()),
         lambda made: made.add_tokens([AddedToken("a_b", normalized=True)]),
+        lambda made: made.add_tokens([AddedToken("new york", normalized=False)]),
+        lambda made: setattr(made, "post_processor", processors.ByteLevel(trim_offsets=True)),
     ],
 )
 def test_other_tokenizers_have_no_cache(change, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localembed.children import python
+from localembed.children import environment, python
 from localembed.errors import StorageError
 from localembed.workspace import Workspace
 
@@ -50,7 +49,7 @@ def measure_queries(workspace: Workspace) -> QueryLatency:
 
 
 def _answer(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     if done.returncode not in (0, 1):
         raise StorageError(done.stderr.strip() or f"the query ended with {done.returncode}")
 

@@ -136,7 +136,7 @@ def _batch(part: Sequence[ChunkedDocument], dim: int) -> EmbeddedBatch:
 
 def _entry(chunked: ChunkedDocument) -> Ingested:
     document = chunked.document
-    file = SourceFile(document.root_id, document.path, document.path, NO_STAT, document.doc_id)
+    file = SourceFile(document.root_id, b"", document.path, NO_STAT, document.doc_id)
     record = FileRecord(
         doc_id=document.doc_id,
         root_id=document.root_id,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.children import python
+from localembed.children import environment, python
 from localembed.embedding import fused_engine
 from localembed.embedding.batching import Padding
 from localembed.embedding.bert import is_bert, read_bert
@@ -81,7 +81,7 @@ class Conversion:
 def convert_in_child(job: ConversionJob) -> Conversion | None:
     """Convert and compare; None when the model cannot be converted."""
     command = python("localembed.embedding.convert", json.dumps(asdict(job)))
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         return None
     return Conversion(**json.loads(done.stdout.splitlines()[-1]))

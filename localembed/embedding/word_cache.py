@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from localembed.types import IntArray
 
 _UNASKED, _SPACE, _LETTER, _MARK, _UNCLEAR = range(5)
+_LOCAL = {
+    ("WordPiece", "BertNormalizer", "BertPreTokenizer", processor)
+    for processor in ("NoneType", "TemplateProcessing", "BertProcessing")
+}
+_WHITE = re.compile(r"\s")
 _PAGE = 256
 _MOST_CHARS = 1_000_000
 """Of all words that are kept, about 25 MB; then they are forgotten and collected anew."""
@@ -104,15 +109,17 @@ class WordCache:
             tokenizer: loaded, neither truncating nor padding.
             encode: asks it.
         """
+        parts = (
+            tokenizer.model, tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.post_processor
+        )  # fmt: skip
         added = tokenizer.get_added_tokens_decoder().values()
         if (
-            type(tokenizer.model).__name__ != "WordPiece"
-            or type(tokenizer.pre_tokenizer).__name__ != "BertPreTokenizer"
-            or type(tokenizer.normalizer).__name__ != "BertNormalizer"
-            or any(token.normalized for token in added)
+            tuple(type(part).__name__ for part in parts) not in _LOCAL
+            or not tokenizer.model.unk_token.strip()
+            or any(token.normalized or _WHITE.search(token.content) for token in added)
         ):
             return None
-        return cls(encode, [token.content for token in added])
+        return cls(encode, [token.content for token in added if token.content])
 
     def __init__(self, encode: Callable[[str], Tokens], added: Sequence[str]) -> None:
         """Begin with nothing.
@@ -154,7 +161,11 @@ class WordCache:
         """Find out what the characters of these pages are: each stands between two letters."""
         for page in np.unique(codes // _PAGE).tolist():
             asked = np.arange(page * _PAGE, (page + 1) * _PAGE)
-            tokens = self._encode(" ".join(f"a{chr(code)}a" for code in asked.tolist()))
+            question = " ".join(f"a{chr(code)}a" for code in asked.tolist())
+            if self._added.search(question):
+                self._classes[asked] = _UNCLEAR
+                continue
+            tokens = self._encode(question)
             word = np.full(4 * _PAGE, -1)
             for start, end, number in zip(tokens.starts, tokens.ends, tokens.words, strict=True):
                 word[start:end] = number

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
 from collections.abc import Callable
 from typing import BinaryIO
@@ -19,6 +20,7 @@ from localembed.pipeline.cutting import Chunk, Cut, read_and_cut
 
 def main() -> None:
     """Cut files until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks says when it is over
     questions = sys.stdin.buffer
     # What a library prints must not stand between the answers.
     answers = os.fdopen(os.dup(1), "wb")

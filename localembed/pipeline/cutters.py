@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 
-from localembed.children import python
+from localembed.children import environment, python
 from localembed.embedding import BACKENDS, cores
 from localembed.pipeline.cutting import Chunk, Cut, read_and_cut
 from localembed.pipeline.overlap import Stop, StoppedError
@@ -28,6 +28,8 @@ WORTH_BYTES = 16 << 20
 """Of files: a child takes half a second to start."""
 _MOST_THREADS = 4
 _MOST_CHILDREN = 16
+_LAST_SECONDS = 5.0
+"""From the last that was heard of a child to its end."""
 
 LoadChunker = Callable[[Callable[[], None]], Chunk]
 """Loads the chunker, given what it calls between parts of a document (it may raise). Can be pickled
@@ -53,14 +55,14 @@ def cutters(load: LoadChunker, size: int, stop: Stop) -> Iterator[Cutters]:
         stop: said when the run is over; the files that are being cut raise StoppedError then.
     """
     worth_it = size >= WORTH_BYTES and cores() > 1
-    pool = _Pool(load, min(_MOST_CHILDREN, cores()) if worth_it else 0)
+    chunk = once(lambda: load(stop.check))
+
+    def cut_here(file: SourceFile, previous: FileRecord | None) -> Cut:
+        stop.check()
+        return read_and_cut(file, previous, chunk())
+
+    pool = _Pool(load, cut_here, min(_MOST_CHILDREN, cores()) if worth_it else 0)
     if not pool.size:
-        chunk = once(lambda: load(stop.check))
-
-        def cut_here(file: SourceFile, previous: FileRecord | None) -> Cut:
-            stop.check()
-            return read_and_cut(file, previous, chunk())
-
         yield Cutters(cut_here, min(_MOST_THREADS, cores()))
         return
     stop.then(pool.close)
@@ -85,11 +87,19 @@ def once(load: Callable[[], Chunk]) -> Callable[[], Chunk]:
 class _Pool:
     """Children, one for each thread that has a file cut."""
 
-    def __init__(self, load: LoadChunker, count: int) -> None:
-        """Start as many children as this machine lets us have, none if it is short of processes."""
+    def __init__(self, load: LoadChunker, cut_here: CutFile, count: int) -> None:
+        """Start as many children as this machine lets us have, none if it is short of processes.
+
+        Args:
+            load: the chunker, in a child.
+            cut_here: what cuts where no child can.
+            count: how many are wanted.
+        """
         self._load = load
+        self._cut_here = cut_here
         self._lock = Lock()
         self._closed = False
+        self._broken = False
         self._idle: list[_Child] = []
         with suppress(OSError):
             for _ in range(count):
@@ -104,12 +114,18 @@ class _Pool:
             StoppedError: the run is over.
         """
         child = self._take()
+        if child is None:
+            return self._cut_here(file, previous)
         try:
             answer = child.ask((file, previous))
         except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # ValueError: closed
-            reason = child.end()
+            code = child.fate()
             self._check()
-            return Cut(error=f"the process that cut it ended ({reason})")
+            if code > 0 and not child.answered:  # it could not even begin, nor will others
+                self._broken = True
+                return self._cut_here(file, previous)
+            how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+            return Cut(error=f"the process that cut it ended ({how})")
         with self._lock:
             self._idle.append(child)
         if isinstance(answer, Exception):
@@ -124,14 +140,18 @@ class _Pool:
         for child in children:
             child.end()
 
-    def _take(self) -> _Child:
-        """Return a child that has nothing to do, a new one in place of one that ended."""
+    def _take(self) -> _Child | None:
+        """Return a child that has nothing to do, a new one in place of one that ended.
+
+        None where there can be none.
+        """
         with self._lock:
             self._check()
-            if not self._idle:
-                self._idle.append(_Child(self._load))
-                self._all.append(self._idle[-1])
-            return self._idle.pop()
+            if not self._idle and not self._broken:
+                with suppress(OSError):
+                    self._idle.append(_Child(self._load))
+                    self._all.append(self._idle[-1])
+            return self._idle.pop() if self._idle and not self._broken else None
 
     def _check(self) -> None:
         if self._closed:
@@ -143,16 +163,20 @@ class _Child:
 
     def __init__(self, load: LoadChunker) -> None:
         pipe = subprocess.PIPE
-        # In a group of its own, where no Ctrl-C of the terminal reaches it.
-        own_group = 0 if os.name == "posix" else None
         self._process = subprocess.Popen(
-            python("localembed.pipeline.cutter"), stdin=pipe, stdout=pipe, process_group=own_group
+            python("localembed.pipeline.cutter"),
+            env=environment(),
+            stdin=pipe,
+            stdout=pipe,
+            # In a group of its own, where no Ctrl-C of the terminal reaches it.
+            process_group=0 if os.name == "posix" else None,
         )
         if self._process.stdin is None or self._process.stdout is None:
             message = "pipes were asked for"
             raise OSError(message)
         self._to, self._from = self._process.stdin, self._process.stdout
         self._known = pickle.dumps((sys.path, dict(BACKENDS), load))
+        self.answered = False
 
     def ask(self, question: tuple[SourceFile, FileRecord | None]) -> Cut | Exception:
         """Return what the child made of a file: a `Cut`, or what it raised.
@@ -166,15 +190,21 @@ class _Child:
         pickle.dump(question, self._to)
         self._to.flush()
         answer: Cut | Exception = pickle.load(self._from)
+        self.answered = True
         return answer
 
-    def end(self) -> str:
-        """End it; return how it ended, if it had by itself."""
-        code = self._process.poll()
+    def fate(self) -> int:
+        """Return how it ended, having said no more; a signal's number is negative."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LAST_SECONDS)
+        self.end()
+        return int(self._process.returncode)
+
+    def end(self) -> None:
+        """End it, whatever it does."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._to, self._from):
             # What it was never sent cannot be flushed any more.
             with suppress(OSError):
                 pipe.close()
-        return f"exit code {code}" if code is None or code >= 0 else f"signal {-code}"

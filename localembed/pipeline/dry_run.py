@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from localembed.pipeline.cutters import cutters
 from localembed.pipeline.ingest import Ingested, ingest
-from localembed.pipeline.overlap import Stop
+from localembed.pipeline.overlap import Stop, overlap
 from localembed.pipeline.recipe import Job, to_be_read, windows
 from localembed.pipeline.tally import Tally
 from localembed.store.head import read_head
@@ -53,19 +53,24 @@ def estimate(job: Job, count: Callable[[Sequence[ModelInput]], int], on_event: E
     plan = to_be_read(job, records, tally)
     on_event("files", len(plan.to_read))
     look_up = _look_up(job)
-    chunks = reused = tokens = requests = 0
+    chunks = tokens = requests = 0
     seen: set[bytes] = set()
-    with cutters(job.load_chunker, plan.size if job.cuts_in_children else 0, Stop()) as hands:
-        for window in windows(ingest(plan, records, hands, tally), on_event):
-            found = {chunk.chunk_hash: chunk for chunk in _chunks(window)}
-            chunks += sum(1 for _ in _chunks(window))
-            stored = look_up([key for key in found if key not in seen])
-            missing = [c for key, c in found.items() if key not in seen and key not in stored]
-            seen.update(chunk.chunk_hash for chunk in missing)
-            tokens += sum(len(chunk.token_ids) for chunk in missing)
-            requests += count([ModelInput(chunk.model_text, chunk.token_ids) for chunk in missing])
-    reused = chunks - len(seen)
-    return Estimate(len(plan.to_read), chunks, reused, len(seen), tokens, requests)
+
+    def look(window: Sequence[Ingested]) -> None:
+        nonlocal chunks, tokens, requests
+        found = {chunk.chunk_hash: chunk for chunk in _chunks(window)}
+        chunks += sum(1 for _ in _chunks(window))
+        stored = look_up([key for key in found if key not in seen])
+        missing = [c for key, c in found.items() if key not in seen and key not in stored]
+        seen.update(chunk.chunk_hash for chunk in missing)
+        tokens += sum(len(chunk.token_ids) for chunk in missing)
+        requests += count([ModelInput(chunk.model_text, chunk.token_ids) for chunk in missing])
+
+    stop = Stop()
+    with cutters(job.load_chunker, plan.size if job.cuts_in_children else 0, stop) as hands:
+        upcoming = windows(ingest(plan, records, hands, tally), on_event)
+        overlap(upcoming, look, lambda _: None, stop)
+    return Estimate(len(plan.to_read), chunks, chunks - len(seen), len(seen), tokens, requests)
 
 
 def _chunks(window: Sequence[Ingested]) -> list[Chunk]:

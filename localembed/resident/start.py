@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from localembed.children import python
+from localembed.children import environment, python
 from localembed.resident import address
 from localembed.resident.client import exchange
 
@@ -25,7 +25,7 @@ def start(workspace: Path) -> None:
     subprocess.Popen(
         python("localembed", "serve", "-q", "--workspace", str(workspace)),
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True, cwd=os.sep,
+        start_new_session=True, cwd=os.sep, env=environment(),
     )  # fmt: skip
 
 

@@ -225,8 +225,8 @@ def _take_file(
     found.files.append(
         SourceFile(
             root_id=root_id,
+            root_path=found.root.path,
             path=path,
-            absolute=absolute,
             stat=FileStat.of(status),
             doc_id=hashing.document_id(root_id, path),
         )

@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from localembed.children import python
+from localembed.children import environment, python
 from localembed.errors import StorageError
 from localembed.store.slim import leave_out_namespaces
 
@@ -63,7 +63,9 @@ def in_child(folder: Path, task: str) -> str:
     pipe = subprocess.PIPE
     with (
         tempfile.TemporaryFile("w+", errors="replace") as complaints,
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=complaints) as child,
+        subprocess.Popen(
+            command, env=environment(), stdin=pipe, stdout=pipe, stderr=complaints
+        ) as child,
     ):
         # Its stdin stays open for as long as this process lives (see `_end_with_parent`).
         said = child.stdout.read().decode() if child.stdout else ""
