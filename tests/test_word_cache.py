@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from localembed import catalog
 from localembed.embedding import word_cache
 from localembed.embedding.tokenizer import FastTokenizer
 from localembed.embedding.word_cache import WordCache
@@ -186,3 +187,7 @@ def test_a_question_does_not_make_the_cache(tmp_path, monkeypatch):
     assert "_words" not in vars(tokenizer)
     tokenizer(["token " * 20])
     assert "_words" in vars(tokenizer)
+
+
+def test_the_packaged_model_has_one(minilm):
+    assert FastTokenizer(catalog.open_model(minilm).folder)._words is not None
