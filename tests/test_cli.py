@@ -980,3 +980,26 @@ def test_what_libraries_warn_of_is_for_developers(tmp_path):
             timeout=60,
         )
         assert run.stderr.count("never awaited") == count
+
+
+def test_a_signal_inside_of_a_destructor_is_not_lost(own_home):
+    """Python prints what a destructor raises, and goes on."""
+    script = (
+        "import os, signal, time\n"
+        "from localembed.cli import boundary, signals\n"
+        "signals.listen()\n"
+        "class Last:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        for _ in range(1000): pass\n"
+        "try:\n"
+        "    Last()\n"
+        "    time.sleep(20)\n"
+        "    print('went on')\n"
+        "except boundary.Terminated:\n"
+        "    print('ended')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=PROJECT
+    )
+    assert (done.stdout, done.stderr) == ("ended\n", "")

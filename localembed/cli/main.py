@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 import warnings
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 import localembed
 from localembed import offline
-from localembed.cli import boundary
-from localembed.cli.boundary import Terminated, run
+from localembed.cli import boundary, signals
+from localembed.cli.boundary import run
 from localembed.store.slim import leave_out_namespaces
 
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -102,16 +100,11 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
-    boundary.stopping = None
     _open_closed_streams()
     if not sys.warnoptions:
         # They are for developers; a library that is stopped in the middle has one more to give.
         warnings.simplefilter("ignore")
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background
-        signal.signal(signal.SIGINT, _interrupt)
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _terminate)
+    signals.listen()
     offline.guard.start()
     leave_out_namespaces()
     code = run(cli, sys.argv[1:])
@@ -119,17 +112,12 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except OSError:  # nobody reads it any more, or its disk is full
         _discard_stdout()
+    if boundary.stopping is not None:
+        # Another signal, or a thread that is still inside of a library, would break the
+        # interpreter's own end.
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    boundary.stopping = KeyboardInterrupt
-    raise KeyboardInterrupt
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    boundary.stopping = Terminated
-    raise Terminated
 
 
 def _open_closed_streams() -> None:

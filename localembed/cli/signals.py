@@ -1,0 +1,54 @@
+"""What ends a command early: Ctrl-C, SIGTERM and SIGHUP unwind it, wherever it is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from threading import Thread
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from localembed.cli import boundary
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+_SOON = 0.02
+"""Seconds until a signal that came at a bad moment is sent again."""
+
+
+def listen() -> None:
+    """Let signals raise in the main thread, and none be lost."""
+    boundary.stopping = None
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background
+        signal.signal(signal.SIGINT, _interrupt)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
+    sys.unraisablehook = _look_again
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    boundary.stopping = KeyboardInterrupt
+    raise KeyboardInterrupt
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    boundary.stopping = boundary.Terminated
+    raise boundary.Terminated
+
+
+def _look_again(lost: UnraisableHookArgs) -> None:
+    """Send a signal again that came inside of a destructor, where Python drops what is raised."""
+    numbers = {KeyboardInterrupt: signal.SIGINT, boundary.Terminated: signal.SIGTERM}
+    if lost.exc_type not in numbers:
+        sys.__unraisablehook__(lost)
+        return
+
+    def send() -> None:
+        time.sleep(_SOON)
+        os.kill(os.getpid(), numbers[lost.exc_type])
+
+    Thread(target=send, daemon=True).start()
