@@ -232,7 +232,7 @@ class ChunkReader:
 
 def _open(folder: Path, entry: TableHead) -> Any:  # noqa: ANN401 - lancedb
     with lance_errors(folder):
-        database = connect(folder.parent, _index_bytes(entry))
+        database = connect(folder.parent, _index_bytes(entry), CACHE_BYTES)
         return database.open_table(folder.stem, version=entry.lance_version)
 
 
