@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from localembed.pipeline.recipe import KeepPaid
     from localembed.types import Embedder
 
-_WINDOWS_AT_ONCE = 2
-"""Where a server embeds: while one waits for its slowest answer, the other is asked for."""
 _BYTES_PER_TOKEN = 4
 """Of English text; a guess at how long a run will be."""
 
@@ -109,8 +107,7 @@ def make_job(
         becomes_default=choice.becomes_default,
         covers_all=unfinished,
         keep_versions=settings.keep_versions,
-        windows_at_once=_WINDOWS_AT_ONCE if choice.model.spec.remote else 1,
-        cuts_in_children=choice.model.spec.remote is None,
+        asks_server=choice.model.spec.remote is not None,
         verify=how.verify,
         allow_mass_delete=how.allow_mass_delete,
         retry_failed=how.retry_failed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -115,7 +116,8 @@ def main() -> NoReturn:
     if boundary.stopping is not None:
         # Another signal, or a thread that is still inside of a library, would break the
         # interpreter's own end.
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
 

@@ -1,7 +1,7 @@
 """A child that cuts files: `python -m localembed.pipeline.cutter`, started by `cutters`.
 
-It is asked on its stdin and answers on its stdout, in pickles: first where modules lie and how the
-chunker is loaded, then one file at a time.
+It is asked on its stdin and answers on its stdout, in pickles: first how the chunker is loaded,
+then one file at a time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        sys.path[:], backends, load = pickle.load(questions)
+        backends, load = pickle.load(questions)
         BACKENDS.update(backends)
         _answer_all(questions, answers, once(lambda: load(lambda: None)))
     except (EOFError, BrokenPipeError):

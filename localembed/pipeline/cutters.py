@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import pickle
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
+from typing import IO, cast
 
 from localembed.children import environment, python
 from localembed.embedding import BACKENDS, cores
@@ -172,11 +172,9 @@ class _Child:
             # In a group of its own, where no Ctrl-C of the terminal reaches it.
             process_group=0 if os.name == "posix" else None,
         )
-        if self._process.stdin is None or self._process.stdout is None:
-            message = "pipes were asked for"
-            raise OSError(message)
-        self._to, self._from = self._process.stdin, self._process.stdout
-        self._known = pickle.dumps((sys.path, dict(BACKENDS), load))
+        self._to = cast("IO[bytes]", self._process.stdin)
+        self._from = cast("IO[bytes]", self._process.stdout)
+        self._known = pickle.dumps((dict(BACKENDS), load))
         self.answered = False
 
     def ask(self, question: tuple[SourceFile, FileRecord | None]) -> Cut | Exception:

@@ -6,10 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localembed.pipeline.cutters import cutters
 from localembed.pipeline.ingest import Ingested, ingest
 from localembed.pipeline.overlap import Stop, overlap
-from localembed.pipeline.recipe import Job, to_be_read, windows
+from localembed.pipeline.recipe import Job, cutters_of, to_be_read, windows
 from localembed.pipeline.tally import Tally
 from localembed.store.head import read_head
 from localembed.store.lance import newest_version
@@ -67,7 +66,7 @@ def estimate(job: Job, count: Callable[[Sequence[ModelInput]], int], on_event: E
         requests += count([ModelInput(chunk.model_text, chunk.token_ids) for chunk in missing])
 
     stop = Stop()
-    with cutters(job.load_chunker, plan.size if job.cuts_in_children else 0, stop) as hands:
+    with cutters_of(job, plan, stop) as hands:
         upcoming = windows(ingest(plan, records, hands, tally), on_event)
         overlap(upcoming, look, lambda _: None, stop)
     return Estimate(len(plan.to_read), chunks, chunks - len(seen), len(seen), tokens, requests)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from localembed.pipeline.ahead import in_order
-from localembed.pipeline.cutters import Cutters
-from localembed.pipeline.cutting import Cut
 from localembed.pipeline.tally import Tally
 from localembed.plan import Plan
 from localembed.sources import Content
 from localembed.types import ChunkedDocument, FileRecord, FileStat, Note, SourceFile
+
+if TYPE_CHECKING:
+    from localembed.pipeline.cutters import Cutters
+    from localembed.pipeline.cutting import Cut
 
 NO_STAT = FileStat(-1, 0, 0, 0)
 """Equals no file's: what carries it is looked at again."""

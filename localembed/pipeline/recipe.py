@@ -8,7 +8,6 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from localembed.pipeline.cutters import LoadChunker
 from localembed.pipeline.ingest import NO_STAT
 from localembed.pipeline.recover import recover
 from localembed.pipeline.tally import Tally
@@ -23,15 +22,20 @@ from localembed.types import Embedder, Event, FileRecord, Root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from localembed.pipeline.commit import Committer
+    from localembed.pipeline.cutters import Cutters, LoadChunker
     from localembed.pipeline.ingest import Ingested
+    from localembed.pipeline.overlap import Stop
     from localembed.types import VectorMatrix
 
     KeepPaid = Callable[[Sequence[bytes], VectorMatrix], None]
 
 BATCH_CHUNKS = 2048
 """Committed at once: what a kill can cost, and the window that is sorted by length."""
+_WINDOWS_OF_SERVER = 2
+"""While one waits for its slowest answer, the other is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,9 @@ class Job:
     """Whether the scopes are all there is, so that a new table is complete afterwards."""
     forgotten_roots: frozenset[str] = frozenset()
     """Roots that are no longer known: their documents go."""
-    windows_at_once: int = 1
-    """Several where a server embeds."""
-    cuts_in_children: bool = True
-    """Where a server embeds, nobody waits for the cutting, and the memory is promised."""
+    asks_server: bool = False
+    """Whether a server embeds: then several windows are asked for at once, and no children cut,
+    since nobody waits for that and the memory is promised."""
     retry_failed: bool = False
     """Whether to embed again what got no vector."""
     verify: bool = False
@@ -174,7 +177,6 @@ def _index_files(
     on_event: Event,
 ) -> None:
     """Read and cut, embed, commit: window after window, and all three at the same time."""
-    from localembed.pipeline.cutters import cutters
     from localembed.pipeline.ingest import ingest
     from localembed.pipeline.overlap import Stop, overlap
     from localembed.pipeline.stages import Stages
@@ -184,13 +186,20 @@ def _index_files(
     stages = Stages(committer, job.facts.dim, load_embedder, tally, on_event)
     stop.then(stages.close)
     try:
-        size = plan.size if job.cuts_in_children else 0
-        with cutters(job.load_chunker, size, stop) as hands, tally.overlapping():
+        with cutters_of(job, plan, stop) as hands, tally.overlapping():
             upcoming = windows(ingest(plan, records, hands, tally), on_event)
-            overlap(upcoming, stages.embed, stages.write, stop, job.windows_at_once)
+            at_once = _WINDOWS_OF_SERVER if job.asks_server else 1
+            overlap(upcoming, stages.embed, stages.write, stop, at_once)
     finally:
         tally.engine = stages.use
         stages.close()
+
+
+def cutters_of(job: Job, plan: Plan, stop: Stop) -> AbstractContextManager[Cutters]:
+    """Return what cuts a job's files; see `cutters`."""
+    from localembed.pipeline.cutters import cutters
+
+    return cutters(job.load_chunker, 0 if job.asks_server else plan.size, stop)
 
 
 def windows(entries: Iterator[Ingested], on_event: Event) -> Iterator[list[Ingested]]:

@@ -14,8 +14,8 @@ from localembed.errors import NotIndexedError, StorageError
 CACHE_BYTES = 16 << 20
 """Of indexes, and as much of what is known of tables, for who asks again and again."""
 _WRITER_BYTES = 4 << 20
-"""The same for who writes: the default caches grow by 0.2 MB with every write, and a million chunks
-took 20 MB more with 16 MB each."""
+"""The same for who writes, and gains nothing by more: the default caches grow by 0.2 MB with every
+write."""
 _NEWEST = 2**64 - 1
 _REASONS = (
     ("No space left", "the disk is full. Free some space"),
