@@ -28,6 +28,9 @@ from tests.fake_backend import FakeTokenizer
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="looks at processes as POSIX has them")
 
 
+ENDED = "the process that cut it ended (signal 9); it is tried again at the next run"
+
+
 def load_chunker(check):
     """Load a chunker, in a child as well."""
     return Chunker(FakeTokenizer(), clean.clean, ChunkRules(16, 0), check=check)
@@ -98,7 +101,7 @@ def test_a_file_that_ends_its_child_fails_alone(workspace, notes, children, monk
         report = workspace.index()
 
     assert report.exit_code == 3
-    assert [note.reason for note in report.failures] == ["the process that cut it ended (signal 9)"]
+    assert [note.reason for note in report.failures] == [ENDED]
     assert len(workspace.query("zebra", mode="text")) == 3
     assert all(child.poll() is not None for child in children)
     assert workspace.index().failures == ()
@@ -125,7 +128,7 @@ def test_a_file_is_cut_here_when_no_other_child_can_be_had(tmp_path, children, m
             child.wait()
         monkeypatch.setattr(cutters.subprocess, "Popen", refuse)
         reasons = [at_work.cut(source(file), None).error for _ in range(3)]
-    assert reasons == ["the process that cut it ended (signal 9)"] * 2 + [""]
+    assert reasons == [ENDED] * 2 + [""]
 
 
 def test_children_find_modules_where_their_parent_does(tmp_path, children):

@@ -126,7 +126,8 @@ class _Pool:
                 self._broken = True
                 return self._cut_here(file, previous)
             how = f"exit code {code}" if code >= 0 else f"signal {-code}"
-            return Cut(error=f"the process that cut it ended ({how})")
+            again = "it is tried again at the next run"
+            return Cut(error=f"the process that cut it ended ({how}); {again}")
         with self._lock:
             self._idle.append(child)
         if isinstance(answer, Exception):
