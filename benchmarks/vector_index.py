@@ -33,6 +33,7 @@ from localembed.store.layout import FORMAT, Layout
 from localembed.store.reader import ChunkReader
 from localembed.store.rows import schema
 from localembed.store.table import ChunkTable
+from localembed.store.upkeep import tend_in_child
 
 _BATCH, _QUERIES, _NOISE = 20_000, 100, 0.75
 
@@ -55,12 +56,12 @@ def main() -> None:
         ChunkTable.open_or_create(layout, facts)
         _fill(layout, facts, real, arguments.rows)
         begin = time.perf_counter()
-        made = ChunkTable.open(layout, facts.name)
-        index = made.refresh_vector_index(None)
+        index = tend_in_child(layout.table(facts.name), ["vector"])
         if index is None:
-            message = f"{arguments.rows} rows need no index"
+            message = "no index was made"
             raise SystemExit(message)
         seconds = time.perf_counter() - begin
+        made = ChunkTable.open(layout, facts.name)
         found = _search(ChunkReader(layout, facts.name, _entry(made, facts, index)), questions)
     publish(
         {

@@ -14,7 +14,7 @@ import localembed
 from localembed.errors import StorageError, TooNewError
 from localembed.hashing import digest
 from localembed.pipeline.seen import SeenHashes
-from localembed.store import table
+from localembed.store import table, upkeep
 from localembed.store.durable import read_json, write_atomically, write_json
 from localembed.store.head import Head, TableHead, publish_head, read_head
 from localembed.store.lance import connect, newest_version
@@ -233,6 +233,56 @@ def test_a_text_index_that_fails_is_a_sentence_and_loses_nothing(workspace, note
 
     assert workspace.index().chunks.embedded == 0
     assert workspace.query("lateword3x1", mode="text")
+
+
+@pytest.fixture
+def all_due(workspace, notes, monkeypatch):
+    """A table with a few rows, of which another run will put many fragments together."""
+    (notes / "a.md").write_text(paragraphs(4))
+    workspace.index()
+    (notes / "b.md").write_text(paragraphs(8, "late"))
+    monkeypatch.setattr(table, "_LEAST_TEXT_SLACK", 0)
+    monkeypatch.setattr(table, "_MOST_OF_FEW_ROWS", 0)
+
+
+def test_one_child_does_all_that_is_due_and_tells_what_it_measured(workspace, all_due, monkeypatch):
+    monkeypatch.setattr(table, "_BUILT_HERE", 0)
+    monkeypatch.setattr(table, "EXACT_ROWS", 3)
+    asked = []
+    in_child = table.tend_in_child
+    monkeypatch.setattr(
+        table, "tend_in_child", lambda folder, due: asked.append(due) or in_child(folder, due)
+    )
+
+    workspace.index()
+
+    assert asked == [["compact", "text", "vector"]]
+    entry = read_head(workspace.layout).table()[1]
+    assert entry.vector_index.recall == 1
+    handle = connect(workspace.layout.vectors).open_table(workspace.status().table)
+    indices = handle.list_indices()
+    assert sorted(index.columns[0] for index in indices) == ["search_text", "vector"]
+    assert [handle.index_stats(index.name).num_unindexed_rows for index in indices] == [0, 0]
+    assert handle.stats()["fragment_stats"]["num_fragments"] == 1
+    assert not workspace.index().changed
+
+
+def test_an_index_that_is_made_anew_is_not_carried_along(workspace, all_due, monkeypatch):
+    """Nor is it missed by readers, should the run be killed before it is there again."""
+
+    def killed(handle):
+        assert not handle.list_indices()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(upkeep, "compact", killed)
+        with pytest.raises(KeyboardInterrupt):
+            workspace.index()
+
+    assert workspace.query("pword1x1", mode="text")
+    assert workspace.index().changed
+    assert workspace.query("lateword3x1", mode="text")
+    assert not workspace.index().changed
 
 
 def test_seen_hashes_never_say_no_wrongly():

@@ -170,14 +170,12 @@ class Committer:
             return
         table = self.begin()
         with self._tally.stage("index"):
-            made = table.refresh_text_index()
-            vector_index = table.refresh_vector_index(self._vector_index)
-            made = made or vector_index != self._vector_index
-            self._vector_index = vector_index
-            compacted = table.compact_if_due()
+            tended = table.tend(self._vector_index)
+            self._vector_index = tended.vector_index
+            compacted = "compact" in tended.done
             if compacted:
                 self._on_event("compacted", table.version)
-            if made or compacted:
+            if tended.done:
                 self._settle(table, (), ())
         with self._tally.stage("write"):
             self._sync_mark(table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from localembed.store.head import VectorIndex
 from localembed.store.lance import connect, lance_errors, newest_version
 from localembed.store.layout import Layout
 from localembed.store.rows import batch_rows, schema
-from localembed.store.upkeep import build_text_index, compact, in_child
+from localembed.store.upkeep import INDEXED, Task, index_name, tend, tend_in_child
 from localembed.store.vector_index import EXACT_ROWS
 from localembed.types import EmbeddedBatch
 
@@ -53,6 +52,15 @@ class StoredDocument:
     content_hash: bytes
     n_chunks: int
     run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tended:
+    """What was due for a table and is done."""
+
+    done: tuple[Task, ...]
+    vector_index: VectorIndex | None
+    """What is known of it now; None where all vectors are compared."""
 
 
 class ChunkTable:
@@ -221,66 +229,62 @@ class ChunkTable:
     def ensure_text_index(self) -> None:
         """Make the full-text index if there is none; rows that come later are searched as well."""
         with lance_errors(self._folder):
-            if self._index_of("search_text") is None:
-                build_text_index(self._handle)
+            if index_name(self._handle, INDEXED["text"]) is None:
+                self._do(["text"], int(self._handle.count_rows()))
 
-    def refresh_text_index(self) -> bool:
-        """Make the full-text index if there is none or many rows stand outside it; tell if so."""
-        with lance_errors(self._folder):
-            name = self._index_of("search_text")
-            rows = int(self._handle.count_rows())
-            if not rows:
-                return False
-            if name is not None:  # else a run was cut off between its first rows and the index
-                outside = int(self._handle.index_stats(name).num_unindexed_rows)
-                if outside <= max(_LEAST_TEXT_SLACK, min(rows // 100, _MOST_TEXT_SLACK)):
-                    return False
-            if rows <= _BUILT_HERE:
-                build_text_index(self._handle)
-            else:
-                in_child(self._folder, "text")
-                self._handle.checkout_latest()
-            return True
-
-    def refresh_vector_index(self, known: VectorIndex | None) -> VectorIndex | None:
-        """Make the vector index anew when a large table has many rows outside of it.
+    def tend(self, known: VectorIndex | None) -> Tended:
+        """Do what has become due since the last run: put fragments together, make indexes anew.
 
         Args:
-            known: what was measured of the index that there is.
-
-        Returns what is known now; None where all vectors are compared.
+            known: what was measured of the vector index that there is.
         """
         with lance_errors(self._folder):
             rows = int(self._handle.count_rows())
-            name = self._index_of("vector")
-            if name is not None and known is not None:
-                outside = int(self._handle.index_stats(name).num_unindexed_rows)
-                if outside <= max(_VECTOR_INDEX_SLACK, rows // 20):
-                    return known
-            if rows <= EXACT_ROWS:
-                return None
-            made = VectorIndex(**json.loads(in_child(self._folder, "vector")))
-            self._handle.checkout_latest()
-            return made
+            kept = known if self._vector_index_serves(rows) else None
+            due: list[Task] = []
+            if self._has_many_fragments(rows):
+                due.append("compact")
+            if self._text_index_is_due(rows):
+                due.append("text")
+            if kept is None and rows > EXACT_ROWS:
+                due.append("vector")
+            made = self._do(due, rows) if due else None
+        return Tended(tuple(due), made or kept)
 
-    def compact_if_due(self) -> bool:
-        """Put many small fragments together, dropping deleted rows; tell if it did."""
-        with lance_errors(self._folder):
-            rows = int(self._handle.count_rows())
-            fragments = self._handle.stats()["fragment_stats"]["num_small_fragments"]
-        if fragments <= (_MOST_FRAGMENTS if rows > _FEW_ROWS else _MOST_OF_FEW_ROWS):
-            return False
-        self.compact()
-        return True
+    def _text_index_is_due(self, rows: int) -> bool:
+        """Tell whether there is none or many rows stand outside it."""
+        outside = self._rows_outside("text")
+        if outside is None:  # a run was cut off between its first rows and the index
+            return rows > 0
+        return outside > max(_LEAST_TEXT_SLACK, min(rows // 100, _MOST_TEXT_SLACK))
+
+    def _vector_index_serves(self, rows: int) -> bool:
+        """Tell whether there is one and not many rows stand outside it."""
+        outside = self._rows_outside("vector")
+        return outside is not None and outside <= max(_VECTOR_INDEX_SLACK, rows // 20)
+
+    def _has_many_fragments(self, rows: int) -> bool:
+        """Tell whether there are many small ones."""
+        fragments: int = self._handle.stats()["fragment_stats"]["num_small_fragments"]
+        return fragments > (_MOST_FRAGMENTS if rows > _FEW_ROWS else _MOST_OF_FEW_ROWS)
+
+    def _rows_outside(self, task: Task) -> int | None:
+        """Return how many rows an index does not hold, None if it is not there."""
+        name = index_name(self._handle, INDEXED[task])
+        return None if name is None else int(self._handle.index_stats(name).num_unindexed_rows)
+
+    def _do(self, tasks: Sequence[Task], rows: int) -> VectorIndex | None:
+        """Do tasks here or in a child, whichever is sooner done."""
+        if rows <= _BUILT_HERE:
+            return tend(self._handle, tasks)
+        made = tend_in_child(self._folder, tasks)
+        self._handle.checkout_latest()
+        return made
 
     def compact(self) -> None:
         """Put fragments together, dropping deleted rows; nothing is cleaned up."""
         with lance_errors(self._folder):
-            if self._handle.count_rows() <= _BUILT_HERE:
-                compact(self._handle)
-            else:
-                in_child(self._folder, "compact")
-                self._handle.checkout_latest()
+            self._do(["compact"], int(self._handle.count_rows()))
 
     def protect(self, kept: Mapping[int, int]) -> None:
         """Let these versions, and no others, outlive a clean-up: they become parents of branches.
@@ -311,10 +315,6 @@ class ChunkTable:
         """Make a new version with the content of an older one."""
         with lance_errors(self._folder):
             self._handle.restore(version)
-
-    def _index_of(self, column: str) -> str | None:
-        indices = self._handle.list_indices()
-        return next((i.name for i in indices if list(i.columns) == [column]), None)
 
     def _scan(
         self, columns: list[str], condition: str | None = None, version: int | None = None

@@ -3,6 +3,9 @@
 Building the text index over 120,000 rows takes 120 MB that the indexing process would never give
 back, a vector index and putting fragments together even more. Should that process be killed
 meanwhile, the child dies with it: the next run may hold the writer lock by then.
+
+Rows move when fragments are put together, and Lance mends every index for that: 0.9 s for 45,000
+rows, 0.5 s without a text index. So an index that is made anew is dropped before.
 """
 
 from __future__ import annotations
@@ -13,17 +16,26 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Literal
 
 from localembed.children import environment, python
 from localembed.errors import StorageError
+from localembed.store.head import VectorIndex
 from localembed.store.slim import leave_out_namespaces
 
-_MEMORY_MIB = 64
+Task = Literal["compact", "text", "vector"]
+"""Put fragments together, make the text index, make the vector index; in this order."""
+
+INDEXED: dict[Task, str] = {"text": "search_text", "vector": "vector"}
+"""Which column's index a task makes."""
+
+_MEMORY_MIB = 128
+_WORKERS = 4
+"""That cut texts into words, as far as there are cores: with two, 1.3 s instead of 2.1 s."""
 _FOREVER = datetime.timedelta(days=36500)
 
 
@@ -39,6 +51,7 @@ def build_text_index(handle: object) -> None:
         remove_stop_words=True,
         ascii_folding=True,
         memory_limit=_MEMORY_MIB,
+        num_workers=_WORKERS,
     )
     handle.create_index("search_text", config=config, replace=True)  # type: ignore[attr-defined]
 
@@ -53,13 +66,35 @@ def compact(handle: Any) -> None:  # noqa: ANN401 - lancedb
         handle.optimize(cleanup_older_than=_FOREVER)
 
 
-def in_child(folder: Path, task: str) -> str:
-    """Do one of `TASKS` for a Lance table in a child; return what that printed.
+def index_name(handle: Any, column: str) -> str | None:  # noqa: ANN401
+    """Return the name of a column's index in an open table, None if there is none."""
+    indices = handle.list_indices()
+    return next((index.name for index in indices if list(index.columns) == [column]), None)
+
+
+def tend(handle: Any, tasks: Sequence[Task]) -> VectorIndex | None:  # noqa: ANN401
+    """Do tasks for an open table, in order; return what was measured of a new vector index."""
+    if "compact" in tasks:
+        for task in tasks:
+            if task in INDEXED and (name := index_name(handle, INDEXED[task])):
+                handle.drop_index(name)
+        compact(handle)
+    if "text" in tasks:
+        build_text_index(handle)
+    if "vector" in tasks:
+        from localembed.store.vector_index import build_vector_index
+
+        return build_vector_index(handle)
+    return None
+
+
+def tend_in_child(folder: Path, tasks: Sequence[Task]) -> VectorIndex | None:
+    """Do tasks for a Lance table in a child (see `tend`).
 
     Raises:
         StorageError: it failed; the rows are safe.
     """
-    command = python("localembed.store.upkeep", str(folder), task)
+    command = python("localembed.store.upkeep", str(folder), *tasks)
     pipe = subprocess.PIPE
     with (
         tempfile.TemporaryFile("w+", errors="replace") as complaints,
@@ -74,9 +109,10 @@ def in_child(folder: Path, task: str) -> str:
         lines = complaints.read().strip().splitlines()
     if child.returncode:
         last = lines[-1:] or [f"exit code {child.returncode}"]
-        message = f"The upkeep of {folder} failed ({task}): {last[0]}. Run: localembed index"
-        raise StorageError(message)
-    return said
+        message = f"The upkeep of {folder} failed ({' '.join(tasks)}): {last[0]}. Run: "
+        raise StorageError(message + "localembed index")
+    measured = json.loads(said)
+    return VectorIndex(**measured) if measured else None
 
 
 def _end_with_parent() -> None:
@@ -89,27 +125,18 @@ def _end_with_parent() -> None:
     Thread(target=wait, daemon=True).start()
 
 
-def _print_vector_index(handle: Any) -> None:  # noqa: ANN401
-    from localembed.store.vector_index import build_vector_index
-
-    sys.stdout.write(json.dumps(asdict(build_vector_index(handle))))
-
-
-TASKS: dict[str, Callable[[Any], None]] = {
-    "text": build_text_index,
-    "vector": _print_vector_index,
-    "compact": compact,
-}
-
-
 def main() -> None:
-    """Do for a table what the command line names."""
+    """Do for a table what the command line names, and print what was measured as JSON."""
     from localembed.store.lance import connect
 
     _end_with_parent()
     leave_out_namespaces()
-    folder, task = Path(sys.argv[1]), sys.argv[2]
-    TASKS[task](connect(folder.parent).open_table(folder.stem))
+    # Lance leaves two cores to reading and writing, whether or not there are more.
+    os.environ.setdefault("LANCE_IO_CORE_RESERVATION", "0")
+    folder = Path(sys.argv[1])
+    tasks: Sequence[Any] = sys.argv[2:]
+    measured = tend(connect(folder.parent).open_table(folder.stem), tasks)
+    sys.stdout.write(json.dumps(asdict(measured) if measured else None))
 
 
 if __name__ == "__main__":
