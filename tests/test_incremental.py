@@ -7,8 +7,10 @@ import random
 import shutil
 import statistics
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import localembed
@@ -18,6 +20,7 @@ from localembed.queries import Query
 from localembed.sources import Content, read_file
 from localembed.store.lance import newest_version
 from tests.conftest import all_rows, paragraphs
+from tests.fake_backend import DIM
 
 
 def table_version(workspace) -> int:
@@ -394,6 +397,34 @@ def test_chunks_are_accounted_for(workspace, notes, fake):
     assert all(hit.score > -1 for hit in workspace.query("stands here", mode="vector"))
     with pytest.raises(ModelError, match="no usable vector"):
         workspace.query("brokenword", mode="hybrid")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda vectors: vectors * [[1], [0], [1]], "a vector of zeros"),
+        (lambda vectors: vectors * [[1], [np.inf], [1]], "a vector that is not finite"),
+        (lambda vectors: vectors[:, :7], f"7 numbers instead of {DIM}"),
+    ],
+)
+def test_no_vector_is_stored_unseen(workspace, notes, fake, monkeypatch, spoil, reason):
+    """Whatever an embedder says of itself."""
+    honest = fake.embed_documents
+
+    def embed(*asked):
+        made = honest(*asked)
+        return replace(made, vectors=spoil(made.vectors).astype(np.float32))
+
+    monkeypatch.setattr(fake, "embed_documents", embed)
+    for name in "abc":
+        (notes / f"{name}.txt").write_text(f"text {name}")
+
+    report = workspace.index()
+
+    assert {note.reason.rpartition("gave ")[2] for note in report.failures} == {reason}
+    spoilt = 1 if "numbers" not in reason else 3
+    assert (report.chunks.failed, report.exit_code) == (spoilt, 3)
+    assert len(workspace.query("text", mode="text")) == 3
 
 
 def test_new_ignore_rules_take_files_out(workspace, notes):

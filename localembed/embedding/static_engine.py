@@ -36,7 +36,8 @@ class StaticEngine(NumpyEngine):
 
     def submit(self, items: Sequence[IntArray], /) -> VectorMatrix:
         """Return the batch's vectors, (items, dim) float32; of no tokens, zeros."""
-        sums = np.stack([self._table[item].sum(axis=0, dtype=np.float32) for item in items])
+        rows = [np.add.reduce(self._table.take(item, axis=0), axis=0) for item in items]
+        sums = np.concatenate(rows).reshape(len(items), -1)
         lengths = np.array([[max(1, len(item))] for item in items], np.float32)
         means: VectorMatrix = np.divide(sums, lengths, dtype=np.float32)
         if self._normalize:

@@ -12,7 +12,7 @@ from localembed.pipeline.tally import Tally
 from localembed.types import Chunk, ChunkedDocument, EmbeddedBatch, Embedder, Event, ModelInput
 
 if TYPE_CHECKING:
-    from localembed.types import Vector
+    from localembed.types import Vector, VectorMatrix
 
 
 def embed_window(
@@ -51,7 +51,7 @@ def embed_window(
     tally.count_chunks(embedded=embedded, reused=len(chunks) - len(failures) - embedded)
     nothing = np.full(dim, np.nan, np.float32)
     rows = [nothing if c.chunk_hash in reasons else outcomes[c.chunk_hash] for c in chunks]
-    return EmbeddedBatch(tuple(window), np.array(rows, np.float32).reshape(-1, dim), failures)
+    return EmbeddedBatch(tuple(window), np.concatenate(rows).reshape(-1, dim), failures)
 
 
 def failed_passages(chunked: ChunkedDocument, failures: Mapping[bytes, str]) -> list[str]:
@@ -77,18 +77,21 @@ def _embed(
             lambda count: on_event("chunks", count),
         )
     tally.count_chunks(tokens=sum(len(chunk.token_ids) for chunk in missing))
+    faults = {**_faults(made.vectors, dim), **made.failures}
     return {
-        chunk.chunk_hash: made.failures.get(row) or _fault(vector, dim) or vector
+        chunk.chunk_hash: faults.get(row, vector)
         for row, (chunk, vector) in enumerate(zip(missing, made.vectors, strict=True))
     }
 
 
-def _fault(row: Vector, dim: int) -> str | None:
-    """Return why a vector may not be stored, None if it may."""
-    if row.shape != (dim,):
-        return f"the model gave {row.shape[0]} numbers instead of {dim}"
-    if not np.isfinite(row).all():
-        return "the model gave a vector that is not finite"
-    if not row.any():
-        return "the model gave a vector of zeros"
-    return None
+def _faults(vectors: VectorMatrix, dim: int) -> dict[int, str]:
+    """Return the rows that may not be stored, and why."""
+    rows, width = vectors.shape
+    if width != dim:
+        return dict.fromkeys(range(rows), f"the model gave {width} numbers instead of {dim}")
+    zeros = np.flatnonzero(~vectors.any(axis=1)).tolist()
+    infinite = np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()
+    return {
+        **dict.fromkeys(zeros, "the model gave a vector of zeros"),
+        **dict.fromkeys(infinite, "the model gave a vector that is not finite"),
+    }
