@@ -1,7 +1,10 @@
 """What full text sees of names that are several words."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from localembed.store import words as words_room
 from localembed.store.words import compound_parts
 
 
@@ -18,3 +21,13 @@ from localembed.store.words import compound_parts
 )
 def test_compounds_are_taken_apart(text, parts):
     assert compound_parts(text) == parts
+
+
+@given(st.text(st.sampled_from("aAbB0 _-é\n"), max_size=60))
+def test_no_compound_is_overlooked(text):
+    """Looking for a capital first finds what looking at every word finds."""
+    words = [
+        part for word in words_room._COMPOUND.findall(text)
+        for part in words_room._WORD_PARTS.findall(word) if len(part) > 1
+    ]  # fmt: skip
+    assert compound_parts(text) == " ".join(words)

@@ -8,10 +8,17 @@ import numpy as np
 
 from localembed.store.facts import TableFacts
 from localembed.store.words import search_text
-from localembed.types import Chunk, ChunkedDocument, EmbeddedBatch
+from localembed.types import EmbeddedBatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_OF_CHUNK = (
+    "chunk_id", "doc_id", "chunk_hash", "ord", "start", "end", "start_line", "end_line", "heading",
+    "text",
+)  # fmt: skip
+_OF_DOCUMENT = ("content_hash", "root_id", "record_id", "mtime_ns")
 
 
 def schema(facts: TableFacts) -> pa.Schema:
@@ -54,16 +61,13 @@ def batch_rows(batch: EmbeddedBatch, run: int, shape: pa.Schema) -> pa.Table:
     """Return one row per chunk of the batch."""
     import pyarrow as pa
 
-    columns: dict[str, list[object]] = {name: [] for name in shape.names if name != "vector"}
-    for entry in batch.documents:
-        for chunk in entry.chunks:
-            for name, value in _row(entry, chunk, run).items():
-                columns[name].append(value)
+    columns = _columns(batch, run)
     arrays = [
-        pa.array(columns[field.name], field.type) if field.name != "vector" else None
+        _vector_column(batch, field.type)
+        if field.name == "vector"
+        else pa.array(columns[field.name], field.type)
         for field in shape
     ]
-    arrays[shape.get_field_index("vector")] = _vector_column(batch, shape.field("vector").type)
     return pa.Table.from_arrays(arrays, schema=shape)
 
 
@@ -80,27 +84,18 @@ def _vector_column(batch: EmbeddedBatch, kind: pa.DataType) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=pa.array(missing))
 
 
-def _row(entry: ChunkedDocument, chunk: Chunk, run: int) -> dict[str, object]:
-    document = entry.document
+def _columns(batch: EmbeddedBatch, run: int) -> dict[str, list[object]]:
+    """Return the values of every column but the vectors'."""
+    chunks = batch.chunks
+    entries = [entry for entry in batch.documents for _ in entry.chunks]
+    documents = [entry.document for entry in entries]
     return {
-        "chunk_id": chunk.chunk_id,
-        "doc_id": chunk.doc_id,
-        "chunk_hash": chunk.chunk_hash,
-        "content_hash": document.content_hash,
-        "root_id": document.root_id,
-        "path_bytes": document.path,
-        "path": document.display,
-        "record_id": document.record_id,
-        "ord": chunk.ord,
-        "n_chunks": len(entry.chunks),
-        "start": chunk.start,
-        "end": chunk.end,
-        "start_line": chunk.start_line,
-        "end_line": chunk.end_line,
-        "heading": chunk.heading,
-        "text": chunk.text,
-        "search_text": search_text(document, chunk),
-        "tokens": len(chunk.token_ids),
-        "mtime_ns": document.mtime_ns,
-        "run": run,
+        **{name: [getattr(chunk, name) for chunk in chunks] for name in _OF_CHUNK},
+        **{name: [getattr(document, name) for document in documents] for name in _OF_DOCUMENT},
+        "path_bytes": [document.path for document in documents],
+        "path": [document.display for document in documents],
+        "n_chunks": [len(entry.chunks) for entry in entries],
+        "search_text": list(map(search_text, documents, chunks)),
+        "tokens": [len(chunk.token_ids) for chunk in chunks],
+        "run": [run] * len(chunks),
     }
