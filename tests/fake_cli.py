@@ -33,7 +33,8 @@ def _stop_at(name: str, count: int, number: int) -> None:
 
 def main() -> None:
     fake_backend.register(Path(os.environ["XDG_CONFIG_HOME"]))
-    recipe.BATCH_CHUNKS = int(os.environ.get("BATCH_CHUNKS", recipe.BATCH_CHUNKS))
+    if size := os.environ.get("BATCH_CHUNKS"):
+        recipe.BATCH_CHUNKS = recipe.LARGE_BATCH_CHUNKS = int(size)
     if most := os.environ.get("MOST_FRAGMENTS"):
         from localembed.store import table
 

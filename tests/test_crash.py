@@ -218,6 +218,7 @@ def test_a_query_before_the_first_batch_says_so(workspace, notes, run_cli):
 
 def test_queries_during_a_first_build_see_what_is_stored(workspace, notes, monkeypatch):
     monkeypatch.setattr(recipe, "BATCH_CHUNKS", 10)
+    monkeypatch.setattr(recipe, "LARGE_BATCH_CHUNKS", 10)
     write_first(notes)
     counts = []
 

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 BATCH_CHUNKS = 2048
 """Committed at once: what a kill can cost, and the window that is sorted by length."""
+LARGE_BATCH_CHUNKS = 8192
+"""The same at most where embedding is so fast that committing would take longer."""
+_CHEAP_SECONDS = 2.0
+"""Of embedding: what a kill may cost there."""
 _WINDOWS_OF_SERVER = 2
 """While one waits for its slowest answer, the other is asked for."""
 
@@ -187,7 +191,9 @@ def _index_files(
     stop.then(stages.close)
     try:
         with cutters_of(job, plan, stop) as hands, tally.overlapping():
-            upcoming = windows(ingest(plan, records, hands, tally), on_event)
+            most = BATCH_CHUNKS if job.asks_server else LARGE_BATCH_CHUNKS
+            size = partial(batch_chunks, most, tally)
+            upcoming = windows(ingest(plan, records, hands, tally), on_event, size)
             at_once = _WINDOWS_OF_SERVER if job.asks_server else 1
             overlap(upcoming, stages.embed, stages.write, stop, at_once)
     finally:
@@ -202,19 +208,36 @@ def cutters_of(job: Job, plan: Plan, stop: Stop) -> AbstractContextManager[Cutte
     return cutters(job.load_chunker, 0 if job.asks_server else plan.size, stop)
 
 
-def windows(entries: Iterator[Ingested], on_event: Event) -> Iterator[list[Ingested]]:
-    """Gather whole documents until their chunks fill a batch."""
+def batch_chunks(most: int, tally: Tally) -> int:
+    """Return how many chunks the next batch has at least, by how fast they were embedded so far."""
+    done, seconds = tally.embedded + tally.reused, tally.stages.get("embed", 0.0)
+    if not done:
+        return BATCH_CHUNKS
+    cheap = int(_CHEAP_SECONDS * done / seconds) if seconds else most
+    return max(BATCH_CHUNKS, min(most, cheap))
+
+
+def windows(
+    entries: Iterator[Ingested], on_event: Event, size: Callable[[], int] = lambda: BATCH_CHUNKS
+) -> Iterator[list[Ingested]]:
+    """Gather whole documents until their chunks fill a batch.
+
+    Args:
+        entries: what became of the files.
+        on_event: told of each file, and of what was cut from it.
+        size: chunks of a batch; asked before each.
+    """
     window: list[Ingested] = []
-    chunks = 0
+    chunks, full = 0, size()
     for entry in entries:
         on_event("file", 1)
         window.append(entry)
         found = len(entry.chunked.chunks) if entry.chunked else 0
         chunks += found
         on_event("cut", found)
-        if chunks >= BATCH_CHUNKS:
+        if chunks >= full:
             yield window
-            window, chunks = [], 0
+            window, chunks, full = [], 0, size()
     if window:
         yield window
 
