@@ -9,7 +9,8 @@ import bisect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from localembed.types import DocumentKind
@@ -20,14 +21,9 @@ _FENCE = re.compile(r"^ {0,3}(```+|~~~+)([^\n]*)$", re.MULTILINE)
 _CLOSING_MARKS = re.compile(r"(?:^|[ \t]+)#+[ \t]*$")
 _ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]++(\S[^\n]*)$", re.MULTILINE)
 _SETEXT = re.compile(r"^(?! {4}|[ \t]*$)([^\n]+)\n {0,3}(=+|-{2,})[ \t]*\r?$", re.MULTILINE)
-_OVERLINED = re.compile(
-    rf"^(?P<line>([{_UNDERLINES}])\2{{2,}})[ \t]*\r?\n"
-    r"[ \t]*(?P<title>\S[^\n]*)\n(?P=line)[ \t]*\r?$",
-    re.MULTILINE,
-)
-_UNDERLINED = re.compile(
-    rf"^(?P<title>[^\s][^\n]*)\n(?P<line>([{_UNDERLINES}])\3{{2,}})[ \t]*\r?$", re.MULTILINE
-)
+_RULE_LINE = re.compile(rf"(?P<marks>([{_UNDERLINES}])\2{{2,}})[ \t]*\r?(?=\n|\Z)")
+_NEXT_RULE_LINE = re.compile(rf"\n{_RULE_LINE.pattern}")
+"""Its first character is searched for many times faster than the beginning of a line."""
 _RULE = re.compile(rf"[{_UNDERLINES}\s]+")
 _MODIFIERS = (
     "export|default|public|private|protected|internal|static|abstract|final|async|inline|"
@@ -113,7 +109,11 @@ def _markdown(text: str) -> Iterator[Heading]:
             yield Heading(match.start(), match.end(), len(match[1]), title)
     for match in _SETEXT.finditer(text):
         first = match[1].lstrip()
-        if _inside(fences, match.start()) or first[:1] in "#>-*|=" or not _opens(text, match):
+        if (
+            _inside(fences, match.start())
+            or first[:1] in "#>-*|="
+            or not _opens(text, match.start())
+        ):
             continue
         level = 1 if match[2][0] == "=" else 2
         yield Heading(match.start(), match.end(), level, _title(match[1]))
@@ -125,30 +125,71 @@ def _inside(spans: list[tuple[int, int]], place: int) -> bool:
     return index >= 0 and place < spans[index][1]
 
 
-def _opens(text: str, match: re.Match[str]) -> bool:
-    """Tell whether a blank line, or nothing, stands in front of a match."""
-    before = text.rfind("\n", 0, max(0, match.start() - 1)) + 1
-    return match.start() == 0 or not text[before : match.start()].strip()
+def _opens(text: str, start: int) -> bool:
+    """Tell whether a blank line, or nothing, stands in front of a line."""
+    before = text.rfind("\n", 0, max(0, start - 1)) + 1
+    return start == 0 or not text[before:start].strip()
+
+
+class _Title(NamedTuple):
+    """A line that stands on a line of marks, or between two."""
+
+    start: int
+    end: int
+    text: str
+    marks: str
+    overlined: bool
 
 
 def _underlined(text: str) -> Iterator[Heading]:
     """Yield reStructuredText titles; a style's level is the order of its first appearance."""
+    rules = _rule_lines(text)
+    titles = list(_between_rules(text, rules))
+    covered = [(title.start, title.end) for title in titles]
+    titles += [
+        title
+        for title in _above_rules(text, rules)
+        if not _inside(covered, title.start) and _opens(text, title.start)
+    ]
     styles: dict[tuple[str, bool], int] = {}
     taken = -1
-    titles = [(match, True) for match in _OVERLINED.finditer(text)]
-    covered = [(match.start(), match.end()) for match, _ in titles]
-    titles += [
-        (match, False)
-        for match in _UNDERLINED.finditer(text)
-        if not _inside(covered, match.start()) and _opens(text, match)
-    ]
-    for match, overlined in sorted(titles, key=lambda entry: entry[0].start()):
-        title = match["title"].rstrip()
-        if match.start() < taken or len(match["line"]) < len(title) or _RULE.fullmatch(title):
+    for start, end, line, marks, overlined in sorted(titles):
+        title = line.rstrip()
+        if start < taken or len(marks) < len(title) or _RULE.fullmatch(title):
             continue
-        taken = match.end()
-        level = styles.setdefault((match["line"][0], overlined), len(styles) + 1)
-        yield Heading(match.start(), match.end(), level, _title(title))
+        taken = end
+        level = styles.setdefault((marks[0], overlined), len(styles) + 1)
+        yield Heading(start, end, level, _title(title))
+
+
+def _rule_lines(text: str) -> dict[int, tuple[str, int]]:
+    """Return the lines that are one mark again and again: where each begins → marks and end."""
+    first = _RULE_LINE.match(text)
+    found = chain([first] if first else [], _NEXT_RULE_LINE.finditer(text))
+    return {match.start("marks"): (match["marks"], match.end()) for match in found}
+
+
+def _between_rules(text: str, rules: dict[int, tuple[str, int]]) -> Iterator[_Title]:
+    """Yield the titles between two equal lines of marks, none of them in two titles."""
+    taken = -1
+    for begin, (marks, end) in rules.items():
+        below = text.find("\n", end + 1)
+        title = text[end + 1 : below].lstrip(" \t")
+        under, last = rules.get(below + 1, ("", 0))
+        if begin >= taken and 0 <= below and under == marks and title and not title[0].isspace():
+            taken = last
+            yield _Title(begin, last, title, marks, overlined=True)
+
+
+def _above_rules(text: str, rules: dict[int, tuple[str, int]]) -> Iterator[_Title]:
+    """Yield the titles above a line of marks, no line of marks in two titles."""
+    taken = 0
+    for begin, (marks, end) in rules.items():
+        start = text.rfind("\n", 0, max(0, begin - 1)) + 1
+        title = text[start : max(start, begin - 1)]
+        if start >= taken and title and not title[0].isspace():
+            taken = end
+            yield _Title(start, end, title, marks, overlined=False)
 
 
 def _definitions(text: str) -> Iterator[Heading]:
