@@ -156,7 +156,8 @@ def _span(
     whole_words = bool(tokens.word_start[begin]) and (
         end == len(tokens) or bool(tokens.word_start[end])
     )
-    joint = bool(((tokens.joints > start) & (tokens.joints < stop)).any())
+    joints = tokens.joints  # nearly always none: looking is not free
+    joint = len(joints) > 0 and bool(((joints > start) & (joints < stop)).any())
     exact = (start, stop) == (first, last) and cleaned == span and whole_words and not joint
     return _Span(
         start=start,

@@ -176,7 +176,7 @@ def _between_rules(text: str, rules: dict[int, tuple[str, int]]) -> Iterator[_Ti
         below = text.find("\n", end + 1)
         title = text[end + 1 : below].lstrip(" \t")
         under, last = rules.get(below + 1, ("", 0))
-        if begin >= taken and 0 <= below and under == marks and title and not title[0].isspace():
+        if begin >= taken and below >= 0 and under == marks and title and not title[0].isspace():
             taken = last
             yield _Title(begin, last, title, marks, overlined=True)
 
