@@ -30,6 +30,8 @@ class Frame:
 
     def around(self, ids: IntArray) -> IntArray:
         """Return the ids of a text as the model wants them."""
+        if not len(self.before) and not len(self.after):
+            return ids
         return np.concatenate((self.before, ids, self.after))
 
 

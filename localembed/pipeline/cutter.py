@@ -11,11 +11,24 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable
-from typing import BinaryIO
+from operator import attrgetter
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from localembed.embedding import BACKENDS
 from localembed.pipeline.cutters import once
-from localembed.pipeline.cutting import Chunk, Cut, read_and_cut
+from localembed.pipeline.cutting import ChunkDocument, Cut, read_and_cut
+from localembed.types import Chunk
+
+_values = attrgetter(*Chunk.__dataclass_fields__)
+
+
+_AS_CALLS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    Chunk: lambda chunk: (Chunk, _values(chunk)),
+    np.ndarray: lambda ids: (np.frombuffer, (ids.tobytes(), ids.dtype.type)),
+}
+"""How chunks and their ids are pickled: half as long as what Python and NumPy do by themselves."""
 
 
 def main() -> None:
@@ -33,7 +46,7 @@ def main() -> None:
         os._exit(0)  # the run is over, and nobody reads an answer
 
 
-def _answer_all(questions: BinaryIO, answers: BinaryIO, chunk: Callable[[], Chunk]) -> None:
+def _answer_all(questions: BinaryIO, answers: BinaryIO, chunk: Callable[[], ChunkDocument]) -> None:
     while True:
         file, previous = pickle.load(questions)
         answer: Cut | Exception
@@ -41,7 +54,9 @@ def _answer_all(questions: BinaryIO, answers: BinaryIO, chunk: Callable[[], Chun
             answer = read_and_cut(file, previous, chunk())
         except Exception as error:  # noqa: BLE001 - raised where the file was asked for
             answer = error
-        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+        pickler = pickle.Pickler(answers, pickle.HIGHEST_PROTOCOL)
+        pickler.dispatch_table = _AS_CALLS
+        pickler.dump(answer)
         answers.flush()
 
 

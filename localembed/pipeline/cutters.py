@@ -20,7 +20,7 @@ from typing import IO, cast
 
 from localembed.children import environment, python
 from localembed.embedding import BACKENDS, cores
-from localembed.pipeline.cutting import Chunk, Cut, read_and_cut
+from localembed.pipeline.cutting import ChunkDocument, Cut, read_and_cut
 from localembed.pipeline.overlap import Stop, StoppedError
 from localembed.types import FileRecord, SourceFile
 
@@ -32,7 +32,7 @@ _MOST_CHILDREN = 4
 _LAST_SECONDS = 5.0
 """From the last that was heard of a child to its end."""
 
-LoadChunker = Callable[[Callable[[], None]], Chunk]
+LoadChunker = Callable[[Callable[[], None]], ChunkDocument]
 """Loads the chunker, given what it calls between parts of a document (it may raise). Can be pickled
 for a child."""
 CutFile = Callable[[SourceFile, FileRecord | None], Cut]
@@ -73,12 +73,12 @@ def cutters(load: LoadChunker, size: int, stop: Stop) -> Iterator[Cutters]:
         pool.close()
 
 
-def once(load: Callable[[], Chunk]) -> Callable[[], Chunk]:
+def once(load: Callable[[], ChunkDocument]) -> Callable[[], ChunkDocument]:
     """Return what loads a chunker for the first that asks, whichever thread that is."""
     loaded = cache(load)
     loading = Lock()
 
-    def get() -> Chunk:
+    def get() -> ChunkDocument:
         with loading:
             return loaded()
 

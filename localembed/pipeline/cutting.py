@@ -32,10 +32,10 @@ class Cut:
     chunk_seconds: float = 0.0
 
 
-Chunk = Callable[[Document], ChunkedDocument]
+ChunkDocument = Callable[[Document], ChunkedDocument]
 
 
-def read_and_cut(file: SourceFile, previous: FileRecord | None, chunk: Chunk) -> Cut:
+def read_and_cut(file: SourceFile, previous: FileRecord | None, chunk: ChunkDocument) -> Cut:
     """Return what a file held, cut unless it is what the manifest remembers."""
     try:
         return _cut(file, previous, chunk)
@@ -43,7 +43,7 @@ def read_and_cut(file: SourceFile, previous: FileRecord | None, chunk: Chunk) ->
         return Cut(error="there is not enough memory for it")
 
 
-def _cut(file: SourceFile, previous: FileRecord | None, chunk: Chunk) -> Cut:
+def _cut(file: SourceFile, previous: FileRecord | None, chunk: ChunkDocument) -> Cut:
     begin = time.perf_counter()
     found = Cut()
     try:
