@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from localembed.bench.measure import largest_batch
 from localembed.bench.sample import Sample
 from localembed.embedding import EngineOptions, Profile, hardware, options
-from localembed.embedding.batching import Padding, cut_batches, pad, padded_length, split_evenly
+from localembed.embedding.batching import Padding, cut_batches, pad, padded_lengths, split_evenly
 from localembed.embedding.embedder import Frame, LocalEmbedder
 from localembed.errors import UsageError
 from localembed.modelspec import ModelSpec
@@ -66,16 +66,31 @@ def items(lengths):
 
 @given(st.lists(st.integers(1, 300), max_size=300), st.integers(1, 5000))
 def test_every_item_is_in_one_batch_within_the_budget(lengths, budget):
-    batches = cut_batches(lengths, budget)
+    batches = batches_of(lengths, budget)
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     for batch in batches:
         padded = max(lengths[index] for index in batch) * len(batch)
         assert padded <= budget or len(batch) == 1
 
 
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=300), st.integers(1, 5000))
+def test_without_padding_a_batch_is_as_full_as_it_can_be(lengths, budget):
+    batches = batches_of(lengths, budget, pads=False)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    sizes = [sum(lengths[index] for index in batch) for batch in batches]
+    for size, batch, behind in zip(sizes, batches, [*batches[1:], None], strict=True):
+        assert size <= budget or len(batch) == 1
+        assert behind is None or size + lengths[behind[0]] > budget
+
+
+def batches_of(lengths, budget, **how):
+    parts = cut_batches(np.array(lengths, np.int64), budget, **how)
+    return [part.tolist() for part in parts]
+
+
 @given(st.integers(1, 600), st.sampled_from([1, 16]), st.integers(0, 600))
 def test_rounding_up_is_short_of_one_step_and_of_what_the_model_reads(longest, pads_to, most):
-    padded = padded_length(longest, pads_to, most)
+    (padded,) = padded_lengths(np.array([longest]), pads_to, most).tolist()
     assert longest <= padded < longest + pads_to
     assert padded == longest or padded <= most
 
@@ -84,7 +99,7 @@ def test_rounding_up_is_short_of_one_step_and_of_what_the_model_reads(longest, p
 @pytest.mark.parametrize("longest", [30, 100, 256])
 def test_padding_of_a_window_is_under_a_twentieth(seed, longest):
     lengths = np.random.default_rng(seed).integers(1, longest, 2048).tolist()
-    batches = cut_batches(lengths, 4096)
+    batches = batches_of(lengths, 4096)
     padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
     assert 1 - sum(lengths) / padded < 0.05
 
@@ -95,16 +110,16 @@ def test_the_longest_come_first():
 
 
 def cut_batches_lengths(lengths, budget):
-    return [[lengths[index] for index in batch] for batch in cut_batches(lengths, budget)]
+    return [[lengths[index] for index in batch] for batch in batches_of(lengths, budget)]
 
 
 def test_a_few_short_texts_are_one_batch_whatever_their_padding():
-    assert len(cut_batches([3, 20, 60, 7], 4096)) == 1
+    assert len(batches_of([3, 20, 60, 7], 4096)) == 1
 
 
 def test_an_item_over_the_budget_is_a_batch_of_its_own():
-    assert cut_batches([5000, 10], 4096) == [[0], [1]]
-    assert cut_batches([], 4096) == []
+    assert batches_of([5000, 10], 4096) == [[0], [1]]
+    assert batches_of([], 4096) == []
 
 
 def test_padding_is_masked():

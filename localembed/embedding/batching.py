@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from localembed.types import IntArray
 
+    Lengths = npt.NDArray[np.int64]
+
 _MOST_WASTE = 0.04
 """Of a batch's padded tokens."""
 _WORTH_A_BATCH = 512
@@ -37,40 +39,57 @@ class Padding:
     """Tokens that the model reads at most: rounding up never passes that."""
 
 
-def padded_length(longest: int, pads_to: int, most: int) -> int:
-    """Return how long every item of a batch becomes.
+def padded_lengths(lengths: Lengths, pads_to: int, most: int) -> Lengths:
+    """Return how long every item of a batch becomes, for batches by their longest items' lengths.
 
     Args:
-        longest: tokens of the longest item.
+        lengths: tokens of the longest items.
         pads_to: what the engine rounds up to; 1 for not at all.
         most: the most that the model reads, which rounding up never passes.
     """
-    if longest < _WIDE:
-        return longest
-    return max(longest, min(most, -(-longest // pads_to) * pads_to))
+    rounded = np.minimum(most, -(-lengths // pads_to) * pads_to)
+    return np.where(lengths < _WIDE, lengths, np.maximum(lengths, rounded))
 
 
-def cut_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+def cut_batches(lengths: Lengths, budget: int, *, pads: bool = True) -> list[Lengths]:
     """Return batches of indices into `lengths`; each index appears exactly once.
 
     Args:
-        lengths: tokens of each item.
-        budget: padded tokens of one batch; an item longer than that is a batch of its own.
+        lengths: tokens of each item, (items,).
+        budget: tokens of one batch, padding included; an item longer than that is a batch of its
+            own.
+        pads: whether all items of a batch become as long as its longest.
     """
-    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    batches: list[list[int]] = []
-    width = tokens = 0
-    for index in order:
-        padded = width * (len(batches[-1]) + 1) if batches else 0
-        wasted = padded - tokens - lengths[index]
-        fits = padded <= budget and (padded <= _WORTH_A_BATCH or wasted <= _MOST_WASTE * padded)
-        if batches and fits:
-            batches[-1].append(index)
-            tokens += lengths[index]
-        else:
-            batches.append([index])
-            width = tokens = lengths[index]
+    order = np.argsort(-lengths, kind="stable")
+    sums = np.concatenate(([0], np.cumsum(lengths[order])))
+    batches: list[Lengths] = []
+    begin = 0
+    while begin < len(order):
+        rest = sums[begin:] - sums[begin]
+        fitting = _fitting_padded(rest, budget) if pads else _fitting(rest, budget)
+        batches.append(order[begin : begin + fitting])
+        begin += fitting
     return batches
+
+
+def _fitting(sums: Lengths, budget: int) -> int:
+    """Return how many items fit into a batch, one at least.
+
+    Args:
+        sums: tokens of the first 0, 1, 2 ... items, the longest first.
+        budget: tokens of the batch.
+    """
+    return max(1, int(np.searchsorted(sums, budget, "right")) - 1)
+
+
+def _fitting_padded(sums: Lengths, budget: int) -> int:
+    """Return the same where all become as long as the first and padding must not waste much."""
+    width = int(sums[1])
+    most = max(1, min(len(sums) - 1, budget // max(1, width)))
+    padded = width * np.arange(1, most + 1)
+    wasted = padded - sums[1 : most + 1]
+    fits = (padded <= _WORTH_A_BATCH) | (wasted <= _MOST_WASTE * padded)
+    return most if fits.all() else max(1, int(np.argmin(fits)))
 
 
 def split_evenly(ids: IntArray, room: int, prompt: IntArray) -> list[IntArray]:
@@ -93,7 +112,7 @@ def pad(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return ids and attention mask, both (items, `padded_length`) int64."""
     lengths = np.array([len(item) for item in items])
-    width = padded_length(int(lengths.max()), pads_to, padding.most)
+    width = int(padded_lengths(lengths.max(keepdims=True), pads_to, padding.most)[0])
     mask = np.arange(width) < lengths[:, None]
     ids = np.full(mask.shape, padding.pad_id, np.int64)
     ids[mask] = np.concatenate(items)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.embedding.batching import cut_batches, padded_length, split_evenly
+from localembed.embedding.batching import cut_batches, padded_lengths, split_evenly
 from localembed.embedding.engine import Engine
 from localembed.modelspec import ModelSpec
 from localembed.types import Embeddings, EngineUse, ModelInput
 
 if TYPE_CHECKING:
+    from localembed.embedding.batching import Lengths
     from localembed.embedding.tokenizer import FastTokenizer
     from localembed.types import IntArray, Vector, VectorMatrix
 
@@ -28,10 +29,13 @@ class Frame:
     before: IntArray
     after: IntArray
 
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.before) + len(self.after)
+
     def around(self, ids: IntArray) -> IntArray:
         """Return the ids of a text as the model wants them."""
-        if not len(self.before) and not len(self.after):
-            return ids
         return np.concatenate((self.before, ids, self.after))
 
 
@@ -71,9 +75,8 @@ class LocalEmbedder:
 
     def batches(self, token_ids: Sequence[IntArray]) -> list[list[IntArray]]:
         """Return the framed batches that `embed_ids` would begin with."""
-        items = [self._frame.around(ids) for ids in token_ids]
-        parts = cut_batches([self._width(len(item)) for item in items], self._budget)
-        return [[items[index] for index in part] for part in parts]
+        parts = self._parts(self._widths(self._lengths(token_ids)))
+        return [self._framed(token_ids, part) for part in parts]
 
     @property
     def use(self) -> EngineUse:
@@ -105,32 +108,30 @@ class LocalEmbedder:
             token_ids: of each item with its document prompt, without special tokens.
             on_batch: told how many items were begun.
         """
-        items = [self._frame.around(ids) for ids in token_ids]
-        lengths = [len(item) for item in items]
-        vectors = np.full((len(items), self.spec.dim), np.nan, np.float32)
-        rows: list[int] = []
+        vectors = np.full((len(token_ids), self.spec.dim), np.nan, np.float32)
+        rows: list[Lengths] = []
         handles: list[Any] = []
-        widths = [self._width(length) for length in lengths]
-        waiting = deque(cut_batches(widths, self._budget))
+        lengths = self._lengths(token_ids)
+        widths = self._widths(lengths)
+        waiting = deque(self._parts(widths))
         while waiting:
             batch = waiting.popleft()
-            handle = self._begin([items[index] for index in batch])
+            handle = self._begin(self._framed(token_ids, batch))
             if handle is not None:
-                rows += batch
+                rows.append(batch)
                 handles.append(handle)
-                self._tokens += sum(lengths[index] for index in batch)
-                self._padded += self._room(batch, widths)
+                self._tokens += int(lengths[batch].sum())
+                self._padded += self._room(widths[batch])
             elif len(batch) > 1:
-                self._halve(self._room(batch, widths))
-                left = [index for part in (batch, *waiting) for index in part]
-                again = cut_batches([widths[index] for index in left], self._budget)
-                waiting = deque([[left[place] for place in part] for part in again])
+                self._halve(self._room(widths[batch]))
+                left = np.concatenate([batch, *waiting])
+                waiting = deque(left[part] for part in self._parts(widths[left]))
                 continue
             else:
                 self._too_large += 1
             on_batch(len(batch))
         if rows:
-            vectors[rows] = self._cut(self.engine.collect(handles))
+            vectors[np.concatenate(rows)] = self._cut(self.engine.collect(handles))
         return vectors
 
     def embed_query(
@@ -178,11 +179,23 @@ class LocalEmbedder:
         self._budget = max(1, min(self._budget, room) // 2)
         self._on_smaller(self._budget)
 
-    def _width(self, length: int) -> int:
-        """Return the room that a framed text takes in a batch of its length."""
-        return padded_length(length, self.engine.pads_to or 1, self.spec.max_tokens)
+    def _lengths(self, token_ids: Sequence[IntArray]) -> Lengths:
+        """Return the tokens of each framed text."""
+        return np.array([len(ids) for ids in token_ids], np.int64) + self._frame.size
 
-    def _room(self, batch: Sequence[int], widths: Sequence[int]) -> int:
+    def _widths(self, lengths: Lengths) -> Lengths:
+        """Return the room that framed texts take in batches of their lengths."""
+        return padded_lengths(lengths, self.engine.pads_to or 1, self.spec.max_tokens)
+
+    def _parts(self, widths: Lengths) -> list[Lengths]:
+        """Return batches, as places in `widths`."""
+        return cut_batches(widths, self._budget, pads=self.engine.pads_to > 0)
+
+    def _framed(self, token_ids: Sequence[IntArray], batch: Lengths) -> list[IntArray]:
+        """Return one batch's framed texts; of each batch in turn, while a GPU computes the last."""
+        texts = [token_ids[place] for place in batch.tolist()]
+        return [self._frame.around(ids) for ids in texts] if self._frame.size else texts
+
+    def _room(self, widths: Lengths) -> int:
         """Return the tokens that a batch takes, padding included where the engine pads."""
-        of_batch = [widths[index] for index in batch]
-        return max(of_batch) * len(batch) if self.engine.pads_to else sum(of_batch)
+        return int(widths.max() * len(widths) if self.engine.pads_to else widths.sum())
