@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 BATCH_CHUNKS = 2048
 """Committed at once: what a kill can cost, and the window that is sorted by length."""
-LARGE_BATCH_CHUNKS = 8192
-"""The same at most where embedding is so fast that committing would take longer."""
+LARGE_BATCH_CHUNKS, LARGE_BATCH_BYTES = 8192, 3 << 20
+"""The same at most, and of files, where embedding is so fast that committing would take longer."""
 _CHEAP_SECONDS = 2.0
 """Of embedding: what a kill may cost there."""
 _WINDOWS_OF_SERVER = 2
@@ -228,16 +228,17 @@ def windows(
         size: chunks of a batch; asked before each.
     """
     window: list[Ingested] = []
-    chunks, full = 0, size()
+    chunks, read, enough = 0, 0, size()
     for entry in entries:
         on_event("file", 1)
         window.append(entry)
         found = len(entry.chunked.chunks) if entry.chunked else 0
         chunks += found
+        read += entry.file.stat.size if found else 0
         on_event("cut", found)
-        if chunks >= full:
+        if chunks >= enough or (chunks >= BATCH_CHUNKS and read >= LARGE_BATCH_BYTES):
             yield window
-            window, chunks, full = [], 0, size()
+            window, chunks, read, enough = [], 0, 0, size()
     if window:
         yield window
 
