@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,14 +62,11 @@ def batch_rows(batch: EmbeddedBatch, run: int, shape: pa.Schema) -> pa.Table:
     """Return one row per chunk of the batch."""
     import pyarrow as pa
 
-    columns = _columns(batch, run)
-    arrays = [
-        _vector_column(batch, field.type)
-        if field.name == "vector"
-        else pa.array(columns[field.name], field.type)
-        for field in shape
-    ]
-    return pa.Table.from_arrays(arrays, schema=shape)
+    arrays = {
+        name: pa.array(values, shape.field(name).type) for name, values in _columns(batch, run)
+    }
+    arrays["vector"] = _vector_column(batch, shape.field("vector").type)
+    return pa.Table.from_arrays([arrays[name] for name in shape.names], schema=shape)
 
 
 def _vector_column(batch: EmbeddedBatch, kind: pa.DataType) -> pa.Array:
@@ -84,18 +82,18 @@ def _vector_column(batch: EmbeddedBatch, kind: pa.DataType) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=pa.array(missing))
 
 
-def _columns(batch: EmbeddedBatch, run: int) -> dict[str, list[object]]:
-    """Return the values of every column but the vectors'."""
+def _columns(batch: EmbeddedBatch, run: int) -> Iterator[tuple[str, list[object]]]:
+    """Yield the values of every column but the vectors', one at a time: they take memory."""
     chunks = batch.chunks
     entries = [entry for entry in batch.documents for _ in entry.chunks]
     documents = [entry.document for entry in entries]
-    return {
-        **{name: [getattr(chunk, name) for chunk in chunks] for name in _OF_CHUNK},
-        **{name: [getattr(document, name) for document in documents] for name in _OF_DOCUMENT},
-        "path_bytes": [document.path for document in documents],
-        "path": [document.display for document in documents],
-        "n_chunks": [len(entry.chunks) for entry in entries],
-        "search_text": list(map(search_text, documents, chunks)),
-        "tokens": [len(chunk.token_ids) for chunk in chunks],
-        "run": [run] * len(chunks),
-    }
+    for name in _OF_CHUNK:
+        yield name, [getattr(chunk, name) for chunk in chunks]
+    for name in _OF_DOCUMENT:
+        yield name, [getattr(document, name) for document in documents]
+    yield "path_bytes", [document.path for document in documents]
+    yield "path", [document.display for document in documents]
+    yield "n_chunks", [len(entry.chunks) for entry in entries]
+    yield "search_text", list(map(search_text, documents, chunks))
+    yield "tokens", [len(chunk.token_ids) for chunk in chunks]
+    yield "run", [run] * len(chunks)
