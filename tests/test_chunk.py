@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from localembed import catalog
 from localembed.chunk.chunker import Chunker
+from localembed.chunk.cuts import find_anchors
 from localembed.chunk.rules import CHARS_PER_TOKEN, ChunkRules
 from localembed.chunk.tokens import BLOCK_CHARS
 from localembed.clean import clean
@@ -559,3 +560,14 @@ def test_a_document_in_sections_has_the_chunks_of_the_whole(monkeypatch, kind):
         (c.start, c.end, c.heading) for c in whole
     ]
     assert [list(c.token_ids) for c in parts] == [list(c.token_ids) for c in whole]
+
+
+@given(st.lists(st.integers(0, 3), max_size=60), st.integers(1, 6))
+def test_anchors_depend_on_nothing_in_front_of_another_anchor(ranks, window):
+    """So a document may be cut section by section; equal keys (equal lines) are the hard case."""
+    keys = np.array(ranks, np.uint64)
+    anchors = find_anchors(keys, window)
+    for place, anchor in enumerate(anchors):
+        behind = [anchor + at for at in find_anchors(keys[anchor:], window)]
+        assert behind == anchors[place + 1 :]
+        assert all(keys[anchor] <= keys[anchor - window : anchor + window + 1])

@@ -137,7 +137,7 @@ def find_anchors(keys: KeyArray, window: int) -> list[int]:
     # Equal keys (identical lines) are the only neighbours within a window: the first wins.
     while at < len(places):
         anchors.append(int(places[at]))
-        at = int(np.searchsorted(places, anchors[-1] + window))
+        at = int(np.searchsorted(places, anchors[-1] + window, "right"))
     return anchors
 
 

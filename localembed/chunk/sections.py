@@ -88,21 +88,21 @@ def sections(
     text: str, tokenizer: Tokenizer, headings: Sequence[Heading], limits: Limits
 ) -> Iterator[Section]:
     """Yield the sections of a document in order."""
-    held: DocumentTokens | None = None
+    parts = token_parts(text, tokenizer)
+    held = next(parts, None)
     wall = floor = 0
-    for part in token_parts(text, tokenizer):
-        held = part if held is None else held.joined(part)
-        if not len(held):
-            continue
-        section = _section(held, (floor, wall), headings, limits)
-        if len(section.bounds) < 3:
-            continue
-        last = section.bounds[-2]
-        done = replace(section, bounds=section.bounds[:-1])
-        yield done
-        kept = max(0, last - limits.overlap - _CONTEXT)
-        held, wall, floor = held.sliced(kept), last - kept, max(-1, done.last_begin() - kept)
-    if held is not None and len(held):
+    for part in parts:
+        # What stands behind the last anchor waits for what comes.
+        section = _section(held, (floor, wall), headings, limits) if held else None
+        if section is not None and len(section.bounds) > 2:
+            last = section.bounds[-2]
+            done = replace(section, bounds=section.bounds[:-1])
+            yield done
+            kept = max(0, last - limits.overlap - _CONTEXT)
+            wall, floor = last - kept, max(-1, done.last_begin() - kept)
+            held = section.tokens.sliced(kept)
+        held = held.joined(part) if held else part
+    if held:
         yield _section(held, (floor, wall), headings, limits)
 
 

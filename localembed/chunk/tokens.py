@@ -198,6 +198,8 @@ def _split_overlong(
 
 def _concatenate(parts: list[DocumentTokens]) -> DocumentTokens:
     """Return neighbouring parts as one."""
+    if len(parts) == 1:
+        return parts[0]
     arrays = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in (*_PER_TOKEN, "joints")

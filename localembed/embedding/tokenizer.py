@@ -77,6 +77,8 @@ class FastTokenizer:
         """Return the tokens of each text, without special tokens."""
         found = self._by_words(texts)
         others = [text for text, tokens in zip(texts, found, strict=True) if tokens is None]
+        if not others:
+            return [tokens for tokens in found if tokens is not None]
         encodings = iter(self._tokenizer.encode_batch(others, add_special_tokens=False))
         return [_tokens(next(encodings)) if tokens is None else tokens for tokens in found]
 
