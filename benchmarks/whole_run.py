@@ -1,7 +1,7 @@
 """A whole `localembed index` over real files, with the packaged model and with a static one.
 
-    python -m benchmarks.whole_run --corpus FOLDER --name "python3.11-doc 3.11.2" --suffix .txt \
-        --files 200 --out benchmarks/results/whole-run.json
+    python -m benchmarks.whole_run --corpus FOLDER --name "linux-doc-6.1 6.1.176-1" \
+        --suffix .rst.txt --files 4000 --out benchmarks/results/whole-run.json
 
 The static model (sentence-transformers' StaticEmbedding) has the packaged model's tokenizer and
 random weights of 256 numbers a token: its answers mean nothing, its speed is that of any other.
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--name", required=True, help="what the corpus is")
     parser.add_argument("--suffix", default="", help="only files that end so")
-    parser.add_argument("--files", type=int, default=200)
+    parser.add_argument("--files", type=int, default=4000, help="that are taken at most")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="localembed-whole-") as name:
@@ -110,11 +110,12 @@ def main() -> None:
         docs = folder / "docs"
         docs.mkdir()
         size = copy_corpus(arguments.corpus, arguments.suffix, arguments.files, docs)
+        files = len(list(docs.iterdir()))
         make_static_model(folder / "CONFIG")
         rows = [index(model, docs, folder) for model in ("static", "all-MiniLM-L6-v2")]
     static, transformer = rows
     ratio = float(str(transformer["seconds"])) / float(str(static["seconds"]))
-    corpus = {"name": arguments.name, "files": arguments.files, "bytes": size}
+    corpus = {"name": arguments.name, "files": files, "bytes": size}
     publish({"corpus": corpus, "rows": rows, "ratio": round(ratio, 1)}, arguments.out)
 
 
