@@ -110,7 +110,7 @@ def split_evenly(ids: IntArray, room: int, prompt: IntArray) -> list[IntArray]:
 def pad(
     items: Sequence[IntArray], padding: Padding, pads_to: int = 1
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return ids and attention mask, both (items, `padded_length`) int64."""
+    """Return ids and attention mask, both (items, width) int64; see `padded_lengths`."""
     lengths = np.array([len(item) for item in items])
     width = int(padded_lengths(lengths.max(keepdims=True), pads_to, padding.most)[0])
     mask = np.arange(width) < lengths[:, None]

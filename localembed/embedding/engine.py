@@ -18,7 +18,7 @@ class Engine(Protocol):
     precision: str
     """fp32, bf16 or fp16; pooling and normalisation are always fp32."""
     pads_to: int
-    """To a multiple of what all items of a batch are padded (see `batching.padded_length`); 1 for
+    """To a multiple of what all items of a batch are padded (see `batching.padded_lengths`); 1 for
     the longest's own length, 0 where nothing is padded."""
 
     def submit(self, items: Sequence[IntArray], /) -> Any:  # noqa: ANN401 - its own handle

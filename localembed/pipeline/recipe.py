@@ -210,10 +210,9 @@ def cutters_of(job: Job, plan: Plan, stop: Stop) -> AbstractContextManager[Cutte
 
 def batch_chunks(most: int, tally: Tally) -> int:
     """Return how many chunks the next batch has at least, by how fast they were embedded so far."""
-    done, seconds = tally.embedded + tally.reused, tally.stages.get("embed", 0.0)
-    if not done:
-        return BATCH_CHUNKS
-    cheap = int(_CHEAP_SECONDS * done / seconds) if seconds else most
+    # What was found in the store says nothing of the model.
+    seconds = tally.stages.get("embed", 0.0)
+    cheap = int(_CHEAP_SECONDS * tally.embedded / seconds) if seconds else 0
     return max(BATCH_CHUNKS, min(most, cheap))
 
 

@@ -109,10 +109,10 @@ def tend_in_child(folder: Path, tasks: Sequence[Task]) -> VectorIndex | None:
         lines = complaints.read().strip().splitlines()
     if child.returncode:
         last = lines[-1:] or [f"exit code {child.returncode}"]
-        message = f"The upkeep of {folder} failed ({' '.join(tasks)}): {last[0]}. Run: "
-        raise StorageError(message + "localembed index")
-    measured = json.loads(said)
-    return VectorIndex(**measured) if measured else None
+        what = f"The upkeep of {folder} failed ({' '.join(tasks)})"
+        message = f"{what}: {last[0]}. Run: localembed index"
+        raise StorageError(message)
+    return VectorIndex(**json.loads(said)) if "vector" in tasks else None
 
 
 def _end_with_parent() -> None:
@@ -126,7 +126,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Do for a table what the command line names, and print what was measured as JSON."""
+    """Do for a table what the command line names, and print what was measured, as JSON."""
     from localembed.store.lance import connect
 
     _end_with_parent()
@@ -136,7 +136,8 @@ def main() -> None:
     folder = Path(sys.argv[1])
     tasks: Sequence[Any] = sys.argv[2:]
     measured = tend(connect(folder.parent).open_table(folder.stem), tasks)
-    sys.stdout.write(json.dumps(asdict(measured) if measured else None))
+    if measured is not None:
+        sys.stdout.write(json.dumps(asdict(measured)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+"""How many chunks are committed at once: what a kill can cost."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from localembed.pipeline import recipe
+from localembed.pipeline.recipe import BATCH_CHUNKS, LARGE_BATCH_CHUNKS, batch_chunks
+from localembed.pipeline.tally import Tally
+from tests.conftest import paragraphs
+
+
+def tally(embedded=0, reused=0, seconds=0.0):
+    counted = Tally(embedded=embedded, reused=reused)
+    if seconds:
+        counted.stages["embed"] = seconds
+    return counted
+
+
+@pytest.mark.parametrize(
+    ("seen", "chunks"),
+    [
+        (tally(), BATCH_CHUNKS),
+        (tally(embedded=2048, seconds=20), BATCH_CHUNKS),
+        (tally(embedded=2048, seconds=0.2), LARGE_BATCH_CHUNKS),
+        (tally(embedded=3000, seconds=1.5), 4000),
+        (tally(reused=5000), BATCH_CHUNKS),
+        (tally(embedded=100, reused=5000, seconds=2), BATCH_CHUNKS),
+    ],
+)
+def test_a_batch_is_two_seconds_of_embedding(seen, chunks):
+    assert batch_chunks(LARGE_BATCH_CHUNKS, seen) == chunks
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Batches of 10 chunks, 40 where embedding is cheap."""
+    monkeypatch.setattr(recipe, "BATCH_CHUNKS", 10)
+    monkeypatch.setattr(recipe, "LARGE_BATCH_CHUNKS", 40)
+
+
+def sizes(workspace, notes):
+    """Index, and return how many chunks each batch had."""
+    counts = []
+    workspace.index([notes], on_event=lambda name, n: counts.append(n) if name == "added" else None)
+    return counts
+
+
+def write(notes, files):
+    for n in files:
+        (notes / f"{n:03}.md").write_text(paragraphs(5, f"f{n}"))
+
+
+def test_batches_grow_where_embedding_is_cheap(workspace, notes, fake, small):
+    write(notes, range(60))
+    found = sizes(workspace, notes)
+    assert found[0] < 20
+    assert max(found) >= 40
+
+
+def test_batches_are_bounded_by_the_bytes_of_their_files(
+    workspace, notes, fake, small, monkeypatch
+):
+    monkeypatch.setattr(recipe, "LARGE_BATCH_BYTES", 1)
+    write(notes, range(60))
+    assert max(sizes(workspace, notes)) < 20
+
+
+def test_vectors_that_were_found_say_nothing_of_a_models_speed(
+    workspace, notes, fake, small, monkeypatch
+):
+    write(notes, range(60))
+    workspace.index([notes])
+    for path in sorted(notes.glob("*.md")):
+        path.rename(notes / f"a{path.name}")
+    (notes / "b").mkdir()
+    write(notes / "b", range(60, 90))
+    honest = fake.embed_documents
+
+    def slow(*asked):
+        time.sleep(0.05)
+        return honest(*asked)
+
+    monkeypatch.setattr(fake, "embed_documents", slow)
+    monkeypatch.setattr(recipe, "_CHEAP_SECONDS", 0.01)
+
+    assert max(sizes(workspace, notes)) < 20
