@@ -372,6 +372,21 @@ def test_status_shows_what_is_indexed(indexed, cli):
     )
 
 
+def test_status_names_no_more_than_ten_roots(notes, cli):
+    for number in range(12):
+        (notes / f"root{number}").mkdir()
+        (notes / f"root{number}" / "a.txt").write_text(f"note {number}")
+    cli("index", *(f"root{number}" for number in range(12)), "-q")
+
+    lines = cli("status").out.splitlines()
+
+    assert [line[10:] for line in lines if line.startswith("Root")] == [
+        f"NOTES/root{number}" for number in range(10)
+    ]
+    assert lines[-1] == "          and 2 more: status --json"
+    assert len(json.loads(cli("status", "--json").out)["roots"]) == 12
+
+
 def test_status_json_has_the_documented_fields(indexed, cli):
     shown = json.loads(cli("status", "--json").out)
 

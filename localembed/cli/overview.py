@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
@@ -12,7 +13,8 @@ from localembed.report import counted, show_path
 from localembed.results import Status
 from localembed.types import Root
 
-_MOST_FAILURES = 10
+_MOST_LISTED = 10
+"""Of roots, and of failures; `status --json` lists all."""
 
 
 def status_text(status: Status) -> str:
@@ -25,7 +27,7 @@ def status_text(status: Status) -> str:
         ("Run", f"{status.version}{_last_run(status)}" if status.version else "none yet"),
         *_vector_index(status),
         ("Disk", size(status.disk_bytes)),
-        *(("Root", _root_text(root)) for root in status.roots),
+        *_listed("Root", [_root_text(root) for root in status.roots]),
         *(
             ("Beside", f"{entry.model}: {entry.chunks:,} chunks, up to {entry.max_tokens} tokens")
             for entry in status.other_tables.values()
@@ -35,10 +37,8 @@ def status_text(status: Status) -> str:
         passages = counted(len(status.failures), "passage")
         hint = "run: localembed index --retry-failed"
         rows.append(("Failed", f"{passages} without a vector; {hint}"))
-        shown = status.failures[:_MOST_FAILURES]
-        rows += [("", f"{from_home(show_path(note.path))}: {note.reason}") for note in shown]
-        if len(status.failures) > len(shown):
-            rows.append(("", f"and {len(status.failures) - len(shown):,} more: status --json"))
+        notes = status.failures
+        rows += _listed("", [f"{from_home(show_path(note.path))}: {note.reason}" for note in notes])
     if status.paid_bytes and not status.running:
         kept = f"{size(status.paid_bytes)} of a server's answers, for the next localembed index"
         rows.append(("Kept", kept))
@@ -52,6 +52,13 @@ def status_text(status: Status) -> str:
             )
         )
     return "\n".join(f"{click.style(f'{name:<10}', bold=True)}{printable(v)}" for name, v in rows)
+
+
+def _listed(name: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    rows = [(name, value) for value in values[:_MOST_LISTED]]
+    if len(values) > _MOST_LISTED:
+        rows.append(("", f"and {len(values) - _MOST_LISTED:,} more: status --json"))
+    return rows
 
 
 def _vector_index(status: Status) -> list[tuple[str, str]]:
