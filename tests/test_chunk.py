@@ -20,6 +20,7 @@ from localembed import catalog
 from localembed.chunk.chunker import Chunker
 from localembed.chunk.cuts import find_anchors
 from localembed.chunk.rules import CHARS_PER_TOKEN, ChunkRules
+from localembed.chunk.spans import grapheme_floor
 from localembed.chunk.tokens import BLOCK_CHARS
 from localembed.clean import clean
 from localembed.embedding.tokenizer import FastTokenizer
@@ -165,6 +166,24 @@ def test_no_cut_goes_through_a_grapheme(name, text, kind, rules):
     chunks = cut(text, kind, name, rules)
 
     assert {place for c in chunks for place in (c.start, c.end)} <= boundaries(text)
+
+
+def test_every_character_is_held_apart_from_others_as_unicode_says():
+    codes = [
+        *range(0x3400),
+        *range(0xA000, 0xAD00),
+        *range(0xD7A0, 0xD800),
+        *range(0xF900, 0x20000),
+    ]
+    every = [chr(code) for code in codes if unicodedata.category(chr(code)) not in ("Cn", "Co")]
+    text = "".join(f"a{character}\u0915\n{character}\r{character}\n" for character in every)
+    wanted = boundaries(text)
+
+    wrong = [
+        at for at in range(len(text) + 1) if (grapheme_floor(text, at) == at) != (at in wanted)
+    ]
+
+    assert [ascii(text[at - 1 : at + 1]) for at in wrong] == []
 
 
 @each_tokenizer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -109,8 +109,8 @@ class Chunker:
                 cleaned = self.clean(text[start:end])
                 ids = self._ids([cleaned])[0]
                 pending.append(
-                    replace(
-                        last, start=start, core=start, end=end, text=text[start:end],
+                    last._replace(
+                        start=start, core=start, end=end, text=text[start:end],
                         cleaned=cleaned, ids=ids,
                     )
                 )  # fmt: skip
@@ -121,12 +121,11 @@ class Chunker:
         spans = [_span(text, tokens, piece, self.clean, self._prompt_ids) for piece in pieces]
         doubtful = [i for i, span in enumerate(spans) if not (self._slices and span.exact)]
         for i, found in zip(doubtful, self._ids([spans[i].cleaned for i in doubtful]), strict=True):
-            spans[i] = replace(spans[i], ids=found)
+            spans[i] = spans[i]._replace(ids=found)
         return spans
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(NamedTuple):
     """A chunk's characters, and what the model sees of them."""
 
     start: int

@@ -137,7 +137,7 @@ def find_anchors(keys: KeyArray, window: int) -> list[int]:
     # Equal keys (identical lines) are the only neighbours within a window: the first wins.
     while at < len(places):
         anchors.append(int(places[at]))
-        at = int(np.searchsorted(places, anchors[-1] + window, "right"))
+        at = int(places.searchsorted(anchors[-1] + window, "right"))
     return anchors
 
 
@@ -171,12 +171,12 @@ def _best_inner_cut(
     keys: KeyArray, weights: npt.NDArray[np.int64], left: int, right: int, least: int
 ) -> int:
     """Return the smallest key at least `least` from both ends, or the middle if there is none."""
-    low = max(left + 1, int(np.searchsorted(weights, weights[left] + least)))
-    high = min(right - 1, int(np.searchsorted(weights, weights[right] - least, "right")) - 1)
+    low = max(left + 1, int(weights.searchsorted(weights[left] + least)))
+    high = min(right - 1, int(weights.searchsorted(weights[right] - least, "right")) - 1)
     if low > high:
-        middle = int(np.searchsorted(weights, (weights[left] + weights[right]) // 2))
+        middle = int(weights.searchsorted((weights[left] + weights[right]) // 2))
         return min(max(middle, left + 1), right - 1)
-    return low + int(np.argmin(keys[low : high + 1]))
+    return low + int(keys[low : high + 1].argmin())
 
 
 def overlap_start(
@@ -201,11 +201,11 @@ def overlap_start(
     room = min(limits.overlap, limits.most - int(weights[end] - weights[cut]))
     if cut == 0 or room < max(2, limits.overlap // 2) or _rank(keys[cut]) == HEADING:
         return cut
-    low = max(before + 1, int(np.searchsorted(weights, weights[cut] - room)))
-    high = min(cut, int(np.searchsorted(weights, weights[cut] - room // 2, "right")))
+    low = max(before + 1, int(weights.searchsorted(weights[cut] - room)))
+    high = min(cut, int(weights.searchsorted(weights[cut] - room // 2, "right")))
     if low >= high:
         return cut
-    best = low + int(np.argmin(keys[low:high]))
+    best = low + int(keys[low:high].argmin())
     return best if _rank(keys[best]) <= SPACE else cut
 
 

@@ -5,6 +5,14 @@ from __future__ import annotations
 import regex
 
 _GRAPHEME = regex.compile(r"\X")
+_APART = regex.compile(
+    r"(?s)[\p{GCB=Other}--[\u1cf5\u1cf6\U00011a3a]]\p{GCB=Other}"
+    r"|[\p{GCB=Control}\r\n].|.[\p{GCB=Control}\r\n]",
+    regex.VERSION1,
+)
+"""Two characters that are never one, but for CR LF: most letters join no others (UAX #29, GB999),
+and line ends nothing at all (GB4, GB5). The three are said to join nothing as well, and still `\\X`
+joins them to what follows."""
 _BACK = 256
 
 
@@ -13,7 +21,7 @@ def grapheme_floor(text: str, place: int) -> int:
     if place <= 0 or place >= len(text):
         return max(0, min(place, len(text)))
     around = text[place - 1 : place + 1]
-    if around.isascii() and around != "\r\n":
+    if around != "\r\n" and (around.isascii() or _APART.match(around)):
         return place
     at = _safe_start(text, place)
     while at < place:

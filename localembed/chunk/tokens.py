@@ -132,7 +132,8 @@ def _locate(block: str, tokens: Tokens, *, offset: int, line: int, joint: bool) 
     ids, starts, ends, words, forced = _split_overlong(tokens)
     classes = _CLASSES[np.minimum(codes, len(_CLASSES) - 1)]
     starts = _skip_spaces(classes, starts, ends)
-    feeds = np.concatenate(([0], np.cumsum(codes == 10))).astype(np.int32)
+    feeds = np.zeros(len(codes) + 1, np.int32)
+    np.cumsum(codes == 10, out=feeds[1:])
     last = np.maximum(ends, 1) - 1
     word_start = np.ones(len(ids), np.bool_)
     word_start[1:] = words[1:] != words[:-1]
