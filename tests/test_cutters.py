@@ -20,6 +20,7 @@ from localembed.chunk.rules import ChunkRules
 from localembed.errors import ModelChangedError
 from localembed.pipeline import cutters
 from localembed.pipeline.cutters import _Child, _Pool
+from localembed.pipeline.cutting import Cut
 from localembed.pipeline.overlap import Stop, StoppedError
 from localembed.types import FileStat, SourceFile
 from tests.conftest import PROJECT, all_rows, paragraphs
@@ -43,6 +44,10 @@ def load_nothing(_check):
 def source(path: Path) -> SourceFile:
     stat = FileStat(path.stat().st_size, 0, 0, 0)
     return SourceFile("root", os.fsencode(path.parent), os.fsencode(path.name), stat, b"%016d" % 1)
+
+
+def cut_one(cut, path: Path) -> Cut:
+    return cut([(source(path), None)])[0]
 
 
 @pytest.fixture
@@ -89,17 +94,21 @@ def test_a_file_that_ends_its_child_fails_alone(workspace, notes, children, monk
     for name in ("a", "b", "c", "d"):
         (notes / f"{name}.md").write_text(f"zebra {name}")
     real = _Child.ask
+    asked = []
 
-    def ask(self, question):
-        if question[0].path == b"b.md":
+    def ask(self, files):
+        asked.append([file.path for file, _ in files])
+        if b"b.md" in asked[-1]:
             self._process.kill()
             self._process.wait()
-        return real(self, question)
+        return real(self, files)
 
     with monkeypatch.context() as patched:
         patched.setattr(_Child, "ask", ask)
         report = workspace.index()
 
+    everything = [b"a.md", b"b.md", b"c.md", b"d.md"]
+    assert [path for path in asked[0] if path in everything] == everything
     assert report.exit_code == 3
     assert [note.reason for note in report.failures] == [ENDED]
     assert len(workspace.query("zebra", mode="text")) == 3
@@ -108,12 +117,35 @@ def test_a_file_that_ends_its_child_fails_alone(workspace, notes, children, monk
     assert len(workspace.query("zebra", mode="text")) == 4
 
 
+def test_children_are_asked_for_small_files_together_and_for_large_ones_alone(
+    workspace, notes, children, monkeypatch
+):
+    real = _Child.ask
+    sizes = []
+
+    def ask(self, files):
+        sizes.append([file.stat.size for file, _ in files])
+        return real(self, files)
+
+    monkeypatch.setattr(_Child, "ask", ask)
+    (notes / "large.md").write_text("word " * 40_000)
+    for number in range(300):
+        (notes / f"{number}.md").write_text("" if number % 2 else "word " * 200)
+
+    workspace.index()
+
+    assert [200_000] in sizes
+    assert 3 <= len(sizes) <= 9
+    assert max(map(len, sizes)) <= 128
+    assert all(sum(group) <= 128 << 10 for group in sizes if len(group) > 1)
+
+
 def test_where_no_child_can_begin_files_are_cut_here(tmp_path, children, monkeypatch):
     monkeypatch.setattr(cutters, "python", lambda _: [sys.executable, "-c", "raise SystemExit(1)"])
     file = tmp_path / "a.txt"
     file.write_text("words")
     with cutters.cutters(load_chunker, 1, Stop()) as at_work:
-        found = [at_work.cut(source(file), None) for _ in range(4)]
+        found = [cut_one(at_work.cut, file) for _ in range(4)]
     assert [cut.chunked.chunks[0].text for cut in found] == ["words"] * 4
     assert len(children) == 2
 
@@ -122,12 +154,12 @@ def test_a_file_is_cut_here_when_no_other_child_can_be_had(tmp_path, children, m
     file = tmp_path / "a.txt"
     file.write_text("words")
     with cutters.cutters(load_chunker, 1, Stop()) as at_work:
-        at_work.cut(source(file), None)
+        cut_one(at_work.cut, file)
         for child in children:
             child.kill()
             child.wait()
         monkeypatch.setattr(cutters.subprocess, "Popen", refuse)
-        reasons = [at_work.cut(source(file), None).error for _ in range(3)]
+        reasons = [cut_one(at_work.cut, file).error for _ in range(3)]
     assert reasons == [ENDED] * 2 + [""]
 
 
@@ -145,11 +177,11 @@ def test_children_find_modules_where_their_parent_does(tmp_path, children):
         "from pathlib import Path\n"
         "from localembed.pipeline import cutters\n"
         "from localembed.pipeline.overlap import Stop\n"
-        "from tests.test_cutters import load_chunker, source\n"
+        "from tests.test_cutters import cut_one, load_chunker\n"
         "cutters.cores = lambda: 2\n"
         "with cutters.cutters(load_chunker, 1 << 30, Stop()) as at_work:\n"
         "    assert at_work.at_once == 2\n"
-        f"    found = at_work.cut(source(Path({str(tmp_path / 'docs' / 'a.txt')!r})), None)\n"
+        f"    found = cut_one(at_work.cut, Path({str(tmp_path / 'docs' / 'a.txt')!r}))\n"
         "    print(found.error or found.chunked.chunks[0].text)\n"
     )
     for flags in ((), ("-E",)):
@@ -167,7 +199,7 @@ def test_what_a_child_raises_is_raised_here(tmp_path):
     pool = _Pool(load_nothing, pytest.fail, 1)
     try:
         with pytest.raises(ModelChangedError, match="gone"):
-            pool.cut(source(file), None)
+            cut_one(pool.cut, file)
     finally:
         pool.close()
 
@@ -179,7 +211,7 @@ def test_a_child_gives_up_when_the_run_is_over(tmp_path, children):
 
     def cut(at_work, path):
         try:
-            at_work.cut(source(path), None)
+            cut_one(at_work.cut, path)
         except StoppedError:
             ended.append(time.monotonic())
 
@@ -192,7 +224,7 @@ def test_a_child_gives_up_when_the_run_is_over(tmp_path, children):
         stop.say()
         thread.join(20)
         with pytest.raises(StoppedError):
-            at_work.cut(source(file), None)
+            cut_one(at_work.cut, file)
     assert ended
     assert ended[0] - said < 5
     assert len(children) == 2
@@ -209,7 +241,7 @@ def test_without_processes_there_are_threads(tmp_path, monkeypatch):
     file = tmp_path / "a.txt"
     file.write_text("words")
     with cutters.cutters(load_chunker, cutters.WORTH_BYTES, Stop()) as at_work:
-        assert at_work.cut(source(file), None).chunked.chunks[0].text == "words"
+        assert cut_one(at_work.cut, file).chunked.chunks[0].text == "words"
 
 
 def test_few_files_need_no_child(tmp_path, monkeypatch):

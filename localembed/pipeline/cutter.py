@@ -1,7 +1,7 @@
 """A child that cuts files: `python -m localembed.pipeline.cutter`, started by `cutters`.
 
 It is asked on its stdin and answers on its stdout, in pickles: first how the chunker is loaded,
-then one file at a time.
+then a few files at a time.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def main() -> None:
 
 def _answer_all(questions: BinaryIO, answers: BinaryIO, chunk: Callable[[], ChunkDocument]) -> None:
     while True:
-        file, previous = pickle.load(questions)
-        answer: Cut | Exception
+        files = pickle.load(questions)
+        answer: list[Cut] | Exception
         try:
-            answer = read_and_cut(file, previous, chunk())
-        except Exception as error:  # noqa: BLE001 - raised where the file was asked for
+            answer = [read_and_cut(file, previous, chunk()) for file, previous in files]
+        except Exception as error:  # noqa: BLE001 - raised where the files were asked for
             answer = error
         pickler = pickle.Pickler(answers, pickle.HIGHEST_PROTOCOL)
         pickler.dispatch_table = _AS_CALLS

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from localembed.pipeline.ahead import in_order
@@ -13,7 +14,7 @@ from localembed.sources import Content
 from localembed.types import ChunkedDocument, FileRecord, FileStat, Note, SourceFile
 
 if TYPE_CHECKING:
-    from localembed.pipeline.cutters import Cutters
+    from localembed.pipeline.cutters import Asked, Cutters
     from localembed.pipeline.cutting import Cut
 
 NO_STAT = FileStat(-1, 0, 0, 0)
@@ -21,6 +22,8 @@ NO_STAT = FileStat(-1, 0, 0, 0)
 
 _MOST_BYTES = 8 << 20
 """Of files that are read and cut ahead of their turn."""
+_LEAST_BYTES = 1 << 10
+"""That a file counts for: an empty one takes time as well."""
 
 Outcome = Literal["written", "refreshed", "skipped", "failed"]
 
@@ -58,16 +61,34 @@ def ingest(
     """
     moved = _by_content(plan.removed)
     cuts = in_order(
-        lambda file: cutters.cut(file, records.get(file.doc_id)),
-        plan.to_read,
+        cutters.cut,
+        _groups(plan.to_read, records, cutters.group_bytes),
         threads=cutters.at_once,
-        weight=lambda file: file.stat.size,
+        weight=_bytes,
         most=_MOST_BYTES,
     )
-    for file, found in zip(plan.to_read, cuts, strict=True):
+    for file, found in zip(plan.to_read, chain.from_iterable(cuts), strict=True):
         tally.stages["read"] += found.read_seconds / cutters.at_once
         tally.stages["chunk"] += found.chunk_seconds / cutters.at_once
         yield _counted(file, records.get(file.doc_id), found, moved, tally)
+
+
+def _groups(
+    files: Sequence[SourceFile], records: Mapping[bytes, FileRecord], most: int
+) -> Iterator[list[Asked]]:
+    """Yield files of `most` bytes together, or one that has more, with what is remembered."""
+    group: list[Asked] = []
+    for file in files:
+        if group and _bytes(group) + file.stat.size > most:
+            yield group
+            group = []
+        group.append((file, records.get(file.doc_id)))
+    if group:
+        yield group
+
+
+def _bytes(group: Sequence[Asked]) -> int:
+    return sum(max(_LEAST_BYTES, file.stat.size) for file, _ in group)
 
 
 def _counted(
