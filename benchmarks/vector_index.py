@@ -33,7 +33,7 @@ from localembed.store.layout import FORMAT, Layout
 from localembed.store.reader import ChunkReader
 from localembed.store.rows import schema
 from localembed.store.table import ChunkTable
-from localembed.store.upkeep import tend_in_child
+from localembed.store.upkeep import UpkeepChild
 
 _BATCH, _QUERIES, _NOISE = 20_000, 100, 0.75
 
@@ -56,7 +56,7 @@ def main() -> None:
         ChunkTable.open_or_create(layout, facts)
         _fill(layout, facts, real, arguments.rows)
         begin = time.perf_counter()
-        index = tend_in_child(layout.table(facts.name), ["vector"])
+        index = UpkeepChild(layout.table(facts.name)).do(["vector"])
         if index is None:
             message = "no index was made"
             raise SystemExit(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import localembed
 from localembed.errors import StorageError, TooNewError
 from localembed.hashing import digest
+from localembed.pipeline import recipe
 from localembed.pipeline.seen import SeenHashes
 from localembed.store import table, upkeep
 from localembed.store.durable import read_json, write_atomically, write_json
@@ -21,6 +23,8 @@ from localembed.store.lance import connect, newest_version
 from localembed.store.layout import Layout
 from localembed.store.runs import beat, claim_run, newest_claimed, read_heartbeat
 from localembed.store.synced import StoredFile, Synced, SyncedFolder
+from localembed.store.table import ChunkTable
+from localembed.store.upkeep import UpkeepChild
 from tests.conftest import paragraphs
 
 
@@ -245,18 +249,76 @@ def all_due(workspace, notes, monkeypatch):
     monkeypatch.setattr(table, "_MOST_OF_FEW_ROWS", 0)
 
 
+def children_of(monkeypatch):
+    """Return the children that are started for upkeep from now on, and what they are asked for."""
+    begun, asked = [], []
+    begin, do = UpkeepChild.__init__, UpkeepChild.do
+    monkeypatch.setattr(
+        UpkeepChild, "__init__", lambda child, folder: begun.append(child) or begin(child, folder)
+    )
+    monkeypatch.setattr(
+        UpkeepChild, "do", lambda child, due: asked.append(list(due)) or do(child, due)
+    )
+    return begun, asked
+
+
+@pytest.fixture
+def small_batches(workspace, notes, monkeypatch):
+    """A workspace that has its first rows, and of which the next run will write three batches."""
+    (notes / "a.md").write_text(paragraphs(4))
+    workspace.index()
+    for name in ("b", "c", "d"):
+        (notes / f"{name}.md").write_text(paragraphs(8, f"late{name}"))
+    monkeypatch.setattr(recipe, "BATCH_CHUNKS", 1)
+    monkeypatch.setattr(table, "_BUILT_HERE", 0)
+
+
+def test_the_child_begins_as_soon_as_all_files_are_read(workspace, small_batches, monkeypatch):
+    monkeypatch.setattr(table, "_LEAST_TEXT_SLACK", 0)
+    begun, asked = children_of(monkeypatch)
+    at_each_batch = []
+
+    def listen(name, _count):
+        if name == "added":
+            at_each_batch.append(len(begun))
+
+    workspace.index(on_event=listen)
+
+    assert at_each_batch[0] == 0
+    assert len(at_each_batch) == 3
+    assert (len(begun), asked) == (1, [["text"]])
+    assert begun[0]._process.returncode == 0
+    assert workspace.query("latedword3x1", mode="text")
+
+
+def test_a_child_that_nothing_is_due_for_ends(workspace, small_batches, monkeypatch):
+    monkeypatch.setattr(table, "_LEAST_TEXT_SLACK", 0)
+    monkeypatch.setattr(ChunkTable, "tend", lambda _table, known: table.Tended((), known))
+    begun, asked = children_of(monkeypatch)
+
+    workspace.index()
+
+    assert (len(begun), asked) == (1, [])
+    assert begun[0]._process.returncode == -signal.SIGKILL
+
+
+def test_no_child_begins_where_little_was_written(workspace, small_batches, monkeypatch):
+    begun, _ = children_of(monkeypatch)
+
+    workspace.index()
+
+    assert begun == []
+
+
 def test_one_child_does_all_that_is_due_and_tells_what_it_measured(workspace, all_due, monkeypatch):
     monkeypatch.setattr(table, "_BUILT_HERE", 0)
     monkeypatch.setattr(table, "EXACT_ROWS", 3)
-    asked = []
-    in_child = table.tend_in_child
-    monkeypatch.setattr(
-        table, "tend_in_child", lambda folder, due: asked.append(due) or in_child(folder, due)
-    )
+    begun, asked = children_of(monkeypatch)
 
     workspace.index()
 
     assert asked == [["compact", "text", "vector"]]
+    assert len(begun) == 1
     entry = read_head(workspace.layout).table()[1]
     assert entry.vector_index.recall == 1
     handle = connect(workspace.layout.vectors).open_table(workspace.status().table)

@@ -158,6 +158,11 @@ class Committer:
         elif doc_ids:
             self._manifest.commit(self._facts.name, deletes=doc_ids)
 
+    def expect_end(self) -> None:
+        """Prepare for the end: all files are read, and a core has nothing to do."""
+        if self._table is not None:
+            self._table.expect_upkeep()
+
     def finish(self, *, complete: bool, default: bool, keep: int) -> None:
         """Refresh the indexes and show readers what the run made, if it made anything.
 
@@ -219,6 +224,8 @@ class Committer:
         self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         """Tell other commands that the run is over, however it ended."""
+        if self._table is not None:
+            self._table.close()
         if self.run is not None:
             newest = newest_version(self._layout.table(self._facts.name))
             sync_failed = isinstance(error, SyncError)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from localembed.pipeline.overlap import Stop
     from localembed.types import VectorMatrix
 
+    Window = list[Ingested]
     KeepPaid = Callable[[Sequence[bytes], VectorMatrix], None]
 
 BATCH_CHUNKS = 2048
@@ -194,11 +195,18 @@ def _index_files(
             most = BATCH_CHUNKS if job.asks_server else LARGE_BATCH_CHUNKS
             size = partial(batch_chunks, most, tally)
             upcoming = windows(ingest(plan, records, hands, tally), on_event, size)
+            upcoming = _and_then(upcoming, committer.expect_end)
             at_once = _WINDOWS_OF_SERVER if job.asks_server else 1
             overlap(upcoming, stages.embed, stages.write, stop, at_once)
     finally:
         tally.engine = stages.use
         stages.close()
+
+
+def _and_then(windows: Iterator[Window], call: Callable[[], None]) -> Iterator[Window]:
+    """Yield all windows, then call."""
+    yield from windows
+    call()
 
 
 def cutters_of(job: Job, plan: Plan, stop: Stop) -> AbstractContextManager[Cutters]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from localembed.store.head import VectorIndex
 from localembed.store.lance import connect, lance_errors, newest_version
 from localembed.store.layout import Layout
 from localembed.store.rows import batch_rows, schema
-from localembed.store.upkeep import INDEXED, Task, index_name, tend, tend_in_child
+from localembed.store.upkeep import INDEXED, Task, UpkeepChild, index_name, tend
 from localembed.store.vector_index import EXACT_ROWS
 from localembed.types import EmbeddedBatch
 
@@ -70,6 +71,7 @@ class ChunkTable:
         """Wrap an open lancedb table (see `open_or_create`)."""
         self._handle = handle
         self._folder = folder
+        self._child: UpkeepChild | None = None
 
     @classmethod
     def open_or_create(cls, layout: Layout, facts: TableFacts) -> ChunkTable:
@@ -232,6 +234,19 @@ class ChunkTable:
             if index_name(self._handle, INDEXED["text"]) is None:
                 self._do(["text"], int(self._handle.count_rows()))
 
+    def expect_upkeep(self) -> None:
+        """Start the child that `tend` will need, as far as can be told."""
+        with lance_errors(self._folder):
+            rows = int(self._handle.count_rows())
+            if rows > _BUILT_HERE and self._text_index_is_due(rows):
+                with suppress(OSError):  # it is tried again when it is needed
+                    self._child = UpkeepChild(self._folder)
+
+    def close(self) -> None:
+        """End the child that was started, if nothing was due after all."""
+        if self._child is not None:
+            self._child.end()
+
     def tend(self, known: VectorIndex | None) -> Tended:
         """Do what has become due since the last run: put fragments together, make indexes anew.
 
@@ -277,7 +292,8 @@ class ChunkTable:
         """Do tasks here or in a child, whichever is sooner done."""
         if rows <= _BUILT_HERE:
             return tend(self._handle, tasks)
-        made = tend_in_child(self._folder, tasks)
+        child, self._child = self._child or UpkeepChild(self._folder), None
+        made = child.do(tasks)
         self._handle.checkout_latest()
         return made
 

@@ -17,10 +17,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
-from typing import Any, Literal
+from typing import IO, Any, Literal, cast
 
 from localembed.children import environment, python
 from localembed.errors import StorageError
@@ -88,31 +89,72 @@ def tend(handle: Any, tasks: Sequence[Task]) -> VectorIndex | None:  # noqa: ANN
     return None
 
 
-def tend_in_child(folder: Path, tasks: Sequence[Task]) -> VectorIndex | None:
-    """Do tasks for a Lance table in a child (see `tend`).
+class UpkeepChild:
+    """A child that does tasks for a Lance table, once.
 
-    Raises:
-        StorageError: it failed; the rows are safe.
+    It takes half a second to begin, so it can be started before it is known what is due.
     """
-    command = python("localembed.store.upkeep", str(folder), *tasks)
-    pipe = subprocess.PIPE
-    with (
-        tempfile.TemporaryFile("w+", errors="replace") as complaints,
-        subprocess.Popen(
-            command, env=environment(), stdin=pipe, stdout=pipe, stderr=complaints
-        ) as child,
-    ):
-        # Its stdin stays open for as long as this process lives (see `_end_with_parent`).
-        said = child.stdout.read().decode() if child.stdout else ""
-        child.wait()
-        complaints.seek(0)
-        lines = complaints.read().strip().splitlines()
-    if child.returncode:
-        last = lines[-1:] or [f"exit code {child.returncode}"]
-        what = f"The upkeep of {folder} failed ({' '.join(tasks)})"
-        message = f"{what}: {last[0]}. Run: localembed index"
-        raise StorageError(message)
-    return VectorIndex(**json.loads(said)) if "vector" in tasks else None
+
+    def __init__(self, folder: Path) -> None:
+        """Start it.
+
+        Args:
+            folder: of the table.
+
+        Raises:
+            OSError: this machine lets us have no more processes.
+        """
+        self._folder = folder
+        self._complaints = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - end
+        pipe = subprocess.PIPE
+        try:
+            self._process = subprocess.Popen(
+                python("localembed.store.upkeep", str(folder)),
+                env=environment(),
+                stdin=pipe,
+                stdout=pipe,
+                stderr=self._complaints,
+                text=True,
+            )
+        except BaseException:
+            self._complaints.close()
+            raise
+        self._to = cast("IO[str]", self._process.stdin)
+        self._from = cast("IO[str]", self._process.stdout)
+
+    def do(self, tasks: Sequence[Task]) -> VectorIndex | None:
+        """Have it do tasks (see `tend`), and end.
+
+        Raises:
+            StorageError: it failed; the rows are safe.
+        """
+        try:
+            with suppress(BrokenPipeError):  # then it has ended, and has said why
+                self._to.write(f"{' '.join(tasks)}\n")
+                self._to.flush()
+            # Its stdin stays open for as long as this process lives (see `_end_with_parent`).
+            said = self._from.read()
+            if code := self._process.wait():
+                raise self._failure(tasks, code)
+        finally:
+            self.end()
+        return VectorIndex(**json.loads(said)) if "vector" in tasks else None
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        for file in (self._to, self._from, self._complaints):
+            # What it was never sent cannot be flushed any more.
+            with suppress(OSError):
+                file.close()
+
+    def _failure(self, tasks: Sequence[Task], code: int) -> StorageError:
+        self._complaints.seek(0)
+        lines = self._complaints.read().strip().splitlines()
+        last = lines[-1:] or [f"exit code {code}"]
+        what = f"The upkeep of {self._folder} failed ({' '.join(tasks)})"
+        return StorageError(f"{what}: {last[0]}. Run: localembed index")
 
 
 def _end_with_parent() -> None:
@@ -126,18 +168,21 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Do for a table what the command line names, and print what was measured, as JSON."""
-    from localembed.store.lance import connect
-
-    _end_with_parent()
+    """Do for the table that the command line names what stdin does; print what was measured."""
     leave_out_namespaces()
     # Lance leaves two cores to reading and writing, whether or not there are more.
     os.environ.setdefault("LANCE_IO_CORE_RESERVATION", "0")
+    from localembed.store.lance import connect
+
     folder = Path(sys.argv[1])
-    tasks: Sequence[Any] = sys.argv[2:]
-    measured = tend(connect(folder.parent).open_table(folder.stem), tasks)
-    if measured is not None:
-        sys.stdout.write(json.dumps(asdict(measured)))
+    database = connect(folder.parent)
+    # Nothing comes where nothing is due, or nobody is there any more.
+    tasks: Sequence[Any] = sys.stdin.readline().split()
+    if tasks:
+        _end_with_parent()
+        measured = tend(database.open_table(folder.stem), tasks)
+        if measured is not None:
+            sys.stdout.write(json.dumps(asdict(measured)))
 
 
 if __name__ == "__main__":
