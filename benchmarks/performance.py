@@ -463,7 +463,7 @@ def many_runs(results: Sequence[Result]) -> list[str]:
             f" most {result['largest_disk_over_clean']:.2f} times the disk of a clean build, and"
             f" {result['disk_over_clean_after_gc']:.2f} times after `versions gc --keep 0`."
         ),
-        table(["a query, p50", "time"], times),
+        table(["a query", "p50"], times),
         source("python -m benchmarks.many_runs", result["machine"]),
     ]
 
