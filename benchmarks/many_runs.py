@@ -86,7 +86,7 @@ def _measure(folder: Path, docs: Path, runs: int) -> dict[str, object]:
         "query_p50_ms": {
             "clean build": float(np.median(there)),
             f"after each of the last {_ASKED_AFTER} runs": float(np.median(here)),
-            "after the slowest tenth of these": float(np.quantile(here, 0.9)),
+            "after the slowest tenth of these": round(float(np.quantile(here, 0.9)), 1),
         },
     }
 

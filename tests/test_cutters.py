@@ -135,9 +135,9 @@ def test_children_are_asked_for_small_files_together_and_for_large_ones_alone(
     workspace.index()
 
     assert [200_000] in sizes
-    assert 3 <= len(sizes) <= 9
-    assert max(map(len, sizes)) <= 128
-    assert all(sum(group) <= 128 << 10 for group in sizes if len(group) > 1)
+    assert 4 <= len(sizes) <= 12
+    assert max(map(len, sizes)) <= 64
+    assert all(sum(group) <= 64 << 10 for group in sizes if len(group) > 1)
 
 
 def test_where_no_child_can_begin_files_are_cut_here(tmp_path, children, monkeypatch):

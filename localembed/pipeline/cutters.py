@@ -26,7 +26,7 @@ from localembed.types import FileRecord, SourceFile
 
 WORTH_BYTES = 16 << 20
 """Of files: a child takes half a second to start."""
-_GROUP_BYTES = 128 << 10
+_GROUP_BYTES = 64 << 10
 """Of small files that a child is asked for together: each answer waits for its turn at Python's
 lock, up to 5 ms, and the child with it. One file at a time took a tenth longer."""
 _MOST_THREADS = 4
