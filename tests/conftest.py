@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,9 @@ import localembed
 from localembed.workspace import Workspace
 from tests import fake_backend
 from tests.registry import write_registry
+
+# A shell starts what runs in the background deaf to Ctrl-C, and all processes below it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROJECT = Path(__file__).parent.parent
 
