@@ -153,6 +153,6 @@ class History:
         table = ChunkTable.open(layout, name)
         synced = SyncedFolder(table.folder, Manifest(layout).stored_files(name))
         with runs.at_risk(layout):
-            table.compact()
+            table.upkeep.compact()
             show(layout, name, table, synced)
             clean_up(layout, name, table, synced, keep, ignore_events)

@@ -36,9 +36,9 @@ def main() -> None:
     if size := os.environ.get("BATCH_CHUNKS"):
         recipe.BATCH_CHUNKS = recipe.LARGE_BATCH_CHUNKS = int(size)
     if most := os.environ.get("MOST_FRAGMENTS"):
-        from localembed.store import table
+        from localembed.store import due
 
-        table._MOST_OF_FEW_ROWS = int(most)
+        due._MOST_OF_FEW_ROWS = int(most)
     if stop := os.environ.get("STOP_AT"):
         step, _, number = stop.partition(":")
         _stop_at(step, int(number or 1), signal.Signals[os.environ.get("STOP_WITH", "SIGKILL")])

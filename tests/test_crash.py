@@ -10,6 +10,7 @@ import pytest
 import localembed
 from localembed.errors import LockedError, NotIndexedError
 from localembed.pipeline import recipe
+from localembed.store.due import Upkeep
 from localembed.store.head import read_head
 from localembed.store.lock import writer_lock
 from tests.conftest import paragraphs
@@ -246,7 +247,6 @@ def test_a_table_that_was_cut_off_before_its_first_version_is_made(workspace, no
 
 
 def test_a_build_that_was_cut_off_before_its_text_index_gets_one(workspace, notes, monkeypatch):
-    from localembed.store.table import ChunkTable
 
     write_first(notes)
 
@@ -254,7 +254,7 @@ def test_a_build_that_was_cut_off_before_its_text_index_gets_one(workspace, note
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ChunkTable, "ensure_text_index", killed)
+        patch.setattr(Upkeep, "ensure_text_index", killed)
         with pytest.raises(KeyboardInterrupt):
             workspace.index()
     workspace.index()

@@ -184,20 +184,20 @@ def test_a_damaged_head_after_a_power_cut_is_mended_without_a_hand(
 
 
 def test_a_power_cut_during_gc_is_taken_back(workspace, notes, tmp_path, monkeypatch):
-    from localembed.store.table import ChunkTable
+    from localembed.store.due import Upkeep
 
     write_first(notes)
     workspace.index()
     write_second(notes)
     workspace.index()
-    real = ChunkTable.compact
+    real = Upkeep.compact
 
     def cut(table):
         real(table)
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(ChunkTable, "compact", cut)
+        patch.setattr(Upkeep, "compact", cut)
         patch.setattr(runs, "end_beat", lambda *_, **__: None)
         with pytest.raises(SystemExit):
             workspace.history.collect_garbage(1)

@@ -16,14 +16,14 @@ from localembed.errors import StorageError, TooNewError
 from localembed.hashing import digest
 from localembed.pipeline import recipe
 from localembed.pipeline.seen import SeenHashes
-from localembed.store import table, upkeep
+from localembed.store import due, upkeep
+from localembed.store.due import Upkeep
 from localembed.store.durable import read_json, write_atomically, write_json
 from localembed.store.head import Head, TableHead, publish_head, read_head
 from localembed.store.lance import connect, newest_version
 from localembed.store.layout import Layout
 from localembed.store.runs import beat, claim_run, newest_claimed, read_heartbeat
 from localembed.store.synced import StoredFile, Synced, SyncedFolder
-from localembed.store.table import ChunkTable
 from localembed.store.upkeep import UpkeepChild
 from tests.conftest import paragraphs
 
@@ -208,8 +208,8 @@ def test_a_heartbeat_lives_as_long_as_its_process(layout):
 def test_the_text_index_is_made_anew_when_many_rows_stand_outside(
     workspace, notes, monkeypatch, here
 ):
-    monkeypatch.setattr(table, "_LEAST_TEXT_SLACK", 0)
-    monkeypatch.setattr(table, "_BUILT_HERE", here)
+    monkeypatch.setattr(due, "_LEAST_TEXT_SLACK", 0)
+    monkeypatch.setattr(due, "_BUILT_HERE", here)
     (notes / "a.md").write_text(paragraphs(4))
     workspace.index()
     (notes / "b.md").write_text(paragraphs(8, "late"))
@@ -229,8 +229,8 @@ def test_a_text_index_that_fails_is_a_sentence_and_loses_nothing(workspace, note
     workspace.index()
     (notes / "b.md").write_text(paragraphs(8, "late"))
     with monkeypatch.context() as broken:
-        broken.setattr(table, "_LEAST_TEXT_SLACK", 0)
-        broken.setattr(table, "_BUILT_HERE", 0)
+        broken.setattr(due, "_LEAST_TEXT_SLACK", 0)
+        broken.setattr(due, "_BUILT_HERE", 0)
         broken.setattr("sys.executable", "/bin/false")
         with pytest.raises(StorageError, match=r"The upkeep of .* failed \(text\)"):
             workspace.index()
@@ -245,8 +245,8 @@ def all_due(workspace, notes, monkeypatch):
     (notes / "a.md").write_text(paragraphs(4))
     workspace.index()
     (notes / "b.md").write_text(paragraphs(8, "late"))
-    monkeypatch.setattr(table, "_LEAST_TEXT_SLACK", 0)
-    monkeypatch.setattr(table, "_MOST_OF_FEW_ROWS", 0)
+    monkeypatch.setattr(due, "_LEAST_TEXT_SLACK", 0)
+    monkeypatch.setattr(due, "_MOST_OF_FEW_ROWS", 0)
 
 
 def children_of(monkeypatch):
@@ -257,7 +257,7 @@ def children_of(monkeypatch):
         UpkeepChild, "__init__", lambda child, folder: begun.append(child) or begin(child, folder)
     )
     monkeypatch.setattr(
-        UpkeepChild, "do", lambda child, due: asked.append(list(due)) or do(child, due)
+        UpkeepChild, "do", lambda child, tasks: asked.append(list(tasks)) or do(child, tasks)
     )
     return begun, asked
 
@@ -270,11 +270,11 @@ def small_batches(workspace, notes, monkeypatch):
     for name in ("b", "c", "d"):
         (notes / f"{name}.md").write_text(paragraphs(8, f"late{name}"))
     monkeypatch.setattr(recipe, "BATCH_CHUNKS", 1)
-    monkeypatch.setattr(table, "_BUILT_HERE", 0)
+    monkeypatch.setattr(due, "_BUILT_HERE", 0)
 
 
 def test_the_child_begins_as_soon_as_all_files_are_read(workspace, small_batches, monkeypatch):
-    monkeypatch.setattr(table, "_LEAST_TEXT_SLACK", 0)
+    monkeypatch.setattr(due, "_LEAST_TEXT_SLACK", 0)
     begun, asked = children_of(monkeypatch)
     at_each_batch = []
 
@@ -292,8 +292,8 @@ def test_the_child_begins_as_soon_as_all_files_are_read(workspace, small_batches
 
 
 def test_a_child_that_nothing_is_due_for_ends(workspace, small_batches, monkeypatch):
-    monkeypatch.setattr(table, "_LEAST_TEXT_SLACK", 0)
-    monkeypatch.setattr(ChunkTable, "tend", lambda _table, known: table.Tended((), known))
+    monkeypatch.setattr(due, "_LEAST_TEXT_SLACK", 0)
+    monkeypatch.setattr(Upkeep, "tend", lambda _upkeep, known: due.Tended((), known))
     begun, asked = children_of(monkeypatch)
 
     workspace.index()
@@ -311,8 +311,8 @@ def test_no_child_begins_where_little_was_written(workspace, small_batches, monk
 
 
 def test_one_child_does_all_that_is_due_and_tells_what_it_measured(workspace, all_due, monkeypatch):
-    monkeypatch.setattr(table, "_BUILT_HERE", 0)
-    monkeypatch.setattr(table, "EXACT_ROWS", 3)
+    monkeypatch.setattr(due, "_BUILT_HERE", 0)
+    monkeypatch.setattr(due, "EXACT_ROWS", 3)
     begun, asked = children_of(monkeypatch)
 
     workspace.index()

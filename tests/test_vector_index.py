@@ -9,7 +9,7 @@ import pytest
 
 from localembed.cli.overview import status_text
 from localembed.queries import Filter
-from localembed.store import table
+from localembed.store import due
 from localembed.store.head import publish_head, read_head
 from localembed.store.lance import connect
 from localembed.workspace import Workspace
@@ -21,8 +21,8 @@ def small_limits(monkeypatch):
     """Let a table of 300 rows be a large one, and keep no vectors in memory."""
     from localembed.store import reader
 
-    monkeypatch.setattr(table, "EXACT_ROWS", 250)
-    monkeypatch.setattr(table, "_VECTOR_INDEX_SLACK", 30)
+    monkeypatch.setattr(due, "EXACT_ROWS", 250)
+    monkeypatch.setattr(due, "_VECTOR_INDEX_SLACK", 30)
     monkeypatch.setattr(reader, "EXACT_ROWS", 50)
     monkeypatch.setattr(reader, "MOST_BYTES", 0)
 

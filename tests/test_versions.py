@@ -9,7 +9,7 @@ import pytest
 
 from localembed.errors import StorageError, UsageError
 from localembed.queries import Query
-from localembed.store import table
+from localembed.store import due
 from localembed.store.head import read_head
 from localembed.store.lance import connect, versions_on_disk
 from localembed.store.versions import read_versions
@@ -19,7 +19,7 @@ from tests.conftest import paragraphs
 @pytest.fixture
 def often(monkeypatch):
     """Compact after a few fragments, and keep three versions."""
-    monkeypatch.setattr(table, "_MOST_OF_FEW_ROWS", 3)
+    monkeypatch.setattr(due, "_MOST_OF_FEW_ROWS", 3)
     monkeypatch.setenv("LOCALEMBED_KEEP_VERSIONS", "3")
 
 

@@ -113,4 +113,4 @@ def _drop_unusable(folder: Path, name: str, layout: Layout) -> Iterator[str]:
     if documents:
         table.delete(documents)
         yield f"Took {counted(len(documents), 'document')} with unusable vectors out"
-    table.ensure_text_index()
+    table.upkeep.ensure_text_index()

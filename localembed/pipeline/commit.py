@@ -131,7 +131,7 @@ class Committer:
                 table.delete(replaced, except_run=self._run())
                 self._on_event("deleted", len(replaced))
             self._check_rows(table, [entry.record.doc_id for entry in written], rows)
-            table.ensure_text_index()
+            table.upkeep.ensure_text_index()
             self._settle(table, [self._stamped(entry, batch) for entry in entries], ())
             self._stored.recorded(hashes)
             self._tally.removed_chunks += len(before - {chunk.chunk_id for chunk in batch.chunks})
@@ -161,7 +161,7 @@ class Committer:
     def expect_end(self) -> None:
         """Prepare for the end: all files are read, and a core has nothing to do."""
         if self._table is not None:
-            self._table.expect_upkeep()
+            self._table.upkeep.expect()
 
     def finish(self, *, complete: bool, default: bool, keep: int) -> None:
         """Refresh the indexes and show readers what the run made, if it made anything.
@@ -175,7 +175,7 @@ class Committer:
             return
         table = self.begin()
         with self._tally.stage("index"):
-            tended = table.tend(self._vector_index)
+            tended = table.upkeep.tend(self._vector_index)
             self._vector_index = tended.vector_index
             compacted = "compact" in tended.done
             if compacted:
@@ -225,7 +225,7 @@ class Committer:
     ) -> None:
         """Tell other commands that the run is over, however it ended."""
         if self._table is not None:
-            self._table.close()
+            self._table.upkeep.close()
         if self.run is not None:
             newest = newest_version(self._layout.table(self._facts.name))
             sync_failed = isinstance(error, SyncError)

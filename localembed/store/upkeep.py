@@ -168,7 +168,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Do for the table that the command line names what stdin does; print what was measured."""
+    """Do the tasks named on stdin for the table of the command line; print what was measured."""
     leave_out_namespaces()
     # Lance leaves two cores to reading and writing, whether or not there are more.
     os.environ.setdefault("LANCE_IO_CORE_RESERVATION", "0")

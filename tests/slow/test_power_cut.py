@@ -311,7 +311,7 @@ def test_a_clean_up_that_loses_its_power_loses_nothing(
     [
         "localembed.store.table.ChunkTable:protect",
         "localembed.store.table.ChunkTable:clean",
-        "localembed.store.table.ChunkTable:ensure_text_index",
+        "localembed.store.due.Upkeep:ensure_text_index",
         "localembed.pipeline.cleanup.Manifest:commit",
         "localembed.pipeline.cleanup:publish_head",
     ],
