@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,16 @@ import pytest
 
 import localembed
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
-from localembed.queries import Filter
+from localembed.queries import Filter, SearchHit
 from localembed.search.fusion import TEXT_DEPTH, fuse
-from localembed.store.reader import Candidate
+from localembed.store.candidates import Candidate
 from localembed.workspace import Workspace
 from tests import fake_backend
 from tests.conftest import paragraphs
 
 
 def candidate(name: str, similarity: float, text_score: float = 0.0) -> Candidate:
-    return Candidate(
-        chunk_id=name.encode(), root_id="r", path=b"p", start=0, end=1, start_line=1, end_line=1,
-        heading="", text="t", tokens=1, similarity=similarity, text_score=text_score,
-    )  # fmt: skip
+    return Candidate(row_id=0, chunk_id=name.encode(), similarity=similarity, text_score=text_score)
 
 
 def names(ranked) -> list[str]:
@@ -235,21 +233,50 @@ def test_the_workspace_is_private(workspace, notes):
     assert stat.S_IMODE(workspace.folder.stat().st_mode) == 0o700
 
 
-def test_vectors_in_memory_rank_as_those_on_disk(workspace, notes, fake):
+@pytest.mark.parametrize("mode", ["vector", "hybrid"])
+def test_vectors_in_memory_rank_as_those_on_disk(workspace, notes, fake, mode):
     (notes / "a.md").write_text(paragraphs(60))
     (notes / "b.md").write_text("zebra stripes")
+    workspace.index()
     fake.broken = {fake_backend._tokens("unembeddable").ids[0]}
-    (notes / "c.md").write_text("unembeddable")
+    (notes / "c.md").write_text("unembeddable zebra")
+    (notes / "d.md").write_text("zebra crossing")  # in another fragment than the first zebra
     workspace.index()
     for top_k in (1, 7, 1000):
         for query in ("zebra", "pword3x7 pword5x2 paragraph"):
             fresh = Workspace(workspace.folder)
-            from_disk = fresh.query(query, mode="vector", top_k=top_k)
-            in_memory = fresh.query(query, mode="vector", top_k=top_k)
-            assert [hit.chunk_id for hit in in_memory] == [hit.chunk_id for hit in from_disk]
+            from_disk = fresh.query(query, mode=mode, top_k=top_k)
+            in_memory = fresh.query(query, mode=mode, top_k=top_k)
+            assert [_without_scores(hit) for hit in in_memory] == [
+                _without_scores(hit) for hit in from_disk
+            ]
             scores = np.array([[hit.score for hit in hits] for hits in (from_disk, in_memory)])
             assert np.abs(scores[0] - scores[1]).max() < 1e-6
-            assert "unembeddable" not in {hit.text for hit in in_memory}
+            found = any(hit.text.startswith("unembeddable") for hit in in_memory)
+            assert found == (mode == "hybrid" and query == "zebra" and top_k == 1000)
+
+
+def _without_scores(hit: SearchHit) -> SearchHit:
+    return replace(hit, score=0.0, similarity=round(hit.similarity, 5))
+
+
+def test_only_the_best_of_what_text_brings_up_is_read(workspace, notes, monkeypatch):
+    from localembed.store import reader
+
+    for n in range(30):
+        (notes / f"{n}.md").write_text(f"zebra number {n}")
+    workspace.index()
+    read = []
+    chunks = reader._chunks
+
+    def counted(rows):
+        read.append(rows.num_rows)
+        return chunks(rows)
+
+    monkeypatch.setattr(reader, "_chunks", counted)
+    for _ in range(3):
+        assert len(workspace.query("zebra", top_k=4)) == 4
+    assert read == [4, 4, 4]
 
 
 def test_vectors_that_do_not_fit_stay_on_disk(workspace, notes, monkeypatch):

@@ -22,7 +22,8 @@ from localembed.store.versions import find_version
 from localembed.store.words import compound_parts
 
 if TYPE_CHECKING:
-    from localembed.store.reader import Candidate, ChunkReader
+    from localembed.store.candidates import Candidate, StoredChunk
+    from localembed.store.reader import ChunkReader
     from localembed.types import Vector
 
     Embed = Callable[[TableHead, str], tuple[Vector, int]]
@@ -109,11 +110,10 @@ class Searcher:
 
     def show(self, where: str, asked: Query, roots: Mapping[str, bytes]) -> Answer:
         """Return the chunks for which a condition holds, in the order of their documents."""
-        nowhere: tuple[Mapping[bytes, int], ...] = ({}, {})
 
         def search(reader: ChunkReader, entry: TableHead) -> Answer:
             found = reader.find(where)
-            return Answer(entry, tuple(_hit(0.0, chunk, nowhere, roots) for chunk in found))
+            return Answer(entry, tuple(_hit(chunk, roots) for chunk in found))
 
         return self._pinned(asked, search)
 
@@ -174,18 +174,22 @@ def _hits(
         ranked = fuse(asked.text, by_vector, by_text)
     else:
         ranked = [(c.similarity, c) for c in by_vector] or [(c.text_score, c) for c in by_text]
-    places = [
-        {candidate.chunk_id: place for place, candidate in enumerate(found, 1)}
+    best = ranked[: asked.top_k]
+    chunks = reader.fetch([candidate for _, candidate in best])
+    ranks = [
+        {candidate.chunk_id: rank for rank, candidate in enumerate(found, 1)}
         for found in (by_vector, by_text)
     ]
-    best = ranked[: asked.top_k]
-    hits = tuple(_hit(*entry, places, roots) for entry in best)
+    hits = tuple(
+        _hit(chunk, roots, score, candidate, *(rank.get(chunk.chunk_id) for rank in ranks))
+        for chunk, (score, candidate) in zip(chunks, best, strict=True)
+    )
     if rerank is not None:
         hits = rerank(hits)
     if not asked.lines:
         return hits
-    candidates = {candidate.chunk_id.hex(): candidate for _, candidate in best}
-    around = surroundings(reader, [candidates[hit.chunk_id] for hit in hits], asked.lines)
+    by_id = {chunk.chunk_id.hex(): chunk for chunk in chunks}
+    around = surroundings(reader, [by_id[hit.chunk_id] for hit in hits], asked.lines)
     return tuple(
         replace(hit, before=before, after=after)
         for hit, (before, after) in zip(hits, around, strict=True)
@@ -193,27 +197,28 @@ def _hits(
 
 
 def _hit(
-    score: float,
-    candidate: Candidate,
-    places: Sequence[Mapping[bytes, int]],
+    chunk: StoredChunk,
     roots: Mapping[str, bytes],
+    score: float = 0.0,
+    candidate: Candidate | None = None,
+    vector_rank: int | None = None,
+    text_rank: int | None = None,
 ) -> SearchHit:
-    root = roots.get(candidate.root_id, b"")
-    path = os.path.join(root, candidate.path) if candidate.path else root  # noqa: PTH118
-    vector_rank, text_rank = (found.get(candidate.chunk_id) for found in places)
+    root = roots.get(chunk.root_id, b"")
+    path = os.path.join(root, chunk.path) if chunk.path else root  # noqa: PTH118
     return SearchHit(
-        chunk_id=candidate.chunk_id.hex(),
+        chunk_id=chunk.chunk_id.hex(),
         score=score,
         path=show_path(path),
-        start_line=candidate.start_line,
-        end_line=candidate.end_line,
-        start=candidate.start,
-        end=candidate.end,
-        heading=candidate.heading,
-        text=candidate.text,
-        tokens=candidate.tokens,
-        similarity=candidate.similarity,
-        text_score=candidate.text_score,
+        start_line=chunk.start_line,
+        end_line=chunk.end_line,
+        start=chunk.start,
+        end=chunk.end,
+        heading=chunk.heading,
+        text=chunk.text,
+        tokens=chunk.tokens,
+        similarity=candidate.similarity if candidate else 0.0,
+        text_score=candidate.text_score if candidate else 0.0,
         vector_rank=vector_rank,
         text_rank=text_rank,
     )

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from localembed.store.filters import of_document
 
 if TYPE_CHECKING:
-    from localembed.store.reader import Candidate, ChunkReader
+    from localembed.store.candidates import StoredChunk
+    from localembed.store.reader import ChunkReader
 
 
 def surroundings(
-    reader: ChunkReader, hits: Sequence[Candidate], lines: int
+    reader: ChunkReader, hits: Sequence[StoredChunk], lines: int
 ) -> list[tuple[str, str]]:
     """Return for each hit what stands in front of its text and behind it, so many lines each.
 
@@ -27,14 +28,14 @@ def surroundings(
     ]
 
 
-def _beside(hit: Candidate, lines: int) -> str:
+def _beside(hit: StoredChunk, lines: int) -> str:
     """Return the condition for the chunks that hold one of the lines."""
     document = of_document(hit.root_id, hit.path)
     first, last = hit.start_line - lines, hit.end_line + lines
     return f"{document} AND start_line <= {last} AND end_line >= {first}"
 
 
-def _around(hit: Candidate, beside: Iterable[Candidate], lines: int) -> tuple[str, str]:
+def _around(hit: StoredChunk, beside: Iterable[StoredChunk], lines: int) -> tuple[str, str]:
     spans = sorted((_Span(chunk.start, chunk.start_line, chunk.text) for chunk in beside), key=_at)
     begin = _Span(hit.start, hit.start_line, "")
     end = _Span(hit.end, hit.start_line + hit.text.count("\n"), "")

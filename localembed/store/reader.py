@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -13,6 +14,7 @@ from weakref import finalize
 import numpy as np
 
 from localembed.errors import StorageError, UsageError
+from localembed.store.candidates import Candidate, StoredChunk
 from localembed.store.lance import (
     CACHE_BYTES,
     connect,
@@ -38,32 +40,13 @@ if TYPE_CHECKING:
     from localembed.store.head import TableHead
     from localembed.types import Vector
 
-_COLUMNS = [
+_OF_CHUNK = [
     "chunk_id", "root_id", "path_bytes", "start", "end", "start_line", "end_line",
     "heading", "text", "tokens",
 ]  # fmt: skip
 _MOST_INDEX_BYTES = 1 << 30
+_YES = True
 _FAILED_ON_A_ROW = "Error applying filter expression"
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A chunk that one of the searches brought up."""
-
-    chunk_id: bytes
-    root_id: str
-    path: bytes
-    start: int
-    end: int
-    start_line: int
-    end_line: int
-    heading: str
-    text: str
-    tokens: int
-    similarity: float
-    """Cosine to the query vector; 0 where either has none."""
-    text_score: float
-    """BM25; 0 for a chunk that full text did not bring up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +101,26 @@ class ChunkReader:
                 message = f"The filter is not understood: {first_sentence(error)}"
                 raise UsageError(message) from error
 
-    def find(self, where: str) -> list[Candidate]:
+    def find(self, where: str) -> list[StoredChunk]:
         """Return the chunks for which a condition holds, in the order of their documents."""
         with lance_errors(self._folder):
-            rows = self._handle.search().where(where).select(_COLUMNS).to_arrow()
-        rows = rows.sort_by(
-            [("root_id", "ascending"), ("path_bytes", "ascending"), ("start", "ascending")]
+            rows = self._handle.search().where(where).select(_OF_CHUNK).to_arrow()
+        return _chunks(
+            rows.sort_by(
+                [("root_id", "ascending"), ("path_bytes", "ascending"), ("start", "ascending")]
+            )
         )
-        return _candidates(rows, [0.0] * rows.num_rows, [0.0] * rows.num_rows)
+
+    def fetch(self, found: Sequence[Candidate]) -> list[StoredChunk]:
+        """Return what the rows of these candidates hold, in their order."""
+        read = [candidate.chunk for candidate in found if candidate.chunk is not None]
+        if len(read) == len(found):
+            return read
+        wanted = [candidate.row_id for candidate in found]
+        with lance_errors(self._folder):
+            rows = self._handle.take_row_ids(wanted).select(_OF_CHUNK).with_row_id().to_arrow()
+        places = {row_id: place for place, row_id in enumerate(rows["_rowid"].to_pylist())}
+        return _chunks(rows.take([places[row_id] for row_id in wanted]))
 
     def contents(self) -> dict[tuple[str, bytes], frozenset[bytes]]:
         """Return (root_id, path) → the ids of the document's chunks, of all documents."""
@@ -169,11 +164,12 @@ class ChunkReader:
             if self._asked == 2:
                 self._nearest = self._keep_vectors(len(query))
             if self._nearest is not None:
-                return self._by_kept_vectors(self._nearest, query, limit)
+                return self._nearest.search(query, limit)
         with lance_errors(self._folder):
             search = self._search_vectors(query, limit, among)
-            rows = search.select([*_COLUMNS, "vector", "_distance"]).to_arrow()
-        found = _candidates(rows, _similarities(rows, query), [0.0] * rows.num_rows)
+            search = search.select(["chunk_id", "vector", "_distance"]).with_row_id(_YES)
+            rows = search.to_arrow()
+        found = _candidates(rows, query, [0.0] * rows.num_rows)
         return sorted(found, key=lambda candidate: -candidate.similarity)
 
     def _search_vectors(self, query: Vector, limit: int, among: Selection | None) -> Any:  # noqa: ANN401
@@ -190,18 +186,6 @@ class ChunkReader:
                 return None
             return NearestInMemory(self._handle, rows, dim)
 
-    def _by_kept_vectors(
-        self, nearest: NearestInMemory, query: Vector, limit: int
-    ) -> list[Candidate]:
-        ids, similar = nearest.search(query, limit)
-        if not ids:
-            return []
-        with lance_errors(self._folder):
-            rows = self._handle.take_row_ids(ids).select(_COLUMNS).with_row_id().to_arrow()
-        places = {row_id: place for place, row_id in enumerate(rows["_rowid"].to_pylist())}
-        ordered = rows.take([places[row_id] for row_id in ids])
-        return _candidates(ordered, similar.tolist(), [0.0] * len(ids))
-
     def by_text(
         self, query: str, limit: int, vector: Vector | None, among: Selection | None = None
     ) -> list[Candidate]:
@@ -210,21 +194,28 @@ class ChunkReader:
         Args:
             query: words, taken as they are: quotes and operators mean nothing.
             limit: how many.
-            vector: if given, the candidates carry their exact similarity to it.
+            vector: the query's; the candidates carry their exact similarity to it. Without one
+                nothing is left to compare, and they carry what their rows hold.
             among: what may be found, if not everything.
         """
         from lancedb.query import MatchQuery
 
-        if not self._has_text_index():
+        if not self._has_text_index:
             return []
-        columns = [*_COLUMNS, "_score", *(["vector"] if vector is not None else [])]
+        if vector is None:
+            columns = _OF_CHUNK
+        else:
+            columns = ["chunk_id", "vector"] if self._nearest is None else []
         with lance_errors(self._folder):
             search = self._handle.search(MatchQuery(query, "search_text"), query_type="fts")
-            search = search.limit(limit).select(columns)
+            search = search.limit(limit).select([*columns, "_score"]).with_row_id(_YES)
             rows = (search.where(among.condition) if among else search).to_arrow()
-        similar = _similarities(rows, vector) if vector is not None else [0.0] * rows.num_rows
-        return _candidates(rows, similar, rows["_score"].to_pylist() if rows.num_rows else [])
+        scores = rows["_score"].to_pylist()
+        if vector is not None and self._nearest is not None:
+            return self._nearest.compare(vector, rows["_rowid"].to_pylist(), scores)
+        return _candidates(rows, vector, scores)
 
+    @cached_property
     def _has_text_index(self) -> bool:
         with lance_errors(self._folder):
             return any("search_text" in index.columns for index in self._handle.list_indices())
@@ -253,20 +244,23 @@ def _index_bytes(entry: TableHead) -> int:
     return CACHE_BYTES + min(_MOST_INDEX_BYTES, entry.chunks * entry.dim * 3 // 4)
 
 
-def _similarities(rows: pa.Table, query: Vector) -> list[float]:
-    """Return the cosine of each row's vector to the query, 0 where it has none."""
+def _candidates(
+    rows: pa.Table, query: Vector | None, text_scores: Sequence[float]
+) -> list[Candidate]:
+    """Return rows with the cosines of their vectors to the query, or with all that they hold."""
     if not rows.num_rows:
         return []
-    return [float(value) for value in similarities(rows["vector"].combine_chunks(), query)]
+    chunks: list[StoredChunk] | list[None] = [None] * rows.num_rows
+    similar = [0.0] * rows.num_rows
+    if query is None:
+        chunks = _chunks(rows)
+    else:
+        # Vectors stay in Arrow: as lists of numbers they would take longer than the search.
+        similar = similarities(rows["vector"].combine_chunks(), query).tolist()
+    ids = rows["_rowid"].to_pylist(), rows["chunk_id"].to_pylist()
+    return list(map(Candidate, *ids, similar, text_scores, chunks))
 
 
-def _candidates(
-    rows: pa.Table, similar: Sequence[float], text_scores: Sequence[float]
-) -> list[Candidate]:
-    found: list[Candidate] = []
-    # Vectors stay in Arrow: as lists of numbers they would take longer than the search.
-    plain = rows.select(_COLUMNS).to_pylist()
-    for row, similarity, text_score in zip(plain, similar, text_scores, strict=True):
-        path = row.pop("path_bytes")
-        found.append(Candidate(path=path, similarity=similarity, text_score=text_score, **row))
-    return found
+def _chunks(rows: pa.Table) -> list[StoredChunk]:
+    plain = rows.select(_OF_CHUNK).to_pylist()
+    return [StoredChunk(path=row.pop("path_bytes"), **row) for row in plain]
