@@ -38,7 +38,7 @@ def chunk(megabytes: int) -> dict[str, object]:
     chunker = Chunker(load_tokenizer(model.spec, model.folder), clean.clean, ChunkRules(254, 32))
     document = Document(b"d" * 16, "r", b"line.txt", text, b"", "text", 0)
     begin = time.perf_counter()
-    chunks = chunker(document).chunks
+    chunks = chunker([document])[0].chunks
     seconds = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {

@@ -18,7 +18,7 @@ from localembed.roots import Scope
 from localembed.sources import WalkRules
 from localembed.store.head import publish_head, read_head
 from localembed.store.layout import Layout
-from localembed.types import ChunkedDocument, Document, Event, FileRecord, Notice
+from localembed.types import CutDocuments, Event, FileRecord, Notice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ class _ChunkerLoader:
     folder: Path
     rules: ChunkRules
 
-    def __call__(self, check: Callable[[], None]) -> Callable[[Document], ChunkedDocument]:
+    def __call__(self, check: Callable[[], None]) -> CutDocuments:
         from localembed.chunk.chunker import Chunker
 
         tokenizer = load_tokenizer(self.spec, self.folder)

@@ -137,6 +137,10 @@ class ChunkedDocument:
     """Words that the tokenizer gave up on, so that the model never sees them."""
 
 
+CutDocuments = Callable[[Sequence[Document]], list[ChunkedDocument]]
+"""Cuts one document of any length, or several short ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddedBatch:
     """Whole documents with their vectors, ready to be written."""

@@ -8,12 +8,13 @@ import importlib.util
 import random
 import statistics
 import unicodedata
-from itertools import pairwise
+from dataclasses import replace
+from itertools import chain, pairwise
 
 import numpy as np
 import pytest
 import regex
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from localembed import catalog
@@ -72,8 +73,10 @@ class Watched:
         self.word_local = inner.word_local
         self.special_tokens = inner.special_tokens
         self.lengths = []
+        self.calls = 0
 
     def __call__(self, texts):
+        self.calls += bool(texts)
         self.lengths += map(len, texts)
         return self.inner(texts)
 
@@ -83,7 +86,7 @@ def document(text, kind="text"):
 
 
 def cut(text, kind="text", name="fake", rules=ChunkRules(32, 0)):  # noqa: B008 - frozen
-    return Chunker(tokenizer(name), clean, rules)(document(text, kind)).chunks
+    return Chunker(tokenizer(name), clean, rules)([document(text, kind)])[0].chunks
 
 
 def words(count, seed="w"):
@@ -283,7 +286,7 @@ def test_a_chunk_is_bounded_in_characters_when_there_are_no_spaces(name, text):
 @each_tokenizer
 def test_words_that_the_tokenizer_gave_up_on_are_counted(name):
     text = f"before {'x' * 20_000} between {'y' * 300} after"
-    chunked = Chunker(tokenizer(name), clean, ChunkRules(64, 0))(document(text))
+    chunked = Chunker(tokenizer(name), clean, ChunkRules(64, 0))([document(text)])[0]
 
     assert chunked.truncated >= 2
 
@@ -337,7 +340,7 @@ def test_a_huge_line_is_cut_in_bounded_and_linear_work(name, unit):
     for size in (1_000_000, 3_000_000):
         watched = Watched(tokenizer(name))
         text = unit * (size // len(unit))
-        chunks = Chunker(watched, clean, ChunkRules(254, 0))(document(text)).chunks
+        chunks = Chunker(watched, clean, ChunkRules(254, 0))([document(text)])[0].chunks
         assert max(watched.lengths) <= BLOCK_CHARS
         assert max(len(chunk.text) for chunk in chunks) <= 254 * CHARS_PER_TOKEN
         counts.append((len(watched.lengths), sum(watched.lengths)))
@@ -568,17 +571,62 @@ def test_a_document_in_sections_has_the_chunks_of_the_whole(monkeypatch, kind):
     text = "\n".join(line.format(n=n % 97) for n, line in enumerate(lines))
     document = Document(b"d" * 16, "r", b"a", text, b"", kind, 0)
     chunker = Chunker(FakeTokenizer(), clean, ChunkRules(64, 16))
-    whole = chunker(document).chunks
+    whole = chunker([document])[0].chunks
     monkeypatch.setattr(tokens, "BLOCK_CHARS", 300)
-    monkeypatch.setattr(tokens, "_BATCH_BLOCKS", 1)
+    monkeypatch.setattr(tokens, "_PART_CHARS", 1)
 
-    parts = chunker(document).chunks
+    parts = chunker([document])[0].chunks
 
     assert len(whole) > 300
     assert [(c.start, c.end, c.heading) for c in parts] == [
         (c.start, c.end, c.heading) for c in whole
     ]
     assert [list(c.token_ids) for c in parts] == [list(c.token_ids) for c in whole]
+
+
+SCRAPS = [
+    "", "\n", " ", "word", "more words", "End.", "Why?)", "list:", "\r\n", "\u0301", "é", "e\u0301",
+    "👩‍👩‍👧", "中文。", "# Title", "====", "def f():", "x" * 120, "ab" * 300, "\u3000", "\x85",
+]  # fmt: skip
+scraps = st.lists(st.tuples(st.sampled_from(SCRAPS), st.sampled_from(["", " ", "\n", "\n\n"])))
+
+
+@each_tokenizer
+@pytest.mark.parametrize("kind", ["text", "markdown"])
+def test_documents_are_cut_together_as_each_alone(name, kind, monkeypatch):
+    from localembed.chunk import tokens
+
+    monkeypatch.setattr(tokens, "BLOCK_CHARS", 64)
+    monkeypatch.setattr(tokens, "_CHARS_TOGETHER", 200)
+    chunker = Chunker(tokenizer(name), clean, ChunkRules(16, 4))
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(scraps, min_size=2, max_size=6))
+    def check(texts):
+        documents = [document("".join(chain.from_iterable(text)), kind) for text in texts]
+        together = chunker(documents)
+        alone = [chunker([one])[0] for one in documents]
+        assert [[_plain(chunk) for chunk in found.chunks] for found in together] == [
+            [_plain(chunk) for chunk in found.chunks] for found in alone
+        ]
+        assert [found.truncated for found in together] == [found.truncated for found in alone]
+
+    check()
+
+
+def _plain(chunk):
+    return replace(chunk, token_ids=chunk.token_ids.tolist())
+
+
+def test_the_tokenizer_is_asked_once_for_documents_that_are_cut_together():
+    asked = Watched(tokenizer("fake"))
+    documents = [document(words(50, f"w{n}")) for n in range(8)]
+    chunker = Chunker(asked, clean, ChunkRules(32, 0))
+    chunker(documents[:1])  # has the prompt tokenised as well
+    asked.calls = 0
+    chunked = chunker(documents)
+    assert asked.calls == 1
+    assert [found.document for found in chunked] == documents
 
 
 @given(st.lists(st.integers(0, 3), max_size=60), st.integers(1, 6))

@@ -59,7 +59,7 @@ def real_chunks(located):
     text = (PROJECT / "localembed" / "workspace.py").read_text()
     tokenizer = load_tokenizer(located.spec, located.folder)
     document = Document(b"d" * 16, "r", b"a.py", text, b"", "code", 0)
-    return Chunker(tokenizer, clean.clean, ChunkRules(254, 32))(document).chunks
+    return Chunker(tokenizer, clean.clean, ChunkRules(254, 32))([document])[0].chunks
 
 
 def test_chunks_get_the_vectors_of_their_texts(located, embedder, reference):

@@ -65,7 +65,7 @@ def chunks(tokenizer: Tokenizer, embedder: Embedder) -> list[Chunk]:
     """Return the chunks of texts that are one chunk each."""
     chunker = Chunker(tokenizer, str, ChunkRules(100_000, 0), embedder.spec.document_prompt)
     documents = [Document(b"d" * 16, "r", b"a", text, b"", "text", 0) for text in TEXTS]
-    return [chunker(document).chunks[0] for document in documents]
+    return [chunked.chunks[0] for chunked in chunker(documents)]
 
 
 def prompted(embedder: Embedder, chunk: Chunk) -> str:

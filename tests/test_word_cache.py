@@ -92,7 +92,7 @@ def test_a_text_has_the_tokens_that_the_tokenizer_finds(normalizer, tmp_path):
     @given(texts)
     def check(text):
         nonlocal by_words
-        found = asked.cache(text)
+        (found,) = asked.cache([text])
         if found is not None:
             by_words += 1
             assert_same(found, asked.whole(text))
@@ -101,13 +101,32 @@ def test_a_text_has_the_tokens_that_the_tokenizer_finds(normalizer, tmp_path):
     assert by_words > 100
 
 
+@pytest.mark.parametrize("normalizer", NORMALIZERS, ids=str)
+def test_texts_that_are_looked_at_together_have_the_tokens_of_each(
+    normalizer, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(word_cache, "_CHARS_TOGETHER", 60)
+    cache = Asked(tmp_path, word_piece(**normalizer)).cache
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(texts, max_size=8))
+    def check(several):
+        for one, text in zip(cache(several), several, strict=True):
+            (alone,) = cache([text])
+            assert (one is None) == (alone is None)
+            if one is not None:
+                assert_same(one, alone)
+
+    check()
+
+
 def test_every_character_is_taken_as_the_tokenizer_takes_it(tmp_path):
     """Each stands alone, inside of a word, at its end and behind a mark."""
     asked = Asked(tmp_path, word_piece())
     for page in range(0, 0x20000, 0x100):
         codes = [code for code in range(page, page + 0x100) if not 0xD800 <= code < 0xE000]
         text = "".join(f"{chr(code)} a{chr(code)}b .{chr(code)}, " for code in codes)
-        if (found := asked.cache(text)) is not None:
+        if (found := asked.cache([text])[0]) is not None:
             assert_same(found, asked.whole(text))
         else:
             assert "[MASK]" in text, f"page {page:#x} was not understood"
@@ -115,17 +134,17 @@ def test_every_character_is_taken_as_the_tokenizer_takes_it(tmp_path):
 
 def test_a_word_is_tokenised_once(tmp_path):
     asked = Asked(tmp_path, word_piece())
-    asked.cache("one token, two tokens")
+    asked.cache(["one token, two tokens"])
     pages = len(asked.texts) - 1
     assert pages == 1
     asked.texts.clear()
-    asked.cache("two tokens, three; one token")
+    asked.cache(["two tokens, three; one token"])
     assert [set(text.split()) for text in asked.texts] == [{"three", ";"}]
 
 
 def test_tokens_that_stand_outside_of_words_are_left_to_the_tokenizer(tmp_path):
     tokenizer = loaded(tmp_path, word_piece())
-    assert tokenizer._words("a [MASK] b") is None
+    assert tokenizer._words(["a [MASK] b", "b"])[0] is None
     text, other = tokenizer(["a [MASK] b", "a [mask] b"])
     assert text.ids.tolist() == tokenizer._tokenizer.encode("a [MASK] b").ids
     assert len(text.ids) == 3
@@ -164,7 +183,7 @@ def test_words_are_forgotten_before_they_take_much_memory(tmp_path, monkeypatch)
     asked = Asked(tmp_path, word_piece())
     for number in range(100):
         text = " ".join(f"token{number}{place:03}" for place in range(20))
-        assert_same(asked.cache(text), asked.whole(text))
+        assert_same(asked.cache([text])[0], asked.whole(text))
         assert asked.cache._words.chars <= 500 + len(text)
 
 
@@ -176,7 +195,7 @@ def test_several_threads_may_ask_at_once(tmp_path, monkeypatch):
         for number in range(200)
     ]
     with ThreadPoolExecutor(8) as pool:
-        for text, found in zip(many, pool.map(asked.cache, many), strict=True):
+        for text, (found,) in zip(many, pool.map(asked.cache, [[t] for t in many]), strict=True):
             assert_same(found, asked.whole(text))
 
 

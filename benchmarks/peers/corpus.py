@@ -93,7 +93,7 @@ def _chunks(path: Path, chunker: Chunker) -> Iterator[tuple[str, int]]:
     if isinstance(text, str):
         name = path.name.encode()
         document = Document(b"d" * 16, "r", name, text, b"", document_kind(name), 0)
-        for chunk in chunker(document).chunks:
+        for chunk in chunker([document])[0].chunks:
             yield chunker.clean(chunk.text), len(chunk.token_ids)
 
 

@@ -13,11 +13,9 @@ import numpy as np
 from localembed import readers
 from localembed.errors import ReadError, UsageError
 from localembed.sources import WalkRules, read_file, walk
-from localembed.types import ChunkedDocument, Document, Root, SourceFile, Tokenizer
+from localembed.types import CutDocuments, Document, Root, SourceFile, Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from localembed.types import IntArray
 
 _SEED = 17
@@ -86,9 +84,7 @@ def read_documents(files: Iterable[SourceFile]) -> Iterable[tuple[Document, byte
         )
 
 
-def from_files(
-    files: Sequence[SourceFile], chunk: Callable[[Document], ChunkedDocument], count: int
-) -> Sample:
+def from_files(files: Sequence[SourceFile], chunk: CutDocuments, count: int) -> Sample:
     """Return about `count` chunks from as many files as it takes, at most a fifth from one.
 
     Raises:
@@ -97,7 +93,7 @@ def from_files(
     ids: list[IntArray] = []
     rng = random.Random(_SEED)
     for document, _ in read_documents(files):
-        found = [item.token_ids for item in chunk(document).chunks]
+        found = [item.token_ids for item in chunk([document])[0].chunks]
         rng.shuffle(found)
         ids += found[: max(1, count // 5)]
         if len(ids) >= count:

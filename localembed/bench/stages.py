@@ -15,8 +15,15 @@ import numpy as np
 from localembed import clean
 from localembed.bench.sample import read_documents
 from localembed.embedding.embedder import LocalEmbedder
-from localembed.pipeline.ingest import NO_STAT, Ingested
-from localembed.types import ChunkedDocument, Document, EmbeddedBatch, FileRecord, SourceFile
+from localembed.pipeline.ingest import NO_STAT, Ingested, in_groups
+from localembed.types import (
+    ChunkedDocument,
+    CutDocuments,
+    Document,
+    EmbeddedBatch,
+    FileRecord,
+    SourceFile,
+)
 
 if TYPE_CHECKING:
     from localembed.pipeline.commit import Committer
@@ -44,7 +51,7 @@ class StageRate:
 
 def measure_stages(
     files: Sequence[SourceFile],
-    chunk: Callable[[Document], ChunkedDocument],
+    chunk: CutDocuments,
     embedder: LocalEmbedder,
     *,
     embed_chunks: int,
@@ -81,15 +88,13 @@ def slowest(rates: Sequence[StageRate]) -> StageRate:
     return min(rates, key=lambda rate: rate.chunks_per_second)
 
 
-def _cut(
-    documents: Sequence[Document], chunk: Callable[[Document], ChunkedDocument]
-) -> list[ChunkedDocument]:
-    """Cut documents until there are enough chunks."""
+def _cut(documents: Sequence[Document], chunk: CutDocuments) -> list[ChunkedDocument]:
+    """Cut documents, in groups as a run does, until there are enough chunks."""
     chunked: list[ChunkedDocument] = []
     count = 0
-    for document in documents:
-        chunked.append(chunk(document))
-        count += len(chunked[-1].chunks)
+    for group in in_groups(documents, lambda document: len(document.text)):
+        chunked += chunk(group)
+        count += sum(len(entry.chunks) for entry in chunked[-len(group) :])
         if count >= _LEAST_CHUNKS:
             break
     return chunked

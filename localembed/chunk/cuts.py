@@ -60,8 +60,8 @@ class Limits:
         return cls(most=most, window=most // 2, least=-(-3 * most // 8), overlap=overlap)
 
 
-def rank_cuts(tokens: DocumentTokens, headings: Sequence[Heading]) -> RankArray:
-    """Return the rank of cutting before each token, (n,) uint64; the first one's is unused."""
+def rank_cuts(tokens: DocumentTokens) -> RankArray:
+    """Return the rank of cutting before each token, (n,) uint64; a text's first is unused."""
     n = len(tokens)
     ranks = np.full(n, SPACE, np.uint64)
     if n < 2:
@@ -77,11 +77,10 @@ def rank_cuts(tokens: DocumentTokens, headings: Sequence[Heading]) -> RankArray:
     inner[blank] = np.where(tokens.column_zero[1:][blank], BLANK_LINE, BLANK_LINE_INDENTED)
     inner[blank & tokens.ends_in_colon[:-1]] = LINE
     inner[tokens.starts[1:] < tokens.ends[:-1]] = FORBIDDEN
-    _rank_headings(ranks, tokens.starts, headings)
     return ranks
 
 
-def _rank_headings(ranks: RankArray, starts: IntArray, headings: Sequence[Heading]) -> None:
+def rank_headings(ranks: RankArray, starts: IntArray, headings: Sequence[Heading]) -> None:
     """Prefer the cut in front of a heading, avoid those inside and right behind it."""
     if not headings:
         return
@@ -96,29 +95,42 @@ def _rank_headings(ranks: RankArray, starts: IntArray, headings: Sequence[Headin
             ranks[end : end + 1] = np.maximum(ranks[end : end + 1], AFTER_HEADING)
 
 
-def cut_keys(ids: IntArray, ranks: RankArray) -> KeyArray:
-    """Return the key of cutting before each token: its rank, then 56 bits of the ids around it."""
-    n = len(ids)
-    padded = np.zeros(n + 8, np.uint64)
-    padded[4 : n + 4] = ids.astype(np.uint64) + np.uint64(1)
-    mixed = np.zeros(n, np.uint64)
+def cut_keys(ids: IntArray, ranks: RankArray, first: IntArray) -> KeyArray:
+    """Return the key of cutting before each token: its rank, then 56 bits of the ids around it.
+
+    Args:
+        ids: of the tokens of one text or several.
+        ranks: of the cuts.
+        first: the first token of each text, and how many there are; none reaches into another.
+    """
+    text = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    places = np.arange(len(ids)) + len(_CONTEXT) * text
+    count = len(ids) + len(_CONTEXT) * (len(first) - 2)
+    padded = np.zeros(count + len(_CONTEXT), np.uint64)
+    padded[places + 4] = ids.astype(np.uint64) + np.uint64(1)
+    mixed = np.zeros(count, np.uint64)
     with np.errstate(over="ignore"):
         for place, factor in zip(_CONTEXT, _MIX, strict=True):
-            mixed ^= padded[4 + place : 4 + place + n] * factor
+            mixed ^= padded[4 + place : 4 + place + count] * factor
             mixed = (mixed << np.uint64(13)) | (mixed >> np.uint64(51))
+        mixed = mixed[places]
         # The finaliser of splitmix64 (Steele, Lea and Flood 2014) spreads every bit.
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(31)
-    return (ranks << np.uint64(56)) | (mixed & _LOW_56)
+    keys: KeyArray = (ranks << np.uint64(56)) | (mixed & _LOW_56)
+    return keys
 
 
-def weigh(tokens: DocumentTokens) -> npt.NDArray[np.int64]:
+def weigh(tokens: DocumentTokens, first: IntArray) -> npt.NDArray[np.int64]:
     """Return cumulative weights, (n + 1,): a token weighs 1, or more when it spans many characters.
 
-    One measure then bounds a chunk in tokens and in characters (16 per token, 4,064 for 254).
+    One measure then bounds a chunk in tokens and in characters (16 per token, 4,064 for 254). A
+    text's last token (see `cut_keys`) weighs what it spans itself.
     """
-    spans = np.diff(tokens.starts, append=tokens.ends[-1:])
+    spans = np.diff(tokens.starts, append=0)
+    last = first[1:][np.diff(first) > 0] - 1
+    spans[last] = tokens.ends[last] - tokens.starts[last]
     weights = np.maximum(1, -(-spans // CHARS_PER_TOKEN))
     return np.concatenate(([0], np.cumsum(weights, dtype=np.int64)))
 

@@ -13,21 +13,23 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from localembed.chunk.cuts import (
     Limits,
     cut_keys,
     find_anchors,
     overlap_start,
     rank_cuts,
+    rank_headings,
     split_piece,
     weigh,
 )
 from localembed.chunk.structure import Heading
-from localembed.chunk.tokens import DocumentTokens, token_parts
+from localembed.chunk.tokens import DocumentTokens, token_parts, tokens_together
 from localembed.types import Tokenizer
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 _CONTEXT = 8
@@ -113,7 +115,34 @@ def _section(
     floor, wall = begin
     first = bisect.bisect_left(headings, int(tokens.starts[0]), key=lambda h: h.start)
     behind = bisect.bisect_right(headings, int(tokens.starts[-1]), key=lambda h: h.start)
-    keys = cut_keys(tokens.ids, rank_cuts(tokens, headings[first:behind]))
+    ranks = rank_cuts(tokens)
+    rank_headings(ranks, tokens.starts, headings[first:behind])
+    only = np.array((0, len(tokens)))
+    keys = cut_keys(tokens.ids, ranks, only)
     anchors = [wall + place for place in find_anchors(keys[wall:], limits.window)]
     bounds = (wall, *anchors, len(tokens))
-    return Section(tokens, keys, weigh(tokens), bounds, limits, floor)
+    return Section(tokens, keys, weigh(tokens, only), bounds, limits, floor)
+
+
+def sections_together(
+    texts: Sequence[str],
+    tokenizer: Tokenizer,
+    headings: Sequence[Sequence[Heading]],
+    limits: Limits,
+) -> Iterator[tuple[Section, ...]]:
+    """Yield for each of several short texts its only section, or none if it has no tokens."""
+    found = tokens_together(texts, tokenizer)
+    ranks = rank_cuts(found.tokens)
+    whose = [found.tokens_of(place) for place in range(len(texts))]
+    each = [found.of(place) for place in range(len(texts))]
+    for own, tokens, those in zip(whose, each, headings, strict=True):
+        rank_headings(ranks[own], tokens.starts, those)
+    keys = cut_keys(found.tokens.ids, ranks, found.first)
+    weights = weigh(found.tokens, found.first)
+    for own, tokens in zip(whose, each, strict=True):
+        if not len(tokens):
+            yield ()
+            continue
+        anchors = find_anchors(keys[own], limits.window)
+        weight = weights[own.start : own.stop + 1]
+        yield (Section(tokens, keys[own], weight, (0, *anchors, len(tokens)), limits, floor=0),)

@@ -6,20 +6,25 @@ blocks of 64k characters. Blocks end at line ends, where token counts do not cha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import accumulate, islice
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from localembed.types import Tokens
+
 if TYPE_CHECKING:
-    from localembed.types import IntArray, Tokenizer, Tokens
+    from localembed.types import IntArray, Tokenizer
 
     BoolArray = npt.NDArray[np.bool_]
 
 BLOCK_CHARS = 16_384
-_BATCH_BLOCKS = 64
+_PART_CHARS = 64 * BLOCK_CHARS
+_CHARS_TOGETHER = 4 * BLOCK_CHARS
+"""Of blocks that are looked at as one: fewer cost calls, and more leave a processor's cache."""
 LONG_TOKEN_CHARS = 256
 """Longer than any real token: a word the tokenizer gave up on, cut so that no chunk outgrows it."""
 
@@ -63,8 +68,8 @@ class DocumentTokens:
     ends_in_colon: BoolArray
     joints: IntArray
     """Characters where a line or a word had to be cut by force: no ids across them are trusted."""
-    overlong: int
-    """Words of more than LONG_TOKEN_CHARS that became one unknown token."""
+    overlong: IntArray
+    """Where words of more than LONG_TOKEN_CHARS begin that became one unknown token."""
 
     def __len__(self) -> int:
         """Return the number of tokens."""
@@ -77,28 +82,107 @@ class DocumentTokens:
     def sliced(self, begin: int) -> DocumentTokens:
         """Return the tokens from `begin` on, free of the memory of the others."""
         arrays = {name: getattr(self, name)[begin:].copy() for name in _PER_TOKEN}
-        return DocumentTokens(**arrays, joints=self.joints, overlong=0)
+        return DocumentTokens(**arrays, joints=self.joints, overlong=_NONE)
+
+    def part(self, tokens: slice, chars: slice, line: int) -> DocumentTokens:
+        """Return the tokens of a text that stands in a longer one.
+
+        Args:
+            tokens: which are its own.
+            chars: where it stands.
+            line: line feeds before it.
+        """
+        begin = chars.start
+        return DocumentTokens(
+            ids=self.ids[tokens],
+            starts=self.starts[tokens] - begin,
+            ends=self.ends[tokens] - begin,
+            start_lines=self.start_lines[tokens] - line,
+            end_lines=self.end_lines[tokens] - line,
+            word_start=self.word_start[tokens],
+            column_zero=self.column_zero[tokens],
+            ends_sentence=self.ends_sentence[tokens],
+            ends_in_colon=self.ends_in_colon[tokens],
+            joints=_inside(self.joints, chars),
+            overlong=_inside(self.overlong, chars),
+        )
 
 
+_NONE = np.zeros(0, np.int32)
+_PER_CHARACTER = ("joints", "overlong")
 _PER_TOKEN = tuple(
-    name for name in DocumentTokens.__dataclass_fields__ if name not in ("joints", "overlong")
+    name for name in DocumentTokens.__dataclass_fields__ if name not in _PER_CHARACTER
 )
+
+
+def _inside(places: IntArray, chars: slice) -> IntArray:
+    if not len(places):  # nearly always
+        return places
+    inside: IntArray = places[(places >= chars.start) & (places < chars.stop)] - chars.start
+    return inside
+
+
+@dataclass(frozen=True, slots=True)
+class TextsTokens:
+    """The tokens of several texts, as they stand in one text with a line feed between them."""
+
+    tokens: DocumentTokens
+    first: IntArray
+    """The first token of each text, and how many there are: (texts + 1,)."""
+    chars: tuple[slice, ...]
+    """Where each text stands."""
+    lines: tuple[int, ...]
+    """Line feeds before each text."""
+
+    def of(self, place: int) -> DocumentTokens:
+        """Return the tokens of one text."""
+        return self.tokens.part(self.tokens_of(place), self.chars[place], self.lines[place])
+
+    def tokens_of(self, place: int) -> slice:
+        """Return which tokens one text has."""
+        return slice(int(self.first[place]), int(self.first[place + 1]))
 
 
 def token_parts(text: str, tokenizer: Tokenizer) -> Iterator[DocumentTokens]:
     """Yield the tokens of `text` in parts of about a million characters."""
-    line = 0
-    for batch in _batched(_block_spans(text)):
-        blocks = [text[start:end] for start, end, _ in batch]
-        parts: list[DocumentTokens] = []
-        for (start, _, joint), block, tokens in zip(batch, blocks, tokenizer(blocks), strict=True):
-            parts.append(_locate(block, tokens, offset=start, line=line, joint=joint))
-            line += block.count("\n")
-        yield _concatenate(parts)
+    at = line = 0
+    for blocks in _batched(_blocks(0, text), _PART_CHARS):
+        line += text.count("\n", at, blocks[0].begin)
+        at = blocks[0].begin
+        yield _located(text, blocks, tokenizer, line)
 
 
-def _block_spans(text: str) -> Iterator[tuple[int, int, bool]]:
-    """Yield (start, end, starts inside a line) of blocks that cover `text`."""
+def tokens_together(texts: Sequence[str], tokenizer: Tokenizer) -> TextsTokens:
+    """Return the tokens of short texts, in half the time that they take one after another."""
+    chars: list[slice] = []
+    lines: list[int] = []
+    blocks: list[_Block] = []
+    begin = line = 0
+    for text in texts:
+        chars.append(slice(begin, begin + len(text)))
+        lines.append(line)
+        blocks += _blocks(begin, text)
+        begin += len(text) + 1
+        line += text.count("\n") + 1
+    joined = "\n".join(texts)
+    blocks = blocks or [_Block(0, 0, joint=False)]
+    tokens = _located(joined, blocks, tokenizer, joined.count("\n", 0, blocks[0].begin))
+    # A token of nothing but spaces may begin at its text's end.
+    behind = np.searchsorted(tokens.starts, [place.stop for place in chars], "right")
+    return TextsTokens(tokens, np.append(0, behind), tuple(chars), tuple(lines))
+
+
+class _Block(NamedTuple):
+    """Characters [begin, end) of a text, for the tokenizer."""
+
+    begin: int
+    end: int
+    joint: bool
+    """It begins inside of a line."""
+
+
+def _blocks(begin: int, text: str) -> Iterator[_Block]:
+    """Yield blocks that cover a text which stands at `begin`."""
     start, joint = 0, False
     while start < len(text):
         end = min(start + BLOCK_CHARS, len(text))
@@ -109,26 +193,45 @@ def _block_spans(text: str) -> Iterator[tuple[int, int, bool]]:
                 cut = text.rfind(" ", start, end) + 1
                 next_joint = True
             end = cut if cut > start else end
-        yield start, end, joint
+        yield _Block(begin + start, begin + end, joint)
         start, joint = end, next_joint
 
 
-def _batched(
-    spans: Iterator[tuple[int, int, bool]],
-) -> Iterator[list[tuple[int, int, bool]]]:
-    batch: list[tuple[int, int, bool]] = []
-    for span in spans:
-        batch.append(span)
-        if len(batch) == _BATCH_BLOCKS:
+def _batched(blocks: Iterable[_Block], chars: int) -> Iterator[list[_Block]]:
+    """Yield blocks of so many characters at a time."""
+    batch: list[_Block] = []
+    for block in blocks:
+        if batch and block.end - batch[0].begin > chars:
             yield batch
             batch = []
+        batch.append(block)
     if batch:
         yield batch
 
 
-def _locate(block: str, tokens: Tokens, *, offset: int, line: int, joint: bool) -> DocumentTokens:
-    """Return one block's tokens with their lines and neighbours, in the document's coordinates."""
-    codes = np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.uint32)
+def _located(
+    text: str, blocks: Sequence[_Block], tokenizer: Tokenizer, line: int
+) -> DocumentTokens:
+    """Return the tokens of blocks one behind the other; `line` line feeds stand before them."""
+    found = iter(tokenizer([text[block.begin : block.end] for block in blocks]))
+    parts: list[DocumentTokens] = []
+    at = blocks[0].begin
+    for few in _batched(blocks, _CHARS_TOGETHER):
+        line += text.count("\n", at, few[0].begin)
+        at = few[0].begin
+        parts.append(_locate(text, few, list(islice(found, len(few))), line))
+    return _concatenate(parts)
+
+
+def _locate(
+    text: str, blocks: Sequence[_Block], found: Sequence[Tokens], line: int
+) -> DocumentTokens:
+    """Return the tokens of a few blocks with their lines and neighbours, in the text's places."""
+    begin = blocks[0].begin
+    around = text[begin : blocks[-1].end + 1]
+    codes = np.frombuffer(around.encode("utf-32-le", "surrogatepass"), np.uint32)
+    tokens = _one_behind_the_other(found, [block.begin - begin for block in blocks])
+    overlong = tokens.starts[tokens.ends - tokens.starts > LONG_TOKEN_CHARS]
     ids, starts, ends, words, forced = _split_overlong(tokens)
     classes = _CLASSES[np.minimum(codes, len(_CLASSES) - 1)]
     starts = _skip_spaces(classes, starts, ends)
@@ -137,21 +240,36 @@ def _locate(block: str, tokens: Tokens, *, offset: int, line: int, joint: bool) 
     last = np.maximum(ends, 1) - 1
     word_start = np.ones(len(ids), np.bool_)
     word_start[1:] = words[1:] != words[:-1]
-    column_zero = (starts == 0) & (not joint)
+    column_zero = (starts == 0) & (not blocks[0].joint)
     inner = starts > 0
     column_zero[inner] = codes[starts[inner] - 1] == 10
+    joints = [block.begin for block in blocks if block.joint]
     return DocumentTokens(
         ids=ids,
-        starts=starts + offset,
-        ends=ends + offset,
+        starts=starts + begin,
+        ends=ends + begin,
         start_lines=feeds[starts] + line,
         end_lines=feeds[ends] + line,
         word_start=word_start,
         column_zero=column_zero,
         ends_sentence=_ends_sentence(classes, last),
         ends_in_colon=codes[last] == ord(":") if len(codes) else np.zeros(0, np.bool_),
-        joints=np.concatenate(([offset] if joint else [], forced + offset)).astype(np.int32),
-        overlong=int((tokens.ends - tokens.starts > LONG_TOKEN_CHARS).sum()),
+        joints=np.concatenate((joints, forced + begin)).astype(np.int32),
+        overlong=overlong + begin,
+    )
+
+
+def _one_behind_the_other(found: Sequence[Tokens], begins: Sequence[int]) -> Tokens:
+    """Return the tokens of blocks that begin at these characters, as those of one text."""
+    if len(found) == 1:
+        return found[0]
+    counts = [int(tokens.words[-1]) + 1 if len(tokens.ids) else 0 for tokens in found]
+    words = accumulate(counts[:-1], initial=0)
+    return Tokens(
+        ids=np.concatenate([tokens.ids for tokens in found]),
+        starts=np.concatenate([t.starts + begin for t, begin in zip(found, begins, strict=True)]),
+        ends=np.concatenate([t.ends + begin for t, begin in zip(found, begins, strict=True)]),
+        words=np.concatenate([t.words + first for t, first in zip(found, words, strict=True)]),
     )
 
 
@@ -197,12 +315,11 @@ def _split_overlong(
     return tokens.ids[index], starts, ends, tokens.words[index], starts[step > 0]
 
 
-def _concatenate(parts: list[DocumentTokens]) -> DocumentTokens:
+def _concatenate(parts: Sequence[DocumentTokens]) -> DocumentTokens:
     """Return neighbouring parts as one."""
     if len(parts) == 1:
         return parts[0]
-    arrays = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in (*_PER_TOKEN, "joints")
-    }
-    return DocumentTokens(**arrays, overlong=sum(part.overlong for part in parts))
+    names = DocumentTokens.__dataclass_fields__
+    return DocumentTokens(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    )

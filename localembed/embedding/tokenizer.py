@@ -86,7 +86,7 @@ class FastTokenizer:
         """Return the tokens of the texts that need not be tokenised whole."""
         self._chars += sum(map(len, texts))
         words = self._words if self._chars > _WORTH_CHARS else None
-        return [None if words is None else words(text) for text in texts]
+        return [None] * len(texts) if words is None else words(texts)
 
     @cached_property
     def _words(self) -> WordCache | None:

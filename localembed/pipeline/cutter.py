@@ -18,8 +18,8 @@ import numpy as np
 
 from localembed.embedding import BACKENDS
 from localembed.pipeline.cutters import once
-from localembed.pipeline.cutting import ChunkDocument, Cut, read_and_cut
-from localembed.types import Chunk
+from localembed.pipeline.cutting import Cut, read_and_cut
+from localembed.types import Chunk, CutDocuments
 
 _values = attrgetter(*Chunk.__dataclass_fields__)
 
@@ -46,12 +46,12 @@ def main() -> None:
         os._exit(0)  # the run is over, and nobody reads an answer
 
 
-def _answer_all(questions: BinaryIO, answers: BinaryIO, chunk: Callable[[], ChunkDocument]) -> None:
+def _answer_all(questions: BinaryIO, answers: BinaryIO, chunk: Callable[[], CutDocuments]) -> None:
     while True:
         files = pickle.load(questions)
         answer: list[Cut] | Exception
         try:
-            answer = [read_and_cut(file, previous, chunk()) for file, previous in files]
+            answer = read_and_cut(files, chunk())
         except Exception as error:  # noqa: BLE001 - raised where the files were asked for
             answer = error
         pickler = pickle.Pickler(answers, pickle.HIGHEST_PROTOCOL)

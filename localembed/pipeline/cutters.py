@@ -20,26 +20,21 @@ from typing import IO, cast
 
 from localembed.children import environment, python
 from localembed.embedding import BACKENDS, cores
-from localembed.pipeline.cutting import ChunkDocument, Cut, read_and_cut
+from localembed.pipeline.cutting import Asked, Cut, read_and_cut
 from localembed.pipeline.overlap import Stop, StoppedError
-from localembed.types import FileRecord, SourceFile
+from localembed.types import CutDocuments
 
 WORTH_BYTES = 16 << 20
 """Of files: a child takes half a second to start."""
-_GROUP_BYTES = 64 << 10
-"""Of small files that a child is asked for together: each answer waits for its turn at Python's
-lock, up to 5 ms, and the child with it. One file at a time took a tenth longer."""
 _MOST_THREADS = 4
 _MOST_CHILDREN = 4
 """Each cuts 6,600 chunks a second, and writing alone takes in 15,400."""
 _LAST_SECONDS = 5.0
 """From the last that was heard of a child to its end."""
 
-LoadChunker = Callable[[Callable[[], None]], ChunkDocument]
+LoadChunker = Callable[[Callable[[], None]], CutDocuments]
 """Loads the chunker, given what it calls between parts of a document (it may raise). Can be pickled
 for a child."""
-Asked = tuple[SourceFile, FileRecord | None]
-"""A file to cut, and what is remembered of it."""
 CutFiles = Callable[[Sequence[Asked]], list[Cut]]
 
 
@@ -50,8 +45,6 @@ class Cutters:
     cut: CutFiles
     at_once: int
     """How many threads may be in there."""
-    group_bytes: int
-    """Of files that are asked for together; a larger one is alone, as is any where it is 0."""
 
 
 @contextmanager
@@ -66,30 +59,30 @@ def cutters(load: LoadChunker, size: int, stop: Stop) -> Iterator[Cutters]:
     worth_it = size >= WORTH_BYTES and cores() > 1
     chunk = once(lambda: load(stop.check))
 
-    def checked() -> ChunkDocument:
+    def checked() -> CutDocuments:
         stop.check()
         return chunk()
 
     def cut_here(files: Sequence[Asked]) -> list[Cut]:
-        return [read_and_cut(*file, checked()) for file in files]
+        return read_and_cut(files, checked())
 
     pool = _Pool(load, cut_here, min(_MOST_CHILDREN, cores()) if worth_it else 0)
     if not pool.size:
-        yield Cutters(cut_here, min(_MOST_THREADS, cores()), 0)
+        yield Cutters(cut_here, min(_MOST_THREADS, cores()))
         return
     stop.then(pool.close)
     try:
-        yield Cutters(pool.cut, pool.size, _GROUP_BYTES)
+        yield Cutters(pool.cut, pool.size)
     finally:
         pool.close()
 
 
-def once(load: Callable[[], ChunkDocument]) -> Callable[[], ChunkDocument]:
+def once(load: Callable[[], CutDocuments]) -> Callable[[], CutDocuments]:
     """Return what loads a chunker for the first that asks, whichever thread that is."""
     loaded = cache(load)
     loading = Lock()
 
-    def get() -> ChunkDocument:
+    def get() -> CutDocuments:
         with loading:
             return loaded()
 

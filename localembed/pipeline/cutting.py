@@ -1,16 +1,16 @@
-"""Read one file and cut its text into chunks; nothing is counted or written here."""
+"""Read files and cut their texts into chunks; nothing is counted or written here."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from localembed import readers
 from localembed.errors import ReadError
 from localembed.report import show_path
 from localembed.sources import Content, read_file
-from localembed.types import ChunkedDocument, Document, FileRecord, SourceFile
+from localembed.types import ChunkedDocument, CutDocuments, Document, FileRecord, SourceFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,41 +32,61 @@ class Cut:
     chunk_seconds: float = 0.0
 
 
-ChunkDocument = Callable[[Document], ChunkedDocument]
+Asked = tuple[SourceFile, FileRecord | None]
+"""A file to cut, and what is remembered of it."""
 
 
-def read_and_cut(file: SourceFile, previous: FileRecord | None, chunk: ChunkDocument) -> Cut:
-    """Return what a file held, cut unless it is what the manifest remembers."""
+def read_and_cut(files: Sequence[Asked], chunk: CutDocuments) -> list[Cut]:
+    """Return what each file held, cut unless it is what the manifest remembers.
+
+    Args:
+        files: one, or several small ones.
+        chunk: is given the documents of all of them.
+    """
     try:
-        return _cut(file, previous, chunk)
+        return _cut([_read(*file) for file in files], chunk)
     except MemoryError:
-        return Cut(error="there is not enough memory for it")
+        if len(files) == 1:
+            return [Cut(error="there is not enough memory for it")]
+    return [cut for file in files for cut in read_and_cut([file], chunk)]
 
 
-def _cut(file: SourceFile, previous: FileRecord | None, chunk: ChunkDocument) -> Cut:
+def _read(file: SourceFile, previous: FileRecord | None) -> tuple[Cut, Document | None]:
+    """Return what a file held, and its text if there is anything to cut."""
     begin = time.perf_counter()
-    found = Cut()
+    found, document = Cut(), None
     try:
         content = read_file(file.absolute)
         found = Cut(replace(content, data=b""), len(content.data))
         if previous is not None and _same_bytes(previous, content):
-            return replace(found, unchanged=True, read_seconds=time.perf_counter() - begin)
-        text = readers.read_text(content.data)
+            found = replace(found, unchanged=True)
+        elif isinstance(text := readers.read_text(content.data), readers.Unreadable):
+            found = replace(found, reason=text.reason)
+        else:
+            document = _document(file, content, text)
     except ReadError as error:
-        return replace(found, error=str(error), read_seconds=time.perf_counter() - begin)
-    found = replace(found, read_seconds=time.perf_counter() - begin)
-    if isinstance(text, readers.Unreadable):
-        return replace(found, reason=text.reason)
+        found = replace(found, error=str(error))
+    return replace(found, read_seconds=time.perf_counter() - begin), document
+
+
+def _cut(read: Sequence[tuple[Cut, Document | None]], chunk: CutDocuments) -> list[Cut]:
+    """Cut what was read."""
     begin = time.perf_counter()
-    chunked = chunk(_document(file, content, text))
+    documents = [document for _, document in read if document is not None]
+    chunked = iter(chunk(documents) if documents else ())
+    seconds = (time.perf_counter() - begin) / max(1, len(documents))
+    return [
+        found if document is None else _with_chunks(found, next(chunked), seconds)
+        for found, document in read
+    ]
+
+
+def _with_chunks(found: Cut, chunked: ChunkedDocument, seconds: float) -> Cut:
+    if not chunked.chunks:
+        return replace(found, reason="no text", chunk_seconds=seconds)
     # Windows wait for their turn, and what they need of the text is in the chunks.
     chunked = replace(chunked, document=replace(chunked.document, text=""))
-    return replace(
-        found,
-        reason="" if chunked.chunks else "no text",
-        chunked=chunked if chunked.chunks else None,
-        chunk_seconds=time.perf_counter() - begin,
-    )
+    return replace(found, chunked=chunked, chunk_seconds=seconds)
 
 
 def _document(file: SourceFile, content: Content, text: str) -> Document:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from localembed.pipeline.ahead import in_order
 from localembed.pipeline.tally import Tally
@@ -14,8 +14,8 @@ from localembed.sources import Content
 from localembed.types import ChunkedDocument, FileRecord, FileStat, Note, SourceFile
 
 if TYPE_CHECKING:
-    from localembed.pipeline.cutters import Asked, Cutters
-    from localembed.pipeline.cutting import Cut
+    from localembed.pipeline.cutters import Cutters
+    from localembed.pipeline.cutting import Asked, Cut
 
 NO_STAT = FileStat(-1, 0, 0, 0)
 """Equals no file's: what carries it is looked at again."""
@@ -24,6 +24,11 @@ _MOST_BYTES = 8 << 20
 """Of files that are read and cut ahead of their turn."""
 _LEAST_BYTES = 1 << 10
 """That a file counts for: an empty one takes time as well."""
+_GROUP_BYTES = 64 << 10
+"""Of small files that are cut together, which takes a quarter less time than one after another; and
+each answer of a child waits for its turn at Python's lock, up to 5 ms."""
+
+T = TypeVar("T")
 
 Outcome = Literal["written", "refreshed", "skipped", "failed"]
 
@@ -60,9 +65,10 @@ def ingest(
         tally: counts files, bytes and reasons.
     """
     moved = _by_content(plan.removed)
+    groups = in_groups(plan.to_read, _size)
     cuts = in_order(
         cutters.cut,
-        _groups(plan.to_read, records, cutters.group_bytes),
+        ([(file, records.get(file.doc_id)) for file in group] for group in groups),
         threads=cutters.at_once,
         weight=_bytes,
         most=_MOST_BYTES,
@@ -73,22 +79,27 @@ def ingest(
         yield _counted(file, records.get(file.doc_id), found, moved, tally)
 
 
-def _groups(
-    files: Sequence[SourceFile], records: Mapping[bytes, FileRecord], most: int
-) -> Iterator[list[Asked]]:
-    """Yield files of `most` bytes together, or one that has more, with what is remembered."""
-    group: list[Asked] = []
-    for file in files:
-        if group and _bytes(group) + file.stat.size > most:
+def in_groups(things: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Yield small things together, or a large one alone; `size` is that of a file in bytes."""
+    group: list[T] = []
+    most = _GROUP_BYTES
+    for thing in things:
+        weight = max(_LEAST_BYTES, size(thing))
+        if group and weight > most:
             yield group
-            group = []
-        group.append((file, records.get(file.doc_id)))
+            group, most = [], _GROUP_BYTES
+        group.append(thing)
+        most -= weight
     if group:
         yield group
 
 
+def _size(file: SourceFile) -> int:
+    return file.stat.size
+
+
 def _bytes(group: Sequence[Asked]) -> int:
-    return sum(max(_LEAST_BYTES, file.stat.size) for file, _ in group)
+    return sum(max(_LEAST_BYTES, _size(file)) for file, _ in group)
 
 
 def _counted(
