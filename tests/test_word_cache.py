@@ -102,10 +102,7 @@ def test_a_text_has_the_tokens_that_the_tokenizer_finds(normalizer, tmp_path):
 
 
 @pytest.mark.parametrize("normalizer", NORMALIZERS, ids=str)
-def test_texts_that_are_looked_at_together_have_the_tokens_of_each(
-    normalizer, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(word_cache, "_CHARS_TOGETHER", 60)
+def test_texts_that_are_looked_at_together_have_the_tokens_of_each(normalizer, tmp_path):
     cache = Asked(tmp_path, word_piece(**normalizer)).cache
 
     @settings(max_examples=60, deadline=None)

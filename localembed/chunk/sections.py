@@ -132,17 +132,16 @@ def sections_together(
 ) -> Iterator[tuple[Section, ...]]:
     """Yield for each of several short texts its only section, or none if it has no tokens."""
     found = tokens_together(texts, tokenizer)
+    each = found.each()
     ranks = rank_cuts(found.tokens)
-    whose = [found.tokens_of(place) for place in range(len(texts))]
-    each = [found.of(place) for place in range(len(texts))]
-    for own, tokens, those in zip(whose, each, headings, strict=True):
+    for (own, tokens), those in zip(each, headings, strict=True):
         rank_headings(ranks[own], tokens.starts, those)
     keys = cut_keys(found.tokens.ids, ranks, found.first)
     weights = weigh(found.tokens, found.first)
-    for own, tokens in zip(whose, each, strict=True):
-        if not len(tokens):
+    for own, tokens in each:
+        if len(tokens):
+            bounds = (0, *find_anchors(keys[own], limits.window), len(tokens))
+            weight = weights[own.start : own.stop + 1]
+            yield (Section(tokens, keys[own], weight, bounds, limits, floor=0),)
+        else:
             yield ()
-            continue
-        anchors = find_anchors(keys[own], limits.window)
-        weight = weights[own.start : own.stop + 1]
-        yield (Section(tokens, keys[own], weight, (0, *anchors, len(tokens)), limits, floor=0),)

@@ -35,8 +35,6 @@ _LOCAL = {
 }
 _WHITE = re.compile(r"\s")
 _PAGE = 256
-_CHARS_TOGETHER = 65_536
-"""Of texts that are looked at as one: files of 7,000 took 0.8 s alone and 0.5 s so."""
 _MOST_CHARS = 1_000_000
 """Of all words that are kept, about 25 MB; then they are forgotten and collected anew."""
 
@@ -139,17 +137,16 @@ class WordCache:
         self._lock = Lock()
 
     def __call__(self, texts: Sequence[str]) -> list[Tokens | None]:
-        """Return the tokens of each text, or None when only the tokenizer itself can tell them."""
-        with self._lock:
-            return [tokens for few in _few(texts) for tokens in self._together(few)]
+        """Return the tokens of each text, or None when only the tokenizer itself can tell them.
 
-    def _together(self, texts: Sequence[str]) -> list[Tokens | None]:
-        """Look at texts as one, with a line feed between them, if that is what separates words."""
-        if len(texts) > 1:
-            found = self._tokens("\n".join(texts))
-            if found is not None and self._classes[ord("\n")] == _SPACE:
-                return list(_apart(found, [len(text) for text in texts]))
-        return [self._tokens(text) for text in texts]
+        Several are looked at as one, with a line feed between them, if that separates words.
+        """
+        with self._lock:
+            if len(texts) > 1:
+                found = self._tokens("\n".join(texts))
+                if found is not None and self._classes[ord("\n")] == _SPACE:
+                    return list(_apart(found, [len(text) for text in texts]))
+            return [self._tokens(text) for text in texts]
 
     def _tokens(self, text: str) -> Tokens | None:
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -200,20 +197,6 @@ class WordCache:
         self._words.learn(keys[new], lengths[new], self._encode(spelled))
         numbers[unknown] = self._words.numbers.find(keys[unknown])
         return numbers
-
-
-def _few(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Yield texts that are looked at together, or one that is as long alone."""
-    few: list[str] = []
-    chars = 0
-    for text in texts:
-        if few and chars + len(text) > _CHARS_TOGETHER:
-            yield few
-            few, chars = [], 0
-        few.append(text)
-        chars += len(text)
-    if few:
-        yield few
 
 
 def _apart(found: Tokens, lengths: Sequence[int]) -> Iterator[Tokens]:

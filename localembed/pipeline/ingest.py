@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -15,7 +15,7 @@ from localembed.types import ChunkedDocument, FileRecord, FileStat, Note, Source
 
 if TYPE_CHECKING:
     from localembed.pipeline.cutters import Cutters
-    from localembed.pipeline.cutting import Asked, Cut
+    from localembed.pipeline.cutting import Cut
 
 NO_STAT = FileStat(-1, 0, 0, 0)
 """Equals no file's: what carries it is looked at again."""
@@ -65,12 +65,12 @@ def ingest(
         tally: counts files, bytes and reasons.
     """
     moved = _by_content(plan.removed)
-    groups = in_groups(plan.to_read, _size)
+    groups = in_groups(plan.to_read, _bytes)
     cuts = in_order(
         cutters.cut,
         ([(file, records.get(file.doc_id)) for file in group] for group in groups),
         threads=cutters.at_once,
-        weight=_bytes,
+        weight=lambda group: sum(_bytes(file) for file, _ in group),
         most=_MOST_BYTES,
     )
     for file, found in zip(plan.to_read, chain.from_iterable(cuts), strict=True):
@@ -80,26 +80,22 @@ def ingest(
 
 
 def in_groups(things: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
-    """Yield small things together, or a large one alone; `size` is that of a file in bytes."""
+    """Yield small things together, or a large one alone; `size` is what one takes, in bytes."""
     group: list[T] = []
-    most = _GROUP_BYTES
+    room = _GROUP_BYTES
     for thing in things:
-        weight = max(_LEAST_BYTES, size(thing))
-        if group and weight > most:
+        taken = size(thing)
+        if group and taken > room:
             yield group
-            group, most = [], _GROUP_BYTES
+            group, room = [], _GROUP_BYTES
         group.append(thing)
-        most -= weight
+        room -= taken
     if group:
         yield group
 
 
-def _size(file: SourceFile) -> int:
-    return file.stat.size
-
-
-def _bytes(group: Sequence[Asked]) -> int:
-    return sum(max(_LEAST_BYTES, _size(file)) for file, _ in group)
+def _bytes(file: SourceFile) -> int:
+    return max(_LEAST_BYTES, file.stat.size)
 
 
 def _counted(
