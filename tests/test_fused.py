@@ -49,6 +49,12 @@ def random_items(lengths, vocabulary=90):
     return [rng.integers(5, vocabulary, length).astype(np.int32) for length in lengths]
 
 
+def reorders_bf16() -> bool:
+    import torch
+
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def whole_model(folder, items, pooling="mean"):
     """Return what the modules of transformers give, one text at a time."""
     import torch
@@ -93,7 +99,9 @@ def test_it_gives_the_vectors_of_encode(model):
     ("precision", "between", "to_fp32"), [("fp32", 0.999999, 0.999999), ("bf16", 0.9999, 0.9998)]
 )
 def test_a_batch_does_not_change_a_vector(located, precision, between, to_fp32):
-    """bf16 is emulated where the processor has none: slow, and the same numbers."""
+    """In bf16 where torch's reordering of weights has it, which AVX2 alone is not enough for."""
+    if precision == "bf16" and not reorders_bf16():
+        pytest.skip("torch reorders no bf16 weights on this processor")
     words = load_tokenizer(located.spec, located.folder)([(PROJECT / "README.md").read_text()])
     begins = np.cumsum([0, 200, 130, 128, 64, 20])
     items = [
