@@ -19,16 +19,11 @@ import numpy as np
 from benchmarks.machine import publish
 from localembed.bench.measure import knee, largest_batch, measure
 from localembed.bench.sample import Sample
-from localembed.embedding import (
-    EngineOptions,
-    device_name,
-    load_embedder,
-    read_shape,
-)
+from localembed.embedding import EngineOptions, device_name, load_embedder, read_shape
 from localembed.embedding.embedder import LocalEmbedder
 from localembed.embedding.packed_engine import PackedEngine
 from localembed.embedding.torch_engine import TorchEngine
-from localembed.modelspec import ModelSpec
+from localembed.types.models import ModelSpec
 
 _WORDS = 30_000
 _SPEC = ModelSpec(

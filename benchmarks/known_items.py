@@ -21,7 +21,7 @@ import localembed
 from benchmarks.machine import publish
 from localembed.evaluation.questions import Question, Target
 from localembed.evaluation.run import FIGURES, MODES, difference, evaluate
-from localembed.queries import Query
+from localembed.types.queries import Query
 
 _MOST_BYTES = 60_000
 _LONG_NAME = re.compile(r"(?=.{6})[a-z]+_[a-z_0-9]+|[A-Z][a-z]+[A-Z]\w+")

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.generated import write_corpus
 from benchmarks.machine import publish
 from benchmarks.whole_run import make_static_model
-from localembed.workspace import Workspace
+from localembed.workspace.workspace import Workspace
 
 _FILES = 300
 _ASKED_AFTER = 60

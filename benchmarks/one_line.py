@@ -23,11 +23,12 @@ SIZES = (10, 50, 200)
 
 def chunk(megabytes: int) -> dict[str, object]:
     """Cut one line of words of this size."""
-    from localembed import catalog, clean
-    from localembed.chunk.chunker import Chunker
-    from localembed.chunk.rules import ChunkRules
+    from localembed import catalog
+    from localembed.chunking import clean
+    from localembed.chunking.chunker import Chunker
+    from localembed.chunking.rules import ChunkRules
     from localembed.embedding import load_tokenizer
-    from localembed.types import Document
+    from localembed.types.documents import Document
 
     rng = random.Random(1)
     words = [

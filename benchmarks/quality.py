@@ -27,10 +27,10 @@ from localembed import catalog
 from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
 from localembed.evaluation.metrics import ndcg, recall, reciprocal_rank
 from localembed.evaluation.questions import read_judgements, read_rows
-from localembed.types import Embedder
+from localembed.types.models import Embedder
 
 if TYPE_CHECKING:
-    from localembed.types import Vector, VectorMatrix
+    from localembed.types.arrays import Vector, VectorMatrix
 
 TOP = 100
 _WINDOW = 512

@@ -22,8 +22,8 @@ from benchmarks.machine import publish
 from localembed.evaluation import metrics
 from localembed.evaluation.collection import home_of, lay_out
 from localembed.evaluation.questions import Question, read_collection
-from localembed.queries import SearchHit, SearchMode
-from localembed.workspace import Workspace
+from localembed.types.queries import SearchHit, SearchMode
+from localembed.workspace.workspace import Workspace
 
 _MODES: tuple[SearchMode, ...] = ("vector", "text", "hybrid")
 _CHUNKS = 300

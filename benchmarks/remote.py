@@ -28,8 +28,7 @@ from benchmarks.generated import FILE_BYTES, environment, peak_megabytes, write_
 from benchmarks.machine import publish
 from localembed.embedding import load_embedder
 from localembed.embedding.options import EngineOptions
-from localembed.modelspec import ModelSpec, RemoteSpec
-from localembed.types import ModelInput
+from localembed.types.models import ModelInput, ModelSpec, RemoteSpec
 from tests.openai_server import Limits, OpenAIServer, vector
 from tests.registry import write_registry
 

@@ -26,14 +26,14 @@ from benchmarks.machine import publish
 from localembed import catalog
 from localembed.embedding import EngineOptions, load_query_embedder
 from localembed.evaluation.collection import home_of
-from localembed.store.facts import TableFacts
-from localembed.store.head import TableHead, VectorIndex, read_head
+from localembed.store.head import read_head
 from localembed.store.lance import connect
 from localembed.store.layout import FORMAT, Layout
 from localembed.store.reader import ChunkReader
 from localembed.store.rows import schema
 from localembed.store.table import ChunkTable
 from localembed.store.upkeep import UpkeepChild
+from localembed.types.tables import TableFacts, TableHead, VectorIndex
 
 _BATCH, _QUERIES, _NOISE = 20_000, 100, 0.75
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from benchmarks.generated import peak_megabytes
 from benchmarks.machine import publish
-from localembed.modelspec import ModelSpec
+from localembed.types.models import ModelSpec
 from tests.registry import write_registry
 
 PROJECT = Path(__file__).parent.parent

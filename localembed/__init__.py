@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from localembed.types import VectorMatrix
-    from localembed.workspace import Workspace
+    from localembed.types.arrays import VectorMatrix
+    from localembed.workspace.workspace import Workspace
 
 __version__ = "0.1.0"
 __all__ = ["Workspace", "__version__", "embed", "errors", "open"]
@@ -35,8 +35,8 @@ def open(folder: str | os.PathLike[str] | None = None) -> Workspace:
     """
     from pathlib import Path
 
-    from localembed.places import FOLDER_NAME
-    from localembed.workspace import Workspace
+    from localembed.core.workspace_folder import FOLDER_NAME
+    from localembed.workspace.workspace import Workspace
 
     if folder is None:
         return Workspace.discover()
@@ -57,14 +57,14 @@ def embed(texts: Sequence[str], *, model: str | None = None) -> VectorMatrix:
     Raises:
         ModelNotFoundError: the model is unknown or not installed.
     """
-    from localembed.direct import embed_texts
+    from localembed.workspace.embed_texts import embed_texts
 
     return embed_texts(texts, model)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute
     if name == "Workspace":
-        from localembed.workspace import Workspace
+        from localembed.workspace.workspace import Workspace
 
         return Workspace
     if name == "errors":

@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 
 import localembed
-from localembed.workspace import Workspace
+from localembed.workspace.workspace import Workspace
 from tests import fake_backend
 from tests.registry import write_registry
 

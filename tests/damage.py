@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from localembed.store.durable import read_json
+from localembed.core.files import read_json
 from localembed.store.head import read_head
 from localembed.store.lance import manifest_path, newest_version
 from tests.conftest import paragraphs

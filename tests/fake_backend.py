@@ -13,8 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from localembed.embedding import BACKENDS
-from localembed.modelspec import ModelSpec
-from localembed.types import Embeddings, EngineUse, Tokens
+from localembed.types.models import Embeddings, EngineUse, ModelSpec, Tokens
 from tests.registry import write_registry
 
 DIM = 32

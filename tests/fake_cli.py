@@ -13,7 +13,7 @@ from pathlib import Path
 
 from localembed.cli import main as command_line
 from localembed.cli.progress import IndexProgress
-from localembed.pipeline import recipe
+from localembed.pipeline import run
 from tests import fake_backend
 
 
@@ -34,7 +34,7 @@ def _stop_at(name: str, count: int, number: int) -> None:
 def main() -> None:
     fake_backend.register(Path(os.environ["XDG_CONFIG_HOME"]))
     if size := os.environ.get("BATCH_CHUNKS"):
-        recipe.BATCH_CHUNKS = recipe.LARGE_BATCH_CHUNKS = int(size)
+        run.BATCH_CHUNKS = run.LARGE_BATCH_CHUNKS = int(size)
     if most := os.environ.get("MOST_FRAGMENTS"):
         from localembed.store import due
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from localembed.modelspec import ModelSpec
+from localembed.types.models import ModelSpec
 
 HIDDEN = 32
 MAX_TOKENS = 120

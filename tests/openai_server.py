@@ -17,7 +17,7 @@ from email.utils import formatdate
 
 import numpy as np
 
-from localembed.modelspec import ModelSpec, RemoteSpec
+from localembed.types.models import ModelSpec, RemoteSpec
 
 DIM = 16
 

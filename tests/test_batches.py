@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from localembed.pipeline import recipe
-from localembed.pipeline.recipe import BATCH_CHUNKS, LARGE_BATCH_CHUNKS, batch_chunks
-from localembed.pipeline.tally import Tally
+from localembed.pipeline import run
+from localembed.pipeline.counters import Tally
+from localembed.pipeline.run import BATCH_CHUNKS, LARGE_BATCH_CHUNKS, batch_chunks
 from tests.conftest import paragraphs
 
 
@@ -37,8 +37,8 @@ def test_a_batch_is_two_seconds_of_embedding(seen, chunks):
 @pytest.fixture
 def small(monkeypatch):
     """Batches of 10 chunks, 40 where embedding is cheap."""
-    monkeypatch.setattr(recipe, "BATCH_CHUNKS", 10)
-    monkeypatch.setattr(recipe, "LARGE_BATCH_CHUNKS", 40)
+    monkeypatch.setattr(run, "BATCH_CHUNKS", 10)
+    monkeypatch.setattr(run, "LARGE_BATCH_CHUNKS", 40)
 
 
 def sizes(workspace, notes):
@@ -63,7 +63,7 @@ def test_batches_grow_where_embedding_is_cheap(workspace, notes, fake, small):
 def test_batches_are_bounded_by_the_bytes_of_their_files(
     workspace, notes, fake, small, monkeypatch
 ):
-    monkeypatch.setattr(recipe, "LARGE_BATCH_BYTES", 1)
+    monkeypatch.setattr(run, "LARGE_BATCH_BYTES", 1)
     write(notes, range(60))
     assert max(sizes(workspace, notes)) < 20
 
@@ -84,6 +84,6 @@ def test_vectors_that_were_found_say_nothing_of_a_models_speed(
         return honest(*asked)
 
     monkeypatch.setattr(fake, "embed_documents", slow)
-    monkeypatch.setattr(recipe, "_CHEAP_SECONDS", 0.01)
+    monkeypatch.setattr(run, "_CHEAP_SECONDS", 0.01)
 
     assert max(sizes(workspace, notes)) < 20

@@ -17,7 +17,7 @@ from localembed.bench.measure import Point, knee
 from localembed.bench.sample import synthetic
 from localembed.bench.sweep import save
 from localembed.embedding import EngineOptions, Profile, device_name, load_embedder, profile_key
-from localembed.profiles import ProfileBook
+from localembed.embedding.profiles import ProfileBook
 from tests import families
 from tests.conftest import PROJECT
 from tests.fake_backend import FakeTokenizer

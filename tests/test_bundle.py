@@ -14,10 +14,10 @@ from localembed import bundle, catalog
 from localembed.bundle.contents import NAME
 from localembed.catalog.adding import add_model, remove_model
 from localembed.catalog.locating import store_folder
+from localembed.core.hashing import fingerprint
 from localembed.errors import BundleError, ModelRefusedError, NotIndexedError, UsageError
-from localembed.hashing import fingerprint
 from localembed.store.layout import Layout
-from localembed.workspace import Workspace
+from localembed.workspace.workspace import Workspace
 from tests.registry import write_registry
 from tests.static_model import write_static
 

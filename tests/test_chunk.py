@@ -18,14 +18,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from localembed import catalog
-from localembed.chunk.chunker import Chunker
-from localembed.chunk.cuts import find_anchors
-from localembed.chunk.rules import CHARS_PER_TOKEN, ChunkRules
-from localembed.chunk.spans import grapheme_floor
-from localembed.chunk.tokens import BLOCK_CHARS
-from localembed.clean import clean
+from localembed.chunking.chunker import Chunker
+from localembed.chunking.clean import clean
+from localembed.chunking.cuts import find_anchors
+from localembed.chunking.rules import CHARS_PER_TOKEN, ChunkRules
+from localembed.chunking.spans import grapheme_floor
+from localembed.chunking.tokens import BLOCK_CHARS
 from localembed.embedding.tokenizer import FastTokenizer
-from localembed.types import Document
+from localembed.types.documents import Document
 from tests.fake_backend import FakeTokenizer
 
 MINILM = "all-MiniLM-L6-v2"
@@ -559,7 +559,7 @@ def test_an_edit_moves_only_the_cuts_next_to_it(minilm, overlap):
 
 @pytest.mark.parametrize("kind", ["text", "markdown", "code"])
 def test_a_document_in_sections_has_the_chunks_of_the_whole(monkeypatch, kind):
-    from localembed.chunk import tokens
+    from localembed.chunking import tokens
 
     random.seed(3)
     lines = [
@@ -594,7 +594,7 @@ scraps = st.lists(st.tuples(st.sampled_from(SCRAPS), st.sampled_from(["", " ", "
 @each_tokenizer
 @pytest.mark.parametrize("kind", ["text", "markdown"])
 def test_documents_are_cut_together_as_each_alone(name, kind, monkeypatch):
-    from localembed.chunk import tokens
+    from localembed.chunking import tokens
 
     monkeypatch.setattr(tokens, "BLOCK_CHARS", 64)
     monkeypatch.setattr(tokens, "_CHARS_TOGETHER", 200)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from localembed.clean import STEPS, clean
+from localembed.chunking.clean import STEPS, clean
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]))
 rough_text = st.text(

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from localembed.cli.main import COMMANDS, main
 from localembed.cli.main import cli as group
-from localembed.store.durable import read_json, write_json
+from localembed.core.files import read_json, write_json
 from tests.conftest import PROJECT, paragraphs
 from tests.static_model import write_static
 
@@ -330,8 +330,8 @@ def test_no_line_of_a_hit_is_wider_than_the_terminal(cli, notes, heading):
 
 def test_no_line_of_a_large_report_is_wider_than_the_terminal():
     from localembed.cli.reports import index_report
-    from localembed.report import ChunkCounts, FileCounts, RunReport, TokenCounts
-    from localembed.types import EngineUse
+    from localembed.types.models import EngineUse
+    from localembed.types.runs import ChunkCounts, FileCounts, RunReport, TokenCounts
 
     stages = ("recover", "walk", "plan", "read", "chunk", "open store", "reuse", "embed", "write")
     report = RunReport(

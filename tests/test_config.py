@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from localembed import config_file
-from localembed.config import Settings, resolve
 from localembed.errors import TooNewError, UsageError
 from localembed.store.layout import Layout
-from localembed.types import Root
+from localembed.types.documents import Root
+from localembed.workspace import config_file
+from localembed.workspace.settings import Settings, resolve
 
 VALUES = {
     "model": ("m1", "m2", "m3", "m4"),

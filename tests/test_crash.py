@@ -9,7 +9,7 @@ import pytest
 
 import localembed
 from localembed.errors import LockedError, NotIndexedError
-from localembed.pipeline import recipe
+from localembed.pipeline import run
 from localembed.store.due import Upkeep
 from localembed.store.head import read_head
 from localembed.store.lock import writer_lock
@@ -218,8 +218,8 @@ def test_a_query_before_the_first_batch_says_so(workspace, notes, run_cli):
 
 
 def test_queries_during_a_first_build_see_what_is_stored(workspace, notes, monkeypatch):
-    monkeypatch.setattr(recipe, "BATCH_CHUNKS", 10)
-    monkeypatch.setattr(recipe, "LARGE_BATCH_CHUNKS", 10)
+    monkeypatch.setattr(run, "BATCH_CHUNKS", 10)
+    monkeypatch.setattr(run, "LARGE_BATCH_CHUNKS", 10)
     write_first(notes)
     counts = []
 

@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 
 import localembed
-from localembed import clean
-from localembed.chunk.chunker import Chunker
-from localembed.chunk.rules import ChunkRules
+from localembed.chunking import clean
+from localembed.chunking.chunker import Chunker
+from localembed.chunking.rules import ChunkRules
 from localembed.errors import ModelChangedError
-from localembed.pipeline import cutters
-from localembed.pipeline.cutters import _Child, _Pool
-from localembed.pipeline.cutting import Cut
-from localembed.pipeline.overlap import Stop, StoppedError
-from localembed.types import FileStat, SourceFile
+from localembed.pipeline import chunk_workers
+from localembed.pipeline.chunk_workers import _Child, _Pool
+from localembed.pipeline.read_and_chunk import Cut
+from localembed.pipeline.stage_threads import Stop, StoppedError
+from localembed.types.documents import FileStat, SourceFile
 from tests.conftest import PROJECT, all_rows, paragraphs
 from tests.fake_backend import FakeTokenizer
 
@@ -60,8 +60,8 @@ def children(monkeypatch):
         real(self, load)
         started.append(self._process)
 
-    monkeypatch.setattr(cutters, "WORTH_BYTES", 0)
-    monkeypatch.setattr(cutters, "cores", lambda: 2)
+    monkeypatch.setattr(chunk_workers, "WORTH_BYTES", 0)
+    monkeypatch.setattr(chunk_workers, "cores", lambda: 2)
     monkeypatch.setattr(_Child, "__init__", start)
     return started
 
@@ -78,7 +78,7 @@ def test_rows_are_those_of_a_run_without_children(
 
     assert len(children) == 2
     assert all(child.poll() is not None for child in children)
-    monkeypatch.setattr(cutters, "WORTH_BYTES", 1 << 40)
+    monkeypatch.setattr(chunk_workers, "WORTH_BYTES", 1 << 40)
     other = localembed.Workspace(tmp_path / "other")
     threads = other.index([notes])
     assert len(children) == 2
@@ -141,10 +141,12 @@ def test_children_are_asked_for_small_files_together_and_for_large_ones_alone(
 
 
 def test_where_no_child_can_begin_files_are_cut_here(tmp_path, children, monkeypatch):
-    monkeypatch.setattr(cutters, "python", lambda _: [sys.executable, "-c", "raise SystemExit(1)"])
+    monkeypatch.setattr(
+        chunk_workers, "python", lambda _: [sys.executable, "-c", "raise SystemExit(1)"]
+    )
     file = tmp_path / "a.txt"
     file.write_text("words")
-    with cutters.cutters(load_chunker, 1, Stop()) as at_work:
+    with chunk_workers.cutters(load_chunker, 1, Stop()) as at_work:
         found = [cut_one(at_work.cut, file) for _ in range(4)]
     assert [cut.chunked.chunks[0].text for cut in found] == ["words"] * 4
     assert len(children) == 2
@@ -153,12 +155,12 @@ def test_where_no_child_can_begin_files_are_cut_here(tmp_path, children, monkeyp
 def test_a_file_is_cut_here_when_no_other_child_can_be_had(tmp_path, children, monkeypatch):
     file = tmp_path / "a.txt"
     file.write_text("words")
-    with cutters.cutters(load_chunker, 1, Stop()) as at_work:
+    with chunk_workers.cutters(load_chunker, 1, Stop()) as at_work:
         cut_one(at_work.cut, file)
         for child in children:
             child.kill()
             child.wait()
-        monkeypatch.setattr(cutters.subprocess, "Popen", refuse)
+        monkeypatch.setattr(chunk_workers.subprocess, "Popen", refuse)
         reasons = [cut_one(at_work.cut, file).error for _ in range(3)]
     assert reasons == [ENDED] * 2 + [""]
 
@@ -176,7 +178,7 @@ def test_children_find_modules_where_their_parent_does(tmp_path, children):
         f"sys.path.insert(0, {str(PROJECT)!r})\n"
         "from pathlib import Path\n"
         "from localembed.pipeline import cutters\n"
-        "from localembed.pipeline.overlap import Stop\n"
+        "from localembed.pipeline.stage_threads import Stop\n"
         "from tests.test_cutters import cut_one, load_chunker\n"
         "cutters.cores = lambda: 2\n"
         "with cutters.cutters(load_chunker, 1 << 30, Stop()) as at_work:\n"
@@ -215,7 +217,7 @@ def test_a_child_gives_up_when_the_run_is_over(tmp_path, children):
         except StoppedError:
             ended.append(time.monotonic())
 
-    with cutters.cutters(load_chunker, 1, stop) as at_work:
+    with chunk_workers.cutters(load_chunker, 1, stop) as at_work:
         thread = threading.Thread(target=cut, args=(at_work, file))
         thread.start()
         time.sleep(1.0)
@@ -236,17 +238,17 @@ def refuse(*_arguments, **_options):
 
 
 def test_without_processes_there_are_threads(tmp_path, monkeypatch):
-    monkeypatch.setattr(cutters.subprocess, "Popen", refuse)
-    monkeypatch.setattr(cutters, "cores", lambda: 2)
+    monkeypatch.setattr(chunk_workers.subprocess, "Popen", refuse)
+    monkeypatch.setattr(chunk_workers, "cores", lambda: 2)
     file = tmp_path / "a.txt"
     file.write_text("words")
-    with cutters.cutters(load_chunker, cutters.WORTH_BYTES, Stop()) as at_work:
+    with chunk_workers.cutters(load_chunker, chunk_workers.WORTH_BYTES, Stop()) as at_work:
         assert cut_one(at_work.cut, file).chunked.chunks[0].text == "words"
 
 
 def test_few_files_need_no_child(tmp_path, monkeypatch):
-    monkeypatch.setattr(cutters.subprocess, "Popen", pytest.fail)
-    with cutters.cutters(load_chunker, cutters.WORTH_BYTES - 1, Stop()) as at_work:
+    monkeypatch.setattr(chunk_workers.subprocess, "Popen", pytest.fail)
+    with chunk_workers.cutters(load_chunker, chunk_workers.WORTH_BYTES - 1, Stop()) as at_work:
         assert at_work.at_once >= 1
 
 
@@ -254,7 +256,7 @@ def test_no_child_outlives_a_killed_run(tmp_path):
     """They stand in groups of their own, where Ctrl-C of a terminal does not reach them either."""
     script = (
         "import time\n"
-        "from localembed.pipeline.cutters import _Pool\n"
+        "from localembed.pipeline.chunk_workers import _Pool\n"
         "from tests.test_cutters import load_chunker\n"
         "pool = _Pool(load_chunker, None, 2)\n"
         "print(*(child._process.pid for child in pool._all), flush=True)\n"

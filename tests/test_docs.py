@@ -13,10 +13,10 @@ import pytest
 from localembed.catalog.blocks import checked_spec, spec_block
 from localembed.catalog.model_folder import is_wanted
 from localembed.cli.main import COMMANDS
-from localembed.config import Settings
-from localembed.modelspec import ModelSpec, RemoteSpec
-from localembed.queries import Query
-from localembed.report import ChunkCounts, FileCounts, TokenCounts
+from localembed.types.models import ModelSpec, RemoteSpec
+from localembed.types.queries import Query
+from localembed.types.runs import ChunkCounts, FileCounts, TokenCounts
+from localembed.workspace.settings import Settings
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text()
@@ -53,7 +53,7 @@ def test_every_count_is_on_the_page_of_json_forms(record):
 def test_the_json_page_names_every_key(workspace, notes):
     from localembed.cli.answers import query_json
     from localembed.cli.overview import status_json
-    from localembed.report import report_json
+    from localembed.types.json_forms import report_json
 
     (notes / "a.md").write_text("some words")
     report = report_json(workspace.index())

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import localembed
-from localembed import catalog, clean
-from localembed.chunk.chunker import Chunker
-from localembed.chunk.rules import ChunkRules
+from localembed import catalog
+from localembed.chunking import clean
+from localembed.chunking.chunker import Chunker
+from localembed.chunking.rules import ChunkRules
 from localembed.embedding import (
     EngineOptions,
     fused_engine,
@@ -19,9 +20,9 @@ from localembed.embedding import (
     load_tokenizer,
     openvino_engine,
 )
+from localembed.embedding.profiles import ProfileBook
 from localembed.errors import ModelChangedError, UsageError
-from localembed.profiles import ProfileBook
-from localembed.types import Document
+from localembed.types.documents import Document
 from tests import families
 from tests.conftest import PROJECT
 

@@ -14,9 +14,9 @@ from localembed.bench.sample import Sample
 from localembed.embedding import EngineOptions, Profile, hardware, options
 from localembed.embedding.batching import Padding, cut_batches, pad, padded_lengths, split_evenly
 from localembed.embedding.embedder import Frame, LocalEmbedder
+from localembed.embedding.profiles import ProfileBook
 from localembed.errors import UsageError
-from localembed.modelspec import ModelSpec
-from localembed.profiles import ProfileBook
+from localembed.types.models import ModelSpec
 
 SPEC = ModelSpec("m", "b", (), dim=4, max_tokens=64, pooling="mean", normalize=True, license="none")
 NOTHING = np.zeros(0, np.int32)

@@ -11,7 +11,7 @@ from localembed.errors import UsageError
 from localembed.evaluation import metrics
 from localembed.evaluation.collection import home_of, lay_out
 from localembed.evaluation.questions import Question, Target, read_collection, read_questions
-from localembed.queries import SearchHit
+from localembed.types.queries import SearchHit
 
 
 def hit(path: str, start: int = 1, end: int = 9) -> SearchHit:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from localembed.chunk.chunker import Chunker
-from localembed.chunk.rules import ChunkRules
+from localembed.chunking.chunker import Chunker
+from localembed.chunking.rules import ChunkRules
 from localembed.embedding import EngineOptions, load_embedder, load_tokenizer, read_shape
-from localembed.modelspec import ModelSpec
-from localembed.types import Chunk, Document, Embedder, Tokenizer
+from localembed.types.documents import Chunk, Document
+from localembed.types.models import Embedder, ModelSpec, Tokenizer
 from tests.families import FAMILIES, QUERIES, TEXTS, Family, build, cosine, ids_seen
 
 

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from localembed.errors import UsageError
-from localembed.queries import Filter
 from localembed.store.filters import glob_regex, language_regex
+from localembed.types.queries import Filter
 from tests.conftest import paragraphs
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from localembed.cli.forms import context, markdown, merged, packed, vimgrep
 from localembed.cli.text import linked
-from localembed.queries import SearchHit
+from localembed.types.queries import SearchHit
 
 
 def hit(path: str, text: str, start: int = 0, line: int = 1, tokens: int = 10) -> SearchHit:

@@ -15,10 +15,10 @@ import pytest
 
 import localembed
 from localembed.errors import ModelError, UsageError
-from localembed.pipeline import cutting
-from localembed.queries import Query
+from localembed.pipeline import read_and_chunk
 from localembed.sources import Content, read_file
 from localembed.store.lance import newest_version
+from localembed.types.queries import Query
 from tests.conftest import all_rows, paragraphs
 from tests.fake_backend import DIM
 
@@ -175,7 +175,7 @@ def test_a_file_as_new_as_the_look_at_it_is_read_again(workspace, notes, monkeyp
         return read_file(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(cutting, "read_file", write_just_before_the_look)
+        patched.setattr(read_and_chunk, "read_file", write_just_before_the_look)
         workspace.index()
     report = workspace.index()
     assert (report.files.unchanged, report.bytes) == (1, len("gamma words"))
@@ -518,18 +518,18 @@ def test_a_run_equals_a_clean_build(workspace, notes, tmp_path, fake):
 
 
 def test_a_file_that_fits_into_no_memory_fails_alone(workspace, notes, monkeypatch):
-    from localembed.pipeline import cutting
+    from localembed.pipeline import read_and_chunk
 
     (notes / "a.md").write_text("zebra")
     (notes / "huge.md").write_text("so many words")
-    real = cutting.readers.read_text
+    real = read_and_chunk.readers.read_text
 
     def read(data):
         if data.startswith(b"so many"):
             raise MemoryError
         return real(data)
 
-    monkeypatch.setattr(cutting.readers, "read_text", read)
+    monkeypatch.setattr(read_and_chunk.readers, "read_text", read)
 
     report = workspace.index()
 

@@ -20,7 +20,7 @@ from localembed.embedding import (
 )
 from localembed.embedding.bert import is_bert, read_bert
 from localembed.embedding.light_engine import LightEngine
-from localembed.profiles import ProfileBook
+from localembed.embedding.profiles import ProfileBook
 from tests.families import FAMILIES, QUERIES, build, cosine
 
 KNOWN = {"bert", "xlm-roberta"}

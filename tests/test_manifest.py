@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from localembed.errors import StorageError
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
-from localembed.types import FileRecord, FileStat
+from localembed.types.documents import FileRecord, FileStat
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

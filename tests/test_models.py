@@ -17,14 +17,9 @@ from localembed.catalog.inspection import inspected
 from localembed.catalog.locating import store_folder
 from localembed.catalog.registry import user_registry
 from localembed.embedding import load_embedder
-from localembed.errors import (
-    ModelChangedError,
-    ModelNotFoundError,
-    ModelRefusedError,
-    UsageError,
-)
+from localembed.errors import ModelChangedError, ModelNotFoundError, ModelRefusedError, UsageError
 from localembed.store.head import read_head
-from localembed.workspace import Workspace
+from localembed.workspace.workspace import Workspace
 from tests import families
 from tests.static_model import DIM, write_static
 

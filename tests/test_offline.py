@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from localembed.offline import SWITCHES, is_here
+from localembed.core.offline import SWITCHES, is_here
 from tests.conftest import PROJECT, paragraphs
 from tests.registry import write_registry
 
@@ -68,7 +68,7 @@ def test_every_way_out_of_python_is_refused(attempt):
     done = python(
         "import asyncio, socket, urllib.request\n"
         "from localembed.errors import OfflineError\n"
-        "from localembed.offline import guard\n"
+        "from localembed.core.offline import guard\n"
         "guard.start()\n"
         f"try:\n    {attempt}\n"
         "except BaseException as error:\n"
@@ -81,7 +81,7 @@ def test_every_way_out_of_python_is_refused(attempt):
 def test_this_machine_can_be_reached(tmp_path):
     done = python(
         "import os, socket\n"
-        "from localembed.offline import guard\n"
+        "from localembed.core.offline import guard\n"
         "guard.start()\n"
         "server = socket.create_server(('127.0.0.1', 0))\n"
         "socket.create_connection(('localhost', server.getsockname()[1]), 5)\n"
@@ -97,7 +97,7 @@ def test_this_machine_can_be_reached(tmp_path):
 def test_the_guard_is_lifted_for_what_was_told_to_go_online_and_no_longer():
     done = python(
         "import os, socket\n"
-        "from localembed.offline import guard\n"
+        "from localembed.core.offline import guard\n"
         "def attempt():\n"
         "    out = socket.socket(); out.settimeout(0.1)\n"
         f"    try:\n        out.connect(('{ELSEWHERE}', 443))\n"
@@ -131,7 +131,7 @@ def test_every_command_runs_under_the_guard(real_cli, own_home):
     done = python(
         "import sys\n"
         "from localembed.cli import main\n"
-        "from localembed.offline import guard\n"
+        "from localembed.core.offline import guard\n"
         "sys.argv = ['localembed', '--version']\n"
         "try:\n    main.main()\n"
         "except SystemExit:\n    import os\n    print(guard.watching, os.environ['DO_NOT_TRACK'])\n"
@@ -171,7 +171,7 @@ def test_doctor_tells_who_tried_to_leave(workspace, notes):
         "        return super().embed_query(text, on_pieces)\n"
         "fake_backend.FakeEmbedder = Curious\n"
         "fake_backend.BACKENDS['fake'] = 'tests.fake_backend'\n"
-        "from localembed.workspace import Workspace\n"
+        "from localembed.workspace.workspace import Workspace\n"
         "from pathlib import Path\n"
         f"checkup = Workspace(Path({str(workspace.folder)!r})).prove_offline()\n"
         "for finding in checkup.findings:\n"

@@ -16,8 +16,8 @@ from localembed.embedding import EngineOptions, Profile, hardware, load_embedder
 from localembed.embedding import convert as conversion
 from localembed.embedding.openvino_engine import converted_path, pool
 from localembed.embedding.options import profile_key
+from localembed.embedding.profiles import ProfileBook
 from localembed.errors import UsageError
-from localembed.profiles import ProfileBook
 from tests import families
 from tests.conftest import PROJECT
 
@@ -75,7 +75,7 @@ def modules_of_a_fresh_load(folder) -> list[str]:
     code = (
         "import sys, json; from pathlib import Path; from tests.test_openvino import BERT\n"
         "from localembed.embedding import EngineOptions, load_embedder\n"
-        "from localembed.profiles import ProfileBook\n"
+        "from localembed.embedding.profiles import ProfileBook\n"
         "for name in ('torch', 'transformers', 'sentence_transformers'): sys.modules.pop(name, 0)\n"
         "options = EngineOptions(device='cpu', precision='fp32', engine='openvino', threads=1, "
         "model_id='tiny', memory=ProfileBook())\n"

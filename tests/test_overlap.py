@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from localembed.pipeline.overlap import Stop, StoppedError, overlap
+from localembed.pipeline.stage_threads import Stop, StoppedError, overlap
 
 
 def numbers(count, made=None, stop=None):

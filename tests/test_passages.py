@@ -7,7 +7,7 @@ import json
 import pytest
 
 from localembed.errors import UsageError
-from localembed.queries import Filter, Query
+from localembed.types.queries import Filter, Query
 from tests.conftest import paragraphs
 
 

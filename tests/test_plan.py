@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localembed.hashing import document_id
-from localembed.plan import make_plan
+from localembed.core.hashing import document_id
+from localembed.pipeline.plan import make_plan
 from localembed.sources import Walk
-from localembed.types import FileRecord, FileStat, Note, Root, SourceFile
+from localembed.types.documents import FileRecord, FileStat, Note, Root, SourceFile
 
 SECOND = 1_000_000_000
 LONG_AGO = 1_700_000_000 * SECOND + 123_456_789

@@ -8,7 +8,7 @@ import pytest
 
 from localembed import catalog
 from localembed.catalog.locating import read_pins, store_folder
-from localembed.modelspec import ModelSpec
+from localembed.types.models import ModelSpec
 from tests.hub import COMMIT, Hub
 from tests.registry import write_registry
 from tests.static_model import DIM, write_static

@@ -24,8 +24,7 @@ from localembed.errors import (
     RemoteModelError,
     UsageError,
 )
-from localembed.modelspec import RemoteSpec
-from localembed.types import ModelInput
+from localembed.types.models import ModelInput, RemoteSpec
 from tests.conftest import paragraphs
 from tests.openai_server import DIM, FAULTS, Limits, OpenAIServer, spec_of, vector
 from tests.registry import write_registry
@@ -229,7 +228,7 @@ def test_another_machine_needs_permission(monkeypatch):
 def test_the_thread_that_asks_is_the_only_one_let_out(server):
     import socket
 
-    from localembed.offline import guard
+    from localembed.core.offline import guard
 
     guard.start()
     try:
@@ -244,7 +243,7 @@ def test_the_thread_that_asks_is_the_only_one_let_out(server):
 
 
 def test_what_a_server_allows_is_remembered(own_home):
-    from localembed.profiles import ProfileBook
+    from localembed.embedding.profiles import ProfileBook
 
     options = EngineOptions(memory=ProfileBook())
     with OpenAIServer(limits=Limits(requests=300, tokens=90_000)) as server:
@@ -383,7 +382,7 @@ def test_what_was_paid_for_is_good_for_chunks_of_another_size(known, server, not
 
 
 def test_the_same_text_in_windows_side_by_side_is_asked_for_once(known, server, notes, monkeypatch):
-    monkeypatch.setattr("localembed.pipeline.recipe.BATCH_CHUNKS", 2)
+    monkeypatch.setattr("localembed.pipeline.run.BATCH_CHUNKS", 2)
     for n in range(30):
         (notes / f"{n}.md").write_text(f"boilerplate\n\n# own {n}\n\nown text {n}")
     server.delay = 0.02

@@ -12,8 +12,8 @@ import time
 import pytest
 
 import localembed
-from localembed import offline
 from localembed.catalog.blocks import checked_spec
+from localembed.core import offline
 from localembed.embedding import load_embedder
 from localembed.embedding.options import EngineOptions
 from localembed.errors import CostLimitError, RegistryError, RemoteModelError, UsageError

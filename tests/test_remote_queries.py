@@ -8,11 +8,11 @@ import time
 import pytest
 
 import localembed
-from localembed import offline
 from localembed.cli.boundary import run
 from localembed.cli.main import cli
+from localembed.core import offline
 from localembed.errors import OfflineError, RemoteModelError
-from localembed.queries import Query
+from localembed.types.queries import Query
 from tests.conftest import paragraphs
 
 

@@ -10,10 +10,10 @@ import tomlkit
 from localembed.catalog.blocks import spec_block
 from localembed.embedding import load_reranker
 from localembed.errors import ModelChangedError, ModelNotFoundError, UsageError
-from localembed.modelspec import ModelSpec
-from localembed.queries import Query, SearchHit
 from localembed.search import reranked
 from localembed.search.rerank import DEPTH
+from localembed.types.models import ModelSpec
+from localembed.types.queries import Query, SearchHit
 from tests import families
 from tests.conftest import paragraphs
 

@@ -12,10 +12,10 @@ import pytest
 
 import localembed
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
-from localembed.queries import Filter, SearchHit
 from localembed.search.fusion import TEXT_DEPTH, fuse
 from localembed.store.candidates import Candidate
-from localembed.workspace import Workspace
+from localembed.types.queries import Filter, SearchHit
+from localembed.workspace.workspace import Workspace
 from tests import fake_backend
 from tests.conftest import paragraphs
 

@@ -12,19 +12,20 @@ import numpy as np
 import pytest
 
 import localembed
+from localembed.core.files import read_json, write_atomically, write_json
+from localembed.core.hashing import digest
 from localembed.errors import StorageError, TooNewError
-from localembed.hashing import digest
-from localembed.pipeline import recipe
-from localembed.pipeline.seen import SeenHashes
+from localembed.pipeline import run
+from localembed.pipeline.written_hashes import SeenHashes
 from localembed.store import due, upkeep
 from localembed.store.due import Upkeep
-from localembed.store.durable import read_json, write_atomically, write_json
-from localembed.store.head import Head, TableHead, publish_head, read_head
+from localembed.store.head import Head, publish_head, read_head
 from localembed.store.lance import connect, newest_version
 from localembed.store.layout import Layout
 from localembed.store.runs import beat, claim_run, newest_claimed, read_heartbeat
 from localembed.store.synced import StoredFile, Synced, SyncedFolder
 from localembed.store.upkeep import UpkeepChild
+from localembed.types.tables import TableHead
 from tests.conftest import paragraphs
 
 
@@ -269,7 +270,7 @@ def small_batches(workspace, notes, monkeypatch):
     workspace.index()
     for name in ("b", "c", "d"):
         (notes / f"{name}.md").write_text(paragraphs(8, f"late{name}"))
-    monkeypatch.setattr(recipe, "BATCH_CHUNKS", 1)
+    monkeypatch.setattr(run, "BATCH_CHUNKS", 1)
     monkeypatch.setattr(due, "_BUILT_HERE", 0)
 
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from localembed.cli.overview import status_text
-from localembed.queries import Filter
 from localembed.store import due
 from localembed.store.head import publish_head, read_head
 from localembed.store.lance import connect
-from localembed.workspace import Workspace
+from localembed.types.queries import Filter
+from localembed.workspace.workspace import Workspace
 from tests.conftest import paragraphs
 
 

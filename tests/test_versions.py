@@ -8,11 +8,11 @@ import threading
 import pytest
 
 from localembed.errors import StorageError, UsageError
-from localembed.queries import Query
 from localembed.store import due
 from localembed.store.head import read_head
 from localembed.store.lance import connect, versions_on_disk
 from localembed.store.versions import read_versions
+from localembed.types.queries import Query
 from tests.conftest import paragraphs
 
 
@@ -69,7 +69,7 @@ def test_a_clean_up_leaves_the_newest(workspace, notes, often):
 
 
 def test_disk_use_stays_bounded(workspace, notes, often, tmp_path):
-    from localembed.workspace import Workspace
+    from localembed.workspace.workspace import Workspace
 
     (notes / "much.txt").write_text(paragraphs(300))
     index_in_turns(workspace, notes, 15)
@@ -81,7 +81,7 @@ def test_disk_use_stays_bounded(workspace, notes, often, tmp_path):
 
 
 def test_readers_see_no_clean_up(workspace, notes, often):
-    from localembed.workspace import Workspace
+    from localembed.workspace.workspace import Workspace
 
     index_in_turns(workspace, notes, 2)
     stop, problems, asked = threading.Event(), [], []
@@ -124,11 +124,13 @@ def test_a_text_that_comes_back_is_not_embedded_again(workspace, notes, fake, of
 
 
 def test_versions_that_lost_nothing_are_not_searched(workspace, notes, monkeypatch):
-    from localembed.pipeline import stored
+    from localembed.pipeline import stored_vectors
 
     seen = []
-    sources = stored._sources
-    monkeypatch.setattr(stored, "_sources", lambda *of: seen.append(sources(*of)) or seen[-1])
+    sources = stored_vectors._sources
+    monkeypatch.setattr(
+        stored_vectors, "_sources", lambda *of: seen.append(sources(*of)) or seen[-1]
+    )
     for turn in range(5):
         (notes / f"{turn}.txt").write_text(f"only added {turn}")
         workspace.index()
@@ -255,7 +257,7 @@ def test_after_a_restore_the_files_decide_again(three, notes, fake, tmp_path):
 
 @pytest.mark.parametrize("step", ["claimed", "restored", "reconciled", "published"])
 def test_a_kill_during_a_restore_loses_nothing(three, notes, monkeypatch, step, tmp_path):
-    from localembed import history
+    from localembed.workspace import history
     from tests.test_crash import assert_equals_clean_build
 
     class Killed(BaseException):

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from localembed import hashing
+from localembed.core import hashing
 from localembed.errors import ReadError
 from localembed.sources import WalkRules, read_file, walk
-from localembed.types import Root
+from localembed.types.documents import Root
 
 RULES = WalkRules(max_file_bytes=1000)
 NOBODY = 65534

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from benchmarks.peers.engine import MODEL
 
 if TYPE_CHECKING:
-    from localembed.chunk.chunker import Chunker
+    from localembed.chunking.chunker import Chunker
 
 SEED = 1
 MAX_TOKENS, OVERLAP = 254, 32
@@ -54,9 +54,10 @@ def take(folder: Path, name: str, chunks: int, suffix: str) -> Corpus:
     Raises:
         SystemExit: the folder does not hold so many.
     """
-    from localembed import catalog, clean
-    from localembed.chunk.chunker import Chunker
-    from localembed.chunk.rules import ChunkRules
+    from localembed import catalog
+    from localembed.chunking import clean
+    from localembed.chunking.chunker import Chunker
+    from localembed.chunking.rules import ChunkRules
     from localembed.embedding import load_tokenizer
 
     model = catalog.open_model(MODEL)
@@ -87,7 +88,7 @@ def take(folder: Path, name: str, chunks: int, suffix: str) -> Corpus:
 def _chunks(path: Path, chunker: Chunker) -> Iterator[tuple[str, int]]:
     """Yield what the model sees of each chunk, and its tokens."""
     from localembed.readers import document_kind, read_text
-    from localembed.types import Document
+    from localembed.types.documents import Document
 
     text = read_text(path.read_bytes())
     if isinstance(text, str):

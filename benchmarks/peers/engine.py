@@ -22,7 +22,7 @@ class Contestant:
         """Load tokenizer and model; converting it for OpenVINO counts to loading."""
         from localembed import catalog
         from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
-        from localembed.profiles import ProfileBook
+        from localembed.embedding.profiles import ProfileBook
 
         model = catalog.open_model(MODEL)
         self._texts = task.texts

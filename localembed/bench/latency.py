@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from localembed.children import environment, python
+from localembed.core.processes import environment, python
 from localembed.errors import StorageError
-from localembed.workspace import Workspace
+from localembed.workspace.workspace import Workspace
 
 _COLD, _WARM = 3, 10
 _QUERY = "how does this work"

@@ -18,7 +18,7 @@ from localembed.embedding.matmul import matmul_rate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from localembed.types import IntArray
+    from localembed.types.arrays import IntArray
 
 _MOST_BATCHES = 100
 _KNEE = 0.97

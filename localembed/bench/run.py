@@ -6,19 +6,19 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from localembed import clean
 from localembed.bench import measure, sample, stages, sweep
 from localembed.catalog import LocatedModel
-from localembed.choice import Choice, choose_table
-from localembed.chunk.chunker import Chunker
+from localembed.chunking import clean
+from localembed.chunking.chunker import Chunker
 from localembed.embedding import EngineOptions, choose_device, device_name, load_tokenizer
 from localembed.embedding.matmul import matmul_rate
 from localembed.errors import UsageError
-from localembed.profiles import engine_options
 from localembed.sources import WalkRules
 from localembed.store.head import read_head
-from localembed.types import Root, SourceFile
-from localembed.workspace import Workspace
+from localembed.types.documents import Root, SourceFile
+from localembed.workspace.settings import engine_options
+from localembed.workspace.tables import Choice, choose_table
+from localembed.workspace.workspace import Workspace
 
 _CHUNKS = {"cpu": 320, "gpu": 20_000}
 _QUICK_CHUNKS = {"cpu": 96, "gpu": 4_000}

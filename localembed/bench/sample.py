@@ -13,10 +13,11 @@ import numpy as np
 from localembed import readers
 from localembed.errors import ReadError, UsageError
 from localembed.sources import WalkRules, read_file, walk
-from localembed.types import CutDocuments, Document, Root, SourceFile, Tokenizer
+from localembed.types.documents import CutDocuments, Document, Root, SourceFile
+from localembed.types.models import Tokenizer
 
 if TYPE_CHECKING:
-    from localembed.types import IntArray
+    from localembed.types.arrays import IntArray
 
 _SEED = 17
 _LEAST_BYTES = 32

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from localembed import clean
 from localembed.bench.sample import read_documents
+from localembed.chunking import clean
 from localembed.embedding.embedder import LocalEmbedder
 from localembed.pipeline.ingest import NO_STAT, Ingested, in_groups
-from localembed.types import (
+from localembed.types.documents import (
     ChunkedDocument,
     CutDocuments,
     Document,
@@ -106,9 +106,9 @@ def measure_writing(chunked: Sequence[ChunkedDocument], dim: int) -> StageRate:
     The first commit also opens the store and makes the text index, as in any run.
     """
     from localembed.pipeline.commit import Committer
-    from localembed.pipeline.tally import Tally
-    from localembed.store.facts import SCHEMA_VERSION, TableFacts
+    from localembed.pipeline.counters import Tally
     from localembed.store.layout import Layout
+    from localembed.types.tables import SCHEMA_VERSION, TableFacts
 
     with tempfile.TemporaryDirectory(prefix="localembed-bench-") as name:
         layout = Layout(Path(name) / "workspace")

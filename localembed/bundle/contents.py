@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from localembed.catalog.blocks import checked_spec, spec_block
+from localembed.core.hashing import fingerprint
 from localembed.errors import BundleError
-from localembed.hashing import fingerprint
-from localembed.modelspec import ModelSpec
 from localembed.store.layout import FORMAT as STORE_FORMAT
+from localembed.types.models import ModelSpec
 
 NAME = "bundle.json"
 FORMAT = 1

@@ -14,15 +14,15 @@ from localembed.bundle.contents import INDEX, NAME, Contents, Member, dumped, mo
 from localembed.catalog import open_model, open_reranker
 from localembed.catalog.model_folder import files_to_copy
 from localembed.catalog.registry import find_spec
+from localembed.core.files import storage_error, sync_file, sync_folder
+from localembed.core.hashing import sha256_file
 from localembed.embedding import RERANKERS
 from localembed.errors import NotIndexedError, UsageError
-from localembed.hashing import sha256_file
-from localembed.modelspec import ModelSpec
 from localembed.store import runs
-from localembed.store.durable import storage_error, sync_file, sync_folder
 from localembed.store.head import Head, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
+from localembed.types.models import ModelSpec
 
 _INDEX_FILES = ("config.toml", "head.json", "manifest.duckdb")
 _INDEX_FOLDERS = ("runs", "vectors")

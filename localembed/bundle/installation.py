@@ -14,11 +14,11 @@ from localembed.catalog.inspection import check_whole
 from localembed.catalog.locating import locate, store_folder
 from localembed.catalog.model_folder import files_to_copy, objections
 from localembed.catalog.registry import add_block, load_specs
+from localembed.core.files import storage_error, sync_folder, sync_tree
 from localembed.errors import ModelRefusedError, UsageError
-from localembed.modelspec import ModelSpec
 from localembed.store.disk import make_folder
-from localembed.store.durable import storage_error, sync_folder, sync_tree
 from localembed.store.layout import Layout
+from localembed.types.models import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO
 
 from localembed.bundle.contents import INDEX, NAME, Contents, Member, parsed
+from localembed.core.files import storage_error
 from localembed.errors import BundleError
-from localembed.store.durable import storage_error
 
 _BLOCK = 1 << 20
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from localembed import hashing
 from localembed.catalog.blocks import check_name
 from localembed.catalog.inspection import check_whole, inspected
 from localembed.catalog.locating import keep_pins, locate, partial_folder, store_folder
@@ -23,11 +22,12 @@ from localembed.catalog.registry import (
     read_registry,
     user_registry,
 )
+from localembed.core import hashing
+from localembed.core.files import storage_error, sync_folder, sync_tree
 from localembed.embedding import RERANKERS, EngineOptions, load_embedder, load_reranker
 from localembed.errors import LocalembedError, LockedError, ModelChangedError, UsageError
-from localembed.modelspec import ModelSpec
-from localembed.store.durable import storage_error, sync_folder, sync_tree
 from localembed.store.layout import Layout
+from localembed.types.models import ModelSpec
 
 _PROBE = "rotating api keys"
 _COMPARED = ("dim", "pooling", "normalize")

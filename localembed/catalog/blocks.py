@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from localembed.embedding import BACKENDS, RERANKERS
 from localembed.errors import RegistryError, UsageError
-from localembed.modelspec import ModelSpec, RemoteSpec
+from localembed.types.models import ModelSpec, RemoteSpec
 
 POOLINGS = ("mean", "cls", "lasttoken", "none")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from localembed import folders, hashing
+from localembed.core import hashing, user_folders
+from localembed.core.files import read_json, write_json
 from localembed.errors import LocalembedError, ModelChangedError
-from localembed.store.durable import read_json, write_json
 
 
 def checked_hashes(
@@ -28,7 +28,7 @@ def checked_hashes(
     Raises:
         ModelChangedError: a file is missing or differs from its hash.
     """
-    memory = folders.user_cache() / "model_hashes.json"
+    memory = user_folders.user_cache() / "model_hashes.json"
     known = {} if rehash else _remembered(memory)
     found: dict[str, str] = {}
     for name in sorted({*names, *pinned}):

@@ -12,7 +12,7 @@ from localembed.catalog.blocks import POOLINGS
 from localembed.catalog.model_folder import deciding_files, weight_bytes
 from localembed.embedding import read_shape, weights_header
 from localembed.errors import ModelChangedError
-from localembed.modelspec import ModelSpec
+from localembed.types.models import ModelSpec
 
 _MIB = 1 << 20
 _STATIC_TOKENS = 512

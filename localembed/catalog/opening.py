@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from localembed import hashing
 from localembed.catalog.hashes import checked_hashes
 from localembed.catalog.locating import (
     how_to_get,
@@ -18,10 +17,11 @@ from localembed.catalog.locating import (
 )
 from localembed.catalog.model_folder import check_only_data, deciding_files
 from localembed.catalog.registry import find_spec
+from localembed.core import hashing
 from localembed.embedding import RERANKERS
 from localembed.errors import ModelNotFoundError, UsageError
-from localembed.modelspec import ModelSpec
 from localembed.store.layout import Layout
+from localembed.types.models import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localembed import hashing
 from localembed.catalog.adding import prove, settle
 from localembed.catalog.inspection import check_whole
 from localembed.catalog.locating import hub_source, partial_folder, store_folder
 from localembed.catalog.model_folder import check_only_data, is_wanted
+from localembed.core import hashing
+from localembed.core.files import storage_error
+from localembed.core.offline import guard
 from localembed.errors import ModelChangedError, ModelNotFoundError, ModelRefusedError, UsageError
-from localembed.modelspec import ModelSpec
-from localembed.offline import guard
-from localembed.store.durable import storage_error
+from localembed.types.models import ModelSpec
 
 if TYPE_CHECKING:
     from tqdm import tqdm

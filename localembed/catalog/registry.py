@@ -13,12 +13,12 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from localembed import folders, offline
 from localembed.catalog.blocks import checked_spec, spec_block
+from localembed.core import offline, user_folders
+from localembed.core.files import write_atomically
 from localembed.errors import ModelNotFoundError, RegistryError
-from localembed.modelspec import ModelSpec
-from localembed.store.durable import write_atomically
 from localembed.store.layout import Layout
+from localembed.types.models import ModelSpec
 
 _PACKAGE = Path(__file__).parent.parent
 
@@ -31,7 +31,7 @@ def registry_path() -> Path:
 
 def user_registry() -> Path:
     """Return the user's own models.toml; it may not exist."""
-    return folders.user_config() / "models.toml"
+    return user_folders.user_config() / "models.toml"
 
 
 def load_specs(layout: Layout | None = None) -> dict[str, ModelSpec]:

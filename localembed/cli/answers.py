@@ -9,9 +9,8 @@ from textwrap import dedent
 import click
 
 from localembed.cli.text import INDENT, clipped, linked, near, printable, width
-from localembed.queries import SearchHit
-from localembed.report import counted
-from localembed.results import QueryResult
+from localembed.core.text import counted
+from localembed.types.queries import QueryResult, SearchHit
 
 _WORD = re.compile(r"\w+")
 _SNIPPET_LINES = 3

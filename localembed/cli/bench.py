@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from localembed.bench.measure import Point
     from localembed.bench.run import Bench
     from localembed.bench.stages import StageRate
-    from localembed.workspace import Workspace
+    from localembed.workspace.workspace import Workspace
 
 _BUDGETS = {"cpu": "512,1024,2048,4096,8192", "gpu": "16384,32768,65536,131072,262144"}
 _QUICK_BUDGETS = {"cpu": "1024,2048,4096", "gpu": "32768,131072"}

@@ -10,7 +10,7 @@ import click
 
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.text import from_home, printable, size
-from localembed.report import counted
+from localembed.core.text import counted
 
 if TYPE_CHECKING:
     from localembed.bundle import Contents

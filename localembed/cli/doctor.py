@@ -10,9 +10,9 @@ import click
 from localembed.cli.options import Common, common
 from localembed.cli.progress import IndexProgress
 from localembed.cli.text import near, printable, wrapped
-from localembed.doctor import Checkup, Finding
+from localembed.core.text import counted
 from localembed.errors import UsageError
-from localembed.report import counted
+from localembed.types.findings import Checkup, Finding
 
 _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 _INDENT = " " * 21

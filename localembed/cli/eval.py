@@ -15,16 +15,16 @@ import click
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.progress import IndexProgress
 from localembed.cli.text import INDENT, clipped, printable, width
+from localembed.core.text import counted
 from localembed.errors import UsageError
-from localembed.queries import Query, SearchMode
-from localembed.report import counted
+from localembed.types.queries import Query, SearchMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from localembed.evaluation.questions import Question
     from localembed.evaluation.run import Difference, Measured
-    from localembed.workspace import Workspace
+    from localembed.workspace.workspace import Workspace
 
     Modes = Mapping[SearchMode, Measured]
 
@@ -93,7 +93,7 @@ def _read(source: Path, options: Common, flags: Mapping[str, object]) -> _Asked:
     """Read the questions; a collection gets a workspace of its own, unless one was named."""
     from localembed.evaluation.collection import home_of, lay_out
     from localembed.evaluation.questions import is_collection, read_collection, read_questions
-    from localembed.workspace import Workspace
+    from localembed.workspace.workspace import Workspace
 
     if not is_collection(source):
         if source.is_dir():
@@ -110,7 +110,7 @@ def _read(source: Path, options: Common, flags: Mapping[str, object]) -> _Asked:
 
 def _bring_up_to_date(asked: _Asked, model: str | None, options: Common) -> None:
     """Index a collection; what was indexed before is not embedded again."""
-    from localembed.workspace import Workspace
+    from localembed.workspace.workspace import Workspace
 
     if asked.documents is None:
         return

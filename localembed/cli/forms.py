@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from localembed.cli.answers import best_line
 from localembed.cli.text import near, printable
-from localembed.queries import SearchHit
+from localembed.types.queries import SearchHit
 
 
 def vimgrep(hit: SearchHit, query: str) -> str:

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from localembed.choice import asks_a_server
 from localembed.cli.heap import tame_heaps
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.previews import preview_json, preview_text
 from localembed.cli.progress import IndexProgress
 from localembed.cli.reports import index_report
 from localembed.embedding import ENGINES, PRECISIONS
-from localembed.report import report_json
+from localembed.types.json_forms import report_json
+from localembed.workspace.tables import asks_a_server
 
 _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
 

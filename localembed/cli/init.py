@@ -19,8 +19,8 @@ def init(options: Common) -> int:
 
     Without one, commands use the nearest workspace above, else one in your data folder.
     """
-    from localembed.places import FOLDER_NAME
-    from localembed.workspace import Workspace
+    from localembed.core.workspace_folder import FOLDER_NAME
+    from localembed.workspace.workspace import Workspace
 
     workspace = Workspace(options.folder or Path.cwd() / FOLDER_NAME)
     made = workspace.create()

@@ -13,9 +13,9 @@ from typing import NoReturn
 import click
 
 import localembed
-from localembed import offline
 from localembed.cli import boundary, signals
 from localembed.cli.boundary import run
+from localembed.core import offline
 from localembed.store.slim import leave_out_namespaces
 
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {

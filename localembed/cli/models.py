@@ -14,9 +14,9 @@ import click
 from localembed.cli.bundle import bundle
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.text import INDENT, from_home, printable, size, width, wrapped
+from localembed.core.text import counted
 from localembed.embedding import RERANKERS
 from localembed.errors import OfflineError, UsageError
-from localembed.report import counted
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -39,7 +39,7 @@ models.add_command(bundle)
 def list_models(options: Common) -> int:
     """List all known models: what they are good for, and which are on this machine."""
     from localembed import catalog
-    from localembed.profiles import ProfileBook
+    from localembed.embedding.profiles import ProfileBook
 
     rows = catalog.list_models(options.workspace().layout)
     speeds = ProfileBook().speeds([str(row["name"]) for row in rows])

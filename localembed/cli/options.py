@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from localembed.workspace import Workspace
+    from localembed.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Common:
 
     def workspace(self, flags: Mapping[str, object] | None = None) -> Workspace:
         """Return the workspace that was named, or the one that is found."""
-        from localembed.workspace import Workspace
+        from localembed.workspace.workspace import Workspace
 
         if self.folder is not None:
             found = Workspace(self.folder, flags or {})

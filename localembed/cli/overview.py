@@ -8,10 +8,10 @@ from dataclasses import asdict
 import click
 
 from localembed.cli.text import from_home, near, printable, size
-from localembed.config import Sourced
-from localembed.report import counted, show_path
-from localembed.results import Status
-from localembed.types import Root
+from localembed.core.text import counted, show_path
+from localembed.types.documents import Root
+from localembed.types.tables import Status
+from localembed.workspace.settings import Sourced
 
 _MOST_LISTED = 10
 """Of roots, and of failures; `status --json` lists all."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from localembed.cli.text import INDENT, wrapped
-from localembed.jobs import Preview
-from localembed.report import counted
+from localembed.core.text import counted
+from localembed.types.runs import Preview
 
 
 def preview_text(preview: Preview) -> str:

@@ -17,11 +17,10 @@ from localembed.cli.answers import folded, hit_json, hit_text, place, query_json
 from localembed.cli.forms import context, markdown, vimgrep
 from localembed.cli.options import Common, common, language_names, model_names
 from localembed.cli.text import printable
+from localembed.core.text import counted
 from localembed.errors import UsageError
-from localembed.queries import Filter, Query, SearchMode
-from localembed.report import counted
-from localembed.results import QueryResult
-from localembed.workspace import Workspace
+from localembed.types.queries import Filter, Query, QueryResult, SearchMode
+from localembed.workspace.workspace import Workspace
 
 FORMATS = ("text", "json", "jsonl", "paths", "vimgrep", "markdown", "context")
 _WITH_LINES = ("text", "json", "jsonl", "markdown")

@@ -1,4 +1,4 @@
-"""The report of `index` for eyes; its JSON form is in `localembed.report`."""
+"""The report of `index` for eyes; its JSON form is in `localembed.types.runs`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 import click
 
 from localembed.cli.text import INDENT, near, printable, wrapped
-from localembed.report import RunReport, counted, show_path
-from localembed.types import EngineUse, Note, RemoteUse
+from localembed.core.text import counted, show_path
+from localembed.types.documents import Note
+from localembed.types.models import EngineUse, RemoteUse
+from localembed.types.runs import RunReport
 
 _MOST_FAILURES = 20
 

@@ -8,7 +8,8 @@ import click
 
 from localembed.cli.options import Common, common
 from localembed.cli.text import printable
-from localembed.report import counted, report_json
+from localembed.core.text import counted
+from localembed.types.json_forms import report_json
 
 
 @click.command()

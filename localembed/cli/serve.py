@@ -19,7 +19,7 @@ from localembed.errors import LocalembedError, StorageError
 
 if TYPE_CHECKING:
     from localembed.resident.server import Answer, Request
-    from localembed.workspace import Workspace
+    from localembed.workspace.workspace import Workspace
 
 
 @click.command()

@@ -9,10 +9,9 @@ import click
 
 from localembed.cli.options import Common, common
 from localembed.cli.text import near, printable, size
+from localembed.core.text import counted
 from localembed.errors import UsageError
-from localembed.report import counted
-from localembed.search import Changes
-from localembed.store.versions import Version
+from localembed.types.tables import Changes, Version
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -30,8 +30,7 @@ from localembed.embedding.options import (
     query_key,
 )
 from localembed.embedding.shape import ModelShape, read_shape, weights_header
-from localembed.modelspec import ModelSpec, RemoteSpec
-from localembed.types import Embedder, ModelInput, Reranker, Tokenizer
+from localembed.types.models import Embedder, ModelInput, ModelSpec, RemoteSpec, Reranker, Tokenizer
 
 __all__ = [
     "BACKENDS", "DEVICE_NAME", "ENGINES", "PRECISIONS", "RERANKERS",

@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from localembed.types import IntArray
+    from localembed.types.arrays import IntArray
 
     Lengths = npt.NDArray[np.int64]
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.children import environment, python
+from localembed.core.offline import guard
+from localembed.core.processes import environment, python
 from localembed.embedding import fused_engine
 from localembed.embedding.batching import Padding
 from localembed.embedding.bert import is_bert, read_bert
@@ -29,10 +30,9 @@ from localembed.embedding.openvino_engine import OpenVinoEngine, import_openvino
 from localembed.embedding.shape import read_shape
 from localembed.embedding.torch_engine import TorchEngine
 from localembed.embedding.torch_model import load_model
-from localembed.offline import guard
 
 if TYPE_CHECKING:
-    from localembed.types import IntArray
+    from localembed.types.arrays import IntArray
 
 _LEAST_COSINE = 0.9998
 """Of a converted model's vectors to torch's in fp32; bf16 was measured at 0.99997."""

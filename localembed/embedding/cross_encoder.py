@@ -10,10 +10,10 @@ import numpy as np
 
 from localembed.embedding.torch_model import prepare
 from localembed.errors import ModelChangedError
-from localembed.modelspec import ModelSpec
+from localembed.types.models import ModelSpec
 
 if TYPE_CHECKING:
-    from localembed.types import Vector
+    from localembed.types.arrays import Vector
 
 _BATCH = 16
 

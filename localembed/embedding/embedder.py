@@ -11,13 +11,12 @@ import numpy as np
 
 from localembed.embedding.batching import cut_batches, padded_lengths, split_evenly
 from localembed.embedding.engine import Engine
-from localembed.modelspec import ModelSpec
-from localembed.types import Embeddings, EngineUse, ModelInput
+from localembed.types.models import Embeddings, EngineUse, ModelInput, ModelSpec
 
 if TYPE_CHECKING:
     from localembed.embedding.batching import Lengths
     from localembed.embedding.tokenizer import FastTokenizer
-    from localembed.types import IntArray, Vector, VectorMatrix
+    from localembed.types.arrays import IntArray, Vector, VectorMatrix
 
 _NOT_FINITE = "the model gave a vector that is not finite"
 

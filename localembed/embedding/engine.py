@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from localembed.types import IntArray, VectorMatrix
+    from localembed.types.arrays import IntArray, VectorMatrix
 
 
 class Engine(Protocol):

@@ -25,7 +25,7 @@ from localembed.embedding.torch_model import prepare
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from localembed.types import IntArray, VectorMatrix
+    from localembed.types.arrays import IntArray, VectorMatrix
 
 _MOST_STREAMS = 8
 """Each holds a batch in memory; where there are more cores, a batch gets several."""

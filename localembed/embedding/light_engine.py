@@ -20,7 +20,7 @@ from localembed.embedding.shape import weights_header
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from localembed.types import IntArray, Vector, VectorMatrix
+    from localembed.types.arrays import IntArray, Vector, VectorMatrix
 
     Matrix = npt.NDArray[np.float32]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from localembed.types import VectorMatrix
+    from localembed.types.arrays import VectorMatrix
 
 
 class NumpyEngine:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from openvino import InferRequest
 
-    from localembed.types import IntArray, VectorMatrix
+    from localembed.types.arrays import IntArray, VectorMatrix
 
 POOLINGS = ("mean", "cls", "lasttoken")
 

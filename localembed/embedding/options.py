@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from localembed.types import VectorMatrix
+    from localembed.types.arrays import VectorMatrix
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ENGINES = ("auto", "fused", "torch", "compile", "openvino")

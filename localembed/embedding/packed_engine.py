@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch import Tensor
 
-    from localembed.types import IntArray
+    from localembed.types.arrays import IntArray
 
 _NAME = "localembed_packed"
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta"})

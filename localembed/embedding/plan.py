@@ -11,7 +11,7 @@ from localembed.embedding.bert import is_bert
 from localembed.embedding.options import EngineOptions, Profile, profile_key
 from localembed.embedding.shape import ModelShape, read_shape
 from localembed.errors import ModelChangedError, UsageError
-from localembed.modelspec import ModelSpec
+from localembed.types.models import ModelSpec
 
 _BATCH_TOKENS = {"cpu": 2048, "cuda": 131_072, "mps": 16_384}
 """Padded tokens of one forward pass: on two cores 2,048 is as fast as 4,096 and takes less memory,

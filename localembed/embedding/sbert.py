@@ -23,12 +23,11 @@ from localembed.embedding.shape import ModelShape, module_file, read_shape
 from localembed.embedding.static_engine import StaticEngine
 from localembed.embedding.tokenizer import FastTokenizer
 from localembed.errors import UsageError
-from localembed.modelspec import ModelSpec
-from localembed.types import Tokenizer
+from localembed.types.models import ModelSpec, Tokenizer
 
 if TYPE_CHECKING:
     from localembed.embedding.torch_engine import TorchEngine
-    from localembed.types import Vector
+    from localembed.types.arrays import Vector
 
 _STATIC_BATCH_TOKENS = 65_536
 _SAME, _SAME_IN_HALF = 0.9999, 0.999

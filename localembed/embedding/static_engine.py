@@ -12,7 +12,7 @@ from localembed.embedding.numpy_engine import NumpyEngine
 from localembed.errors import ModelChangedError
 
 if TYPE_CHECKING:
-    from localembed.types import IntArray, VectorMatrix
+    from localembed.types.arrays import IntArray, VectorMatrix
 
 
 class StaticEngine(NumpyEngine):

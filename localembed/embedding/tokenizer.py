@@ -12,7 +12,7 @@ import numpy as np
 from localembed.embedding.shape import module_file
 from localembed.embedding.word_cache import WordCache
 from localembed.errors import ModelChangedError
-from localembed.types import Tokens
+from localembed.types.models import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as RustTokenizer
 
-    from localembed.types import IntArray
+    from localembed.types.arrays import IntArray
 
 
 _WORTH_CHARS = 20_000

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch import Tensor
 
-    from localembed.types import IntArray, VectorMatrix
+    from localembed.types.arrays import IntArray, VectorMatrix
 
 _WARM_UP = (40, 24)
 """Tokens of the batches that are compiled for: two lengths, so that none is taken for fixed."""

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from localembed.core.offline import SWITCHES
 from localembed.errors import ModelChangedError
-from localembed.offline import SWITCHES
 
 QUIET = {"TOKENIZERS_PARALLELISM": "true", "TRANSFORMERS_VERBOSITY": "error"}
 _LARGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from localembed.embedding.word_table import LONGEST, WordTable, word_keys
-from localembed.types import Tokens
+from localembed.types.models import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as RustTokenizer
 
     from localembed.embedding.word_table import KeyArray
-    from localembed.types import IntArray
+    from localembed.types.arrays import IntArray
 
 _UNASKED, _SPACE, _UNCLEAR, _LETTER, _MARK = range(5)
 _LOCAL = {

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from localembed.types import IntArray
+    from localembed.types.arrays import IntArray
 
     KeyArray = npt.NDArray[np.uint64]
 

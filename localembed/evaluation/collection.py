@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from localembed import folders, hashing
+from localembed.core import hashing, user_folders
 from localembed.errors import UsageError
 from localembed.evaluation.questions import read_rows
 
@@ -15,7 +15,7 @@ _LONGEST = 200
 def home_of(collection: Path) -> Path:
     """Return where a collection's documents and index are kept: they can be made again."""
     identity = hashing.fingerprint({"collection": str(collection.resolve())})
-    return folders.user_cache() / "eval" / f"{collection.resolve().name}-{identity[:12]}"
+    return user_folders.user_cache() / "eval" / f"{collection.resolve().name}-{identity[:12]}"
 
 
 def lay_out(collection: Path, folder: Path) -> dict[str, Path]:

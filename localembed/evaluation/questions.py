@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from localembed.errors import UsageError
-from localembed.queries import SearchHit
+from localembed.types.queries import SearchHit
 
 _PLACE = re.compile(r"(?P<path>.+?)(?::(?P<line>[1-9]\d*))?")
 _JUDGEMENTS = ("qrels.tsv", "qrels/test.tsv")

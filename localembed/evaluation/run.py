@@ -10,8 +10,8 @@ import numpy as np
 
 from localembed.evaluation import metrics
 from localembed.evaluation.questions import Question
-from localembed.queries import Query, SearchMode
-from localembed.workspace import Workspace
+from localembed.types.queries import Query, SearchMode
+from localembed.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from localembed.evaluation.metrics import FloatArray

@@ -14,24 +14,25 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from localembed.errors import StorageError
-from localembed.pipeline.cleanup import clean_up
+from localembed.pipeline.counters import Tally
+from localembed.pipeline.garbage import clean_up
 from localembed.pipeline.ingest import Ingested
 from localembed.pipeline.reuse import failed_passages
-from localembed.pipeline.tally import Tally
 from localembed.store import runs
-from localembed.store.facts import TableFacts
 from localembed.store.failures import Failures
-from localembed.store.head import Head, TableHead, publish_head, read_head
+from localembed.store.head import Head, publish_head, read_head
 from localembed.store.lance import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
 from localembed.store.synced import SyncedFolder, SyncError
-from localembed.types import EmbeddedBatch, Event, FileRecord
+from localembed.types.documents import EmbeddedBatch, FileRecord
+from localembed.types.runs import Event
+from localembed.types.tables import TableFacts, TableHead
 
 if TYPE_CHECKING:
-    from localembed.pipeline.stored import StoredVectors
+    from localembed.pipeline.stored_vectors import StoredVectors
     from localembed.store.table import ChunkTable
-    from localembed.types import Vector, VectorMatrix
+    from localembed.types.arrays import Vector, VectorMatrix
 
 
 _MOST_REASONS = 20
@@ -76,7 +77,7 @@ class Committer:
             return self._table or self._begin()
 
     def _begin(self) -> ChunkTable:
-        from localembed.pipeline.stored import StoredVectors
+        from localembed.pipeline.stored_vectors import StoredVectors
         from localembed.store.table import ChunkTable
 
         self.run = 1 + max(

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from localembed.pipeline.ahead import in_order
-from localembed.pipeline.tally import Tally
-from localembed.plan import Plan
+from localembed.pipeline.counters import Tally
+from localembed.pipeline.ordered_pool import in_order
+from localembed.pipeline.plan import Plan
 from localembed.sources import Content
-from localembed.types import ChunkedDocument, FileRecord, FileStat, Note, SourceFile
+from localembed.types.documents import ChunkedDocument, FileRecord, FileStat, Note, SourceFile
 
 if TYPE_CHECKING:
-    from localembed.pipeline.cutters import Cutters
-    from localembed.pipeline.cutting import Cut
+    from localembed.pipeline.chunk_workers import Cutters
+    from localembed.pipeline.read_and_chunk import Cut
 
 NO_STAT = FileStat(-1, 0, 0, 0)
 """Equals no file's: what carries it is looked at again."""

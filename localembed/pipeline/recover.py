@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from localembed.pipeline.ingest import NO_STAT
 from localembed.store import runs
-from localembed.store.facts import TableFacts
 from localembed.store.head import read_head
 from localembed.store.lance import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
 from localembed.store.synced import Synced, SyncedFolder, SyncError
-from localembed.types import Event, FileRecord
+from localembed.types.documents import FileRecord
+from localembed.types.runs import Event
+from localembed.types.tables import TableFacts
 
 if TYPE_CHECKING:
     from localembed.store.table import StoredDocument

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localembed.pipeline.claims import Claims
-from localembed.pipeline.tally import Tally
-from localembed.types import Chunk, ChunkedDocument, EmbeddedBatch, Embedder, Event, ModelInput
+from localembed.pipeline.counters import Tally
+from localembed.pipeline.in_flight import Claims
+from localembed.types.documents import Chunk, ChunkedDocument, EmbeddedBatch
+from localembed.types.models import Embedder, ModelInput
+from localembed.types.runs import Event
 
 if TYPE_CHECKING:
-    from localembed.types import Vector, VectorMatrix
+    from localembed.types.arrays import Vector, VectorMatrix
 
 
 def embed_window(

@@ -7,12 +7,14 @@ from threading import Lock
 from typing import NamedTuple
 
 from localembed.embedding import give_back_memory
-from localembed.pipeline.claims import Claims
 from localembed.pipeline.commit import Committer
+from localembed.pipeline.counters import Tally
+from localembed.pipeline.in_flight import Claims
 from localembed.pipeline.ingest import Ingested
 from localembed.pipeline.reuse import embed_window, failed_passages
-from localembed.pipeline.tally import Tally
-from localembed.types import EmbeddedBatch, Embedder, EngineUse, Event, Note
+from localembed.types.documents import EmbeddedBatch, Note
+from localembed.types.models import Embedder, EngineUse
+from localembed.types.runs import Event
 
 
 class Embedded(NamedTuple):

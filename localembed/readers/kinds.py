@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from localembed.types import DocumentKind
+from localembed.types.documents import DocumentKind
 
 _MARKDOWN = "md markdown mdown mkd mdx qmd rmd"
 _RST = "rst rest"

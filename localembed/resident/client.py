@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from localembed.places import find_workspace
+from localembed.core.workspace_folder import find_workspace
 from localembed.resident import address, wire
 from localembed.resident.code import fingerprint
 
@@ -84,9 +84,9 @@ def _workspace(arguments: Sequence[str]) -> str | None:
     found = find_workspace()
     if found is not None:
         return found
-    from localembed import folders
+    from localembed.core import user_folders
 
-    return str(folders.user_workspace())
+    return str(user_folders.user_workspace())
 
 
 def _print(number: int, data: bytes) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from localembed.children import environment, python
+from localembed.core.processes import environment, python
 from localembed.resident import address
 from localembed.resident.client import exchange
 

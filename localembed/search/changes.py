@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localembed.report import show_path
+from localembed.core.text import show_path
 from localembed.store.layout import Layout
-from localembed.store.versions import Version
+from localembed.types.tables import Changes, Version
 
 if TYPE_CHECKING:
     from localembed.store.reader import ChunkReader
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """From an older version to a newer one; paths are absolute, for display."""
-
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
-    chunks_added: int
-    chunks_removed: int
 
 
 def changes_between(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from localembed.queries import SearchHit
+from localembed.types.queries import SearchHit
 
 if TYPE_CHECKING:
-    from localembed.types import Reranker
+    from localembed.types.models import Reranker
 
 DEPTH = 50
 """How many hits a reranker reads at least: each costs it a pass through its model."""

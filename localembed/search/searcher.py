@@ -8,23 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from localembed.core.text import show_path
 from localembed.errors import ModelChangedError, NotIndexedError
-from localembed.queries import Query, SearchHit
-from localembed.report import show_path
 from localembed.search.fusion import TEXT_DEPTH, fuse
 from localembed.search.rerank import DEPTH
 from localembed.search.surroundings import surroundings
 from localembed.store.filters import condition
-from localembed.store.head import TableHead, read_head
+from localembed.store.head import read_head
 from localembed.store.lance import VersionGoneError
 from localembed.store.layout import Layout
 from localembed.store.versions import find_version
 from localembed.store.words import compound_parts
+from localembed.types.queries import Query, SearchHit
+from localembed.types.tables import TableHead
 
 if TYPE_CHECKING:
     from localembed.store.candidates import Candidate, StoredChunk
     from localembed.store.reader import ChunkReader
-    from localembed.types import Vector
+    from localembed.types.arrays import Vector
 
     Embed = Callable[[TableHead, str], tuple[Vector, int]]
     """A table and a text → its vector, (dim,) float32, and in how many pieces it was embedded."""

@@ -7,9 +7,9 @@ import stat as stat_bits
 import time
 from dataclasses import dataclass
 
-from localembed import hashing
+from localembed.core import hashing
 from localembed.errors import ReadError
-from localembed.types import FileStat
+from localembed.types.documents import FileStat
 
 _ATTEMPTS = 3
 # No link is followed at the last moment, and a FIFO that took the file's place does not block.

@@ -11,7 +11,7 @@ import stat as stat_bits
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from localembed import hashing
+from localembed.core import hashing
 from localembed.sources.ignore import (
     NEVER_ENTERED,
     IgnoreFile,
@@ -20,7 +20,7 @@ from localembed.sources.ignore import (
     no_documents,
     rule_path,
 )
-from localembed.types import FileStat, Note, Root, SourceFile
+from localembed.types.documents import FileStat, Note, Root, SourceFile
 
 
 @dataclass(frozen=True, slots=True)

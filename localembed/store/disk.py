@@ -8,8 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from localembed.core.files import storage_error
 from localembed.errors import StorageError
-from localembed.store.durable import storage_error
 
 _MOUNTS = Path("/proc/self/mountinfo")
 

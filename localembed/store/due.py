@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from localembed.store.head import VectorIndex
 from localembed.store.lance import lance_errors
 from localembed.store.upkeep import INDEXED, Task, UpkeepChild, index_name, tend
 from localembed.store.vector_index import EXACT_ROWS
+from localembed.types.tables import VectorIndex
 
 if TYPE_CHECKING:
     from pathlib import Path

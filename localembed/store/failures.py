@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from localembed.store.durable import read_json, write_json
+from localembed.core.files import read_json, write_json
 from localembed.store.layout import FORMAT, Layout
-from localembed.types import FileRecord
+from localembed.types.documents import FileRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 
+from localembed.core.text import show_path
 from localembed.errors import UsageError
-from localembed.queries import Filter
-from localembed.report import show_path
+from localembed.types.queries import Filter
 
 _NO_LANGUAGES = frozenset({"text", "binary"})
 _META = frozenset(r".^$+{}[]()|\\")

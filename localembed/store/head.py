@@ -6,44 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from localembed.core.files import read_json, write_json
 from localembed.errors import StorageError, TooNewError
-from localembed.store.durable import read_json, write_json
 from localembed.store.layout import FORMAT, Layout
-
-
-@dataclass(frozen=True, slots=True)
-class VectorIndex:
-    """What was measured of a vector index when it was made."""
-
-    recall: float
-    """Recall@10 against exact search, on a sample."""
-    probes: int
-    """How many partitions a search looks into."""
-
-
-@dataclass(frozen=True, slots=True)
-class TableHead:
-    """One table as readers see it."""
-
-    uuid: str
-    """Drawn when the table was made: a folder that was swapped has another."""
-    lance_version: int
-    run: int
-    """The run that readers see."""
-    complete: bool
-    """False while its first build has not come to its end."""
-    model: str
-    space_id: str
-    dim: int
-    max_tokens: int
-    overlap_tokens: int
-    vector_type: str
-    documents: int = 0
-    chunks: int = 0
-    data_bytes: int = 0
-    """Of the files that hold its rows; versions share most of them."""
-    vector_index: VectorIndex | None = None
-    """None while all vectors are compared."""
+from localembed.types.tables import TableFacts, TableHead, VectorIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +94,10 @@ def publish_head(layout: Layout, head: Head) -> None:
     """Show readers a new state, in one step that survives a power cut."""
     tables = {name: asdict(entry) for name, entry in head.tables.items()}
     write_json(layout.head, {"format": FORMAT, "default": head.default, "tables": tables})
+
+
+def facts_of(name: str, entry: TableHead) -> TableFacts:
+    """Return the facts of a table that head.json names."""
+    known = {field.name for field in fields(TableFacts)}
+    kept: Mapping[str, object] = {k: v for k, v in asdict(entry).items() if k in known}
+    return TableFacts(name=name, format=FORMAT, **kept)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from localembed.places import is_workspace
+from localembed.core.workspace_folder import is_workspace
 
 FORMAT = 1
 """Raise it when what lies on disk cannot be read by an older localembed."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from localembed.core.files import storage_error
 from localembed.errors import LockedError
-from localembed.store.durable import storage_error
 from localembed.store.layout import Layout
 from localembed.store.runs import read_heartbeat
 from localembed.store.sweep import sweep

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from localembed.errors import LockedError, StorageError
 from localembed.store.layout import Layout
 from localembed.store.synced import StoredFile, Synced
-from localembed.types import FileRecord, FileStat
+from localembed.types.documents import FileRecord, FileStat
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,10 +12,10 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from localembed.errors import WorkspaceError
-from localembed.store.head import TableHead
 from localembed.store.inspection import Inspection
 from localembed.store.lance import connect, lance_errors, newest_version, versions_on_disk
 from localembed.store.sweep import drop_version
+from localembed.types.tables import TableHead
 
 _DELETIONS, _INDEXES = "_deletions/", "_indices/"
 _NO_ROWS = struct.pack("<II", 12346, 0)

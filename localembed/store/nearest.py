@@ -12,7 +12,7 @@ from localembed.store.candidates import Candidate
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from localembed.types import Vector
+    from localembed.types.arrays import Vector
 
 MOST_BYTES = 200_000_000
 """Of vectors that are kept: 130,000 of 384 numbers. Above, Lance scans its files."""

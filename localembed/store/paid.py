@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xxhash
 
-from localembed.store.durable import storage_error
+from localembed.core.files import storage_error
 from localembed.store.layout import Layout
 
 if TYPE_CHECKING:
-    from localembed.types import Vector, VectorMatrix
+    from localembed.types.arrays import Vector, VectorMatrix
 
 _KEY, _CHECK = 16, 8
 _SEGMENT = 4096

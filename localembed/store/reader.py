@@ -37,8 +37,8 @@ from localembed.store.view import view_without
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from localembed.store.head import TableHead
-    from localembed.types import Vector
+    from localembed.types.arrays import Vector
+    from localembed.types.tables import TableHead
 
 _OF_CHUNK = [
     "chunk_id", "root_id", "path_bytes", "start", "end", "start_line", "end_line",

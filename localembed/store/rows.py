@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localembed.store.facts import TableFacts
 from localembed.store.words import search_text
-from localembed.types import EmbeddedBatch
+from localembed.types.documents import EmbeddedBatch
+from localembed.types.tables import TableFacts
 
 if TYPE_CHECKING:
     import pyarrow as pa

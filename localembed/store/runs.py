@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localembed.store.durable import read_json, storage_error, write_json
+from localembed.core.files import read_json, storage_error, write_json
 from localembed.store.layout import FORMAT, Layout
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -12,9 +12,9 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+from localembed.core.files import storage_error, sync_folder
 from localembed.errors import StorageError
 from localembed.store import runs
-from localembed.store.durable import storage_error, sync_folder
 from localembed.store.head import read_head
 from localembed.store.lance import manifest_path, versions_on_disk
 from localembed.store.layout import Layout

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from localembed.core.files import storage_error, sync_file, sync_folder
+from localembed.core.hashing import digest_file
 from localembed.errors import StorageError
-from localembed.hashing import digest_file
-from localembed.store.durable import storage_error, sync_file, sync_folder
 
 _THREADS = 4
 _HINT = "latest_version_hint.json"

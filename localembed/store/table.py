@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localembed.store.due import Upkeep
-from localembed.store.facts import TableFacts
 from localembed.store.lance import connect, lance_errors, newest_version
 from localembed.store.layout import Layout
 from localembed.store.rows import batch_rows, schema
-from localembed.types import EmbeddedBatch
+from localembed.types.documents import EmbeddedBatch
+from localembed.types.tables import TableFacts
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,10 +23,10 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Any, Literal, cast
 
-from localembed.children import environment, python
+from localembed.core.processes import environment, python
 from localembed.errors import StorageError
-from localembed.store.head import VectorIndex
 from localembed.store.slim import leave_out_namespaces
+from localembed.types.tables import VectorIndex
 
 Task = Literal["compact", "text", "vector"]
 """Put fragments together, make the text index, make the vector index; in this order."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.store.head import VectorIndex
+from localembed.types.tables import VectorIndex
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from localembed.types import Vector, VectorMatrix
+    from localembed.types.arrays import Vector, VectorMatrix
 
 EXACT_ROWS = 150_000
 """Up to so many, all vectors are compared: in memory for who asks again, else in about 0.1 s."""

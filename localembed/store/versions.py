@@ -9,37 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from localembed.core.files import read_json, write_json
 from localembed.errors import StorageError, UsageError
 from localembed.store import runs
-from localembed.store.durable import read_json, write_json
-from localembed.store.head import Head, TableHead, read_head, table_head
+from localembed.store.head import Head, read_head, table_head
 from localembed.store.lance import versions_on_disk
 from localembed.store.layout import Layout
+from localembed.types.tables import TableHead, Version
 
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """What readers saw after a run."""
-
-    table: str
-    entry: TableHead
-    """As head.json named it."""
-    at: str
-    """When the run ended: ISO 8601 in UTC; empty if that is not known."""
-    removed: int
-    """Chunks that the run took out of the version before it."""
-    files: Mapping[str, int]
-    """How many the run "added", "changed" and "removed"; empty if that is not known."""
-    tags: tuple[str, ...]
-
-    @property
-    def run(self) -> int:
-        """The run that made it."""
-        return self.entry.run
 
 
 def read_versions(layout: Layout) -> list[Version]:

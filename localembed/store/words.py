@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from localembed.types import Chunk, Document
+from localembed.types.documents import Chunk, Document
 
 _WORD_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _COMPOUND = re.compile(r"\b(?:[A-Z]?[a-z][a-z0-9]*+[A-Z]|[A-Z]{2,}[a-z])[A-Za-z0-9]{0,37}\b")

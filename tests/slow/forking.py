@@ -32,12 +32,12 @@ HEAVY = (
     "localembed.cli.query",
     "localembed.pipeline.commit",
     "localembed.pipeline.ingest",
-    "localembed.pipeline.overlap",
+    "localembed.pipeline.stage_threads",
     "localembed.pipeline.stages",
     "localembed.search",
     "localembed.store.reader",
     "localembed.store.table",
-    "localembed.workspace",
+    "localembed.workspace.workspace",
 )
 
 

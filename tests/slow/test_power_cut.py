@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 
 import localembed
+from localembed.core.hashing import digest_file
 from localembed.errors import LocalembedError
-from localembed.hashing import digest_file
 from localembed.store.head import read_head
 from localembed.store.lance import connect
 from localembed.store.manifest import Manifest
@@ -312,8 +312,8 @@ def test_a_clean_up_that_loses_its_power_loses_nothing(
         "localembed.store.table.ChunkTable:protect",
         "localembed.store.table.ChunkTable:clean",
         "localembed.store.due.Upkeep:ensure_text_index",
-        "localembed.pipeline.cleanup.Manifest:commit",
-        "localembed.pipeline.cleanup:publish_head",
+        "localembed.pipeline.garbage.Manifest:commit",
+        "localembed.pipeline.garbage:publish_head",
     ],
 )
 def test_a_power_cut_between_steps_loses_nothing(

@@ -79,7 +79,7 @@ def test_the_same_model_here_and_there_gives_the_same_index(
     """Vectors of a server and of the model in this process agree, chunk by chunk."""
     from dataclasses import replace
 
-    from localembed.modelspec import RemoteSpec
+    from localembed.types.models import RemoteSpec
 
     url, folder = server
     path = folder / "tokenizer.json"

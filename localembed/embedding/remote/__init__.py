@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from localembed import offline
+from localembed.core import offline
 from localembed.embedding.options import EngineMemory, EngineOptions, Profile, limits_key
 from localembed.embedding.remote.keys import find_key
 from localembed.embedding.remote.tokens import load_tokenizer
 from localembed.errors import ModelNotFoundError, OfflineError, UsageError
-from localembed.modelspec import ModelSpec, RemoteSpec
+from localembed.types.models import ModelSpec, RemoteSpec
 
 if TYPE_CHECKING:
     from localembed.embedding.remote.embedder import RemoteEmbedder

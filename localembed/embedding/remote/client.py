@@ -13,7 +13,7 @@ from localembed.embedding.remote.faults import PassingFault, TooMuchFault, Unrea
 from localembed.embedding.remote.headers import retry_after
 from localembed.embedding.remote.reply import Reply, largest_reply, read_reply
 from localembed.errors import RemoteModelError
-from localembed.modelspec import ModelSpec, RemoteSpec
+from localembed.types.models import ModelSpec, RemoteSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from localembed import offline
+from localembed.core import offline
 from localembed.embedding.remote.client import Client
 from localembed.embedding.remote.faults import HopelessError
 from localembed.embedding.remote.sending import Sender
 from localembed.errors import RemoteModelError
-from localembed.modelspec import ModelSpec
-from localembed.types import Embeddings, EngineUse, ModelInput, Tokenizer
+from localembed.types.models import Embeddings, EngineUse, ModelInput, ModelSpec, Tokenizer
 
 if TYPE_CHECKING:
-    from localembed.types import Vector
+    from localembed.types.arrays import Vector
 
 _LAST_SECONDS = 5.0
 Result = TypeVar("Result")

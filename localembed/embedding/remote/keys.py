@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from localembed.errors import RemoteModelError
-from localembed.modelspec import RemoteSpec
+from localembed.types.models import RemoteSpec
 
 _OPENAI = "api.openai.com"
 _SERVICE = "localembed"

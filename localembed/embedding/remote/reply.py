@@ -13,8 +13,8 @@ import numpy as np
 from localembed.embedding.remote.faults import PassingFault, WrongModelFault
 
 if TYPE_CHECKING:
-    from localembed.modelspec import RemoteSpec
-    from localembed.types import Vector, VectorMatrix
+    from localembed.types.arrays import Vector, VectorMatrix
+    from localembed.types.models import RemoteSpec
 
 _SHOWN = 120
 _MOST_TOKENS = 1 << 40

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localembed.modelspec import RemoteSpec
-from localembed.types import ModelInput
+from localembed.types.models import ModelInput, RemoteSpec
 
 _FEWEST = 64
 _SPREAD = 8

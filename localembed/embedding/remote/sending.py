@@ -21,15 +21,14 @@ from localembed.embedding.remote.faults import (
 )
 from localembed.embedding.remote.requests import Part, cut_requests
 from localembed.errors import CostLimitError, LocalembedError
-from localembed.modelspec import RemoteSpec
-from localembed.types import Embeddings, ModelInput, RemoteUse
+from localembed.types.models import Embeddings, ModelInput, RemoteSpec, RemoteUse
 
 if TYPE_CHECKING:
     from localembed.embedding.remote.client import Client
     from localembed.embedding.remote.pacing import Pace
     from localembed.embedding.remote.reply import Reply
     from localembed.embedding.remote.spending import Spending
-    from localembed.types import VectorMatrix
+    from localembed.types.arrays import VectorMatrix
 
     Keep = Callable[[Sequence[bytes], VectorMatrix], None]
 

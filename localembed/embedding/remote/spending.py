@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from localembed.errors import CostLimitError, UsageError
-from localembed.modelspec import ModelSpec
+from localembed.types.models import ModelSpec
 
 MILLION = 1_000_000
 _ENOUGH = 16

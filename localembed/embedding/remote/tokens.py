@@ -10,8 +10,7 @@ import regex
 
 from localembed.embedding.tokenizer import FastTokenizer
 from localembed.errors import ModelNotFoundError, OfflineError
-from localembed.modelspec import ModelSpec
-from localembed.types import Tokenizer, Tokens
+from localembed.types.models import ModelSpec, Tokenizer, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,116 @@
+"""Mend what can be mended without loss; the next run embeds again what was taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from localembed.checkup.finding import Patient
+from localembed.checkup.table_checks import affected_documents, damaged_files
+from localembed.core.text import counted
+from localembed.errors import WorkspaceError
+from localembed.pipeline.run import remove_documents
+from localembed.store import runs
+from localembed.store.head import Head, facts_of, publish_head, read_head
+from localembed.store.inspection import Inspection
+from localembed.store.lance import newest_version
+from localembed.store.layout import Layout
+from localembed.store.manifest import Manifest, TableMark
+from localembed.store.mending import drop_broken_indexes, drop_broken_versions, drop_unreadable
+from localembed.store.sweep import set_aside
+from localembed.store.table import ChunkTable
+from localembed.store.versions import head_from_runs, read_tags, read_versions, tag
+from localembed.types.tables import TableHead
+
+
+def mend_head(layout: Layout) -> Iterator[str]:
+    """Put a head.json that cannot be read together again, from what runs wrote down.
+
+    Yields a sentence for each thing that was done. The caller holds the writer lock.
+    """
+    try:
+        head = read_head(layout)
+    except WorkspaceError:
+        set_aside(layout, layout.head)
+        head = Head()
+        yield "Set head.json aside"
+    if not head.tables and (found := head_from_runs(layout)).tables:
+        publish_head(layout, found)
+        yield f"Published {counted(len(found.tables), 'table')} from the records of runs"
+
+
+def mend_manifest(layout: Layout) -> Iterator[str]:
+    """Set a manifest aside that cannot be read: the next run rebuilds it from the rows."""
+    if Manifest(layout, read_only=True).problem() is None:
+        return
+    if layout.manifest.exists():
+        Manifest(layout).set_aside()
+        yield "Set the manifest aside, to be rebuilt from the rows"
+    elif read_head(layout).tables:
+        yield "Found no manifest: it is rebuilt from the rows"
+
+
+def mend_records(layout: Layout) -> Iterator[str]:
+    """Set records of runs and tags aside that cannot be read."""
+    for number in runs.claimed(layout):
+        if runs.read_run(layout, number) is None:
+            set_aside(layout, layout.runs / f"{number}.json")
+            yield f"Set runs/{number}.json aside: there is no way back to that run"
+    try:
+        read_tags(layout)
+    except WorkspaceError:
+        set_aside(layout, layout.tags)
+        yield "Set the tags aside"
+
+
+def mend_tags(layout: Layout) -> Iterator[str]:
+    """Take away the tags of versions that are lost."""
+    there = {version.run for version in read_versions(layout)}
+    for name, run in read_tags(layout).items():
+        if run not in there:
+            tag(layout, name, None)
+            yield f"Removed the tag {name}: its version is lost"
+
+
+def mend_table(patient: Patient, name: str, entry: TableHead, keep: int) -> Iterator[str]:
+    """Take out of a table what is damaged, and let readers and the manifest go on from there."""
+    damaged = damaged_files(patient, name)
+    folder = patient.layout.table(name)
+    cost = affected_documents(patient, name, damaged) if damaged else ()
+    with runs.at_risk(patient.layout):
+        if damaged:
+            yield from _take_out(patient.layout, folder, set(damaged))
+            yield f"Took {counted(len(cost), 'document')} out, to be embedded again"
+        if newest_version(folder):
+            yield from _drop_unusable(folder, name, patient.layout)
+        # A mark that fits no table: the rows decide what is there.
+        Manifest(patient.layout).commit(name, mark=TableMark("", 0))
+        facts = facts_of(name, entry)
+        remove_documents(patient.layout, facts, lambda _: False, keep, lambda *_: None)
+    yield f"Brought head.json and the manifest in line with the rows of {entry.model}"
+
+
+def _take_out(layout: Layout, folder: Path, damaged: set[str]) -> Iterator[str]:
+    for name in sorted(damaged):
+        if (folder / name).exists():
+            target = set_aside(layout, folder / name)
+            yield f"Moved {name} to {target.parent}"
+    try:
+        drop_unreadable(folder, damaged)
+    except WorkspaceError:
+        target = set_aside(layout, folder)
+        yield f"Moved the whole table to {target}: nothing opens it"
+        return
+    if drop_broken_indexes(folder, damaged):
+        yield "Dropped the indexes that lost a file; they are made anew"
+    if broken := drop_broken_versions(folder, damaged):
+        yield f"Dropped {counted(len(broken), 'version')} that lost a file"
+
+
+def _drop_unusable(folder: Path, name: str, layout: Layout) -> Iterator[str]:
+    table = ChunkTable.open(layout, name)
+    documents = Inspection(folder).vectors().documents
+    if documents:
+        table.delete(documents)
+        yield f"Took {counted(len(documents), 'document')} with unusable vectors out"
+    table.upkeep.ensure_text_index()

@@ -1,0 +1,81 @@
+"""The model and the machine: are they still those that the stored vectors came from?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from localembed import catalog
+from localembed.catalog import LocatedModel
+from localembed.checkup.finding import REFRESH, Patient, note, ok, wrong
+from localembed.chunking import clean
+from localembed.embedding import cpu_has_bf16, device_name, load_embedder, load_tokenizer
+from localembed.errors import LocalembedError, WorkspaceError
+from localembed.store.inspection import Inspection
+from localembed.types.findings import Finding
+from localembed.types.models import ModelInput
+from localembed.types.tables import TableHead
+from localembed.workspace.settings import engine_options
+
+_SAMPLE = 20
+_SAME = 0.999
+"""The least cosine between a stored vector and the same text embedded again."""
+
+
+def check_model(patient: Patient, name: str, entry: TableHead) -> Iterator[Finding]:
+    """Hash the files of a table's model, load it, and embed some stored texts again."""
+    try:
+        model = catalog.open_stored(entry.model, entry.dim, patient.layout, rehash=True)
+    except LocalembedError as error:
+        yield wrong("model", str(error))
+        return
+    if model.space_id != entry.space_id:
+        text = f"The files or settings of {entry.model} are not those the index was made with"
+        yield wrong("model", text, REFRESH)
+        return
+    if model.spec.remote is None:
+        yield ok("model", f"{entry.model}: every file has its hash")
+    try:
+        yield from _drift(patient, name, entry, model)
+    except LocalembedError as error:
+        yield wrong("drift", str(error))
+
+
+def _drift(patient: Patient, name: str, entry: TableHead, model: LocatedModel) -> Iterator[Finding]:
+    if model.spec.remote is not None:
+        yield note("drift", f"{entry.model} is a server's, which is not asked here")
+        return
+    options = engine_options(patient.settings, model.space_id)
+    embedder = load_embedder(model.spec, model.folder, options)
+    try:
+        stored = Inspection(patient.layout.table(name), entry.lance_version).chunks(_SAMPLE)
+    except WorkspaceError:
+        return  # the table's own checks say it
+    if not stored:
+        yield note("drift", "No vectors are stored yet")
+        return
+    tokenizer = load_tokenizer(model.spec, model.folder)
+    prompt = model.spec.document_prompt
+    texts = [prompt + clean.clean(chunk.text) for chunk in stored]
+    inputs = [ModelInput(x, t.ids) for x, t in zip(texts, tokenizer(texts), strict=True)]
+    vectors = embedder.embed_documents(inputs, lambda _: None).vectors
+    yield _device(embedder.use.device, embedder.use.engine, embedder.use.precision)
+    worst = min(_cosine(a, chunk.vector) for a, chunk in zip(vectors, stored, strict=True))
+    if worst >= _SAME:
+        yield ok("drift", f"{len(stored)} texts embedded again: cosine at least {worst:.5f}")
+        return
+    text = (
+        f"{len(stored)} texts embedded again: cosine down to {worst:.4f}. A library, a driver or "
+        "the weights changed; new vectors do not fit the old ones"
+    )
+    yield wrong("drift", text)
+
+
+def _device(device: str, engine: str, precision: str) -> Finding:
+    flags = " with bf16" if device == "cpu" and cpu_has_bf16() else ""
+    return ok("device", f"{device_name(device)}{flags}: {engine} in {precision} answers")
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))

@@ -1,0 +1,134 @@
+"""The folder of a workspace: its lock, its disk, its small files, and what lies about in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from localembed.checkup.finding import REFRESH, REPAIR, Patient, note, ok, wrong
+from localembed.errors import LocalembedError, LockedError, StorageError
+from localembed.store import runs
+from localembed.store.disk import check_hard_links, file_system, free_bytes
+from localembed.store.manifest import Manifest
+from localembed.store.sweep import tables_on_disk
+from localembed.store.synced import files_below, is_written_once
+from localembed.store.versions import head_from_runs, read_tags, read_versions
+from localembed.types.findings import Finding
+
+_LITTLE_ROOM = 256 << 20
+_GIB = 1 << 30
+
+
+def check_lock(patient: Patient) -> Iterator[Finding]:
+    """Tell who writes, and whether the last run came to its end."""
+    holder = runs.read_heartbeat(patient.layout)
+    last = runs.last_beat(patient.layout)
+    if holder:
+        yield note("lock", f"Run {holder.get('run')} is going on (process {holder.get('pid')})")
+    elif last is None or (last.ended and last.durable):
+        yield ok("lock", "Nobody is writing; the last run came to its end")
+    else:
+        yield note("lock", "The last run was cut off; the next one goes on from there", REFRESH)
+
+
+def check_disk(patient: Patient) -> Iterator[Finding]:
+    """Tell whether the disk can hold a workspace, and for how long."""
+    folder = patient.layout.folder
+    free = free_bytes(folder)
+    system = file_system(folder)
+    room = f"{free / _GIB:,.1f} GiB free" + (f" on {system}" if system else "")
+    if not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & os.ST_RDONLY:
+        yield note("disk", f"{room}; it is read-only: queries work, nothing can be indexed")
+        return
+    try:
+        check_hard_links(folder)
+    except StorageError as error:
+        yield wrong("disk", str(error))
+        return
+    if free < max(_LITTLE_ROOM, patient.layout.disk_bytes() // 4):
+        fix = "localembed versions gc"
+        yield note("disk", f"{room}: a run may not fit. Free some space", fix)
+    else:
+        yield ok("disk", f"{room}; hard links work")
+
+
+def check_head(patient: Patient) -> Iterator[Finding]:
+    """Tell whether readers are sent to tables that are there."""
+    named = set(patient.head.tables)
+    there = {folder.stem for folder in tables_on_disk(patient.layout)}
+    lost = sorted(named - there)
+    if lost:
+        yield wrong("head", f"head.json names tables that are gone: {', '.join(lost)}", REPAIR)
+    elif not named and head_from_runs(patient.layout).tables:
+        yield wrong("head", "head.json names no table, but runs have left some", REPAIR)
+    elif there - named and not patient.busy:
+        nameless = ", ".join(sorted(there - named))
+        yield note("head", f"A table is not built to its end yet: {nameless}", REFRESH)
+    else:
+        yield ok("head", f"head.json names {len(named)} table{'s' * (len(named) != 1)}")
+
+
+def check_runs(patient: Patient) -> Iterator[Finding]:
+    """Tell whether what is written down of runs can be read."""
+    layout = patient.layout
+    numbers = sorted(runs.claimed(layout))
+    broken = tuple(f"runs/{n}.json" for n in numbers if runs.read_run(layout, n) is None)
+    if broken:
+        yield wrong("runs", "Records of runs cannot be read", REPAIR, broken)
+    else:
+        yield ok("runs", f"{len(numbers)} recorded")
+
+
+def check_tags(patient: Patient) -> Iterator[Finding]:
+    """Tell whether tags can be read, and the versions that they name are there."""
+    try:
+        tags = read_tags(patient.layout)
+    except StorageError as error:
+        yield wrong("tags", str(error), REPAIR)
+        return
+    there = {version.run for version in read_versions(patient.layout)}
+    missing = sorted(name for name, run in tags.items() if run not in there)
+    if missing:
+        yield wrong("tags", f"Their versions are gone: {', '.join(missing)}", REPAIR)
+
+
+def check_manifest(patient: Patient) -> Iterator[Finding]:
+    """Tell whether the manifest can be read."""
+    if not patient.head.tables and not patient.layout.manifest.exists():
+        yield ok("manifest", "None yet: nothing was indexed")
+        return
+    try:
+        problem = Manifest(patient.layout, read_only=True).problem()
+    except LockedError as error:
+        yield note("manifest", str(error))
+        return
+    if problem is None:
+        yield ok("manifest", "Every record can be read")
+    else:
+        yield wrong(
+            "manifest", f"{problem}. It is rebuilt from the rows, nothing embedded", REFRESH
+        )
+
+
+def check_leftovers(patient: Patient) -> Iterator[Finding]:
+    """Tell what lies about that nothing needs."""
+    layout = patient.layout
+    aside = [path for path in (layout.damaged, *layout.folder.glob("*.damaged")) if path.exists()]
+    if aside:
+        broken = tuple(str(path) for path in aside)
+        yield note("leftovers", "Set aside as broken; look at it, then remove it", "", broken)
+    if patient.busy:
+        return
+    found: list[str] = []
+    for folder in tables_on_disk(layout):
+        try:
+            known = Manifest(layout, read_only=True).stored_files(folder.stem)
+        except LocalembedError:
+            continue  # the manifest has a check of its own
+        names = [name for name in files_below(folder) if is_written_once(name)]
+        found += [f"{folder.name}/{name}" for name in names if name not in known and known]
+    if found:
+        text = f"{len(found)} files of runs that were cut off; the next clean-up takes them"
+        yield note("leftovers", text, "localembed versions gc", tuple(found))
+    elif not aside:
+        yield ok("leftovers", "None")

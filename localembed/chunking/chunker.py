@@ -1,0 +1,218 @@
+"""The chunker: documents in, their chunks with the token ids that the model will get out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from localembed.chunking.cuts import Limits
+from localembed.chunking.rules import ChunkRules
+from localembed.chunking.sections import Piece, Section, sections, sections_together
+from localembed.chunking.spans import grapheme_ceiling, grapheme_floor
+from localembed.chunking.structure import Heading, find_headings, heading_paths
+from localembed.chunking.tokens import DocumentTokens
+from localembed.core import hashing
+from localembed.types.documents import Chunk, ChunkedDocument, Cleaner, Document
+from localembed.types.models import Tokenizer
+
+if TYPE_CHECKING:
+    from localembed.types.arrays import IntArray
+
+
+def _nothing() -> None:
+    """Let every document be cut to its end."""
+
+
+@dataclass(frozen=True)
+class Chunker:
+    """Cuts documents on the offsets of one tokenizer."""
+
+    tokenizer: Tokenizer
+    clean: Cleaner
+    rules: ChunkRules
+    prompt: str = ""
+    """Stands in front of every text that the model gets, never in a chunk's own text or hash."""
+    check: Callable[[], None] = _nothing
+    """Called between parts of a document; may raise to give up on a long one."""
+
+    @cached_property
+    def _prompt_ids(self) -> IntArray:
+        return self.tokenizer([self.prompt])[0].ids
+
+    @cached_property
+    def _slices(self) -> bool:
+        """Whether the ids of prompt and text are the prompt's and a slice of the document's."""
+        return self.tokenizer.word_local and (not self.prompt or self.prompt[-1].isspace())
+
+    def _ids(self, cleaned: Sequence[str]) -> list[IntArray]:
+        """Return the ids of whole texts, each behind the prompt."""
+        return [tokens.ids for tokens in self.tokenizer([self.prompt + text for text in cleaned])]
+
+    def __call__(self, documents: Sequence[Document]) -> list[ChunkedDocument]:
+        """Return each document's chunks in order; none when it has no visible text.
+
+        Args:
+            documents: one of any length, of which no more than a section is held; or several short
+                ones, which take less time together than alone.
+        """
+        limits = Limits.of(self.rules.max_tokens, self.rules.overlap_tokens)
+        headings = [find_headings(document.text, document.kind) for document in documents]
+        texts = [document.text for document in documents]
+        each: Iterable[Iterable[Section]]
+        if len(documents) == 1:
+            each = [sections(texts[0], self.tokenizer, headings[0], limits)]
+        else:
+            each = sections_together(texts, self.tokenizer, headings, limits)
+        return [self._cut(*parts) for parts in zip(documents, headings, each, strict=True)]
+
+    def _cut(
+        self, document: Document, headings: list[Heading], parts: Iterable[Section]
+    ) -> ChunkedDocument:
+        """Return the chunks of a document's sections."""
+        spans: list[_Span] = []
+        lost = 0
+        for section in parts:
+            self.check()
+            spans += self._fitting_spans(document.text, section)
+            lost += len(section.tokens.overlong)
+        starts = [heading.start for heading in headings]
+        above = np.searchsorted(starts, [span.core for span in spans], "right") - 1
+        paths = heading_paths(headings)
+        names = [paths[index] if index >= 0 else "" for index in above]
+        return ChunkedDocument(document, _records(document, spans, names, self.prompt), lost)
+
+    @property
+    def _most(self) -> int:
+        """The most ids of a chunk, those of the prompt included."""
+        return self.rules.max_tokens + len(self._prompt_ids)
+
+    def _fitting_spans(self, text: str, section: Section) -> list[_Span]:
+        """Return a section's chunks, splitting those whose own ids are over the limit.
+
+        A piece's ids are a slice of the document's where that is exact; otherwise its cleaned text
+        is tokenised alone, which can give more.
+        """
+        most = self._most
+        fitting: list[_Span] = []
+        pieces = section.pieces()
+        while pieces:
+            again: list[Piece] = []
+            for piece, span in zip(pieces, self._spans(text, section.tokens, pieces), strict=True):
+                if len(span.ids) <= most:
+                    fitting.append(span)
+                elif piece.end - piece.core > 1:
+                    again += section.halves(piece)
+                else:
+                    fitting += self._forced(text, span)
+            pieces = again
+        visible = [span for span in fitting if span.cleaned.strip()]
+        return sorted(visible, key=lambda span: (span.core, span.start))
+
+    def _forced(self, text: str, span: _Span) -> list[_Span]:
+        """Cut one token's span in halves until each fits: here even a grapheme has to yield."""
+        done: list[_Span] = []
+        pending = [span]
+        while pending:
+            last = pending.pop()
+            if len(last.ids) <= self._most or len(last.text) < 2:
+                done.append(last)
+                continue
+            middle = (last.start + last.end) // 2
+            for start, end in ((middle, last.end), (last.start, middle)):
+                cleaned = self.clean(text[start:end])
+                ids = self._ids([cleaned])[0]
+                pending.append(
+                    last._replace(
+                        start=start, core=start, end=end, text=text[start:end],
+                        cleaned=cleaned, ids=ids,
+                    )
+                )  # fmt: skip
+        return done
+
+    def _spans(self, text: str, tokens: DocumentTokens, pieces: list[Piece]) -> list[_Span]:
+        """Return the pieces' characters, cleaned texts and ids."""
+        spans = [_span(text, tokens, piece, self.clean, self._prompt_ids) for piece in pieces]
+        doubtful = [i for i, span in enumerate(spans) if not (self._slices and span.exact)]
+        for i, found in zip(doubtful, self._ids([spans[i].cleaned for i in doubtful]), strict=True):
+            spans[i] = spans[i]._replace(ids=found)
+        return spans
+
+
+class _Span(NamedTuple):
+    """A chunk's characters, and what the model sees of them."""
+
+    start: int
+    core: int
+    """Where the part begins that repeats nothing."""
+    end: int
+    start_line: int
+    end_line: int
+    text: str
+    cleaned: str
+    ids: IntArray
+    exact: bool
+    """Whether `ids` are prompt and `cleaned`: whole words, an untouched text, no joint inside."""
+
+
+def _span(
+    text: str, tokens: DocumentTokens, piece: Piece, clean: Cleaner, prompt_ids: IntArray
+) -> _Span:
+    begin, end = piece.begin, piece.end
+    first, last = int(tokens.starts[begin]), int(tokens.ends[end - 1])
+    start, stop = grapheme_floor(text, first), grapheme_ceiling(text, last)
+    if end < len(tokens):
+        # The next chunk begins at its own floor: no character of a grapheme is left between.
+        stop = min(stop, grapheme_floor(text, int(tokens.starts[end])))
+    span = text[start:stop]
+    cleaned = clean(span)
+    whole_words = bool(tokens.word_start[begin]) and (
+        end == len(tokens) or bool(tokens.word_start[end])
+    )
+    joints = tokens.joints  # nearly always none: looking is not free
+    joint = len(joints) > 0 and bool(((joints > start) & (joints < stop)).any())
+    exact = (start, stop) == (first, last) and cleaned == span and whole_words and not joint
+    return _Span(
+        start=start,
+        core=int(tokens.starts[piece.core]),
+        end=stop,
+        start_line=int(tokens.start_lines[begin]) + 1,
+        end_line=int(tokens.end_lines[end - 1]) + 1,
+        text=span,
+        cleaned=cleaned,
+        ids=np.concatenate((prompt_ids, tokens.ids[begin:end])),
+        exact=exact,
+    )
+
+
+def _records(
+    document: Document, spans: list[_Span], headings: list[str], prompt: str
+) -> tuple[Chunk, ...]:
+    seen: Counter[bytes] = Counter()
+    chunks: list[Chunk] = []
+    for ordinal, (span, heading) in enumerate(zip(spans, headings, strict=True)):
+        chunk_hash = hashing.digest(span.cleaned.encode("utf-8", "surrogatepass"))
+        # Most texts are clean: one string then serves as both.
+        seen_text = span.text if span.cleaned == span.text else span.cleaned
+        chunks.append(
+            Chunk(
+                chunk_id=hashing.chunk_id(document.doc_id, chunk_hash, seen[chunk_hash]),
+                doc_id=document.doc_id,
+                chunk_hash=chunk_hash,
+                ord=ordinal,
+                start=span.start,
+                end=span.end,
+                start_line=span.start_line,
+                end_line=span.end_line,
+                heading=heading,
+                text=span.text,
+                token_ids=span.ids,
+                model_text=prompt + seen_text,
+            )
+        )
+        seen[chunk_hash] += 1
+    return tuple(chunks)

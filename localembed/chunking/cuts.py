@@ -1,0 +1,225 @@
+"""Where to cut: places chosen by what stands around them, so an edit moves only its neighbours.
+
+The idea is content-defined chunking as backup programs do it (restic, borg), with the rank of the
+structure in front of the hash. A cut whose key is the smallest within half a chunk on both sides is
+an anchor; a piece between anchors that is still too long is split at its smallest key, again and
+again. Nothing far away takes part in either choice. Measured on 17 documents of 190-290 chunks: 1.3
+chunks changed by an edit on average and 4 at most, where packing to the limit changes up to 75.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from localembed.chunking.rules import CHARS_PER_TOKEN
+
+if TYPE_CHECKING:
+    from localembed.chunking.structure import Heading
+    from localembed.chunking.tokens import DocumentTokens
+    from localembed.types.arrays import IntArray
+
+    KeyArray = npt.NDArray[np.uint64]
+    RankArray = npt.NDArray[np.uint64]
+
+# Ranks, the better the lower.
+HEADING, BLANK_LINE, BLANK_LINE_INDENTED, LINE, SENTENCE, SPACE, PUNCTUATION = range(7)
+AFTER_HEADING, INSIDE_HEADING, INSIDE_WORD, FORBIDDEN = 7, 8, 9, 10
+
+_CONTEXT = range(-4, 4)
+_MIX = np.array(
+    [
+        0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93,
+        0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB,
+    ],
+    np.uint64,
+)  # fmt: skip
+_LOW_56 = np.uint64((1 << 56) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in tokens."""
+
+    most: int
+    """A chunk never has more."""
+    window: int
+    """An anchor is the best cut within this many tokens on both sides."""
+    least: int
+    """A split never leaves less."""
+    overlap: int
+    """A chunk repeats up to this much of its predecessor's end."""
+
+    @classmethod
+    def of(cls, most: int, overlap: int) -> Limits:
+        """Return the limits for chunks of at most `most` tokens."""
+        return cls(most=most, window=most // 2, least=-(-3 * most // 8), overlap=overlap)
+
+
+def rank_cuts(tokens: DocumentTokens) -> RankArray:
+    """Return the rank of cutting before each token, (n,) uint64; a text's first is unused."""
+    n = len(tokens)
+    ranks = np.full(n, SPACE, np.uint64)
+    if n < 2:
+        return ranks
+    touching = tokens.starts[1:] <= tokens.ends[:-1]
+    feeds = tokens.start_lines[1:] - tokens.end_lines[:-1]
+    inner = ranks[1:]
+    inner[touching] = PUNCTUATION
+    inner[tokens.ends_sentence[:-1]] = SENTENCE
+    inner[touching & ~tokens.word_start[1:]] = INSIDE_WORD
+    inner[feeds == 1] = LINE
+    blank = feeds >= 2
+    inner[blank] = np.where(tokens.column_zero[1:][blank], BLANK_LINE, BLANK_LINE_INDENTED)
+    inner[blank & tokens.ends_in_colon[:-1]] = LINE
+    inner[tokens.starts[1:] < tokens.ends[:-1]] = FORBIDDEN
+    return ranks
+
+
+def rank_headings(ranks: RankArray, starts: IntArray, headings: Sequence[Heading]) -> None:
+    """Prefer the cut in front of a heading, avoid those inside and right behind it."""
+    if not headings:
+        return
+    first = np.searchsorted(starts, [heading.start for heading in headings])
+    behind = np.searchsorted(starts, [heading.end for heading in headings])
+    for begin, heading in zip(first, headings, strict=True):
+        if heading.cuttable:
+            ranks[begin : begin + 1] = HEADING
+    for begin, end in zip(first, behind, strict=True):
+        ranks[begin + 1 : end] = np.maximum(ranks[begin + 1 : end], INSIDE_HEADING)
+        if end > begin:
+            ranks[end : end + 1] = np.maximum(ranks[end : end + 1], AFTER_HEADING)
+
+
+def cut_keys(ids: IntArray, ranks: RankArray, first: IntArray) -> KeyArray:
+    """Return the key of cutting before each token: its rank, then 56 bits of the ids around it.
+
+    Args:
+        ids: of the tokens of one text or several.
+        ranks: of the cuts.
+        first: the first token of each text, and how many there are; none reaches into another.
+    """
+    text = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    places = np.arange(len(ids)) + len(_CONTEXT) * text
+    count = len(ids) + len(_CONTEXT) * (len(first) - 2)
+    padded = np.zeros(count + len(_CONTEXT), np.uint64)
+    padded[places + 4] = ids.astype(np.uint64) + np.uint64(1)
+    mixed = np.zeros(count, np.uint64)
+    with np.errstate(over="ignore"):
+        for place, factor in zip(_CONTEXT, _MIX, strict=True):
+            mixed ^= padded[4 + place : 4 + place + count] * factor
+            mixed = (mixed << np.uint64(13)) | (mixed >> np.uint64(51))
+        mixed = mixed[places]
+        # The finaliser of splitmix64 (Steele, Lea and Flood 2014) spreads every bit.
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed ^= mixed >> np.uint64(31)
+    keys: KeyArray = (ranks << np.uint64(56)) | (mixed & _LOW_56)
+    return keys
+
+
+def weigh(tokens: DocumentTokens, first: IntArray) -> npt.NDArray[np.int64]:
+    """Return cumulative weights, (n + 1,): a token weighs 1, or more when it spans many characters.
+
+    One measure then bounds a chunk in tokens and in characters (16 per token, 4,064 for 254). A
+    text's last token (see `cut_keys`) weighs what it spans itself.
+    """
+    spans = np.diff(tokens.starts, append=0)
+    last = first[1:][np.diff(first) > 0] - 1
+    spans[last] = tokens.ends[last] - tokens.starts[last]
+    weights = np.maximum(1, -(-spans // CHARS_PER_TOKEN))
+    return np.concatenate(([0], np.cumsum(weights, dtype=np.int64)))
+
+
+def find_anchors(keys: KeyArray, window: int) -> list[int]:
+    """Return the cuts with the smallest key within `window` tokens, and that far from both ends."""
+    n = len(keys)
+    first = window + 1
+    if n - window <= first:
+        return []
+    lowest = _sliding_min(keys[1:], 2 * window + 1)
+    places = first + np.flatnonzero(keys[first : first + len(lowest)] == lowest)
+    places = places[places < n - window]
+    anchors: list[int] = []
+    at = 0
+    # Equal keys (identical lines) are the only neighbours within a window: the first wins.
+    while at < len(places):
+        anchors.append(int(places[at]))
+        at = int(places.searchsorted(anchors[-1] + window, "right"))
+    return anchors
+
+
+def _sliding_min(values: KeyArray, width: int) -> KeyArray:
+    """Return the minimum of every `width` neighbours, (n - width + 1,), by doubling."""
+    reach = 1
+    while 2 * reach <= width:
+        values = np.minimum(values[:-reach], values[reach:])
+        reach *= 2
+    rest = width - reach
+    return np.minimum(values[:-rest], values[rest:]) if rest else values
+
+
+def split_piece(
+    keys: KeyArray, weights: npt.NDArray[np.int64], begin: int, end: int, limits: Limits
+) -> list[int]:
+    """Return the cuts inside tokens [begin, end) that leave no piece over the limit."""
+    cuts: list[int] = []
+    pieces = [(begin, end)]
+    while pieces:
+        left, right = pieces.pop()
+        if weights[right] - weights[left] <= limits.most or right - left < 2:
+            continue
+        cut = _best_inner_cut(keys, weights, left, right, limits.least)
+        cuts.append(cut)
+        pieces += [(left, cut), (cut, right)]
+    return cuts
+
+
+def _best_inner_cut(
+    keys: KeyArray, weights: npt.NDArray[np.int64], left: int, right: int, least: int
+) -> int:
+    """Return the smallest key at least `least` from both ends, or the middle if there is none."""
+    low = max(left + 1, int(weights.searchsorted(weights[left] + least)))
+    high = min(right - 1, int(weights.searchsorted(weights[right] - least, "right")) - 1)
+    if low > high:
+        middle = int(weights.searchsorted((weights[left] + weights[right]) // 2))
+        return min(max(middle, left + 1), right - 1)
+    return low + int(keys[low : high + 1].argmin())
+
+
+def overlap_start(
+    keys: KeyArray,
+    weights: npt.NDArray[np.int64],
+    span: tuple[int, int, int],
+    limits: Limits,
+) -> int:
+    """Return where a chunk begins once it repeats its predecessor's end.
+
+    The repeated part is at most `limits.overlap`, at least half of it, snapped to the best cut
+    there, and never makes the chunk too long. A heading begins a new subject: nothing is repeated;
+    nor is it where only punctuation or the inside of a word could begin the chunk.
+
+    Args:
+        keys: of the cuts before each token.
+        weights: cumulative.
+        span: where the predecessor begins, where the chunk's own part begins, where it ends.
+        limits: the sizes.
+    """
+    before, cut, end = span
+    room = min(limits.overlap, limits.most - int(weights[end] - weights[cut]))
+    if cut == 0 or room < max(2, limits.overlap // 2) or _rank(keys[cut]) == HEADING:
+        return cut
+    low = max(before + 1, int(weights.searchsorted(weights[cut] - room)))
+    high = min(cut, int(weights.searchsorted(weights[cut] - room // 2, "right")))
+    if low >= high:
+        return cut
+    best = low + int(keys[low:high].argmin())
+    return best if _rank(keys[best]) <= SPACE else cut
+
+
+def _rank(key: np.uint64) -> int:
+    return int(key) >> 56

@@ -1,0 +1,210 @@
+"""Headings: what the text itself says about where its parts begin.
+
+Only the kind of file decides what a heading is: `#` begins one in Markdown and a comment in code.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from localembed.types.documents import DocumentKind
+
+_TITLE_CHARS = 120
+_UNDERLINES = "=\\-~^\"'`#*+.:_"
+_FENCE = re.compile(r"^ {0,3}(```+|~~~+)([^\n]*)$", re.MULTILINE)
+_CLOSING_MARKS = re.compile(r"(?:^|[ \t]+)#+[ \t]*$")
+_ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]++(\S[^\n]*)$", re.MULTILINE)
+_SETEXT = re.compile(r"^(?! {4}|[ \t]*$)([^\n]+)\n {0,3}(=+|-{2,})[ \t]*\r?$", re.MULTILINE)
+_RULE_LINE = re.compile(rf"(?P<marks>([{_UNDERLINES}])\2{{2,}})[ \t]*\r?(?=\n|\Z)")
+_NEXT_RULE_LINE = re.compile(rf"\n{_RULE_LINE.pattern}")
+"""Its first character is searched for many times faster than the beginning of a line."""
+_RULE = re.compile(rf"[{_UNDERLINES}\s]+")
+_MODIFIERS = (
+    "export|default|public|private|protected|internal|static|abstract|final|async|inline|"
+    r"unsafe|extern|override|sealed|virtual|pub(?:\([^)\n]*\))?"
+)
+_KEYWORDS = (
+    "def|class|fn|func|function|struct|enum|trait|impl|interface|namespace|module|protocol|"
+    "extension|object|record"
+)
+_DEFINITION = re.compile(
+    rf"^(?P<indent>[ \t]*)(?P<title>(?:(?:{_MODIFIERS})[ \t]+)*"
+    rf"(?P<keyword>{_KEYWORDS})\b[ \t]*[^\n(){{:=;,]+)[^\n]*$",
+    re.MULTILINE,
+)
+_ATTACHED = re.compile(r"(?:@|#|//|/\*| \*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading or a definition."""
+
+    start: int
+    """First character of its block: an overline, a decorator or a comment belongs to it."""
+    end: int
+    """Behind its last line."""
+    level: int
+    """The smaller, the further out."""
+    title: str
+    cuttable: bool = True
+    """Whether a chunk should rather begin here; not so for a method inside its class."""
+
+
+def find_headings(text: str, kind: DocumentKind) -> list[Heading]:
+    """Return the headings of `text` in order."""
+    if kind == "markdown":
+        found = _markdown(text)
+    elif kind == "code":
+        found = _definitions(text)
+    else:
+        found = _underlined(text)
+    return sorted(found, key=lambda heading: heading.start)
+
+
+def heading_paths(headings: list[Heading]) -> list[str]:
+    """Return for each heading its own title behind those of the headings above it."""
+    open_headings: list[Heading] = []
+    paths: list[str] = []
+    for heading in headings:
+        while open_headings and open_headings[-1].level >= heading.level:
+            open_headings.pop()
+        open_headings.append(heading)
+        paths.append(" > ".join(entry.title for entry in open_headings))
+    return paths
+
+
+def _title(raw: str) -> str:
+    return " ".join(raw.split())[:_TITLE_CHARS]
+
+
+def _fenced(text: str) -> list[tuple[int, int]]:
+    """Return the spans of fenced code, in which `#` is no heading."""
+    spans: list[tuple[int, int]] = []
+    opened: tuple[int, str] | None = None
+    for match in _FENCE.finditer(text):
+        mark, info = match[1], match[2].strip()
+        if opened is None:
+            if mark[0] == "~" or "`" not in info:
+                opened = (match.start(), mark)
+        elif not info and mark[0] == opened[1][0] and len(mark) >= len(opened[1]):
+            spans.append((opened[0], match.end()))
+            opened = None
+    if opened is not None:
+        spans.append((opened[0], len(text)))
+    return spans
+
+
+def _markdown(text: str) -> Iterator[Heading]:
+    """Yield ATX and setext headings outside of fenced code (CommonMark 4.2, 4.3, 4.5)."""
+    fences = _fenced(text)
+    for match in _ATX.finditer(text):
+        if not _inside(fences, match.start()):
+            title = _title(_CLOSING_MARKS.sub("", match[2].rstrip()))
+            yield Heading(match.start(), match.end(), len(match[1]), title)
+    for match in _SETEXT.finditer(text):
+        first = match[1].lstrip()
+        if (
+            _inside(fences, match.start())
+            or first[:1] in "#>-*|="
+            or not _opens(text, match.start())
+        ):
+            continue
+        level = 1 if match[2][0] == "=" else 2
+        yield Heading(match.start(), match.end(), level, _title(match[1]))
+
+
+def _inside(spans: list[tuple[int, int]], place: int) -> bool:
+    """Tell whether `place` lies in one of the sorted spans."""
+    index = bisect.bisect_right(spans, place, key=lambda span: span[0]) - 1
+    return index >= 0 and place < spans[index][1]
+
+
+def _opens(text: str, start: int) -> bool:
+    """Tell whether a blank line, or nothing, stands in front of a line."""
+    before = text.rfind("\n", 0, max(0, start - 1)) + 1
+    return start == 0 or not text[before:start].strip()
+
+
+class _Title(NamedTuple):
+    """A line that stands on a line of marks, or between two."""
+
+    start: int
+    end: int
+    text: str
+    marks: str
+    overlined: bool
+
+
+def _underlined(text: str) -> Iterator[Heading]:
+    """Yield reStructuredText titles; a style's level is the order of its first appearance."""
+    rules = _rule_lines(text)
+    titles = list(_between_rules(text, rules))
+    covered = [(title.start, title.end) for title in titles]
+    titles += [
+        title
+        for title in _above_rules(text, rules)
+        if not _inside(covered, title.start) and _opens(text, title.start)
+    ]
+    styles: dict[tuple[str, bool], int] = {}
+    taken = -1
+    for start, end, line, marks, overlined in sorted(titles):
+        title = line.rstrip()
+        if start < taken or len(marks) < len(title) or _RULE.fullmatch(title):
+            continue
+        taken = end
+        level = styles.setdefault((marks[0], overlined), len(styles) + 1)
+        yield Heading(start, end, level, _title(title))
+
+
+def _rule_lines(text: str) -> dict[int, tuple[str, int]]:
+    """Return the lines that are one mark again and again: where each begins → marks and end."""
+    first = _RULE_LINE.match(text)
+    found = chain([first] if first else [], _NEXT_RULE_LINE.finditer(text))
+    return {match.start("marks"): (match["marks"], match.end()) for match in found}
+
+
+def _between_rules(text: str, rules: dict[int, tuple[str, int]]) -> Iterator[_Title]:
+    """Yield the titles between two equal lines of marks, none of them in two titles."""
+    taken = -1
+    for begin, (marks, end) in rules.items():
+        below = text.find("\n", end + 1)
+        title = text[end + 1 : below].lstrip(" \t")
+        under, last = rules.get(below + 1, ("", 0))
+        if begin >= taken and below >= 0 and under == marks and title and not title[0].isspace():
+            taken = last
+            yield _Title(begin, last, title, marks, overlined=True)
+
+
+def _above_rules(text: str, rules: dict[int, tuple[str, int]]) -> Iterator[_Title]:
+    """Yield the titles above a line of marks, no line of marks in two titles."""
+    taken = 0
+    for begin, (marks, end) in rules.items():
+        start = text.rfind("\n", 0, max(0, begin - 1)) + 1
+        title = text[start : max(start, begin - 1)]
+        if start >= taken and title and not title[0].isspace():
+            taken = end
+            yield _Title(start, end, title, marks, overlined=False)
+
+
+def _definitions(text: str) -> Iterator[Heading]:
+    """Yield definitions of the usual programming languages, nested by indentation."""
+    for match in _DEFINITION.finditer(text):
+        level = len(match["indent"].expandtabs(4))
+        start = _with_attached_lines(text, match.start()) if level == 0 else match.start()
+        yield Heading(start, match.end(), level, _title(match["title"]), cuttable=level == 0)
+
+
+def _with_attached_lines(text: str, start: int) -> int:
+    """Return where the decorators and comments right above a definition begin."""
+    while start > 0:
+        above = text.rfind("\n", 0, start - 1) + 1
+        if not _ATTACHED.match(text, above):
+            break
+        start = above
+    return start

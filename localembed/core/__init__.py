@@ -1,0 +1,1 @@
+"""What every room may use: files, hashes, folders, processes, the offline guard."""

@@ -1,0 +1,74 @@
+"""No two windows ask for the same vector: what is stored, being embedded or being written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from localembed.types.arrays import Vector
+
+    Outcomes = Mapping[bytes, Vector | str]
+    """Chunk hash → its vector, or why it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a window has to embed itself, and where it gets the rest."""
+
+    found: Mapping[bytes, Vector]
+    """What is stored."""
+    own: tuple[bytes, ...]
+    """What this window, and no other, embeds."""
+    others: Mapping[bytes, Future[Outcomes]]
+    """What earlier windows embed, or have embedded and not yet written."""
+    outcome: Future[Outcomes]
+    """What later windows wait for."""
+
+    def settle(self, outcomes: Outcomes) -> None:
+        """Let later windows have what was embedded."""
+        self.outcome.set_result(outcomes)
+
+    def give_up(self, error: BaseException) -> None:
+        """Let later windows, which wait for it, fail as this one did."""
+        self.outcome.set_exception(error)
+
+    def of_others(self) -> dict[bytes, Vector | str]:
+        """Wait for earlier windows, and return what they made of this one's texts."""
+        return {key: outcome.result()[key] for key, outcome in self.others.items()}
+
+
+class Claims:
+    """The texts whose vectors are on their way into the store; several threads may ask."""
+
+    def __init__(self, look_up: Callable[[Collection[bytes]], Mapping[bytes, Vector]]) -> None:
+        """Begin without any.
+
+        Args:
+            look_up: chunk hashes → the vectors stored for them; asked by one thread at a time.
+        """
+        self._look_up = look_up
+        self._lock = Lock()
+        self._claimed: dict[bytes, Future[Outcomes]] = {}
+
+    def take(self, hashes: Collection[bytes]) -> Claim:
+        """Claim what is neither stored nor claimed.
+
+        Claims come first: what is no longer claimed has been written, and is found in the store.
+        """
+        with self._lock:
+            others = {key: self._claimed[key] for key in hashes if key in self._claimed}
+            found = self._look_up([key for key in hashes if key not in others])
+            own = tuple(key for key in hashes if key not in others and key not in found)
+            outcome: Future[Outcomes] = Future()
+            self._claimed.update(dict.fromkeys(own, outcome))
+            return Claim(found, own, others, outcome)
+
+    def forget(self, hashes: Iterable[bytes]) -> None:
+        """Drop what was written."""
+        with self._lock:
+            for key in hashes:
+                self._claimed.pop(key, None)

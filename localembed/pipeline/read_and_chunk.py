@@ -1,0 +1,115 @@
+"""Read files and cut their texts into chunks; nothing is counted or written here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from localembed import readers
+from localembed.core.text import show_path
+from localembed.errors import ReadError
+from localembed.sources import Content, read_file
+from localembed.types.documents import (
+    ChunkedDocument,
+    CutDocuments,
+    Document,
+    FileRecord,
+    SourceFile,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What one file held."""
+
+    content: Content | None = None
+    """Without its bytes, which nobody needs any more; None if they could not be had."""
+    size: int = 0
+    """How many they were."""
+    error: str = ""
+    """Why it could not be read or decoded."""
+    reason: str = ""
+    """Why there is nothing in it to index."""
+    unchanged: bool = False
+    """The bytes are those that the manifest remembers."""
+    chunked: ChunkedDocument | None = None
+    read_seconds: float = 0.0
+    chunk_seconds: float = 0.0
+
+
+Asked = tuple[SourceFile, FileRecord | None]
+"""A file to cut, and what is remembered of it."""
+
+
+def read_and_cut(files: Sequence[Asked], chunk: CutDocuments) -> list[Cut]:
+    """Return what each file held, cut unless it is what the manifest remembers.
+
+    Args:
+        files: one, or several small ones.
+        chunk: is given the documents of all of them.
+    """
+    try:
+        return _cut([_read(*file) for file in files], chunk)
+    except MemoryError:
+        if len(files) == 1:
+            return [Cut(error="there is not enough memory for it")]
+    return [cut for file in files for cut in read_and_cut([file], chunk)]
+
+
+def _read(file: SourceFile, previous: FileRecord | None) -> tuple[Cut, Document | None]:
+    """Return what a file held, and its text if there is anything to cut."""
+    begin = time.perf_counter()
+    found, document = Cut(), None
+    try:
+        content = read_file(file.absolute)
+        found = Cut(replace(content, data=b""), len(content.data))
+        if previous is not None and _same_bytes(previous, content):
+            found = replace(found, unchanged=True)
+        elif isinstance(text := readers.read_text(content.data), readers.Unreadable):
+            found = replace(found, reason=text.reason)
+        else:
+            document = _document(file, content, text)
+    except ReadError as error:
+        found = replace(found, error=str(error))
+    return replace(found, read_seconds=time.perf_counter() - begin), document
+
+
+def _cut(read: Sequence[tuple[Cut, Document | None]], chunk: CutDocuments) -> list[Cut]:
+    """Cut what was read."""
+    begin = time.perf_counter()
+    documents = [document for _, document in read if document is not None]
+    chunked = iter(chunk(documents) if documents else ())
+    seconds = (time.perf_counter() - begin) / max(1, len(documents))
+    return [
+        found if document is None else _with_chunks(found, next(chunked), seconds)
+        for found, document in read
+    ]
+
+
+def _with_chunks(found: Cut, chunked: ChunkedDocument, seconds: float) -> Cut:
+    if not chunked.chunks:
+        return replace(found, reason="no text", chunk_seconds=seconds)
+    # Windows wait for their turn, and what they need of the text is in the chunks.
+    chunked = replace(chunked, document=replace(chunked.document, text=""))
+    return replace(found, chunked=chunked, chunk_seconds=seconds)
+
+
+def _document(file: SourceFile, content: Content, text: str) -> Document:
+    return Document(
+        doc_id=file.doc_id,
+        root_id=file.root_id,
+        path=file.path,
+        text=text,
+        content_hash=content.content_hash,
+        kind=readers.document_kind(file.path or file.absolute),
+        mtime_ns=content.stat.mtime_ns,
+        display=show_path(file.path or file.absolute.rpartition(b"/")[2]),
+    )
+
+
+def _same_bytes(previous: FileRecord, content: Content) -> bool:
+    """Tell whether the rows, or the reason for having none, still hold."""
+    if previous.content_hash != content.content_hash:
+        return False
+    return previous.state == "skipped" or previous.n_chunks > 0

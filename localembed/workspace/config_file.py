@@ -1,0 +1,165 @@
+"""A workspace's config.toml as a file: its roots, and how something is written into it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localembed.core.files import write_atomically
+from localembed.errors import UsageError
+from localembed.store.head import check_format
+from localembed.store.layout import FORMAT, Layout
+from localembed.types.documents import Root
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says; of one that is not there, nothing.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read: {error}. Mend that line, then run the command again."
+        raise UsageError(message) from error
+
+
+def read_roots(layout: Layout) -> tuple[Root, ...]:
+    """Return the workspace's roots.
+
+    Raises:
+        UsageError: config.toml cannot be read or has a wrong entry.
+        TooNewError: a newer localembed wrote it.
+    """
+    raw = read_toml(layout.config)
+    check_format(raw.get("format"), layout)
+    try:
+        return tuple(
+            Root(
+                root_id=str(entry["id"]),
+                path=_stored_path(entry),
+                include=_globs(entry, "include"),
+                exclude=_globs(entry, "exclude"),
+                hidden=_switch(entry, "hidden"),
+                no_ignore=_switch(entry, "no_ignore"),
+            )
+            for entry in raw.get("roots", ())
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        message = f"{layout.config} has a wrong [[roots]] entry: {error}. Mend it, then try again."
+        raise UsageError(message) from error
+
+
+def _globs(entry: Mapping[str, object], name: str) -> tuple[str, ...]:
+    value = entry.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        message = f'{name} must be a list such as ["*.md"]'
+        raise ValueError(message)
+    return tuple(value)
+
+
+def _switch(entry: Mapping[str, object], name: str) -> bool:
+    value = entry.get(name, False)
+    if not isinstance(value, bool):
+        message = f"{name} must be true or false"
+        raise TypeError(message)
+    return value
+
+
+def _stored_path(entry: Mapping[str, object]) -> bytes:
+    """Return a root's path; TOML holds only valid Unicode, so others are kept as hex beside it."""
+    raw = entry.get("path_hex")
+    return bytes.fromhex(str(raw)) if raw else os.fsencode(str(entry["path"]))
+
+
+def read_forgotten(layout: Layout) -> frozenset[str]:
+    """Return the ids of roots that are no longer known but whose documents may still be stored."""
+    return frozenset(map(str, read_toml(layout.config).get("forgotten", ())))
+
+
+def write_roots(layout: Layout, roots: Sequence[Root], forgotten: Collection[str] = ()) -> None:
+    """Write the roots into config.toml; everything else in it, comments too, stays as it is.
+
+    Args:
+        layout: the workspace.
+        roots: all of them.
+        forgotten: ids of roots whose documents a run has yet to remove. Only what is named here is
+            ever removed for want of a root, so that a lost config.toml costs nothing.
+
+    Raises:
+        StorageError: the disk is full or unwritable.
+    """
+    import tomlkit
+
+    document = _document(layout)
+    tables = tomlkit.aot()
+    for root in roots:
+        tables.append(tomlkit.item(_entry(root)))
+    document.pop("roots", None)
+    document.pop("forgotten", None)
+    if forgotten:
+        document.add("forgotten", tomlkit.item(sorted(forgotten)))
+    if roots:
+        document.add("roots", tables)
+    write_atomically(layout.config, tomlkit.dumps(document).encode())
+
+
+def write_setting(layout: Layout, name: str, value: str) -> None:
+    """Write one setting into config.toml; everything else in it, comments too, stays as it is.
+
+    Raises:
+        StorageError: the disk is full or unwritable.
+    """
+    import tomlkit
+
+    document = _document(layout)
+    if name in document:
+        document[name] = value
+    else:  # before the first [table], or it would belong to that
+        text = tomlkit.dumps(document)
+        document = tomlkit.parse(f"{tomlkit.dumps({name: value})}{text}")
+    write_atomically(layout.config, tomlkit.dumps(document).encode())
+
+
+def _document(layout: Layout) -> TOMLDocument:
+    import tomlkit
+
+    try:
+        return tomlkit.parse(layout.config.read_text("utf-8"))
+    except FileNotFoundError:
+        document = tomlkit.document()
+        document.add(tomlkit.comment("Settings of this localembed workspace, and what it indexes."))
+        document.add("format", tomlkit.item(FORMAT))
+        return document
+
+
+def _entry(root: Root) -> dict[str, object]:
+    path = os.fsdecode(root.path)
+    shown = path.encode("utf-8", "backslashreplace").decode()
+    entry: dict[str, object] = {"id": root.root_id, "path": shown}
+    if shown != path:
+        entry["path_hex"] = root.path.hex()
+    if root.include:
+        entry["include"] = list(root.include)
+    if root.exclude:
+        entry["exclude"] = list(root.exclude)
+    if root.hidden:
+        entry["hidden"] = True
+    if root.no_ignore:
+        entry["no_ignore"] = True
+    return entry
+
+
+def new_root_id() -> str:
+    """Draw the identity of a new root."""
+    return secrets.token_hex(8)

@@ -1,0 +1,138 @@
+"""What earlier runs left: shown, named, compared, gone back to, and freed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Mapping
+
+from localembed.errors import StorageError
+from localembed.pipeline.garbage import clean_up, drop_table, show
+from localembed.pipeline.run import restore
+from localembed.search import changes_between
+from localembed.store import runs
+from localembed.store.head import facts_of, read_head
+from localembed.store.lance import newest_version
+from localembed.store.layout import Layout
+from localembed.store.lock import writer_lock
+from localembed.store.manifest import Manifest
+from localembed.store.sweep import tables_on_disk
+from localembed.store.synced import SyncedFolder
+from localembed.store.versions import aged_out, find_version, read_versions, tag, to_keep
+from localembed.types.runs import RunReport, ignore_events
+from localembed.types.tables import Changes, Garbage, TableHead, Version
+
+
+class History:
+    """The versions of a workspace."""
+
+    def __init__(self, layout: Layout, keep: int, roots: Mapping[str, bytes]) -> None:
+        """Remember what is needed; nothing is read yet.
+
+        Args:
+            layout: the workspace.
+            keep: how many versions outlive a clean-up.
+            roots: root_id → absolute path.
+        """
+        self._layout = layout
+        self._keep = keep
+        self._roots = roots
+
+    def versions(self) -> list[Version]:
+        """Return every version that can be gone back to, newest first."""
+        return read_versions(self._layout)
+
+    def compare(self, old: str, new: str) -> Changes:
+        """Return what differs between two versions: runs' numbers or tags."""
+        versions = [find_version(self._layout, wanted) for wanted in (old, new)]
+        return changes_between(self._layout, versions[0], versions[1], self._roots)
+
+    def tag(self, name: str, wanted: str | None) -> None:
+        """Give a version a name, or take the name away.
+
+        Args:
+            name: a letter, then letters, digits, dots, dashes or _.
+            wanted: a run's number or a tag; None takes the name away.
+
+        Raises:
+            UsageError: the name cannot be one, or there is no such version.
+        """
+        with writer_lock(self._layout):
+            run = find_version(self._layout, wanted).run if wanted is not None else None
+            tag(self._layout, name, run)
+
+    def restore(self, wanted: str) -> RunReport:
+        """Make a run whose content is that of an older one; it can be undone like any other.
+
+        Args:
+            wanted: a run's number or a tag.
+
+        Raises:
+            UsageError: there is no such version.
+        """
+        with writer_lock(self._layout):
+            version = find_version(self._layout, wanted)
+            facts = facts_of(version.table, version.entry)
+            return restore(self._layout, facts, version.entry, self._keep, ignore_events)
+
+    def garbage(self, keep: int) -> Garbage:
+        """Return what `collect_garbage` would drop.
+
+        Args:
+            keep: how many of the newest versions stay, as do tagged ones and what is searched.
+        """
+        found, head = read_versions(self._layout), read_head(self._layout)
+        tables = aged_out(found, head, keep)
+        stay = [name for name in head.tables if name not in tables]
+        kept = {run for name in stay for run in to_keep(found, name, keep)}
+        return Garbage(
+            runs=tuple(sorted(version.run for version in found if version.run not in kept)),
+            tables=tuple(tables),
+            models=tuple(head.tables[name].model for name in tables),
+        )
+
+    def collect_garbage(self, keep: int) -> int:
+        """Free what belongs to none of the newest versions, nor to a tagged one; return the bytes.
+
+        A table that was replaced goes as a whole once all of its versions do.
+
+        Args:
+            keep: how many stay; what is searched now always does.
+
+        Raises:
+            StorageError: a run was cut off; it has to be finished first.
+        """
+        with writer_lock(self._layout):
+            before = self._layout.disk_bytes()
+            tables = read_head(self._layout).tables
+            if any(self._is_unfinished(name, entry) for name, entry in tables.items()):
+                message = "A run was cut off and has to be finished first. Run: localembed index"
+                raise StorageError(message)
+            dropped = self.garbage(keep).tables
+            self._remove_nameless(tables)
+            for name in tables:
+                if name in dropped:
+                    drop_table(self._layout, name)
+                else:
+                    self._clean(name, keep)
+            return before - self._layout.disk_bytes()
+
+    def _is_unfinished(self, name: str, entry: TableHead) -> bool:
+        return newest_version(self._layout.table(name)) != entry.lance_version
+
+    def _remove_nameless(self, tables: Collection[str]) -> None:
+        """Remove tables of which nobody knows: a kill interrupted their removal."""
+        building = Manifest(self._layout).marks()
+        for folder in tables_on_disk(self._layout):
+            if folder.stem not in tables and folder.stem not in building:
+                shutil.rmtree(folder)
+
+    def _clean(self, name: str, keep: int) -> None:
+        from localembed.store.table import ChunkTable
+
+        layout = self._layout
+        table = ChunkTable.open(layout, name)
+        synced = SyncedFolder(table.folder, Manifest(layout).stored_files(name))
+        with runs.at_risk(layout):
+            table.upkeep.compact()
+            show(layout, name, table, synced)
+            clean_up(layout, name, table, synced, keep, ignore_events)

@@ -1,0 +1,187 @@
+"""A run put together: what the settings, the roots and the model say, as the pipeline wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from localembed.chunking import clean
+from localembed.embedding import count_requests, known_limits, load_embedder, load_tokenizer
+from localembed.embedding.profiles import ProfileBook
+from localembed.pipeline.estimate import estimate
+from localembed.pipeline.run import Job, remove_documents
+from localembed.sources import WalkRules
+from localembed.store.head import facts_of, publish_head, read_head
+from localembed.store.layout import Layout
+from localembed.types.documents import CutDocuments, FileRecord
+from localembed.types.runs import Event, Notice, Preview, RunReport
+from localembed.workspace import config_file
+from localembed.workspace.roots import Scope
+from localembed.workspace.settings import Settings, engine_options
+from localembed.workspace.tables import Choice
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from localembed.chunking.rules import ChunkRules
+    from localembed.pipeline.run import KeepPaid
+    from localembed.types.models import Embedder, ModelSpec
+
+_BYTES_PER_TOKEN = 4
+"""Of English text; a guess at how long a run will be."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How one run goes about it."""
+
+    verify: bool = False
+    allow_mass_delete: bool = False
+    retry_failed: bool = False
+    max_cost: float | None = None
+    """US dollars."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ChunkerLoader:
+    """Loads a model's chunker, in this process or in a child."""
+
+    spec: ModelSpec
+    folder: Path
+    rules: ChunkRules
+
+    def __call__(self, check: Callable[[], None]) -> CutDocuments:
+        from localembed.chunking.chunker import Chunker
+
+        tokenizer = load_tokenizer(self.spec, self.folder)
+        return Chunker(tokenizer, clean.clean, self.rules, self.spec.document_prompt, check)
+
+
+def make_job(
+    layout: Layout,
+    choice: Choice,
+    settings: Settings,
+    scopes: tuple[Scope, ...],
+    how: RunOptions,
+    on_notice: Notice,
+) -> Job:
+    """Return a run over scopes; what is heavy is loaded when it is first used.
+
+    Args:
+        layout: the workspace.
+        choice: the table, and the model that fills it.
+        settings: in force.
+        scopes: what was asked for; a new table, which is served when it is complete, is built from
+            all roots.
+        how: this run goes about it.
+        on_notice: told in a sentence what takes long or could not be had.
+    """
+    entry = read_head(layout).tables.get(choice.facts.name)
+    unfinished = entry is None or not entry.complete
+    roots = {root.root_id: root for root in config_file.read_roots(layout)}
+    roots |= {scope.root.root_id: scope.root for scope in scopes}
+    looked_at = tuple(Scope(root, b"") for root in roots.values()) if unfinished else scopes
+    return Job(
+        layout=layout,
+        facts=choice.facts,
+        scopes=tuple((scope.root, scope.path) for scope in looked_at),
+        rules=WalkRules(settings.max_file_size),
+        load_chunker=_ChunkerLoader(choice.model.spec, choice.model.folder, choice.rules),
+        load_embedder=_embedder_loader(choice, settings, how, on_notice),
+        becomes_default=choice.becomes_default,
+        covers_all=unfinished,
+        keep_versions=settings.keep_versions,
+        asks_server=choice.model.spec.remote is not None,
+        verify=how.verify,
+        allow_mass_delete=how.allow_mass_delete,
+        retry_failed=how.retry_failed,
+        forgotten_roots=config_file.read_forgotten(layout),
+    )
+
+
+def preview(
+    layout: Layout,
+    choice: Choice,
+    settings: Settings,
+    scopes: tuple[Scope, ...],
+    on_event: Event,
+) -> Preview:
+    """Return what a run over scopes would embed and take; nothing is written or sent."""
+    spec = choice.model.spec
+    remote = spec.remote
+    job = make_job(layout, choice, settings, scopes, RunOptions(), lambda _: None)
+    found = estimate(job, partial(count_requests, spec), on_event)
+    if remote is None:
+        return Preview(spec.name, None, found, None, None, None)
+    requests, tokens = known_limits(remote, ProfileBook())
+    limits = ((found.requests, requests), (found.tokens, tokens))
+    minutes = [needed / limit for needed, limit in limits if limit]
+    price = remote.usd_per_million_tokens
+    return Preview(
+        model=spec.name,
+        server=remote.base_url,
+        estimate=found,
+        minutes=max(minutes, default=None),
+        usd=found.tokens * price / 1_000_000 if price else None,
+        price_date=remote.price_date or None,
+    )
+
+
+def _embedder_loader(
+    choice: Choice, settings: Settings, how: RunOptions, on_notice: Notice
+) -> Callable[[int, KeepPaid], Embedder]:
+    model = choice.model
+
+    def load(most_bytes: int, keep: KeepPaid) -> Embedder:
+        options = replace(
+            engine_options(settings, model.space_id),
+            job_tokens=most_bytes // _BYTES_PER_TOKEN,
+            on_notice=on_notice,
+            purpose="the text of new and changed files, later your queries,",
+            keep=keep,
+            max_cost=how.max_cost,
+        )
+        return load_embedder(model.spec, model.folder, options)
+
+    return load
+
+
+def remove_everywhere(
+    layout: Layout, scope: Scope, keep_versions: int, on_event: Event
+) -> RunReport | None:
+    """Remove the documents of a scope, and of roots forgotten before, from every table.
+
+    The caller holds the writer lock. Returns the report of the default table, None if there is
+    none.
+    """
+    head = read_head(layout)
+    forgotten = config_file.read_forgotten(layout)
+
+    def doomed(record: FileRecord) -> bool:
+        below = record.path == scope.path or record.path.startswith(scope.path + b"/")
+        inside = record.root_id == scope.root.root_id and (not scope.path or below)
+        return inside or record.root_id in forgotten
+
+    shown: RunReport | None = None
+    for name, entry in head.tables.items():
+        facts = facts_of(name, entry)
+        report = remove_documents(layout, facts, doomed, keep_versions, on_event)
+        shown = report if name == head.default else shown
+    config_file.write_roots(layout, config_file.read_roots(layout))
+    return shown
+
+
+def use_model(layout: Layout, name: str) -> bool:
+    """Make a model that of the workspace; tell whether it has a whole index of it.
+
+    The caller holds the writer lock.
+    """
+    config_file.write_setting(layout, "model", name)
+    head = read_head(layout)
+    found = head.table(name)
+    if found is None or not found[1].complete:
+        return False
+    publish_head(layout, replace(head, default=found[0]))
+    return True

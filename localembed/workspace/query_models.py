@@ -1,0 +1,105 @@
+"""Models that stay loaded from one query to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from localembed import catalog
+from localembed.embedding import access, load_query_embedder, load_reranker
+from localembed.errors import RemoteModelError
+from localembed.store.layout import Layout
+from localembed.types.runs import ignore_notice
+from localembed.types.tables import TableHead
+from localembed.workspace.settings import Settings, engine_options
+from localembed.workspace.tables import model_of
+
+if TYPE_CHECKING:
+    from localembed.types.arrays import Vector
+    from localembed.types.models import Embedder, Reranker
+    from localembed.types.runs import Notice
+
+
+class LoadedModels:
+    """What embeds queries and reads answers, by the space of its vectors."""
+
+    def __init__(self, layout: Layout, settings: Callable[[], Settings]) -> None:
+        """Load nothing yet."""
+        self._layout = layout
+        self._settings = settings
+        self._embedders: dict[str, Embedder] = {}
+        self._leaves: dict[str, Hashable] = {}
+        """Under which they were loaded."""
+        self._rerankers: dict[str, Reranker] = {}
+        self._last: tuple[tuple[str, str], Vector, int] | None = None
+        """The words that were embedded last, in which space."""
+
+    def reranker(self, name: str) -> Reranker:
+        """Return a model that reads a query and a text together."""
+        model = catalog.open_reranker(name, self._layout)
+        if model.space_id not in self._rerankers:
+            self._rerankers[model.space_id] = load_reranker(model.spec, model.folder)
+        return self._rerankers[model.space_id]
+
+    def query_vector(
+        self, entry: TableHead, text: str, *, allow_network: bool, on_notice: Notice
+    ) -> tuple[Vector, int]:
+        """Return a query's vector, (dim,) float32, and in how many pieces it was embedded.
+
+        The same words in another mode, with another filter or for more hits are embedded once: a
+        server would be paid for each time.
+
+        Args:
+            entry: the table, whose model embeds, and no other.
+            text: of any length.
+            allow_network: whether a server may be asked although the settings do not say so.
+            on_notice: told to which server the query goes, when it is the first.
+
+        Raises:
+            OfflineError: a server on another machine has the model, and nobody allowed the network.
+            RemoteModelError: the server gives no vector.
+            ModelChangedError: the model is not the one the table was made with.
+        """
+        wanted = (entry.space_id, text)
+        last = self._last
+        if last is None or last[0] != wanted:
+            pieces: list[int] = [1]
+            embedder = self._embedder(entry, allow_network=allow_network, on_notice=on_notice)
+            try:
+                vector = embedder.embed_query(text, pieces.append)
+            except RemoteModelError:
+                # It asks no more; the server may be there for the next query.
+                self._embedders.pop(entry.space_id, embedder).close()
+                raise
+            last = self._last = (wanted, vector, pieces[-1])
+        return last[1], last[2]
+
+    def any_vector(self, entry: TableHead, text: str) -> tuple[Vector, int]:
+        """Return the vector of a text, or where a server would be asked, any of its length."""
+        spec = model_of(entry, self._layout).spec
+        if spec.remote is None:
+            return self.query_vector(entry, text, allow_network=False, on_notice=ignore_notice)
+        import numpy as np
+
+        return np.full(spec.dim, spec.dim**-0.5, np.float32), 1
+
+    def _embedder(self, entry: TableHead, *, allow_network: bool, on_notice: Notice) -> Embedder:
+        model = model_of(entry, self._layout)
+        settings = self._settings()
+        options = replace(
+            engine_options(settings, model.space_id),
+            allow_network=settings.allow_network or allow_network,
+            on_notice=on_notice,
+            purpose="your queries",
+            said_once=True,
+        )
+        # What one command was allowed, the next may not be, nor has it the same key.
+        leave = access(model.spec, options)
+        if model.space_id in self._embedders and self._leaves[model.space_id] != leave:
+            self._embedders.pop(model.space_id).close()
+        if model.space_id not in self._embedders:
+            loaded = load_query_embedder(model.spec, model.folder, options)
+            self._embedders[model.space_id] = loaded
+            self._leaves[model.space_id] = leave
+        return self._embedders[model.space_id]

@@ -1,0 +1,205 @@
+"""Which root holds a path, and how naming and forgetting paths changes the roots."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from localembed.core.text import show_path
+from localembed.core.workspace_folder import FOLDER_NAME
+from localembed.errors import UsageError
+from localembed.sources import glob_rules
+from localembed.store.filters import of_chunk, of_document
+from localembed.store.head import Head
+from localembed.store.layout import Layout
+from localembed.types.documents import Root
+from localembed.workspace import config_file
+
+_CHUNK_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A part of a root."""
+
+    root: Root
+    path: bytes
+    """Relative to the root; empty for all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """The roots after new targets were named."""
+
+    roots: tuple[Root, ...]
+    replaced: frozenset[str]
+    """Ids of roots that a new parent took over; their documents are found again below it."""
+
+
+def find_scope(roots: Sequence[Root], target: bytes) -> Scope | None:
+    """Return the root that holds an absolute path, with the path relative to it."""
+    for root in roots:
+        if target == root.path:
+            return Scope(root, b"")
+        if _is_below(target, root.path):
+            return Scope(root, os.path.relpath(target, root.path))
+    return None
+
+
+def adopt(
+    roots: Sequence[Root],
+    targets: Sequence[bytes],
+    options: Mapping[str, Any],
+    new_id: Callable[[], str],
+) -> Adoption:
+    """Return the roots with every target covered.
+
+    A path inside a root belongs to that root; a new parent takes child roots over.
+
+    Args:
+        roots: known so far.
+        targets: absolute paths that exist, or are roots.
+        options: include, exclude, hidden, no_ignore; None means unchanged.
+        new_id: draws the identity of a new root.
+
+    Raises:
+        UsageError: options are given for a path inside a root: they belong to the whole root.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    known = list(roots)
+    replaced: set[str] = set()
+    for target in targets:
+        found = find_scope(known, target)
+        if found is None:
+            children = [root for root in known if _is_below(root.path, target)]
+            replaced.update(root.root_id for root in children)
+            known = [root for root in known if root not in children]
+            known.append(Root(root_id=new_id(), path=target, **given))
+        elif given and found.path:
+            message = (
+                f"{show_path(target)} lies inside the root {show_path(found.root.path)}, and these "
+                f"options hold for a whole root. Name the root: localembed index "
+                f"{show_path(found.root.path)}"
+            )
+            raise UsageError(message)
+        elif given:
+            known[known.index(found.root)] = replace(found.root, **given)
+    return Adoption(tuple(known), frozenset(replaced))
+
+
+def _is_below(path: bytes, folder: bytes) -> bool:
+    return path.startswith(folder.rstrip(b"/") + b"/")
+
+
+class RootBook:
+    """What config.toml says of roots. Changing it needs the writer lock."""
+
+    def __init__(self, layout: Layout) -> None:
+        """Remember the workspace; nothing is read yet."""
+        self._layout = layout
+
+    @property
+    def roots(self) -> tuple[Root, ...]:
+        """What the workspace has been told to index."""
+        return config_file.read_roots(self._layout)
+
+    def targets(self, paths: Sequence[str | os.PathLike[str]]) -> list[bytes]:
+        """Return absolute paths without symbolic links, all of which exist or are roots.
+
+        Raises:
+            UsageError: there is nothing to index, or a path is gone.
+        """
+        roots = self.roots
+        targets = [os.path.realpath(os.fsencode(path)) for path in paths]
+        fresh = not roots and not self._layout.head.exists()
+        if not targets and fresh and self._layout.folder.name == FOLDER_NAME:
+            # A workspace made inside a folder is there for that folder.
+            targets = [os.path.realpath(os.fsencode(self._layout.folder.parent))]
+        if not targets and not roots:
+            message = "Nothing to index yet. Name a folder: localembed index ~/notes"
+            raise UsageError(message)
+        for target in targets:
+            scope = find_scope(roots, target)
+            if not os.path.exists(target) and (scope is None or scope.path):  # noqa: PTH110 - bytes
+                hint = f" To forget it: localembed rm {show_path(target)}" if scope else ""
+                message = f"{show_path(target)} does not exist.{hint}"
+                raise UsageError(message)
+        return targets
+
+    def scopes(
+        self, targets: Sequence[bytes], options: Mapping[str, Any], *, remember: bool = True
+    ) -> tuple[Scope, ...]:
+        """Return the parts of roots to look at; new roots are remembered first, if so wished."""
+        roots = self.roots
+        glob_rules([*(options.get("include") or ()), *(options.get("exclude") or ())])
+        adoption = adopt(roots, targets, options, config_file.new_root_id)
+        if adoption.roots != roots and remember:
+            forgotten = config_file.read_forgotten(self._layout) | adoption.replaced
+            config_file.write_roots(self._layout, adoption.roots, forgotten)
+        if not targets:
+            return tuple(Scope(root, b"") for root in roots)
+        found = [find_scope(adoption.roots, target) for target in targets]
+        return tuple(dict.fromkeys(scope for scope in found if scope is not None))
+
+    def scope_of(self, path: str | os.PathLike[str]) -> Scope:
+        """Return the root that holds a path, and the path relative to it.
+
+        Raises:
+            UsageError: no root does.
+        """
+        roots = self.roots
+        target = os.fsencode(os.path.abspath(path))  # noqa: PTH100 - a missing path has no realpath
+        scope = find_scope(roots, target) or find_scope(roots, os.path.realpath(target))
+        if scope is None:
+            known = ", ".join(show_path(root.path) for root in roots) or "none"
+            message = f"{show_path(target)} is in no root of this workspace. Roots: {known}"
+            raise UsageError(message)
+        return scope
+
+    def forget(self, path: str | os.PathLike[str]) -> Scope:
+        """Drop a root from config.toml, or exclude a path below it; return what it was.
+
+        Raises:
+            UsageError: no root holds the path.
+        """
+        roots = self.roots
+        scope = self.scope_of(path)
+        forgotten = config_file.read_forgotten(self._layout)
+        root = scope.root
+        if not scope.path:
+            rest = [other for other in roots if other.root_id != root.root_id]
+            config_file.write_roots(self._layout, rest, forgotten | {root.root_id})
+            return scope
+        changed = replace(root, exclude=(*root.exclude, _pattern(scope.path)))
+        rest = [changed if other.root_id == root.root_id else other for other in roots]
+        config_file.write_roots(self._layout, rest, forgotten)
+        return scope
+
+    def settle(self, head: Head) -> None:
+        """Forget replaced roots for good once no other table can hold their documents."""
+        if len(head.tables) <= 1 and config_file.read_forgotten(self._layout):
+            config_file.write_roots(self._layout, self.roots)
+
+    def condition(self, place: str) -> str:
+        """Return the condition for the chunks of a place: a path, path:line, or the id of a chunk.
+
+        Raises:
+            UsageError: no root holds the path.
+        """
+        if _CHUNK_ID.fullmatch(place):
+            return of_chunk(bytes.fromhex(place))
+        path, _, line = place.rpartition(":")
+        has_line = bool(path) and line.isdecimal() and not os.path.exists(place)  # noqa: PTH110
+        scope = self.scope_of(path if has_line else place)
+        return of_document(scope.root.root_id, scope.path, int(line) if has_line else None)
+
+
+def _pattern(path: bytes) -> str:
+    """Return an ignore pattern that matches exactly this path below the root."""
+    special = "\\*?[]!# "
+    escaped = ("\\" + c if c in special else c for c in os.fsdecode(path))
+    # Neither a line end nor a byte that is no valid UTF-8 can stand in a rule; "?" matches it.
+    return "/" + "".join("?" if c in "\r\n" or "\udc80" <= c <= "\udcff" else c for c in escaped)

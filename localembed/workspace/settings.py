@@ -1,0 +1,237 @@
+"""Settings: flag > LOCALEMBED_* > workspace config.toml > user config.toml > default.
+
+Only `workspace` and `cli` see a `Settings`; the stages get plain values.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from localembed.core import user_folders
+from localembed.embedding import DEVICE_NAME, ENGINES, PRECISIONS
+from localembed.embedding.options import EngineOptions
+from localembed.embedding.profiles import ProfileBook
+from localembed.errors import UsageError
+from localembed.store.head import check_format
+from localembed.store.layout import Layout
+from localembed.types.queries import SearchMode
+from localembed.workspace.config_file import read_toml
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+PRESETS = {"rag": 500, "search": 800, "kb": 1000}
+_SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The values in force."""
+
+    model: str = DEFAULT_MODEL
+    preset: str | None = None
+    """Sets the chunk size: rag, search or kb."""
+    chunk_tokens: int | None = None
+    """The most tokens of a chunk; None means the preset's, or the model's limit."""
+    overlap: int = 32
+    """Tokens that a chunk repeats of its predecessor."""
+    dim: int | None = None
+    """Numbers of a vector, where the model was trained for fewer, too; None means its own."""
+    vector_type: str = "float16"
+    precision: str = "auto"
+    device: str = "auto"
+    engine: str = "auto"
+    batch_tokens: int | None = None
+    """Padded tokens of one forward pass; None means the profile's, or the device's own."""
+    threads: int | None = None
+    """Of the forward pass on a processor; None means the profile's, or all cores."""
+    max_file_size: int = 32 << 20
+    """Bytes."""
+    top_k: int = 10
+    mode: SearchMode = "hybrid"
+    keep_versions: int = 10
+    """How many runs can be gone back to after a clean-up; tagged ones stay as well."""
+    resident_minutes: int = 15
+    """How long the process that keeps the index open waits for the next query; 0 starts none."""
+    allow_network: bool = False
+    """Whether commands that need the network may use it; a workspace's config.toml cannot say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """Settings, and where each value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """Setting → "flag", the variable's name, a file, or "default"."""
+
+    def given(self, name: str) -> bool:
+        """Tell whether somebody chose this value."""
+        return self.origins[name] != "default"
+
+
+def _choice(*words: str) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        if value not in words:
+            message = f"must be one of {', '.join(words)}"
+            raise ValueError(message)
+        return value
+
+    return check
+
+
+def _whole(low: int, high: int) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        digits = str(value) if isinstance(value, str | int) else ""
+        number = int(digits) if digits.isdecimal() else low - 1
+        if not low <= number <= high:
+            message = f"must be a whole number from {low} to {high}"
+            raise ValueError(message)
+        return number
+
+    return check
+
+
+def _bytes(value: object) -> object:
+    match = _SIZE.fullmatch(str(value).strip())
+    if not match:
+        message = 'must be a size such as "32MiB"'
+        raise ValueError(message)
+    return int(match[1]) * _UNITS[match[2].lower()]
+
+
+def _device(value: object) -> object:
+    if not isinstance(value, str) or not DEVICE_NAME.fullmatch(value):
+        message = "must be auto, cpu, cuda, cuda:N or mps"
+        raise ValueError(message)
+    return value
+
+
+def _yes_or_no(value: object) -> object:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in words:
+        message = "must be true or false"
+        raise ValueError(message)
+    return words[str(value).lower()]
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str) or not value:
+        message = "must be a name"
+        raise ValueError(message)
+    return value
+
+
+_CHECKS: dict[str, Callable[[object], object]] = {
+    "model": _text,
+    "preset": _choice(*PRESETS),
+    "chunk_tokens": _whole(16, 100_000),
+    "overlap": _whole(0, 1000),
+    "dim": _whole(1, 65_536),
+    "vector_type": _choice("float16", "float32"),
+    "precision": _choice(*PRECISIONS),
+    "device": _device,
+    "engine": _choice(*ENGINES),
+    "batch_tokens": _whole(16, 16_777_216),
+    "threads": _whole(1, 1024),
+    "max_file_size": _bytes,
+    "top_k": _whole(1, 10_000),
+    "mode": _choice("hybrid", "vector", "text"),
+    "keep_versions": _whole(1, 10_000),
+    "resident_minutes": _whole(0, 1440),
+    "allow_network": _yes_or_no,
+}
+
+
+def resolve(flags: Mapping[str, object], layout: Layout | None) -> Sourced:
+    """Return the settings in force.
+
+    Args:
+        flags: what the command line said; None means it said nothing.
+        layout: the workspace, if there is one.
+
+    Raises:
+        UsageError: a value is wrong, or a file cannot be read; the message names the place.
+    """
+    layers: list[tuple[str, Mapping[str, object]]] = [("flag", flags), ("", _environment())]
+    for path in (layout.config if layout else None, user_folders.user_config() / "config.toml"):
+        if path is not None:
+            found = read_toml(path)
+            if layout is not None and path == layout.config:
+                check_format(found.get("format"), layout)
+            raw = {name: value for name, value in found.items() if name not in _OTHER}
+            if path != user_folders.user_config() / "config.toml":
+                _refuse_what_is_not_the_workspaces(path, raw)
+            unknown = sorted(raw.keys() - _CHECKS.keys())
+            if unknown:
+                message = f"{path} has an unknown setting: {unknown[0]}. Known are: {_known()}"
+                raise UsageError(message)
+            layers.append((str(path), raw))
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name, check in _CHECKS.items():
+        for origin, layer in layers:
+            if layer.get(name) is None:
+                continue
+            origins[name] = origin or _variable(name)
+            values[name] = _checked(name, layer[name], check, origins[name])
+            break
+        origins.setdefault(name, "default")
+    return Sourced(Settings(**values), origins)
+
+
+def _refuse_what_is_not_the_workspaces(path: Path, raw: Mapping[str, object]) -> None:
+    """Let a workspace, which may have come with a folder, send nothing anywhere.
+
+    Raises:
+        UsageError: it says so.
+    """
+    if "allow_network" in raw:
+        message = (
+            f"{path} has allow_network, which only your own config.toml can say: "
+            f"{user_folders.user_config() / 'config.toml'}. Remove that line."
+        )
+        raise UsageError(message)
+
+
+_OTHER = frozenset({"format", "roots", "forgotten"})
+
+
+def _known() -> str:
+    return ", ".join(field.name for field in fields(Settings))
+
+
+def _variable(name: str) -> str:
+    return f"LOCALEMBED_{name.upper()}"
+
+
+def _environment() -> dict[str, object]:
+    found = {name: os.environ.get(_variable(name)) for name in _CHECKS}
+    return {name: value for name, value in found.items() if value}
+
+
+def _checked(name: str, value: object, check: Callable[[object], object], origin: str) -> object:
+    try:
+        return check(value)
+    except ValueError as error:
+        where = f"--{name.replace('_', '-')}" if origin == "flag" else f"{name} ({origin})"
+        message = f"{where} is {value!r}, but {error}."
+        raise UsageError(message) from error
+
+
+def engine_options(settings: Settings, model_id: str) -> EngineOptions:
+    """Return how to embed: as the settings say, with what is remembered of this machine."""
+    return EngineOptions(
+        device=settings.device,
+        precision=settings.precision,
+        engine=settings.engine,
+        batch_tokens=settings.batch_tokens,
+        threads=settings.threads,
+        model_id=model_id,
+        memory=ProfileBook(),
+        allow_network=settings.allow_network,
+    )

@@ -1,0 +1,66 @@
+"""What a workspace says of itself and of a query."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+
+from localembed.search import Answer
+from localembed.store import runs
+from localembed.store.failures import read_failures
+from localembed.store.head import read_head
+from localembed.store.layout import Layout
+from localembed.types.documents import Note, Root
+from localembed.types.queries import Query, QueryResult
+from localembed.types.tables import Status
+
+
+def query_result(asked: Query, answer: Answer, begin: float) -> QueryResult:
+    """Return what a query that began then, by `time.perf_counter`, was answered."""
+    return QueryResult(
+        query=asked.text,
+        mode=asked.mode,
+        version=answer.entry.run,
+        model=answer.entry.model,
+        seconds=time.perf_counter() - begin,
+        hits=answer.hits,
+        complete=answer.entry.complete,
+        pieces=answer.pieces,
+    )
+
+
+def read_status(layout: Layout, roots: tuple[Root, ...]) -> Status:
+    """Return what is in a workspace; no store is opened."""
+    head = read_head(layout)
+    name, entry = head.table() or (None, None)
+    return Status(
+        workspace=layout.folder,
+        model=entry.model if entry else None,
+        table=name,
+        version=entry.run if entry else None,
+        files=entry.documents if entry else 0,
+        chunks=entry.chunks if entry else 0,
+        roots=roots,
+        disk_bytes=layout.disk_bytes(),
+        complete=entry.complete if entry else False,
+        vector_index=entry.vector_index if entry else None,
+        running=runs.read_heartbeat(layout),
+        last_run=runs.read_run(layout, entry.run) if entry else None,
+        other_tables={key: value for key, value in head.tables.items() if key != name},
+        paid_bytes=layout.paid_bytes(),
+        failures=_failed_passages(layout, name, {root.root_id: root.path for root in roots}),
+    )
+
+
+def _failed_passages(
+    layout: Layout, table: str | None, roots: Mapping[str, bytes]
+) -> tuple[Note, ...]:
+    """Return the passages of a table that have no vector, each with its reason."""
+    found = read_failures(layout, table) if table else ()
+    return tuple(
+        Note(os.path.join(roots[document.root_id], document.path).rstrip(b"/"), reason)  # noqa: PTH118 - bytes
+        for document in found
+        if document.root_id in roots
+        for reason in document.reasons
+    )

@@ -1,0 +1,357 @@
+"""The composition root and the public Python API: a workspace, and what can be done with it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localembed import catalog
+from localembed.core import user_folders
+from localembed.core.workspace_folder import find_workspace
+from localembed.errors import NotIndexedError, UsageError
+from localembed.pipeline.run import run
+from localembed.search import Searcher, reranked
+from localembed.store import runs
+from localembed.store.disk import make_folder
+from localembed.store.head import Head, read_head
+from localembed.store.layout import Layout
+from localembed.store.lock import writer_lock
+from localembed.types.documents import Root
+from localembed.types.queries import EVERYTHING, Filter, Query, QueryResult, SearchHit, SearchMode
+from localembed.types.runs import Event, Notice, Preview, RunReport, ignore_events, ignore_notice
+from localembed.types.tables import Status
+from localembed.workspace import config_file
+from localembed.workspace.history import History
+from localembed.workspace.indexing import (
+    RunOptions,
+    make_job,
+    preview,
+    remove_everywhere,
+    use_model,
+)
+from localembed.workspace.query_models import LoadedModels
+from localembed.workspace.roots import RootBook
+from localembed.workspace.settings import Sourced, resolve
+from localembed.workspace.status import query_result, read_status
+from localembed.workspace.tables import choose_table
+
+if TYPE_CHECKING:
+    from localembed.types.findings import Checkup
+
+_NOTHING: Mapping[str, object] = {}
+
+
+class Workspace:
+    """A folder that holds an index, with everything that can be done with it."""
+
+    def __init__(self, folder: Path, flags: Mapping[str, object] = _NOTHING) -> None:
+        """Name a workspace; nothing is read yet.
+
+        Args:
+            folder: the workspace folder itself.
+            flags: settings that win over every file and variable.
+        """
+        self.layout = Layout(folder)
+        self._flags = dict(flags)
+        self._book = RootBook(self.layout)
+        self._models = LoadedModels(self.layout, lambda: self.settings.settings)
+        self._searcher = Searcher(self.layout)
+
+    @classmethod
+    def discover(cls, flags: Mapping[str, object] = _NOTHING) -> Workspace:
+        """Find the workspace as git finds a repository, else take the user-wide one.
+
+        `LOCALEMBED_WORKSPACE` names the folder itself and wins.
+        """
+        found = find_workspace()
+        return cls(Path(found) if found else user_folders.user_workspace(), flags)
+
+    @property
+    def folder(self) -> Path:
+        """Where the workspace lies."""
+        return self.layout.folder
+
+    @property
+    def settings(self) -> Sourced:
+        """The settings in force, and where each came from."""
+        return resolve(self._flags, self.layout)
+
+    @property
+    def roots(self) -> tuple[Root, ...]:
+        """What the workspace has been told to index."""
+        return config_file.read_roots(self.layout)
+
+    def create(self) -> bool:
+        """Make the workspace folder, mode 0700; tell whether it was not there.
+
+        Raises:
+            StorageError: the folder cannot be made.
+        """
+        if self.layout.exists():
+            return False
+        make_folder(self.folder)
+        config_file.write_roots(self.layout, ())
+        return True
+
+    def index(  # noqa: PLR0913 - keywords with defaults
+        self,
+        paths: Sequence[str | os.PathLike[str]] = (),
+        *,
+        options: Mapping[str, Any] = _NOTHING,
+        verify: bool = False,
+        allow_mass_delete: bool = False,
+        retry_failed: bool = False,
+        max_cost: float | None = None,
+        wait: bool = False,
+        on_event: Event = ignore_events,
+        on_notice: Notice = ignore_notice,
+    ) -> RunReport:
+        """Bring the index up to date with folders and files.
+
+        Args:
+            paths: folders or files to add or refresh; none means every root.
+            options: include, exclude, hidden or no_ignore for the roots that are named.
+            verify: read and hash every file, whatever its stat says.
+            allow_mass_delete: do not refuse roots that look gone.
+            retry_failed: embed again what got no vector before.
+            max_cost: US dollars that a server's answers may cost; the run stops before more.
+            wait: if another process is writing, begin when it is done.
+            on_event: told of each step (see `pipeline.recipe.run`).
+            on_notice: told in a sentence what was asked for and could not be had in full.
+
+        Raises:
+            UsageError: a path does not exist, or there is nothing to index.
+            LockedError: another process is writing, and `wait` is not set.
+            CostLimitError: it would have cost more than `max_cost`; what it had is kept.
+        """
+        how = RunOptions(verify, allow_mass_delete, retry_failed, max_cost)
+        targets = self._book.targets(paths)
+        if not self.layout.exists():
+            # What cannot work must not leave an empty workspace behind.
+            choose_table(self.settings, Head(), self.layout)
+        self.create()
+        with writer_lock(self.layout, on_notice if wait else None):
+            sourced = self.settings
+            choice = choose_table(sourced, read_head(self.layout), self.layout)
+            for notice in choice.notices:
+                on_notice(notice)
+            scopes = self._book.scopes(targets, options)
+            job = make_job(self.layout, choice, sourced.settings, scopes, how, on_notice)
+            report = run(job, on_event)
+            self._book.settle(read_head(self.layout))
+            return report
+
+    def preview(
+        self,
+        paths: Sequence[str | os.PathLike[str]] = (),
+        *,
+        options: Mapping[str, Any] = _NOTHING,
+        on_event: Event = ignore_events,
+    ) -> Preview:
+        """Return what `index` would embed, and what that would cost; nothing is written or sent.
+
+        Args:
+            paths: as for `index`.
+            options: as for `index`.
+            on_event: told of progress.
+
+        Raises:
+            UsageError: a path does not exist, or there is nothing to index.
+        """
+        scopes = self._book.scopes(self._book.targets(paths), options, remember=False)
+        sourced = self.settings
+        choice = choose_table(sourced, read_head(self.layout), self.layout)
+        return preview(self.layout, choice, sourced.settings, scopes, on_event)
+
+    def query(
+        self,
+        text: str,
+        *,
+        mode: SearchMode | None = None,
+        top_k: int | None = None,
+        model: str | None = None,
+        wanted: Filter = EVERYTHING,
+    ) -> list[SearchHit]:
+        """Return the chunks that answer a query, best first.
+
+        Args:
+            text: what to look for.
+            mode: hybrid, vector or text; the setting's if not given.
+            top_k: how many; the setting's if not given.
+            model: search this model's table instead of the default one.
+            wanted: what may be looked at; it is applied before the search, so that all hits count.
+
+        Raises:
+            UsageError: the query is empty, or the filter is not understood.
+            NotIndexedError: there is nothing to search.
+            ModelChangedError: the model is not the one the table was made with.
+        """
+        settings = self.settings.settings
+        asked = Query(text, mode or settings.mode, top_k or settings.top_k, model, wanted)
+        return list(self.search(asked).hits)
+
+    def search(self, asked: Query, on_notice: Notice = ignore_notice) -> QueryResult:
+        """Return the hits of a query with what they were found with.
+
+        Args:
+            asked: what is looked for.
+            on_notice: told to which server the query is sent, when it is the first.
+
+        Raises:
+            UsageError: the query is empty, the filter is not understood, or the reranker is none.
+            NotIndexedError: there is nothing to search.
+            ModelChangedError: the model is not the one the table was made with.
+        """
+        begin = time.perf_counter()
+        if not asked.text.strip():
+            message = 'The query is empty. Say what to look for: localembed query "some words"'
+            raise UsageError(message)
+        rerank = None
+        if asked.rerank is not None:
+            # A reranker that cannot be used is refused before anything is searched.
+            reranker = self._models.reranker(asked.rerank)
+            rerank = partial(reranked, reranker, asked.text, asked.top_k)
+        allow = asked.allow_network
+        embed = partial(self._models.query_vector, allow_network=allow, on_notice=on_notice)
+        answer = self._searcher.search(asked, self._root_paths, embed, rerank)
+        return query_result(asked, answer, begin)
+
+    def warm(self) -> None:
+        """Open what the next query needs; nothing is sent to any server.
+
+        Raises:
+            NotIndexedError: there is nothing to search.
+            ModelChangedError: the model is not the one the table was made with.
+        """
+        for _ in range(2):  # the second keeps the vectors in memory
+            self._searcher.search(Query("warm"), {}, self._models.any_vector)
+
+    def like(self, asked: Query) -> QueryResult:
+        """Return what is most like a passage that is indexed, without the passage itself.
+
+        Args:
+            asked: its text is a path, path:line, or the id of a chunk; vectors are compared.
+
+        Raises:
+            UsageError: the place is not indexed, or has no vector.
+            NotIndexedError: there is nothing to search.
+        """
+        begin = time.perf_counter()
+        asked = replace(asked, mode="vector")
+        answer = self._searcher.like(self._book.condition(asked.text), asked, self._root_paths)
+        if answer is None:
+            message = f"{asked.text} is not indexed, or has no vector. Run: localembed index"
+            raise UsageError(message)
+        return query_result(asked, answer, begin)
+
+    def show(
+        self, place: str, *, model: str | None = None, at: str | None = None
+    ) -> list[SearchHit]:
+        """Return the chunks of a place in their order, whole; their scores mean nothing.
+
+        Args:
+            place: a path, path:line, or the id of a chunk.
+            model: look into this model's table instead of the default one.
+            at: look into an older version: a run's number or a tag.
+
+        Raises:
+            UsageError: the path is in no root.
+            NotIndexedError: nothing is indexed.
+        """
+        asked = Query(place, model=model, at=at)
+        return list(self._searcher.show(self._book.condition(place), asked, self._root_paths).hits)
+
+    @property
+    def _root_paths(self) -> dict[str, bytes]:
+        return {root.root_id: root.path for root in self.roots}
+
+    def remove(
+        self, path: str | os.PathLike[str], *, on_event: Event = ignore_events
+    ) -> RunReport | None:
+        """Forget a root, or exclude a path below one, and take its rows out of every table.
+
+        Returns the report of the default table, None if nothing was indexed yet.
+
+        Raises:
+            NotIndexedError: there is no workspace.
+            UsageError: no root holds the path.
+        """
+        self._must_exist()
+        with writer_lock(self.layout):
+            scope = self._book.forget(path)
+            keep = self.settings.settings.keep_versions
+            return remove_everywhere(self.layout, scope, keep, on_event)
+
+    def use_model(self, name: str) -> bool:
+        """Answer queries with a model and index with it from now on; tell whether it is indexed.
+
+        Raises:
+            NotIndexedError: there is no workspace.
+            ModelNotFoundError: nobody knows the name, or its files are not here.
+        """
+        self._must_exist()
+        catalog.open_model(name, self.layout)
+        with writer_lock(self.layout):
+            return use_model(self.layout, name)
+
+    def status(self) -> Status:
+        """Return what is in the workspace; no store is opened.
+
+        Raises:
+            NotIndexedError: there is no workspace.
+        """
+        self._must_exist()
+        return read_status(self.layout, self.roots)
+
+    @property
+    def history(self) -> History:
+        """What earlier runs left, and the ways back to it.
+
+        Raises:
+            NotIndexedError: there is no workspace.
+        """
+        self._must_exist()
+        return History(self.layout, self.settings.settings.keep_versions, self._root_paths)
+
+    def doctor(
+        self, *, deep: bool = False, repair: bool = False, on_event: Event = ignore_events
+    ) -> Checkup:
+        """Look whether everything in the workspace is sound; without `repair` nothing is written.
+
+        Args:
+            deep: read every file and vector, not only a sample.
+            repair: first mend what can be mended without loss, embedding again what was lost.
+            on_event: told of each step of the run that embeds again (see `index`).
+
+        Raises:
+            NotIndexedError: there is no workspace.
+            LockedError: another process is writing, and something is to be repaired.
+        """
+        from localembed.checkup import check_up
+        from localembed.checkup.finding import Patient
+
+        self._must_exist()
+        busy = runs.read_heartbeat(self.layout) is not None
+        patient = Patient(self.layout, self.settings.settings, self._root_paths, deep, busy)
+        return check_up(patient, repair, lambda: self.index(on_event=on_event))
+
+    def prove_offline(self) -> Checkup:
+        """Embed a text and ask the index while Python's ways out of this machine are refused.
+
+        They stay refused afterwards, for the whole process.
+        """
+        from localembed.checkup import check_offline
+        from localembed.types.findings import Checkup
+
+        ask = partial(self.query, top_k=1)
+        return Checkup(tuple(check_offline(self.layout, self.settings.settings, ask)))
+
+    def _must_exist(self) -> None:
+        if not self.layout.exists():
+            message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
+            raise NotIndexedError(message)
