@@ -11,7 +11,7 @@ from collections import Counter, deque
 from pathlib import Path
 
 from localembed.cli import main as command_line
-from localembed.cli.progress import IndexProgress
+from localembed.cli.render.progress import IndexProgress
 from tests import fake_backend
 
 

@@ -20,9 +20,9 @@ from benchmarks.machine import publish
 from localembed.bench.measure import knee, largest_batch, measure
 from localembed.bench.sample import Sample
 from localembed.embedding import EngineOptions, device_name, load_embedder, read_shape
-from localembed.embedding.embedder import LocalEmbedder
-from localembed.embedding.packed_engine import PackedEngine
-from localembed.embedding.torch_engine import TorchEngine
+from localembed.embedding.engines.packed import PackedEngine
+from localembed.embedding.engines.torch import TorchEngine
+from localembed.embedding.local_embedder import LocalEmbedder
 from localembed.types.models import ModelSpec
 
 _WORDS = 30_000

@@ -20,7 +20,7 @@ from pathlib import Path
 import localembed
 from benchmarks.machine import publish
 from localembed.evaluation.questions import Question, Target
-from localembed.evaluation.run import FIGURES, MODES, difference, evaluate
+from localembed.evaluation.session import FIGURES, MODES, difference, evaluate
 from localembed.types.queries import Query
 
 _MOST_BYTES = 60_000

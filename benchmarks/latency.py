@@ -29,9 +29,9 @@ from benchmarks.generated import PROJECT, write_corpus
 from benchmarks.machine import publish
 from benchmarks.peers.ask import PEERS
 from benchmarks.whole_run import make_static_model
-from localembed import catalog
+from localembed import models
 from localembed.store.head import publish_head, read_head
-from localembed.store.lance import connect
+from localembed.store.lance.connection import connect
 from localembed.store.layout import Layout
 
 _CHUNKS_PER_FILE = 37
@@ -66,7 +66,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _dim() -> int:
-    return catalog.find_spec(_MODEL).dim
+    return models.find_spec(_MODEL).dim
 
 
 def _build(folder: Path, env: dict[str, str], chunks: int) -> int:
@@ -85,7 +85,7 @@ def _build(folder: Path, env: dict[str, str], chunks: int) -> int:
     name, entry = head.table() or ("", None)
     if entry is None:
         raise SystemExit("nothing was indexed")
-    claimed = replace(entry, model=_MODEL, space_id=catalog.open_model(_MODEL).space_id)
+    claimed = replace(entry, model=_MODEL, space_id=models.open_model(_MODEL).space_id)
     publish_head(layout, head.with_table(name, claimed, default=True))
     return entry.chunks
 
@@ -105,7 +105,7 @@ def _fill_peers(python: Path, folder: Path) -> dict[str, list[str]]:
         order = folder / f"{peer}.json"
         (folder / peer).mkdir()
         given = {"scratch": folder / peer, "texts": folder / "texts.jsonl"}
-        given |= {"vectors": folder / "vectors.npy", "model": catalog.open_model(_MODEL).folder}
+        given |= {"vectors": folder / "vectors.npy", "model": models.open_model(_MODEL).folder}
         order.write_text(json.dumps({key: str(value) for key, value in given.items()}))
         command = [str(python), "-m", "benchmarks.peers.ask", peer]
         subprocess.run([*command, "fill", str(order)], check=True, cwd=PROJECT)

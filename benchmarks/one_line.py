@@ -23,7 +23,7 @@ SIZES = (10, 50, 200)
 
 def chunk(megabytes: int) -> dict[str, object]:
     """Cut one line of words of this size."""
-    from localembed import catalog
+    from localembed import models
     from localembed.chunking import clean
     from localembed.chunking.chunker import Chunker
     from localembed.chunking.rules import ChunkRules
@@ -35,7 +35,7 @@ def chunk(megabytes: int) -> dict[str, object]:
         "".join(rng.choices("abcdefghiklmnoprstuvw", k=rng.randint(2, 9))) for _ in range(5000)
     ]
     text = " ".join(rng.choices(words, k=megabytes * 1_000_000 // 6))[: megabytes * 1_000_000]
-    model = catalog.open_model("all-MiniLM-L6-v2")
+    model = models.open_model("all-MiniLM-L6-v2")
     chunker = Chunker(load_tokenizer(model.spec, model.folder), clean.clean, ChunkRules(254, 32))
     document = Document(b"d" * 16, "r", b"line.txt", text, b"", "text", 0)
     begin = time.perf_counter()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.machine import publish
-from localembed import catalog
+from localembed import models
 from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
 from localembed.evaluation.metrics import ndcg, recall, reciprocal_rank
 from localembed.evaluation.questions import read_judgements, read_rows
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, help="padded tokens of one forward pass")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    model = catalog.open_model(arguments.model)
+    model = models.open_model(arguments.model)
     embedder = load(model, arguments.precision, arguments.batch_tokens)
     documents = read_texts(arguments.data / "corpus.jsonl")
     judgements = relevant_documents(arguments.data)
@@ -75,7 +75,7 @@ def main() -> None:
     )
 
 
-def load(model: catalog.LocatedModel, precision: str, batch_tokens: int | None) -> Embedder:
+def load(model: models.LocatedModel, precision: str, batch_tokens: int | None) -> Embedder:
     """Return the embedder; only here does the way of asking for it stand."""
     options = EngineOptions(precision=precision, batch_tokens=batch_tokens)
     return load_embedder(model.spec, model.folder, options)
@@ -96,7 +96,7 @@ def relevant_documents(data: Path) -> dict[str, dict[str, int]]:
 
 
 def embed(
-    model: catalog.LocatedModel, embedder: Embedder, texts: Sequence[str]
+    model: models.LocatedModel, embedder: Embedder, texts: Sequence[str]
 ) -> tuple[VectorMatrix, int]:
     """Return (n, dim) float32 and how many texts were longer than the model reads."""
     tokenizer = load_tokenizer(model.spec, model.folder)

@@ -23,16 +23,16 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.machine import publish
-from localembed import catalog
+from localembed import models
 from localembed.embedding import EngineOptions, load_query_embedder
 from localembed.evaluation.collection import home_of
 from localembed.store.head import read_head
-from localembed.store.lance import connect
+from localembed.store.lance.connection import connect
+from localembed.store.lance.maintenance_child import UpkeepChild
+from localembed.store.lance.read_rows import ChunkReader
+from localembed.store.lance.rows import schema
+from localembed.store.lance.table import ChunkTable
 from localembed.store.layout import FORMAT, Layout
-from localembed.store.reader import ChunkReader
-from localembed.store.rows import schema
-from localembed.store.table import ChunkTable
-from localembed.store.upkeep import UpkeepChild
 from localembed.types.tables import TableFacts, TableHead, VectorIndex
 
 _BATCH, _QUERIES, _NOISE = 20_000, 100, 0.75
@@ -93,7 +93,7 @@ def _real_vectors(layout: Layout) -> np.ndarray:
 def _questions(layout: Layout, questions: Path) -> list[np.ndarray]:
     """Return the vectors of questions: each (dim,) float32."""
     entry = next(iter(read_head(layout).tables.values()))
-    model = catalog.open_model(entry.model)
+    model = models.open_model(entry.model)
     embedder = load_query_embedder(model.spec, model.folder, EngineOptions())
     lines = questions.read_text().splitlines()[: 2 * _QUERIES]
     return [embedder.embed_query(json.loads(line)["text"]) for line in lines]

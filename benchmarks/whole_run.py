@@ -40,9 +40,9 @@ def make_static_model(config: Path, dim: int = _DIM) -> None:
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
 
-    from localembed import catalog
+    from localembed import models
 
-    packaged = catalog.open_model("all-MiniLM-L6-v2")
+    packaged = models.open_model("all-MiniLM-L6-v2")
     torch.manual_seed(1)
     tokenizer = Tokenizer.from_file(str(packaged.folder / "tokenizer.json"))
     folder = config / "static-model"

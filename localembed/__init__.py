@@ -10,18 +10,45 @@ for hit in ws.query("rotating api keys", top_k=5):
 
 from __future__ import annotations
 
-# The client of a resident process begins here, too: what takes time is imported where it is used.
+# The query client of a resident process starts here, too: everything is imported where it is used.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
     from typing import Any
 
+    from localembed import errors
+    from localembed.checkup import doctor, prove_offline
     from localembed.types.arrays import VectorMatrix
+    from localembed.types.documents import Root
+    from localembed.types.findings import Checkup, Finding
+    from localembed.types.queries import Filter, Query, QueryResult, SearchHit
+    from localembed.types.runs import RunReport
+    from localembed.types.tables import Status
     from localembed.workspace.workspace import Workspace
 
 __version__ = "0.1.0"
-__all__ = ["Workspace", "__version__", "embed", "errors", "open"]
+__all__ = [
+    "Checkup", "Filter", "Finding", "Query", "QueryResult", "Root", "RunReport", "SearchHit",
+    "Status", "Workspace", "__version__", "doctor", "embed", "errors", "open", "prove_offline",
+    "refuse_network",
+]  # fmt: skip
+
+_HOMES = {
+    "Checkup": "types.findings",
+    "Filter": "types.queries",
+    "Finding": "types.findings",
+    "Query": "types.queries",
+    "QueryResult": "types.queries",
+    "Root": "types.documents",
+    "RunReport": "types.runs",
+    "SearchHit": "types.queries",
+    "Status": "types.tables",
+    "Workspace": "workspace.workspace",
+    "doctor": "checkup",
+    "prove_offline": "checkup",
+}
+"""Public name → the room that defines it, imported when the name is first used."""
 
 
 def open(folder: str | os.PathLike[str] | None = None) -> Workspace:
@@ -62,14 +89,22 @@ def embed(texts: Sequence[str], *, model: str | None = None) -> VectorMatrix:
     return embed_texts(texts, model)
 
 
+def refuse_network() -> None:
+    """Refuse every socket of this Python process that would leave the machine, from now on.
+
+    The command line does this by itself; it cannot be undone. Native code is not covered.
+    """
+    from localembed.core.offline import guard
+
+    guard.start()
+
+
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute
-    if name == "Workspace":
-        from localembed.workspace.workspace import Workspace
+    from importlib import import_module
 
-        return Workspace
     if name == "errors":
-        import localembed.errors as module
-
-        return module
+        return import_module("localembed.errors")
+    if name in _HOMES:
+        return getattr(import_module(f"localembed.{_HOMES[name]}"), name)
     message = f"module 'localembed' has no attribute {name!r}"
     raise AttributeError(message)

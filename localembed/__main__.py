@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def main() -> NoReturn:
     """Run one command line and exit with its code."""
     if sys.argv[1:2] == ["query"]:
-        from localembed.resident.client import ask
+        from localembed.server.client import ask
 
         code = ask(sys.argv[1:])
         if code is not None:

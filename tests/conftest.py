@@ -154,7 +154,7 @@ def paragraphs(count: int, seed: str = "p") -> str:
 
 def all_rows(workspace):
     """Return what a table holds, without what differs between runs."""
-    from localembed.store.lance import connect
+    from localembed.store.lance.connection import connect
 
     status = workspace.status()
     handle = connect(workspace.layout.vectors).open_table(status.table)

@@ -12,7 +12,7 @@ import signal
 from pathlib import Path
 
 from localembed.cli import main as command_line
-from localembed.cli.progress import IndexProgress
+from localembed.cli.render.progress import IndexProgress
 from localembed.pipeline import run
 from tests import fake_backend
 
@@ -36,9 +36,9 @@ def main() -> None:
     if size := os.environ.get("BATCH_CHUNKS"):
         run.BATCH_CHUNKS = run.LARGE_BATCH_CHUNKS = int(size)
     if most := os.environ.get("MOST_FRAGMENTS"):
-        from localembed.store import due
+        from localembed.store.lance import maintenance
 
-        due._MOST_OF_FEW_ROWS = int(most)
+        maintenance._MOST_OF_FEW_ROWS = int(most)
     if stop := os.environ.get("STOP_AT"):
         step, _, number = stop.partition(":")
         _stop_at(step, int(number or 1), signal.Signals[os.environ.get("STOP_WITH", "SIGKILL")])

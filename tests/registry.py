@@ -6,7 +6,7 @@ import os
 
 import tomlkit
 
-from localembed.catalog.blocks import spec_block
+from localembed.models.blocks import spec_block
 
 
 def write_registry(config_home, specs) -> None:

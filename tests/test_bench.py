@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 import localembed
-from localembed import catalog
+from localembed import models
 from localembed.bench.measure import Point, knee
 from localembed.bench.sample import synthetic
 from localembed.bench.sweep import save
@@ -87,7 +87,7 @@ def test_a_sweep_runs_where_no_store_is_installed_and_is_saved(bench):
     speed = round(found["knee"]["chunks_per_second"], 1)
     assert kept == Profile(batch_tokens=found["knee"]["batch_tokens"], chunks_per_second=speed)
 
-    located = catalog.open_model("tiny-bert")
+    located = models.open_model("tiny-bert")
     options = EngineOptions(precision=precision, engine="torch", memory=ProfileBook())
     loaded = load_embedder(located.spec, located.folder, options)
     assert loaded.use.batch_tokens == kept.batch_tokens
@@ -166,7 +166,7 @@ def test_what_queries_are_not_measured_with_is_refused(bench, given):
 
 
 def test_only_what_was_compared_is_kept(own_home):
-    model = catalog.LocatedModel(replace(families.FAMILIES[0].spec(), name="m"), own_home, "id")
+    model = models.LocatedModel(replace(families.FAMILIES[0].spec(), name="m"), own_home, "id")
     book = ProfileBook()
     options = EngineOptions(memory=book)
     key = profile_key("m", device_name("cpu"), "fp32")
@@ -223,5 +223,5 @@ def test_vectors_of_a_static_model_need_no_torch(tiny_models):
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    located = catalog.open_model("tiny-static")
+    located = models.open_model("tiny-static")
     assert done.stdout.split() == ["(1,", f"{located.spec.dim})", "False"]

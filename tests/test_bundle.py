@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from localembed import bundle, catalog
-from localembed.bundle.contents import NAME
-from localembed.catalog.adding import add_model, remove_model
-from localembed.catalog.locating import store_folder
+from localembed import doctor, models
 from localembed.core.hashing import fingerprint
 from localembed.errors import BundleError, ModelRefusedError, NotIndexedError, UsageError
+from localembed.models import bundle
+from localembed.models.add import add_model, remove_model
+from localembed.models.bundle.contents import NAME
+from localembed.models.files import store_folder
 from localembed.store.layout import Layout
 from localembed.workspace.workspace import Workspace
 from tests.registry import write_registry
@@ -90,12 +91,12 @@ def test_a_model_and_its_index_travel_to_a_machine_that_has_neither(
     workspace = Workspace(nowhere.folder)
     (hit, *_) = workspace.query("rotate keys")
     assert Path(str(hit.path)).name == "a.md"
-    assert workspace.doctor(deep=True).verdict == "ok"
+    assert doctor(workspace, deep=True).verdict == "ok"
     assert nowhere.folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_model_of_the_registry_needs_no_block_of_its_own(tmp_path, monkeypatch, nowhere):
-    known = catalog.find_spec("static-retrieval-mrl-en-v1")
+    known = models.find_spec("static-retrieval-mrl-en-v1")
     add_model(write_static(tmp_path / known.name, dim=1024))
     file = tmp_path / "b.tar"
     bundle.create_bundle((known.name,), file, nowhere)
@@ -104,8 +105,8 @@ def test_a_model_of_the_registry_needs_no_block_of_its_own(tmp_path, monkeypatch
     done = bundle.install_bundle(file, nowhere)
 
     assert (done.models, done.workspace) == ((known.name,), None)
-    assert catalog.find_spec(known.name) == known
-    assert catalog.open_model(known.name).folder == store_folder(known.name)
+    assert models.find_spec(known.name) == known
+    assert models.open_model(known.name).folder == store_folder(known.name)
     assert bundle.install_bundle(file, nowhere).present == (known.name,)
 
 
@@ -163,7 +164,7 @@ def test_a_flipped_bit_is_noticed_and_nothing_installed(
             attempt(file)
         assert str(file) in str(refused.value)
     assert left_behind() == []
-    assert "tiny" not in catalog.load_specs()
+    assert "tiny" not in models.load_specs()
     assert not nowhere.folder.exists()
 
 
@@ -287,13 +288,13 @@ def test_a_bundled_model_that_asks_for_code_is_refused(tmp_path, tiny, nowhere, 
     with pytest.raises(ModelRefusedError, match="has auto_map"):
         bundle.install_bundle(file, nowhere)
     assert left_behind() == []
-    assert "tiny" not in catalog.load_specs()
+    assert "tiny" not in models.load_specs()
 
 
 def test_the_commands_say_what_they_did(indexed, tmp_path, real_cli, own_home):
     file = tmp_path / "b.tar"
     place = ("--workspace", indexed.folder)
-    write_registry(own_home / "config", [catalog.find_spec("tiny")])
+    write_registry(own_home / "config", [models.find_spec("tiny")])
 
     made = real_cli("models", "bundle", "create", "--with-index", "-o", file, *place)
     checked = real_cli("models", "bundle", "verify", file, "--json")

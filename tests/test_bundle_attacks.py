@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localembed import bundle, catalog
-from localembed.catalog.adding import add_model, staged
-from localembed.catalog.locating import store_folder
+from localembed import models
 from localembed.errors import (
     BundleError,
     LockedError,
@@ -18,6 +16,9 @@ from localembed.errors import (
     RegistryError,
     UsageError,
 )
+from localembed.models import bundle
+from localembed.models.add import add_model, staged
+from localembed.models.files import store_folder
 from tests.registry import write_registry
 from tests.static_model import write_static
 from tests.test_bundle import (  # noqa: F401 - fixtures
@@ -48,7 +49,7 @@ def refused(file, nowhere, error, match):  # noqa: F811
     with pytest.raises(error, match=match):
         bundle.install_bundle(file, nowhere)
     assert left_behind() == []
-    assert "tiny" not in catalog.load_specs()
+    assert "tiny" not in models.load_specs()
 
 
 def test_a_server_in_a_bundle_is_refused_and_told_no_key(crafted, server, nowhere, monkeypatch):  # noqa: F811
@@ -160,7 +161,7 @@ def test_no_link_and_no_loose_mode_is_written_through(tmp_path, tiny, nowhere): 
 
 
 def test_of_two_that_write_one_bundle_one_is_refused(tmp_path, tiny, nowhere, monkeypatch):  # noqa: F811
-    from localembed.bundle import creation
+    from localembed.models.bundle import creation
 
     file = tmp_path / "b.tar"
     together = threading.Barrier(2)
@@ -258,7 +259,7 @@ def test_two_that_add_a_model_do_not_take_each_others_files(tmp_path):
 
 @pytest.mark.parametrize("source", ["path:/" + "a" * 300, "path:~nobody-of-that-name/x"])
 def test_a_source_that_cannot_be_is_a_source_that_is_not_there(own_home, source, real_cli):
-    from localembed.catalog.registry import user_registry
+    from localembed.models.registry import user_registry
 
     user_registry().parent.mkdir(parents=True, exist_ok=True)
     user_registry().write_text(
@@ -271,7 +272,7 @@ def test_a_source_that_cannot_be_is_a_source_that_is_not_there(own_home, source,
 
 
 def test_a_registry_without_an_end_is_refused(own_home, real_cli):
-    from localembed.catalog.registry import user_registry
+    from localembed.models.registry import user_registry
 
     user_registry().parent.mkdir(parents=True, exist_ok=True)
     user_registry().write_text("a=" + "[" * 3000)
@@ -280,7 +281,7 @@ def test_a_registry_without_an_end_is_refused(own_home, real_cli):
 
 
 def test_who_forgets_the_model_of_an_index_is_told(indexed, real_cli, own_home):  # noqa: F811
-    write_registry(own_home / "config", [catalog.find_spec("tiny")])
+    write_registry(own_home / "config", [models.find_spec("tiny")])
     gone = real_cli("models", "rm", "tiny", "--workspace", indexed.folder)
     assert gone.returncode == 0, gone.stderr
     assert "This workspace was indexed with it" in gone.stderr

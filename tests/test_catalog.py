@@ -8,10 +8,10 @@ import re
 
 import pytest
 
-from localembed import catalog
-from localembed.catalog import registry as known
-from localembed.catalog.model_folder import weight_bytes
+from localembed import models
 from localembed.errors import ModelChangedError, ModelNotFoundError, RegistryError
+from localembed.models import registry as known
+from localembed.models.safety import weight_bytes
 from localembed.store.layout import Layout
 
 BLOCK = {
@@ -59,7 +59,7 @@ def block(name: str = "mine", without: str | None = None, **changes: str) -> str
 def refusal(registry, content: str) -> str:
     registry.write_text(content)
     with pytest.raises(RegistryError) as refused:
-        catalog.load_specs()
+        models.load_specs()
     assert str(refused.value).startswith(str(registry))
     return str(refused.value)
 
@@ -122,15 +122,15 @@ def test_a_file_that_is_no_registry_is_named(registry, content):
 
 
 def test_a_user_file_adds_models_and_wins_and_the_workspace_wins_over_it(registry, layout):
-    packaged = catalog.find_spec("all-MiniLM-L6-v2")
+    packaged = models.find_spec("all-MiniLM-L6-v2")
     registry.write_text(block("all-MiniLM-L6-v2", dim="7") + block("mine", dim="8"))
     layout.models.write_text(block("mine", dim="9"))
 
     assert packaged.dim == 384
-    assert catalog.find_spec("all-MiniLM-L6-v2").dim == 7
-    assert catalog.find_spec("mine").dim == 8
-    assert catalog.find_spec("mine", layout).dim == 9
-    names = [row["name"] for row in catalog.list_models(layout)]
+    assert models.find_spec("all-MiniLM-L6-v2").dim == 7
+    assert models.find_spec("mine").dim == 8
+    assert models.find_spec("mine", layout).dim == 9
+    names = [row["name"] for row in models.list_models(layout)]
     assert (names[0], names[-1]) == ("all-MiniLM-L6-v2", "mine")
     assert len(set(names)) == len(names)
 
@@ -139,18 +139,18 @@ def test_an_unknown_model_suggests_the_nearest(registry):
     registry.write_text(block("mine"))
 
     with pytest.raises(ModelNotFoundError, match=r"'mien' is not .* Did you mean mine\?"):
-        catalog.open_model("mien")
+        models.open_model("mien")
     with pytest.raises(ModelNotFoundError, match=r"models.toml\. Run: localembed models list"):
-        catalog.open_model("zzzzzzzz")
+        models.open_model("zzzzzzzz")
 
 
 def test_a_model_whose_folder_is_missing_names_the_places(registry):
     registry.write_text(block(sources='["package:no_such_package/model", "path:/nowhere"]'))
 
     with pytest.raises(ModelNotFoundError) as missing:
-        catalog.open_model("mine")
+        models.open_model("mine")
     assert "(looked in: package:no_such_package/model, path:/nowhere)" in str(missing.value)
-    (row,) = [row for row in catalog.list_models() if row["name"] == "mine"]
+    (row,) = [row for row in models.list_models() if row["name"] == "mine"]
     assert (row["installed"], row["bytes"]) == (False, None)
     assert row["hint"] == str(missing.value)
 
@@ -159,35 +159,35 @@ def test_a_source_in_a_package_inside_a_missing_package_is_no_bug(registry):
     registry.write_text(block(sources='["package:no_such_package.inner/model"]'))
 
     with pytest.raises(ModelNotFoundError):
-        catalog.open_model("mine")
+        models.open_model("mine")
 
 
 def test_the_first_source_that_is_there_is_taken(registry, tmp_path):
     registry.write_text(block(sources=f'["path:/nowhere", "path:{tmp_path}", "path:/"]'))
 
-    assert catalog.open_model("mine").folder == tmp_path
+    assert models.open_model("mine").folder == tmp_path
 
 
 def test_a_source_in_the_home_may_be_written_with_a_tilde(registry, own_home):
     (own_home / "m").mkdir()
     registry.write_text(block(sources='["path:~/m"]'))
 
-    assert catalog.open_model("mine").folder == own_home / "m"
+    assert models.open_model("mine").folder == own_home / "m"
 
 
 def test_a_pinned_file_that_is_missing_is_named(pinned):
     (pinned / "w.safetensors").unlink()
 
     with pytest.raises(ModelChangedError, match=re.escape(str(pinned / "w.safetensors"))):
-        catalog.open_model("mine")
+        models.open_model("mine")
 
 
 def test_a_changed_file_is_refused_with_both_hashes(pinned):
-    catalog.open_model("mine")
+    models.open_model("mine")
     (pinned / "w.safetensors").write_bytes(b"another")
 
     with pytest.raises(ModelChangedError) as changed:
-        catalog.open_model("mine")
+        models.open_model("mine")
 
     for content in (b"weights", b"another"):
         assert hashlib.sha256(content).hexdigest() in str(changed.value)
@@ -195,28 +195,28 @@ def test_a_changed_file_is_refused_with_both_hashes(pinned):
 
 
 def test_an_edit_with_the_same_size_and_mtime_is_noticed(pinned):
-    catalog.open_model("mine")
+    models.open_model("mine")
     file = pinned / "w.safetensors"
     times = (file.stat().st_atime_ns, file.stat().st_mtime_ns)
     file.write_bytes(b"WEIGHTS")
     os.utime(file, ns=times)
 
     with pytest.raises(ModelChangedError):
-        catalog.open_model("mine")
+        models.open_model("mine")
 
 
 def test_hashes_are_remembered_by_stat_and_made_anew_after_an_edit(pinned, own_home):
     memory = own_home / "cache" / "localembed" / "model_hashes.json"
-    catalog.open_model("mine")
+    models.open_model("mine")
     first = memory.read_text()
     assert hashlib.sha256(b"weights").hexdigest() in first
     written = memory.stat().st_mtime_ns
 
-    catalog.open_model("mine")
+    models.open_model("mine")
     assert memory.stat().st_mtime_ns == written
 
     (pinned / "w.safetensors").touch()
-    catalog.open_model("mine")
+    models.open_model("mine")
     assert memory.read_text() != first
 
 
@@ -226,7 +226,7 @@ def test_a_broken_memory_of_hashes_is_made_anew(pinned, own_home, content):
     memory.parent.mkdir(parents=True)
     memory.write_text(content)
 
-    catalog.open_model("mine")
+    models.open_model("mine")
 
     assert hashlib.sha256(b"weights").hexdigest() in memory.read_text()
 
@@ -243,21 +243,21 @@ def test_a_broken_entry_of_the_memory_is_made_anew(pinned, own_home, entry):
         entry = {"stat": [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]}
     memory.write_text(json.dumps({str(file.resolve()): entry}))
 
-    assert catalog.open_model("mine").folder == pinned
+    assert models.open_model("mine").folder == pinned
 
 
 def test_a_cache_that_cannot_be_written_is_survived(pinned, own_home):
     (own_home / "cache").write_text("a file, not a folder")
 
-    assert catalog.open_model("mine").folder == pinned
-    assert catalog.open_model("mine").folder == pinned
+    assert models.open_model("mine").folder == pinned
+    assert models.open_model("mine").folder == pinned
 
 
 def test_the_space_changes_with_files_prompts_and_pooling_and_nothing_else(registry, tmp_path):
     def space(content: bytes = b"weights", **changes: str) -> str:
         (tmp_path / "w.safetensors").write_bytes(content)
         registry.write_text(block(sources=f'["path:{tmp_path}"]', **changes))
-        return catalog.open_model("mine").space_id
+        return models.open_model("mine").space_id
 
     base = space()
 
@@ -275,7 +275,7 @@ def test_the_space_changes_with_files_prompts_and_pooling_and_nothing_else(regis
 
 
 def test_the_packaged_model_is_here_and_its_hashes_are_right(minilm):
-    model = catalog.open_model(minilm)
+    model = models.open_model(minilm)
 
     assert model.folder.is_dir()
     assert "model.safetensors" in model.spec.sha256
@@ -284,7 +284,7 @@ def test_the_packaged_model_is_here_and_its_hashes_are_right(minilm):
 
 
 def test_the_packaged_registry_pins_every_model_that_it_ships():
-    for spec in catalog.load_specs().values():
+    for spec in models.load_specs().values():
         if any(source.startswith("package:") for source in spec.sources):
             assert spec.sha256, spec.name
 
@@ -297,14 +297,14 @@ def test_weights_in_the_folder_of_a_module_decide_the_space(tmp_path, registry):
     weights.write_bytes(b"weights")
     tokenizer.write_bytes(b"{}")
     registry.write_text(block(sources=f'["path:{folder}"]'))
-    first = catalog.open_model("mine").space_id
+    first = models.open_model("mine").space_id
     assert weight_bytes(folder) == 7
 
     weights.write_bytes(b"others")
-    second = catalog.open_model("mine").space_id
+    second = models.open_model("mine").space_id
     tokenizer.write_bytes(b"{ }")
 
-    assert len({first, second, catalog.open_model("mine").space_id}) == 3
+    assert len({first, second, models.open_model("mine").space_id}) == 3
 
 
 def test_a_file_that_says_the_same_is_taken_apart_once(tmp_path, monkeypatch):

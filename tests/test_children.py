@@ -10,7 +10,7 @@ import pytest
 
 import localembed
 from localembed.errors import StorageError
-from localembed.store import upkeep
+from localembed.store.lance import maintenance_child
 
 PACKAGE = Path(localembed.__file__).parent
 
@@ -29,9 +29,9 @@ def test_a_document_is_no_module(hostile):
     done = subprocess.run([sys.executable, "-m", "json.tool"], capture_output=True, check=False)
     assert b"a document was run" in done.stderr  # what Python does by itself
     with pytest.raises(StorageError, match="not found"):
-        upkeep.UpkeepChild(hostile / "tables" / "none.lance").do(["text"])
+        maintenance_child.UpkeepChild(hostile / "tables" / "none.lance").do(["text"])
 
 
 def test_no_other_room_starts_python():
     rooms = [path for path in PACKAGE.rglob("*.py") if '"-m"' in path.read_text()]
-    assert [path.name for path in rooms] == ["children.py"]
+    assert [path.name for path in rooms] == ["processes.py"]

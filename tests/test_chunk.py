@@ -17,14 +17,14 @@ import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from localembed import catalog
+from localembed import models
 from localembed.chunking.chunker import Chunker
 from localembed.chunking.clean import clean
 from localembed.chunking.cuts import find_anchors
 from localembed.chunking.rules import CHARS_PER_TOKEN, ChunkRules
 from localembed.chunking.spans import grapheme_floor
 from localembed.chunking.tokens import BLOCK_CHARS
-from localembed.embedding.tokenizer import FastTokenizer
+from localembed.embedding.tokenizers.fast import FastTokenizer
 from localembed.types.documents import Document
 from tests.fake_backend import FakeTokenizer
 
@@ -62,7 +62,7 @@ each_tokenizer = pytest.mark.parametrize(
 @functools.cache
 def tokenizer(name):
     """Return the fake tokenizer, or the real one of a model."""
-    return FakeTokenizer() if name == "fake" else FastTokenizer(catalog.open_model(name).folder)
+    return FakeTokenizer() if name == "fake" else FastTokenizer(models.open_model(name).folder)
 
 
 class Watched:

@@ -329,7 +329,7 @@ def test_no_line_of_a_hit_is_wider_than_the_terminal(cli, notes, heading):
 
 
 def test_no_line_of_a_large_report_is_wider_than_the_terminal():
-    from localembed.cli.reports import index_report
+    from localembed.cli.render.run_report import index_report
     from localembed.types.models import EngineUse
     from localembed.types.runs import ChunkCounts, FileCounts, RunReport, TokenCounts
 
@@ -1001,7 +1001,7 @@ def test_a_signal_inside_of_a_destructor_is_not_lost(own_home):
     """Python prints what a destructor raises, and goes on."""
     script = (
         "import os, signal, time\n"
-        "from localembed.cli import boundary, signals\n"
+        "from localembed.cli import exit_codes, signals\n"
         "signals.listen()\n"
         "class Last:\n"
         "    def __del__(self):\n"
@@ -1011,7 +1011,7 @@ def test_a_signal_inside_of_a_destructor_is_not_lost(own_home):
         "    Last()\n"
         "    time.sleep(20)\n"
         "    print('went on')\n"
-        "except boundary.Terminated:\n"
+        "except exit_codes.Terminated:\n"
         "    print('ended')\n"
     )
     done = subprocess.run(

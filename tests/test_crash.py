@@ -8,10 +8,11 @@ import shutil
 import pytest
 
 import localembed
+from localembed import doctor
 from localembed.errors import LockedError, NotIndexedError
 from localembed.pipeline import run
-from localembed.store.due import Upkeep
 from localembed.store.head import read_head
+from localembed.store.lance.maintenance import Upkeep
 from localembed.store.lock import writer_lock
 from tests.conftest import paragraphs
 from tests.test_incremental import all_rows
@@ -168,7 +169,7 @@ def test_a_lost_table_is_built_again(workspace, notes):
     assert report.chunks.embedded == first.chunks.embedded
     assert workspace.query("f1word1x1", mode="text")
     # Its files have the names of those that are gone, and digests of their own.
-    assert workspace.doctor(deep=True).verdict == "ok"
+    assert doctor(workspace, deep=True).verdict == "ok"
 
 
 def test_a_table_that_was_put_back_over_another_one_is_taken_as_it_is(workspace, notes, tmp_path):
@@ -186,7 +187,7 @@ def test_a_table_that_was_put_back_over_another_one_is_taken_as_it_is(workspace,
     report = workspace.index()
 
     assert report.chunks.embedded == 0
-    assert workspace.doctor(deep=True).verdict == "ok"
+    assert doctor(workspace, deep=True).verdict == "ok"
 
 
 def test_partial_files_of_a_killed_write_are_swept(workspace, notes, run_cli):

@@ -10,9 +10,9 @@ from dataclasses import fields
 
 import pytest
 
-from localembed.catalog.blocks import checked_spec, spec_block
-from localembed.catalog.model_folder import is_wanted
 from localembed.cli.main import COMMANDS
+from localembed.models.blocks import checked_spec, spec_block
+from localembed.models.safety import is_wanted
 from localembed.types.models import ModelSpec, RemoteSpec
 from localembed.types.queries import Query
 from localembed.types.runs import ChunkCounts, FileCounts, TokenCounts
@@ -51,8 +51,8 @@ def test_every_count_is_on_the_page_of_json_forms(record):
 
 
 def test_the_json_page_names_every_key(workspace, notes):
-    from localembed.cli.answers import query_json
-    from localembed.cli.overview import status_json
+    from localembed.cli.render.hits import query_json
+    from localembed.cli.render.status_page import status_json
     from localembed.types.json_forms import report_json
 
     (notes / "a.md").write_text("some words")

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import localembed
+from localembed import doctor
 from localembed.errors import StorageError
 from localembed.store import disk
 from localembed.store.head import read_head
-from localembed.store.lance import connect, manifest_path
+from localembed.store.lance.connection import connect, manifest_path
 from localembed.store.manifest import Manifest
 from tests.conftest import paragraphs
 from tests.damage import damage, file_of, grow
@@ -42,7 +43,7 @@ def state_of(workspace) -> dict[str, bytes]:
 def test_a_sound_workspace_is_said_to_be_sound_and_nothing_is_written(grown):
     before = state_of(grown)
 
-    checkup = grown.doctor(deep=True)
+    checkup = doctor(grown, deep=True)
 
     assert checkup.verdict == "ok", checkup
     assert {f.check for f in checkup.findings} == {
@@ -55,15 +56,15 @@ def test_a_sound_workspace_is_said_to_be_sound_and_nothing_is_written(grown):
 def test_a_flipped_bit_costs_its_documents_and_no_more(grown, notes, fake, tmp_path):
     broken = file_of(grown, "data", seed=1)  # the rows of the second run: one file
     damage(broken, "flip", seed=3)
-    assert grown.doctor().verdict == "ok", "only reading everything can tell"
+    assert doctor(grown).verdict == "ok", "only reading everything can tell"
 
-    checkup = grown.doctor(deep=True)
+    checkup = doctor(grown, deep=True)
 
     (finding,) = [f for f in checkup.findings if f.verdict == "wrong"]
     assert (finding.check, finding.fix) == ("files", "localembed doctor --deep --repair")
     assert finding.paths == (f"data/{broken.name}: changed", str(notes / "1.md"))
     fake.embedded.clear()
-    mended = grown.doctor(deep=True, repair=True)
+    mended = doctor(grown, deep=True, repair=True)
     assert (mended.verdict, found(mended, "wrong")) == ("note", {})
     assert [f.check for f in mended.findings if f.verdict == "note"] == ["leftovers"]
     assert any("Took 1 document out" in line for line in mended.mended)
@@ -74,16 +75,16 @@ def test_a_flipped_bit_costs_its_documents_and_no_more(grown, notes, fake, tmp_p
 def test_without_deep_a_file_of_another_size_is_noticed(grown, notes, tmp_path, way):
     damage(file_of(grown, "data"), way)
 
-    assert "files" in found(grown.doctor(), "wrong")
-    assert not found(grown.doctor(repair=True), "wrong")
+    assert "files" in found(doctor(grown), "wrong")
+    assert not found(doctor(grown, repair=True), "wrong")
     assert_equals_clean_build(grown, notes, tmp_path)
 
 
 def test_a_lost_deletion_file_brings_nothing_back(grown, notes, tmp_path):
     damage(file_of(grown, "deletions"), "gone")
-    assert "files" in found(grown.doctor(), "wrong")
+    assert "files" in found(doctor(grown), "wrong")
 
-    assert not found(grown.doctor(repair=True), "wrong")
+    assert not found(doctor(grown, repair=True), "wrong")
 
     assert_equals_clean_build(grown, notes, tmp_path)
 
@@ -91,7 +92,7 @@ def test_a_lost_deletion_file_brings_nothing_back(grown, notes, tmp_path):
 def test_a_lost_index_is_made_anew_and_nothing_embedded(grown, notes, fake, tmp_path):
     damage(file_of(grown, "indices"), "gone")
 
-    assert not found(grown.doctor(repair=True), "wrong")
+    assert not found(doctor(grown, repair=True), "wrong")
 
     drift_sample = len(all_rows(grown))
     assert len(fake.embedded) == drift_sample, "nothing else was embedded"
@@ -100,10 +101,10 @@ def test_a_lost_index_is_made_anew_and_nothing_embedded(grown, notes, fake, tmp_
 def test_a_lost_head_is_put_together_from_the_records_of_runs(grown, notes, fake, tmp_path):
     before = read_head(grown.layout)
     grown.layout.head.write_text("{")
-    (finding,) = [f for f in grown.doctor().findings if f.verdict == "wrong"]
+    (finding,) = [f for f in doctor(grown).findings if f.verdict == "wrong"]
     assert (finding.check, finding.fix) == ("head", "localembed doctor --repair")
 
-    assert not found(grown.doctor(repair=True), "wrong")
+    assert not found(doctor(grown, repair=True), "wrong")
 
     assert read_head(grown.layout) == before
     assert_equals_clean_build(grown, notes, tmp_path)
@@ -115,9 +116,9 @@ def test_rows_that_are_there_twice_are_found_and_mended(grown, notes, tmp_path):
     rows = handle.search().where("path = 'new.md'").limit(2).to_arrow()
     handle.add(rows.select(handle.schema.names))
     publish_as_it_is(grown, handle)
-    assert "2 chunks stored twice" in found(grown.doctor(), "wrong")["rows"]
+    assert "2 chunks stored twice" in found(doctor(grown), "wrong")["rows"]
 
-    assert not found(grown.doctor(repair=True), "wrong")
+    assert not found(doctor(grown, repair=True), "wrong")
 
     assert_equals_clean_build(grown, notes, tmp_path)
 
@@ -127,9 +128,9 @@ def test_vectors_that_nothing_can_find_are_found_and_mended(grown, notes, tmp_pa
     handle = connect(layout.vectors).open_table(read_head(layout).default)
     handle.update(where="path = '2.md' AND ord = 1", values={"vector": [0.0] * 32})
     publish_as_it_is(grown, handle)
-    assert "1 of" in found(grown.doctor(deep=True), "wrong")["vectors"]
+    assert "1 of" in found(doctor(grown, deep=True), "wrong")["vectors"]
 
-    assert not found(grown.doctor(deep=True, repair=True), "wrong")
+    assert not found(doctor(grown, deep=True, repair=True), "wrong")
 
     assert_equals_clean_build(grown, notes, tmp_path)
 
@@ -138,9 +139,9 @@ def publish_as_it_is(workspace, handle) -> None:
     """Let head.json and the manifest name a version that localembed did not make."""
     from dataclasses import replace
 
+    from localembed.store.fsync import SyncedFolder
     from localembed.store.head import publish_head
     from localembed.store.manifest import TableMark
-    from localembed.store.synced import SyncedFolder
 
     layout, name = workspace.layout, handle.name
     entry = read_head(layout).tables[name]
@@ -155,7 +156,7 @@ def publish_as_it_is(workspace, handle) -> None:
 def test_a_table_that_nothing_opens_is_set_aside_and_built_again(grown, notes, tmp_path):
     shutil.rmtree(file_of(grown, "newest version").parent)
 
-    mended = grown.doctor(repair=True)
+    mended = doctor(grown, repair=True)
 
     assert not found(mended, "wrong")
     assert_equals_clean_build(grown, notes, tmp_path)
@@ -165,10 +166,10 @@ def test_a_tag_whose_version_is_gone_is_said(grown):
     (tagged,) = [v for v in grown.history.versions() if v.tags]
     manifest_path(grown.layout.table(tagged.table), tagged.entry.lance_version).unlink()
 
-    (finding,) = [f for f in grown.doctor().findings if f.verdict == "wrong"]
+    (finding,) = [f for f in doctor(grown).findings if f.verdict == "wrong"]
 
     assert (finding.check, finding.fix) == ("tags", "localembed doctor --repair")
-    checkup = grown.doctor(repair=True)
+    checkup = doctor(grown, repair=True)
     assert checkup.verdict == "ok"
     assert checkup.mended[0] == "Removed the tag good: its version is lost"
 
@@ -176,7 +177,7 @@ def test_a_tag_whose_version_is_gone_is_said(grown):
 def test_a_model_that_changed_is_said(grown, own_home):
     (own_home / "config" / "fake-model" / "config.json").write_text('{"other": 1}')
 
-    assert "not those the index was made with" in found(grown.doctor(), "wrong")["model"]
+    assert "not those the index was made with" in found(doctor(grown), "wrong")["model"]
 
 
 def test_a_model_that_gives_other_vectors_is_said(grown, fake, monkeypatch):
@@ -184,20 +185,20 @@ def test_a_model_that_gives_other_vectors_is_said(grown, fake, monkeypatch):
     turned = np.roll(np.eye(32, dtype=np.float32), 1, axis=0)
     monkeypatch.setattr(fake, "_vector", lambda self, ids: turned @ real(self, ids))
 
-    assert "do not fit the old ones" in found(grown.doctor(), "wrong")["drift"]
+    assert "do not fit the old ones" in found(doctor(grown), "wrong")["drift"]
 
 
 def test_a_workspace_without_an_index_is_well(notes, fake):
     workspace = localembed.open(notes)
 
-    assert (workspace.doctor().verdict, workspace.doctor(repair=True).mended) == ("ok", ())
+    assert (doctor(workspace).verdict, doctor(workspace, repair=True).mended) == ("ok", ())
 
 
 def test_a_manifest_that_is_gone_is_rebuilt_by_a_repair(grown):
     grown.layout.manifest.unlink()
-    assert grown.doctor().verdict == "wrong"
+    assert doctor(grown).verdict == "wrong"
 
-    checkup = grown.doctor(repair=True)
+    checkup = doctor(grown, repair=True)
 
     assert (checkup.verdict, grown.layout.manifest.exists()) == ("ok", True)
 
@@ -206,12 +207,12 @@ def test_a_run_that_was_cut_off_is_no_damage(grown, notes, run_cli):
     (notes / "more.md").write_text(paragraphs(3, "more"))
     assert run_cli("index", "-q", cwd=notes, env={"STOP_AT": "recorded:1"}).returncode == -9
 
-    checkup = grown.doctor()
+    checkup = doctor(grown)
 
     assert (checkup.verdict, found(checkup, "wrong")) == ("note", {})
     assert {"lock", "versions"} <= set(found(checkup, "note"))
     grown.index()
-    assert found(grown.doctor(), "note") == {}
+    assert found(doctor(grown), "note") == {}
 
 
 def test_a_refresh_that_was_cut_off_is_not_shown_by_a_repair(grown, notes, run_cli):
@@ -219,7 +220,7 @@ def test_a_refresh_that_was_cut_off_is_not_shown_by_a_repair(grown, notes, run_c
     (notes / "more.md").write_text(paragraphs(3, "more"))
     assert run_cli("index", "-q", cwd=notes, env={"STOP_AT": "recorded:1"}).returncode == -9
 
-    assert grown.doctor(repair=True).mended == ()
+    assert doctor(grown, repair=True).mended == ()
 
     assert read_head(grown.layout) == head
 
@@ -229,7 +230,7 @@ def test_during_a_run_only_what_is_published_counts(grown, notes):
 
     def look(event: str, _count: int) -> None:
         if event in ("added", "synced", "recorded", "published"):
-            verdicts.append(found(grown.doctor(), "wrong"))
+            verdicts.append(found(doctor(grown), "wrong"))
 
     (notes / "more.md").write_text(paragraphs(3, "more"))
     grown.index(on_event=look)

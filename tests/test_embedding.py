@@ -8,18 +8,12 @@ import numpy as np
 import pytest
 
 import localembed
-from localembed import catalog
+from localembed import models
 from localembed.chunking import clean
 from localembed.chunking.chunker import Chunker
 from localembed.chunking.rules import ChunkRules
-from localembed.embedding import (
-    EngineOptions,
-    fused_engine,
-    hardware,
-    load_embedder,
-    load_tokenizer,
-    openvino_engine,
-)
+from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
+from localembed.embedding.engines import fused, hardware, openvino
 from localembed.embedding.profiles import ProfileBook
 from localembed.errors import ModelChangedError, UsageError
 from localembed.types.documents import Document
@@ -33,7 +27,7 @@ def cosine(a, b):
 
 @pytest.fixture(scope="module")
 def located(tmp_path_factory):
-    return catalog.open_model("all-MiniLM-L6-v2")
+    return models.open_model("all-MiniLM-L6-v2")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +51,7 @@ def needs_the_packaged_model(minilm):
 
 
 def real_chunks(located):
-    text = (PROJECT / "localembed" / "workspace.py").read_text()
+    text = (PROJECT / "localembed" / "workspace" / "workspace.py").read_text()
     tokenizer = load_tokenizer(located.spec, located.folder)
     document = Document(b"d" * 16, "r", b"a.py", text, b"", "code", 0)
     return Chunker(tokenizer, clean.clean, ChunkRules(254, 32))([document])[0].chunks
@@ -123,9 +117,9 @@ def short_ids(located):
 
 def test_bf16_vectors_are_near_those_of_fp32_in_any_batch(located, embedder):
     """Emulated where the processor has no bf16: slow, and the same numbers."""
-    from localembed.embedding.batching import Padding
-    from localembed.embedding.torch_engine import TorchEngine
-    from localembed.embedding.torch_model import load_model
+    from localembed.embedding.engines.batching import Padding
+    from localembed.embedding.engines.torch import TorchEngine
+    from localembed.embedding.engines.torch_model import load_model
 
     model = load_model(located.folder, "cpu", "bf16")
     engine = TorchEngine(model, "cpu", "bf16", padding=Padding(0), normalize=True)
@@ -150,7 +144,7 @@ def test_a_compiler_that_fails_leaves_the_model_as_it_is(located, monkeypatch):
         return forward
 
     monkeypatch.setattr(torch, "compile", broken)
-    monkeypatch.setattr(fused_engine, "is_available", lambda: False)
+    monkeypatch.setattr(fused, "is_available", lambda: False)
     monkeypatch.setattr(hardware, "has_compiler", lambda: True)
     told = []
     options = EngineOptions(
@@ -201,8 +195,8 @@ def test_without_the_extra_for_openvino_torch_embeds(own_home, tmp_path, monkeyp
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(openvino_engine, "is_installed", lambda: False)
-    monkeypatch.setattr(openvino_engine, "version", missing)
+    monkeypatch.setattr(openvino, "is_installed", lambda: False)
+    monkeypatch.setattr(openvino, "version", missing)
     options = EngineOptions(device="cpu", precision="fp32", model_id="x", memory=ProfileBook())
 
     embedder = load_embedder(families.FAMILIES[0].spec(), folder, options)

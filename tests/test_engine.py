@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 
 from localembed.bench.measure import largest_batch
 from localembed.bench.sample import Sample
-from localembed.embedding import EngineOptions, Profile, hardware, options
-from localembed.embedding.batching import Padding, cut_batches, pad, padded_lengths, split_evenly
-from localembed.embedding.embedder import Frame, LocalEmbedder
+from localembed.embedding import EngineOptions, Profile, options
+from localembed.embedding.engines import hardware
+from localembed.embedding.engines.batching import (
+    Padding,
+    cut_batches,
+    pad,
+    padded_lengths,
+    split_evenly,
+)
+from localembed.embedding.local_embedder import Frame, LocalEmbedder
 from localembed.embedding.profiles import ProfileBook
 from localembed.errors import UsageError
 from localembed.types.models import ModelSpec

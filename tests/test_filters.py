@@ -9,7 +9,7 @@ import time
 import pytest
 
 from localembed.errors import UsageError
-from localembed.store.filters import glob_regex, language_regex
+from localembed.store.lance.filters import glob_regex, language_regex
 from localembed.types.queries import Filter
 from tests.conftest import paragraphs
 
@@ -120,9 +120,9 @@ def test_a_condition_that_is_not_understood_is_refused(crowded, where):
 
 
 def test_vectors_are_not_kept_for_a_question_with_a_filter(crowded, monkeypatch):
-    from localembed.store import reader
+    from localembed.store.lance import read_rows
 
-    monkeypatch.setattr(reader, "NearestInMemory", None)
+    monkeypatch.setattr(read_rows, "NearestInMemory", None)
     for _ in range(3):
         assert crowded.query("zebra", mode="vector", wanted=Filter(paths=("*.md",)))
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from localembed.cli.forms import context, markdown, merged, packed, vimgrep
-from localembed.cli.text import linked
+from localembed.cli.render.hit_formats import context, markdown, merged, packed, vimgrep
+from localembed.cli.render.text import linked
 from localembed.types.queries import SearchHit
 
 

@@ -9,18 +9,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from localembed import catalog
-from localembed.embedding import EngineOptions, fused_engine, load_embedder, load_tokenizer
-from localembed.embedding.batching import ATTENTION_WIDTH
-from localembed.embedding.bert import read_bert
-from localembed.embedding.fused_engine import FusedEngine, streams
-from localembed.embedding.shape import read_shape
+from localembed import models
+from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
+from localembed.embedding.engines import fused
+from localembed.embedding.engines.batching import ATTENTION_WIDTH
+from localembed.embedding.engines.bert import read_bert
+from localembed.embedding.engines.fused import FusedEngine, streams
+from localembed.embedding.model_shape import read_shape
 from localembed.errors import UsageError
 from tests.conftest import PROJECT
 from tests.families import FAMILIES, TEXTS, build, cosine
 
 pytestmark = pytest.mark.skipif(
-    not fused_engine.is_available(), reason="this torch has no oneDNN, or this is no x86"
+    not fused.is_available(), reason="this torch has no oneDNN, or this is no x86"
 )
 KNOWN = {family.name: family for family in FAMILIES if family.name in ("bert", "xlm-roberta")}
 OPTIONS = EngineOptions(device="cpu", precision="fp32", engine="fused", threads=2)
@@ -36,7 +37,7 @@ def model(request, tmp_path_factory):
 
 @pytest.fixture
 def located(minilm):
-    return catalog.open_model("all-MiniLM-L6-v2")
+    return models.open_model("all-MiniLM-L6-v2")
 
 
 def engine(folder, precision="fp32", **changes) -> FusedEngine:
@@ -192,7 +193,7 @@ def test_another_architecture_is_left_to_its_own_modules(model, tmp_path, change
 
 def test_without_its_steps_the_model_is_left_to_its_own_modules(model, monkeypatch):
     family, folder = model
-    monkeypatch.setattr(fused_engine, "is_available", lambda: False)
+    monkeypatch.setattr(fused, "is_available", lambda: False)
     auto = load_embedder(family.spec(), folder, replace(OPTIONS, engine="auto"))
     assert auto.use.engine == "torch"
 

@@ -7,7 +7,7 @@ import pytest
 
 COUNT = """
 import ctypes, re, sys, tempfile, threading
-from localembed.cli.heap import tame_heaps
+from localembed.cli.malloc import tame_heaps
 
 libc = ctypes.CDLL(None)
 if sys.argv[1] == "shared":
@@ -48,7 +48,7 @@ def test_threads_share_heaps():
 
 BLOCKS = """
 import ctypes, sys
-from localembed.cli.heap import tame_heaps
+from localembed.cli.malloc import tame_heaps
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]

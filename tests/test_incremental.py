@@ -17,7 +17,7 @@ import localembed
 from localembed.errors import ModelError, UsageError
 from localembed.pipeline import read_and_chunk
 from localembed.sources import Content, read_file
-from localembed.store.lance import newest_version
+from localembed.store.lance.connection import newest_version
 from localembed.types.queries import Query
 from tests.conftest import all_rows, paragraphs
 from tests.fake_backend import DIM

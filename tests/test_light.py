@@ -8,18 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from localembed import catalog
+from localembed import models
 from localembed.embedding import (
     EngineOptions,
     Profile,
     load_embedder,
     load_query_embedder,
+    local,
     query_key,
     read_shape,
-    sbert,
 )
-from localembed.embedding.bert import is_bert, read_bert
-from localembed.embedding.light_engine import LightEngine
+from localembed.embedding.engines.bert import is_bert, read_bert
+from localembed.embedding.engines.numpy_bert import LightEngine
 from localembed.embedding.profiles import ProfileBook
 from tests.families import FAMILIES, QUERIES, build, cosine
 
@@ -27,7 +27,7 @@ KNOWN = {"bert", "xlm-roberta"}
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
+def model_folder(tmp_path_factory):
     """Return the folder of a family's tiny model, made when it is first asked for."""
     home = tmp_path_factory.mktemp("light")
 
@@ -56,8 +56,8 @@ def loaded(name, folder, **other):
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN))
-def test_a_query_gets_the_vector_of_the_whole_model(own_home, models, name):
-    spec, folder = family(name).spec(), models(name)
+def test_a_query_gets_the_vector_of_the_whole_model(own_home, model_folder, name):
+    spec, folder = family(name).spec(), model_folder(name)
     whole = loaded(name, folder)
     light = load_query_embedder(spec, folder, options())
 
@@ -68,7 +68,7 @@ def test_a_query_gets_the_vector_of_the_whole_model(own_home, models, name):
 
 
 def test_the_packaged_model_is_light(own_home, minilm):
-    model = catalog.open_model("all-MiniLM-L6-v2")
+    model = models.open_model("all-MiniLM-L6-v2")
     asked = options(model_id=model.space_id)
     whole = load_embedder(model.spec, model.folder, replace(asked, engine="torch"))
     light = load_query_embedder(model.spec, model.folder, asked)
@@ -79,15 +79,15 @@ def test_the_packaged_model_is_light(own_home, minilm):
 
 
 @pytest.mark.parametrize("name", [f.name for f in FAMILIES if f.name not in KNOWN])
-def test_other_families_take_the_whole_model(own_home, models, name):
-    folder = models(name)
+def test_other_families_take_the_whole_model(own_home, model_folder, name):
+    folder = model_folder(name)
     assert not is_bert(read_shape(folder))
     asked = load_query_embedder(family(name).spec(), folder, options())
     assert asked.engine.name in ("torch", "static")
 
 
-def test_a_light_model_that_differs_is_not_used(own_home, models, monkeypatch):
-    folder = models("bert")
+def test_a_light_model_that_differs_is_not_used(own_home, model_folder, monkeypatch):
+    folder = model_folder("bert")
     right = LightEngine.submit
     monkeypatch.setattr(LightEngine, "submit", lambda self, items: right(self, items)[:, ::-1])
     loaded("bert", folder)
@@ -97,35 +97,35 @@ def test_a_light_model_that_differs_is_not_used(own_home, models, monkeypatch):
     assert asked.engine.name == "fused"
 
 
-def test_what_was_never_compared_is_not_used(own_home, models):
-    spec, folder = family("bert").spec(), models("bert")
+def test_what_was_never_compared_is_not_used(own_home, model_folder):
+    spec, folder = family("bert").spec(), model_folder("bert")
     assert load_query_embedder(spec, folder, options()).engine.name == "fused"
     assert load_query_embedder(spec, folder, options()).engine.name == "light"
     assert load_query_embedder(spec, folder, options(memory=None)).engine.name == "fused"
     assert load_query_embedder(spec, folder, options(model_id="x")).engine.name == "fused"
 
 
-def test_an_engine_that_was_asked_for_is_used(own_home, models):
-    spec, folder = family("bert").spec(), models("bert")
+def test_an_engine_that_was_asked_for_is_used(own_home, model_folder):
+    spec, folder = family("bert").spec(), model_folder("bert")
     loaded("bert", folder)
     assert load_query_embedder(spec, folder, options(engine="torch")).engine.name == "torch"
 
 
 @pytest.mark.parametrize("change", [{"hidden_act": "relu"}, {"position_embedding_type": "x"}])
-def test_another_architecture_under_the_same_name_is_left_alone(models, tmp_path, change):
-    folder = models("bert")
+def test_another_architecture_under_the_same_name_is_left_alone(model_folder, tmp_path, change):
+    folder = model_folder("bert")
     config = json.loads((folder / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(ValueError, match="another activation"):
         read_bert(tmp_path, read_shape(folder))
-    assert sbert._light(family("bert").spec(), tmp_path, read_shape(folder)) is None
+    assert local._light(family("bert").spec(), tmp_path, read_shape(folder)) is None
 
 
 @pytest.mark.parametrize("kind", ["F16", "none"])
-def test_weights_of_another_kind_are_left_to_torch(models, tmp_path, kind):
+def test_weights_of_another_kind_are_left_to_torch(model_folder, tmp_path, kind):
     from safetensors.numpy import load_file, save_file
 
-    folder = models("bert")
+    folder = model_folder("bert")
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     tensors = load_file(folder / "model.safetensors")
     if kind == "F16":
@@ -133,11 +133,11 @@ def test_weights_of_another_kind_are_left_to_torch(models, tmp_path, kind):
     else:
         changed = {"something": np.zeros(3, np.float32)}
     save_file(changed, tmp_path / "model.safetensors")
-    assert sbert._light(family("bert").spec(), tmp_path, read_shape(folder)) is None
+    assert local._light(family("bert").spec(), tmp_path, read_shape(folder)) is None
 
 
-def test_all_of_a_long_query_counts(own_home, models):
-    spec, folder = family("bert").spec(), models("bert")
+def test_all_of_a_long_query_counts(own_home, model_folder):
+    spec, folder = family("bert").spec(), model_folder("bert")
     embedder = loaded("bert", folder)
     words = "the lamp burns through the night " * 40
     whole, beginning = (

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import localembed
-from localembed import catalog
-from localembed.catalog.adding import add_model, remove_model, verify_models
-from localembed.catalog.inspection import inspected
-from localembed.catalog.locating import store_folder
-from localembed.catalog.registry import user_registry
+from localembed import models
 from localembed.embedding import load_embedder
 from localembed.errors import ModelChangedError, ModelNotFoundError, ModelRefusedError, UsageError
+from localembed.models.add import add_model, remove_model, verify_models
+from localembed.models.files import store_folder
+from localembed.models.inspect_files import inspected
+from localembed.models.registry import user_registry
 from localembed.store.head import read_head
 from localembed.workspace.workspace import Workspace
 from tests import families
@@ -38,7 +38,7 @@ def test_a_folder_is_inspected_hashed_and_written_down(folder):
     spec = add_model(folder)
 
     assert (spec.name, spec.dim, spec.pooling, spec.license) == ("tiny", DIM, "none", "mit")
-    assert catalog.find_spec("tiny") == spec
+    assert models.find_spec("tiny") == spec
     assert "README.md" not in spec.sha256
     for file, pinned in spec.sha256.items():
         assert hashlib.sha256((folder / file).read_bytes()).hexdigest() == pinned
@@ -52,12 +52,12 @@ def test_comments_in_the_users_registry_stay(folder):
 
     add_model(folder)
     assert registry.read_text().startswith("# mine\n")
-    assert "tiny" in catalog.load_specs()
+    assert "tiny" in models.load_specs()
     remove_model("tiny")
 
     assert registry.read_text().startswith("# mine\n")
-    assert "tiny" not in catalog.load_specs()
-    assert "fake" in catalog.load_specs()
+    assert "tiny" not in models.load_specs()
+    assert "fake" in models.load_specs()
 
 
 def test_a_copy_leaves_out_what_is_not_read(folder):
@@ -71,7 +71,7 @@ def test_a_copy_leaves_out_what_is_not_read(folder):
     shutil.rmtree(folder)
 
     kept = store_folder("tiny")
-    assert catalog.open_model("tiny").folder == kept
+    assert models.open_model("tiny").folder == kept
     names = {path.relative_to(kept).as_posix() for path in kept.rglob("*") if path.is_file()}
     assert "README.md" in names
     assert not any(name.endswith((".bin", ".onnx")) for name in names)
@@ -102,7 +102,7 @@ def test_a_name_that_is_taken_is_refused(folder):
 
 
 def test_what_the_registry_knows_of_a_name_is_kept(folder, monkeypatch, tmp_path):
-    known = catalog.find_spec("static-retrieval-mrl-en-v1")
+    known = models.find_spec("static-retrieval-mrl-en-v1")
     with pytest.raises(ModelChangedError, match=r"its dim is 16, models\.toml says 1024"):
         add_model(folder, name=known.name)
     large = write_static(tmp_path / "large", dim=1024)
@@ -111,7 +111,7 @@ def test_what_the_registry_knows_of_a_name_is_kept(folder, monkeypatch, tmp_path
 
     assert spec.smaller_dims == known.smaller_dims
     assert spec.good_for == known.good_for
-    assert catalog.open_model(known.name).folder == large
+    assert models.open_model(known.name).folder == large
 
 
 @pytest.mark.parametrize("name", [family.name for family in families.FAMILIES])
@@ -182,25 +182,25 @@ def test_whatever_could_run_code_is_refused_by_name(folder, what):
     (folder / file).write_text(content)
 
     with pytest.raises(ModelRefusedError, match=complaint) as refused:
-        catalog.open_model("tiny")
+        models.open_model("tiny")
     assert str(folder / file) in str(refused.value)
     assert refused.value.exit_code == 4
     with pytest.raises(ModelRefusedError):
         add_model(folder, name="again")
-    assert "again" not in catalog.load_specs()
+    assert "again" not in models.load_specs()
 
 
 def test_a_folder_that_cannot_be_listed_is_named(folder, monkeypatch):
     add_model(folder)
-    from localembed.catalog import model_folder
+    from localembed.models import safety
 
     def unreadable(_folder):
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr(model_folder, "_names", unreadable)
+    monkeypatch.setattr(safety, "_names", unreadable)
 
     with pytest.raises(ModelNotFoundError, match=r"cannot be read.*Permission denied"):
-        catalog.open_model("tiny")
+        models.open_model("tiny")
 
 
 def test_weights_that_are_cut_off_are_refused(folder):
@@ -209,7 +209,7 @@ def test_weights_that_are_cut_off_are_refused(folder):
         weights(folder).write_bytes(content)
         with pytest.raises(ModelChangedError, match="is not whole"):
             add_model(folder)
-    assert "tiny" not in catalog.load_specs()
+    assert "tiny" not in models.load_specs()
 
 
 def test_layers_that_the_weights_do_not_have_are_not_made_up(tmp_path):
@@ -273,7 +273,7 @@ def test_a_shorter_vector_is_the_first_numbers_at_length_one(tmp_path):
     (hit,) = Workspace(tmp_path / "ws").query("rotate the keys", mode="vector")
     assert hit.score == pytest.approx(1.0, abs=1e-3)
     short = whole[0, :64] / np.linalg.norm(whole[0, :64])
-    model = catalog.open_model(name, dim=64)
+    model = models.open_model(name, dim=64)
     vector = load_embedder(model.spec, model.folder).embed_query("rotate the keys", lambda _: None)
     assert np.allclose(vector, short, atol=1e-6)
     # A bare run keeps the size of the table.
@@ -284,7 +284,7 @@ def test_a_size_that_a_model_was_not_trained_for_is_refused(folder):
     add_model(folder)
 
     with pytest.raises(UsageError, match="has no vectors of 8 numbers; it has: 16"):
-        catalog.open_model("tiny", dim=8)
+        models.open_model("tiny", dim=8)
 
 
 def test_using_another_model_switches_queries_to_its_index(workspace, notes):

@@ -116,7 +116,7 @@ def test_the_guard_is_lifted_for_what_was_told_to_go_online_and_no_longer():
 def test_libraries_are_told_before_they_are_imported():
     """A name that no library reads would pass unnoticed, so theirs are asked."""
     done = python(
-        "from localembed.embedding.torch_model import prepare\n"
+        "from localembed.embedding.engines.torch_model import prepare\n"
         "prepare()\n"
         "import os, huggingface_hub.constants as hub, transformers.utils.hub as transformers\n"
         "print(hub.HF_HUB_OFFLINE, hub.HF_HUB_DISABLE_TELEMETRY, hub.HF_HUB_DISABLE_UPDATE_CHECK,\n"
@@ -171,9 +171,10 @@ def test_doctor_tells_who_tried_to_leave(workspace, notes):
         "        return super().embed_query(text, on_pieces)\n"
         "fake_backend.FakeEmbedder = Curious\n"
         "fake_backend.BACKENDS['fake'] = 'tests.fake_backend'\n"
+        "import localembed\n"
         "from localembed.workspace.workspace import Workspace\n"
         "from pathlib import Path\n"
-        f"checkup = Workspace(Path({str(workspace.folder)!r})).prove_offline()\n"
+        f"checkup = localembed.prove_offline(Workspace(Path({str(workspace.folder)!r})))\n"
         "for finding in checkup.findings:\n"
         "    print(finding.check, finding.verdict, *finding.paths)\n"
     )

@@ -12,9 +12,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from localembed.embedding import EngineOptions, Profile, hardware, load_embedder, load_tokenizer
-from localembed.embedding import convert as conversion
-from localembed.embedding.openvino_engine import converted_path, pool
+from localembed.embedding import EngineOptions, Profile, load_embedder, load_tokenizer
+from localembed.embedding.engines import hardware
+from localembed.embedding.engines import openvino_convert as conversion
+from localembed.embedding.engines.openvino import converted_path, pool
 from localembed.embedding.options import profile_key
 from localembed.embedding.profiles import ProfileBook
 from localembed.errors import UsageError
@@ -130,9 +131,9 @@ def test_a_short_job_converts_nothing(folder, options, monkeypatch):
 
 
 def test_an_engine_that_is_not_installed_is_refused(folder, options, monkeypatch):
-    from localembed.embedding import openvino_engine
+    from localembed.embedding.engines import openvino
 
-    monkeypatch.setattr(openvino_engine, "is_installed", lambda: False)
+    monkeypatch.setattr(openvino, "is_installed", lambda: False)
     with pytest.raises(UsageError, match=r"pip install 'localembed\[openvino\]'"):
         load_embedder(BERT.spec(), folder, options)
     auto = replace(options, engine="auto", job_tokens=10**9)

@@ -49,9 +49,9 @@ def test_the_installed_wheel_finds_its_registry(wheel, tmp_path):
     elsewhere.mkdir()
     pip("install", "--no-deps", "--no-index", "--target", target, wheel)
     code = (
-        "from localembed import catalog\n"
-        "print(catalog.registry_path())\n"
-        "print(*catalog.load_specs())\n"
+        "from localembed import models\n"
+        "print(models.registry_path())\n"
+        "print(*models.load_specs())\n"
     )
 
     done = subprocess.run(

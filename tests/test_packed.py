@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from localembed.embedding.batching import Padding
-from localembed.embedding.packed_engine import FAMILIES, PackedEngine
-from localembed.embedding.shape import read_shape
-from localembed.embedding.torch_engine import TorchEngine
-from localembed.embedding.torch_model import load_model
+from localembed.embedding.engines.batching import Padding
+from localembed.embedding.engines.packed import FAMILIES, PackedEngine
+from localembed.embedding.engines.torch import TorchEngine
+from localembed.embedding.engines.torch_model import load_model
+from localembed.embedding.model_shape import read_shape
 from tests import families
 
 

@@ -11,13 +11,14 @@ import json
 import pytest
 
 import localembed
+from localembed import doctor
 from localembed.errors import StorageError
-from localembed.store import runs, synced
+from localembed.store import fsync, runs
+from localembed.store.crash_recovery import sweep_branches
+from localembed.store.fsync import files_below
 from localembed.store.head import read_head
-from localembed.store.lance import manifest_path, newest_version
+from localembed.store.lance.connection import manifest_path, newest_version
 from localembed.store.manifest import Manifest
-from localembed.store.sweep import sweep_branches
-from localembed.store.synced import files_below
 from tests.test_crash import assert_equals_clean_build, kill, write_first, write_second
 
 ANOTHER_BOOT = "00000000-another-boot"
@@ -36,7 +37,7 @@ def index_on_a_failing_disk(workspace, monkeypatch) -> None:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(synced, "sync_file", broken)
+        patch.setattr(fsync, "sync_file", broken)
         with pytest.raises(StorageError, match="Input/output error"):
             workspace.index()
 
@@ -177,14 +178,14 @@ def test_a_damaged_head_after_a_power_cut_is_mended_without_a_hand(
     workspace.layout.head.write_text("{")
     reboot(monkeypatch)
 
-    checkup = workspace.doctor(repair=True)
+    checkup = doctor(workspace, repair=True)
 
     assert not [finding for finding in checkup.findings if finding.verdict == "wrong"]
     assert_equals_clean_build(workspace, notes, tmp_path)
 
 
 def test_a_power_cut_during_gc_is_taken_back(workspace, notes, tmp_path, monkeypatch):
-    from localembed.store.due import Upkeep
+    from localembed.store.lance.maintenance import Upkeep
 
     write_first(notes)
     workspace.index()
@@ -207,7 +208,7 @@ def test_a_power_cut_during_gc_is_taken_back(workspace, notes, tmp_path, monkeyp
 
     workspace.history.collect_garbage(1)
 
-    assert workspace.doctor().verdict == "ok"
+    assert doctor(workspace).verdict == "ok"
     assert_equals_clean_build(workspace, notes, tmp_path)
 
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from localembed import catalog
-from localembed.catalog.locating import read_pins, store_folder
+from localembed import models
+from localembed.models.files import read_pins, store_folder
 from localembed.types.models import ModelSpec
 from tests.hub import COMMIT, Hub
 from tests.registry import write_registry
@@ -80,7 +80,7 @@ def test_a_model_is_fetched_compared_pinned_and_used(hub, real_cli):
     }  # fmt: skip
     assert answer["fetched_bytes"] == sum((folder / name).stat().st_size for name in names)
     assert read_pins("far").keys() == names - {"README.md"}
-    assert catalog.open_model("far").folder == folder
+    assert models.open_model("far").folder == folder
     assert [path.name for path in folder.parent.iterdir()] == ["far"]
     again = pull(real_cli, "--allow-network")
     assert "is here already" in again.stdout
@@ -125,7 +125,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(hub, real_cli, own_home
 def test_a_download_that_was_killed_goes_on_in_the_next_command(hub, real_cli):
     hub.status["tokenizer.json"] = 404
     assert pull(real_cli, "--allow-network").returncode == 4
-    assert catalog.list_models()[-1]["installed"] is False
+    assert models.list_models()[-1]["installed"] is False
     del hub.status["tokenizer.json"]
     hub.requests.clear()
 

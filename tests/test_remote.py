@@ -304,7 +304,7 @@ def test_faults_leave_the_same_index(own_home, notes, tmp_path):
 
 def rows_of(workspace):
     from localembed.store.head import read_head
-    from localembed.store.inspection import Inspection
+    from localembed.store.lance.inspection import Inspection
 
     name, entry = read_head(workspace.layout).table()
     chunks = Inspection(workspace.layout.table(name), entry.lance_version).chunks(100_000)
@@ -471,7 +471,7 @@ def test_a_limit_without_a_price_is_refused(server):
     ],
 )
 def test_a_block_that_cannot_work_is_refused(change, said):
-    from localembed.catalog.blocks import checked_spec
+    from localembed.models.blocks import checked_spec
 
     block = {
         "backend": "openai", "base_url": "http://127.0.0.1/v1", "model": "m", "dim": 3,

@@ -12,11 +12,11 @@ import time
 import pytest
 
 import localembed
-from localembed.catalog.blocks import checked_spec
 from localembed.core import offline
 from localembed.embedding import load_embedder
 from localembed.embedding.options import EngineOptions
 from localembed.errors import CostLimitError, RegistryError, RemoteModelError, UsageError
+from localembed.models.blocks import checked_spec
 from tests.conftest import PROJECT, paragraphs
 from tests.openai_server import FAULTS, _status
 from tests.test_remote import embedder_of, inputs, spec_of

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import localembed
-from localembed.cli.boundary import run
+from localembed.cli.exit_codes import run
 from localembed.cli.main import cli
 from localembed.core import offline
 from localembed.errors import OfflineError, RemoteModelError

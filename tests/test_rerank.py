@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import tomlkit
 
-from localembed.catalog.blocks import spec_block
 from localembed.embedding import load_reranker
 from localembed.errors import ModelChangedError, ModelNotFoundError, UsageError
+from localembed.models.blocks import spec_block
 from localembed.search import reranked
 from localembed.search.rerank import DEPTH
 from localembed.types.models import ModelSpec

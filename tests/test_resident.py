@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from localembed.resident import address, client, start, wire
-from localembed.resident.server import Answer, Request, _understood
+from localembed.server import address, client, start, wire
+from localembed.server.resident import Answer, Request, _understood
 from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Un
 _SERVER = """
 import os, signal, sys
 from pathlib import Path
-from localembed.resident.server import Answer, serve
+from localembed.server.resident import Answer, serve
 
 def answer(request):
     if request.arguments[0] == "die":
@@ -48,7 +48,7 @@ finally:
 
 _STRANGER = """
 import os, sys
-from localembed.resident import address, wire
+from localembed.server import address, wire
 
 os.setuid(65534)
 address.is_private = lambda _: True

@@ -13,7 +13,7 @@ import pytest
 import localembed
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
 from localembed.search.fusion import TEXT_DEPTH, fuse
-from localembed.store.candidates import Candidate
+from localembed.store.lance.candidates import Candidate
 from localembed.types.queries import Filter, SearchHit
 from localembed.workspace.workspace import Workspace
 from tests import fake_backend
@@ -150,7 +150,7 @@ def test_a_query_with_other_model_files_is_refused(workspace, notes, own_home):
 def test_a_version_that_vanished_is_looked_up_again(workspace, notes, monkeypatch, wanted, opened):
     from localembed.search import searcher
     from localembed.store.head import read_head
-    from localembed.store.lance import connect
+    from localembed.store.lance.connection import connect
 
     (notes / "a.md").write_text("zebra words")
     workspace.index()
@@ -184,11 +184,13 @@ def test_a_version_that_vanished_is_looked_up_again(workspace, notes, monkeypatc
 
 
 def test_a_workspace_that_is_asked_again_opens_nothing_again(workspace, notes, monkeypatch):
-    from localembed.store import reader
+    from localembed.store.lance import read_rows
 
     opened = []
-    connect = reader.connect
-    monkeypatch.setattr(reader, "connect", lambda *given: opened.append(given) or connect(*given))
+    connect = read_rows.connect
+    monkeypatch.setattr(
+        read_rows, "connect", lambda *given: opened.append(given) or connect(*given)
+    )
     (notes / "a.md").write_text("zebra words")
     workspace.index()
     loaded = workspace.query("zebra") and dict(workspace._models._embedders)
@@ -261,29 +263,29 @@ def _without_scores(hit: SearchHit) -> SearchHit:
 
 
 def test_only_the_best_of_what_text_brings_up_is_read(workspace, notes, monkeypatch):
-    from localembed.store import reader
+    from localembed.store.lance import read_rows
 
     for n in range(30):
         (notes / f"{n}.md").write_text(f"zebra number {n}")
     workspace.index()
     read = []
-    chunks = reader._chunks
+    chunks = read_rows._chunks
 
     def counted(rows):
         read.append(rows.num_rows)
         return chunks(rows)
 
-    monkeypatch.setattr(reader, "_chunks", counted)
+    monkeypatch.setattr(read_rows, "_chunks", counted)
     for _ in range(3):
         assert len(workspace.query("zebra", top_k=4)) == 4
     assert read == [4, 4, 4]
 
 
 def test_vectors_that_do_not_fit_stay_on_disk(workspace, notes, monkeypatch):
-    from localembed.store import reader
+    from localembed.store.lance import read_rows
 
-    monkeypatch.setattr(reader, "MOST_BYTES", 100)
-    monkeypatch.setattr(reader, "NearestInMemory", None)
+    monkeypatch.setattr(read_rows, "MOST_BYTES", 100)
+    monkeypatch.setattr(read_rows, "NearestInMemory", None)
     (notes / "a.md").write_text("zebra stripes")
     workspace.index()
     assert [len(workspace.query("zebra", mode="vector")) for _ in range(3)] == [1, 1, 1]

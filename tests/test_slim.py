@@ -27,7 +27,7 @@ client = [sys.modules[name] for name in sys.modules if name.startswith("lance_na
 print(any(getattr(part, "__file__", None) for part in client), "lancedb" in sys.modules)
 """
 _LIBRARY = """
-import localembed.store.slim
+import localembed.store.lance.slim_import
 import lance_namespace
 print(lance_namespace.__file__ is not None)
 """

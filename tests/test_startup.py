@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import localembed
-from localembed.embedding import fused_engine
+from localembed.embedding.engines import fused
 from tests.conftest import PROJECT
 
 HEAVY = {
@@ -61,7 +61,7 @@ def indexed(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         assert imports(folder, "init") == set()
-        model = set() if fused_engine.is_available() else MODULES
+        model = set() if fused.is_available() else MODULES
         assert imports(folder, "index") == HEAVY - MODULES | model
     return folder
 

@@ -17,14 +17,14 @@ from localembed.core.hashing import digest
 from localembed.errors import StorageError, TooNewError
 from localembed.pipeline import run
 from localembed.pipeline.written_hashes import SeenHashes
-from localembed.store import due, upkeep
-from localembed.store.due import Upkeep
+from localembed.store.fsync import StoredFile, Synced, SyncedFolder
 from localembed.store.head import Head, publish_head, read_head
-from localembed.store.lance import connect, newest_version
+from localembed.store.lance import maintenance, maintenance_child
+from localembed.store.lance.connection import connect, newest_version
+from localembed.store.lance.maintenance import Upkeep
+from localembed.store.lance.maintenance_child import UpkeepChild
 from localembed.store.layout import Layout
 from localembed.store.runs import beat, claim_run, newest_claimed, read_heartbeat
-from localembed.store.synced import StoredFile, Synced, SyncedFolder
-from localembed.store.upkeep import UpkeepChild
 from localembed.types.tables import TableHead
 from tests.conftest import paragraphs
 
@@ -209,8 +209,8 @@ def test_a_heartbeat_lives_as_long_as_its_process(layout):
 def test_the_text_index_is_made_anew_when_many_rows_stand_outside(
     workspace, notes, monkeypatch, here
 ):
-    monkeypatch.setattr(due, "_LEAST_TEXT_SLACK", 0)
-    monkeypatch.setattr(due, "_BUILT_HERE", here)
+    monkeypatch.setattr(maintenance, "_LEAST_TEXT_SLACK", 0)
+    monkeypatch.setattr(maintenance, "_BUILT_HERE", here)
     (notes / "a.md").write_text(paragraphs(4))
     workspace.index()
     (notes / "b.md").write_text(paragraphs(8, "late"))
@@ -230,8 +230,8 @@ def test_a_text_index_that_fails_is_a_sentence_and_loses_nothing(workspace, note
     workspace.index()
     (notes / "b.md").write_text(paragraphs(8, "late"))
     with monkeypatch.context() as broken:
-        broken.setattr(due, "_LEAST_TEXT_SLACK", 0)
-        broken.setattr(due, "_BUILT_HERE", 0)
+        broken.setattr(maintenance, "_LEAST_TEXT_SLACK", 0)
+        broken.setattr(maintenance, "_BUILT_HERE", 0)
         broken.setattr("sys.executable", "/bin/false")
         with pytest.raises(StorageError, match=r"The upkeep of .* failed \(text\)"):
             workspace.index()
@@ -246,8 +246,8 @@ def all_due(workspace, notes, monkeypatch):
     (notes / "a.md").write_text(paragraphs(4))
     workspace.index()
     (notes / "b.md").write_text(paragraphs(8, "late"))
-    monkeypatch.setattr(due, "_LEAST_TEXT_SLACK", 0)
-    monkeypatch.setattr(due, "_MOST_OF_FEW_ROWS", 0)
+    monkeypatch.setattr(maintenance, "_LEAST_TEXT_SLACK", 0)
+    monkeypatch.setattr(maintenance, "_MOST_OF_FEW_ROWS", 0)
 
 
 def children_of(monkeypatch):
@@ -271,11 +271,11 @@ def small_batches(workspace, notes, monkeypatch):
     for name in ("b", "c", "d"):
         (notes / f"{name}.md").write_text(paragraphs(8, f"late{name}"))
     monkeypatch.setattr(run, "BATCH_CHUNKS", 1)
-    monkeypatch.setattr(due, "_BUILT_HERE", 0)
+    monkeypatch.setattr(maintenance, "_BUILT_HERE", 0)
 
 
 def test_the_child_begins_as_soon_as_all_files_are_read(workspace, small_batches, monkeypatch):
-    monkeypatch.setattr(due, "_LEAST_TEXT_SLACK", 0)
+    monkeypatch.setattr(maintenance, "_LEAST_TEXT_SLACK", 0)
     begun, asked = children_of(monkeypatch)
     at_each_batch = []
 
@@ -293,8 +293,8 @@ def test_the_child_begins_as_soon_as_all_files_are_read(workspace, small_batches
 
 
 def test_a_child_that_nothing_is_due_for_ends(workspace, small_batches, monkeypatch):
-    monkeypatch.setattr(due, "_LEAST_TEXT_SLACK", 0)
-    monkeypatch.setattr(Upkeep, "tend", lambda _upkeep, known: due.Tended((), known))
+    monkeypatch.setattr(maintenance, "_LEAST_TEXT_SLACK", 0)
+    monkeypatch.setattr(Upkeep, "tend", lambda _upkeep, known: maintenance.Tended((), known))
     begun, asked = children_of(monkeypatch)
 
     workspace.index()
@@ -312,8 +312,8 @@ def test_no_child_begins_where_little_was_written(workspace, small_batches, monk
 
 
 def test_one_child_does_all_that_is_due_and_tells_what_it_measured(workspace, all_due, monkeypatch):
-    monkeypatch.setattr(due, "_BUILT_HERE", 0)
-    monkeypatch.setattr(due, "EXACT_ROWS", 3)
+    monkeypatch.setattr(maintenance, "_BUILT_HERE", 0)
+    monkeypatch.setattr(maintenance, "EXACT_ROWS", 3)
     begun, asked = children_of(monkeypatch)
 
     workspace.index()
@@ -338,7 +338,7 @@ def test_an_index_that_is_made_anew_is_not_carried_along(workspace, all_due, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(upkeep, "compact", killed)
+        patch.setattr(maintenance_child, "compact", killed)
         with pytest.raises(KeyboardInterrupt):
             workspace.index()
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from localembed.cli.overview import status_text
-from localembed.store import due
+from localembed.cli.render.status_page import status_text
 from localembed.store.head import publish_head, read_head
-from localembed.store.lance import connect
+from localembed.store.lance import maintenance
+from localembed.store.lance.connection import connect
 from localembed.types.queries import Filter
 from localembed.workspace.workspace import Workspace
 from tests.conftest import paragraphs
@@ -19,12 +19,12 @@ from tests.conftest import paragraphs
 @pytest.fixture
 def small_limits(monkeypatch):
     """Let a table of 300 rows be a large one, and keep no vectors in memory."""
-    from localembed.store import reader
+    from localembed.store.lance import read_rows
 
-    monkeypatch.setattr(due, "EXACT_ROWS", 250)
-    monkeypatch.setattr(due, "_VECTOR_INDEX_SLACK", 30)
-    monkeypatch.setattr(reader, "EXACT_ROWS", 50)
-    monkeypatch.setattr(reader, "MOST_BYTES", 0)
+    monkeypatch.setattr(maintenance, "EXACT_ROWS", 250)
+    monkeypatch.setattr(maintenance, "_VECTOR_INDEX_SLACK", 30)
+    monkeypatch.setattr(read_rows, "EXACT_ROWS", 50)
+    monkeypatch.setattr(read_rows, "MOST_BYTES", 0)
 
 
 def indexed_rows(workspace):
@@ -61,9 +61,9 @@ def test_a_large_table_is_indexed_measured_and_searched(workspace, notes, small_
 
 @pytest.mark.parametrize("exact_rows", [50, 0])
 def test_all_that_a_filter_leaves_is_found(workspace, notes, small_limits, monkeypatch, exact_rows):
-    from localembed.store import reader
+    from localembed.store.lance import read_rows
 
-    monkeypatch.setattr(reader, "EXACT_ROWS", exact_rows)
+    monkeypatch.setattr(read_rows, "EXACT_ROWS", exact_rows)
     fill(notes, 40, "a")
     (notes / "ten").mkdir()
     for number in range(10):

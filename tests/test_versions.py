@@ -7,10 +7,11 @@ import threading
 
 import pytest
 
+from localembed import doctor
 from localembed.errors import StorageError, UsageError
-from localembed.store import due
 from localembed.store.head import read_head
-from localembed.store.lance import connect, versions_on_disk
+from localembed.store.lance import maintenance
+from localembed.store.lance.connection import connect, versions_on_disk
 from localembed.store.versions import read_versions
 from localembed.types.queries import Query
 from tests.conftest import paragraphs
@@ -19,7 +20,7 @@ from tests.conftest import paragraphs
 @pytest.fixture
 def often(monkeypatch):
     """Compact after a few fragments, and keep three versions."""
-    monkeypatch.setattr(due, "_MOST_OF_FEW_ROWS", 3)
+    monkeypatch.setattr(maintenance, "_MOST_OF_FEW_ROWS", 3)
     monkeypatch.setenv("LOCALEMBED_KEEP_VERSIONS", "3")
 
 
@@ -342,7 +343,7 @@ def test_another_model_is_built_beside_and_goes_on_after_a_kill(
     env = {"LOCALEMBED_MODEL": "other", "STOP_AT": "recorded:2", "BATCH_CHUNKS": "4"}
     assert run_cli("index", "-q", cwd=notes, env=env).returncode == -9
     assert workspace.search(Query("f1word1x1", "hybrid", 3)).model == "fake"
-    assert not [f for f in workspace.doctor().findings if f.verdict == "wrong"]
+    assert not [f for f in doctor(workspace).findings if f.verdict == "wrong"]
     monkeypatch.setenv("LOCALEMBED_MODEL", "other")
 
     report = workspace.index()
@@ -384,7 +385,7 @@ def test_a_table_that_was_replaced_goes_with_its_last_version(workspace, notes, 
     assert not old.exists()
     assert list(read_head(workspace.layout).tables) != [old.stem]
     assert [version.run for version in history.versions()] == [2]
-    assert workspace.doctor().verdict == "ok"
+    assert doctor(workspace).verdict == "ok"
 
 
 def test_a_kill_while_a_table_is_dropped_leaves_no_trace(workspace, notes, monkeypatch):
@@ -404,4 +405,4 @@ def test_a_kill_while_a_table_is_dropped_leaves_no_trace(workspace, notes, monke
     workspace.history.collect_garbage(1)
 
     assert len(list(workspace.layout.vectors.glob("*.lance"))) == 1
-    assert workspace.doctor().verdict == "ok"
+    assert doctor(workspace).verdict == "ok"

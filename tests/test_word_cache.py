@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from localembed import catalog
-from localembed.embedding import word_cache
-from localembed.embedding.tokenizer import FastTokenizer
-from localembed.embedding.word_cache import WordCache
+from localembed.embedding.tokenizers import word_cache
+from localembed.embedding.tokenizers.fast import FastTokenizer
+from localembed.embedding.tokenizers.word_cache import WordCache
+from localembed.models import open_model
 
 NORMALIZERS = [
     {},
@@ -58,7 +58,7 @@ def loaded(folder, tokenizer):
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """Collect words from the first character on."""
-    monkeypatch.setattr("localembed.embedding.tokenizer._WORTH_CHARS", -1)
+    monkeypatch.setattr("localembed.embedding.tokenizers.fast._WORTH_CHARS", -1)
 
 
 class Asked:
@@ -197,7 +197,7 @@ def test_several_threads_may_ask_at_once(tmp_path, monkeypatch):
 
 
 def test_a_question_does_not_make_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("localembed.embedding.tokenizer._WORTH_CHARS", 100)
+    monkeypatch.setattr("localembed.embedding.tokenizers.fast._WORTH_CHARS", 100)
     tokenizer = loaded(tmp_path, word_piece())
     tokenizer(["one token"])
     assert "_words" not in vars(tokenizer)
@@ -206,4 +206,4 @@ def test_a_question_does_not_make_the_cache(tmp_path, monkeypatch):
 
 
 def test_the_packaged_model_has_one(minilm):
-    assert FastTokenizer(catalog.open_model(minilm).folder)._words is not None
+    assert FastTokenizer(open_model(minilm).folder)._words is not None

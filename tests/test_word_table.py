@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localembed.embedding import word_table
-from localembed.embedding.word_table import LONGEST, WordTable, word_keys
+from localembed.embedding.tokenizers import word_table
+from localembed.embedding.tokenizers.word_table import LONGEST, WordTable, word_keys
 
 # Many begin with the same bits, so that they want the same places.
 keys = st.one_of(st.integers(0, 30), st.integers(2**64 - 30, 2**64 - 1), st.integers(0, 2**64 - 1))
@@ -67,7 +67,7 @@ def test_nobody_can_know_the_keys_of_another_process():
     import subprocess
     import sys
 
-    code = "import numpy, localembed.embedding.word_table as t; print(t._FACTORS[0])"
+    code = "import numpy, localembed.embedding.tokenizers.word_table as t; print(t._FACTORS[0])"
     drawn = {
         subprocess.run(
             [sys.executable, "-c", code], check=True, capture_output=True, text=True

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localembed.store import words as words_room
-from localembed.store.words import compound_parts
+from localembed.store.lance import search_text as words_room
+from localembed.store.lance.search_text import compound_parts
 
 
 @pytest.mark.parametrize(

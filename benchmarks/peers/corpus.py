@@ -54,13 +54,13 @@ def take(folder: Path, name: str, chunks: int, suffix: str) -> Corpus:
     Raises:
         SystemExit: the folder does not hold so many.
     """
-    from localembed import catalog
+    from localembed import models
     from localembed.chunking import clean
     from localembed.chunking.chunker import Chunker
     from localembed.chunking.rules import ChunkRules
     from localembed.embedding import load_tokenizer
 
-    model = catalog.open_model(MODEL)
+    model = models.open_model(MODEL)
     rules = ChunkRules(MAX_TOKENS, OVERLAP)
     chunker = Chunker(load_tokenizer(model.spec, model.folder), clean.clean, rules)
     found: dict[str, tuple[int, Path]] = {}

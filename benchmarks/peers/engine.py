@@ -20,11 +20,11 @@ class Contestant:
 
     def __init__(self, task: Task) -> None:
         """Load tokenizer and model; converting it for OpenVINO counts to loading."""
-        from localembed import catalog
+        from localembed import models
         from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
         from localembed.embedding.profiles import ProfileBook
 
-        model = catalog.open_model(MODEL)
+        model = models.open_model(MODEL)
         self._texts = task.texts
         self._tokenizer = load_tokenizer(model.spec, model.folder)
         job = sum(len(text) for text in task.texts) // _CHARS_A_TOKEN
@@ -53,7 +53,7 @@ class Contestant:
     def facts(self) -> dict[str, object]:
         """Return the limit that the spec sets, and what it chose to compute with."""
         from localembed.embedding import cores, read_shape
-        from localembed.embedding.matmul import matmul_rate
+        from localembed.embedding.engines.matmul import matmul_rate
 
         use = self._embedder.use
         flops = self._rate * read_shape(self._folder).flops_per_token(self._mean)

@@ -11,9 +11,9 @@ import numpy as np
 
 from localembed.bench.sample import Sample
 from localembed.embedding import ModelShape
-from localembed.embedding.embedder import LocalEmbedder
-from localembed.embedding.hardware import device_peak
-from localembed.embedding.matmul import matmul_rate
+from localembed.embedding.engines.hardware import device_peak
+from localembed.embedding.engines.matmul import matmul_rate
+from localembed.embedding.local_embedder import LocalEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

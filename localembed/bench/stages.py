@@ -14,7 +14,7 @@ import numpy as np
 
 from localembed.bench.sample import read_documents
 from localembed.chunking import clean
-from localembed.embedding.embedder import LocalEmbedder
+from localembed.embedding.local_embedder import LocalEmbedder
 from localembed.pipeline.ingest import NO_STAT, Ingested, in_groups
 from localembed.types.documents import (
     ChunkedDocument,

@@ -8,7 +8,6 @@ from itertools import product
 
 from localembed.bench.measure import Point, knee, measure
 from localembed.bench.sample import Sample
-from localembed.catalog import LocatedModel
 from localembed.embedding import (
     EngineOptions,
     Profile,
@@ -20,8 +19,9 @@ from localembed.embedding import (
     profile_key,
     read_shape,
 )
-from localembed.embedding.embedder import LocalEmbedder
+from localembed.embedding.local_embedder import LocalEmbedder
 from localembed.errors import UsageError
+from localembed.models import LocatedModel
 
 _ENGINES = {
     "fused": "fused",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from localembed.checkup.finding import REPAIR, Patient, wrong
 from localembed.checkup.fixes import mend_head, mend_manifest, mend_records, mend_table, mend_tags
@@ -21,14 +23,16 @@ from localembed.checkup.workspace_checks import (
 )
 from localembed.core.text import counted
 from localembed.errors import StorageError
+from localembed.store import runs
 from localembed.store.head import read_head
 from localembed.store.lock import writer_lock
-from localembed.types.findings import Checkup, Finding, Verdict
-from localembed.types.runs import RunReport
+from localembed.types.findings import Checkup, Finding
+from localembed.types.runs import Event, ignore_events
 
-__all__ = [
-    "Checkup", "Finding", "Patient", "Verdict", "check_offline", "check_up", "examine", "mend",
-]  # fmt: skip
+if TYPE_CHECKING:
+    from localembed.workspace.workspace import Workspace
+
+__all__ = ["doctor", "examine", "mend", "prove_offline"]
 
 
 def examine(patient: Patient) -> Iterator[Finding]:
@@ -73,22 +77,45 @@ def mend(patient: Patient, keep: int) -> Iterator[str]:
     yield from mend_tags(patient.layout)
 
 
-def check_up(patient: Patient, repair: bool, index: Callable[[], RunReport]) -> Checkup:  # noqa: FBT001
-    """Look at a workspace, after mending it if that was asked for.
+def doctor(
+    workspace: Workspace,
+    *,
+    deep: bool = False,
+    repair: bool = False,
+    on_event: Event = ignore_events,
+) -> Checkup:
+    """Look whether everything in a workspace is sound; without `repair` nothing is written.
 
     Args:
-        patient: the workspace.
-        repair: whether to mend what can be mended without loss.
-        index: embeds again what was lost.
+        workspace: what is looked at.
+        deep: read every file and vector, not only a sample.
+        repair: first mend what can be mended without loss, embedding again what was lost.
+        on_event: told of each step of the run that embeds again (see `Workspace.index`).
 
     Raises:
+        NotIndexedError: there is no workspace.
         LockedError: another process is writing, and something is to be repaired.
     """
+    workspace.ensure_exists()
+    layout, settings = workspace.layout, workspace.settings.settings
+    roots = {root.root_id: root.path for root in workspace.roots}
+    busy = runs.read_heartbeat(layout) is not None
+    patient = Patient(layout, settings, roots, deep, busy)
     mended: tuple[str, ...] = ()
     if repair:
-        with writer_lock(patient.layout):
-            mended = tuple(mend(replace(patient, busy=False), patient.settings.keep_versions))
-        if mended and patient.roots:
-            embedded = counted(index().chunks.embedded, "chunk")
+        with writer_lock(layout):
+            mended = tuple(mend(replace(patient, busy=False), settings.keep_versions))
+        if mended and roots:
+            embedded = counted(workspace.index(on_event=on_event).chunks.embedded, "chunk")
             mended = (*mended, f"Embedded {embedded} again")
     return Checkup(tuple(examine(patient)), mended)
+
+
+def prove_offline(workspace: Workspace) -> Checkup:
+    """Embed a text and ask the index while Python's ways out of this machine are refused.
+
+    They stay refused afterwards, for the whole process.
+    """
+    ask = partial(workspace.query, top_k=1)
+    findings = check_offline(workspace.layout, workspace.settings.settings, ask)
+    return Checkup(tuple(findings))

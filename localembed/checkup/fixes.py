@@ -11,14 +11,14 @@ from localembed.core.text import counted
 from localembed.errors import WorkspaceError
 from localembed.pipeline.run import remove_documents
 from localembed.store import runs
+from localembed.store.crash_recovery import set_aside
 from localembed.store.head import Head, facts_of, publish_head, read_head
-from localembed.store.inspection import Inspection
-from localembed.store.lance import newest_version
+from localembed.store.lance.connection import newest_version
+from localembed.store.lance.inspection import Inspection
+from localembed.store.lance.repair import drop_broken_indexes, drop_broken_versions, drop_unreadable
+from localembed.store.lance.table import ChunkTable
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
-from localembed.store.mending import drop_broken_indexes, drop_broken_versions, drop_unreadable
-from localembed.store.sweep import set_aside
-from localembed.store.table import ChunkTable
 from localembed.store.versions import head_from_runs, read_tags, read_versions, tag
 from localembed.types.tables import TableHead
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from localembed import catalog
-from localembed.catalog import LocatedModel
+from localembed import models
 from localembed.checkup.finding import REFRESH, Patient, note, ok, wrong
 from localembed.chunking import clean
 from localembed.embedding import cpu_has_bf16, device_name, load_embedder, load_tokenizer
 from localembed.errors import LocalembedError, WorkspaceError
-from localembed.store.inspection import Inspection
+from localembed.models import LocatedModel
+from localembed.store.lance.inspection import Inspection
 from localembed.types.findings import Finding
 from localembed.types.models import ModelInput
 from localembed.types.tables import TableHead
@@ -26,7 +26,7 @@ _SAME = 0.999
 def check_model(patient: Patient, name: str, entry: TableHead) -> Iterator[Finding]:
     """Hash the files of a table's model, load it, and embed some stored texts again."""
     try:
-        model = catalog.open_stored(entry.model, entry.dim, patient.layout, rehash=True)
+        model = models.open_stored(entry.model, entry.dim, patient.layout, rehash=True)
     except LocalembedError as error:
         yield wrong("model", str(error))
         return

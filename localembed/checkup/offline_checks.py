@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from localembed import catalog
+from localembed import models
 from localembed.checkup.finding import note, ok, wrong
 from localembed.core.offline import SWITCHES, guard
 from localembed.embedding import load_embedder
@@ -77,7 +77,7 @@ def _extensions() -> Finding:
 
 def _embedding(layout: Layout, settings: Settings) -> Finding:
     try:
-        model = catalog.open_model(settings.model, layout, dim=settings.dim)
+        model = models.open_model(settings.model, layout, dim=settings.dim)
         if model.spec.remote is not None:
             return note("embedding", f"{settings.model} is a server's, which is not asked here")
         options = engine_options(settings, model.space_id)

@@ -11,12 +11,12 @@ from localembed.checkup.finding import REFRESH, REPAIR, Patient, note, ok, wrong
 from localembed.core.hashing import digest_file
 from localembed.core.text import counted, show_path
 from localembed.errors import WorkspaceError
-from localembed.store.inspection import Inspection
-from localembed.store.lance import newest_version, versions_on_disk
+from localembed.store.fsync import StoredFile
+from localembed.store.lance.connection import newest_version, versions_on_disk
+from localembed.store.lance.inspection import Inspection
+from localembed.store.lance.links import view_without
+from localembed.store.lance.repair import drop_unreadable, is_needed
 from localembed.store.manifest import Manifest
-from localembed.store.mending import drop_unreadable, is_needed
-from localembed.store.synced import StoredFile
-from localembed.store.view import view_without
 from localembed.types.findings import Finding
 from localembed.types.tables import TableHead
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from localembed.checkup.finding import REFRESH, REPAIR, Patient, note, ok, wrong
 from localembed.errors import LocalembedError, LockedError, StorageError
 from localembed.store import runs
+from localembed.store.crash_recovery import tables_on_disk
 from localembed.store.disk import check_hard_links, file_system, free_bytes
+from localembed.store.fsync import files_below, is_written_once
 from localembed.store.manifest import Manifest
-from localembed.store.sweep import tables_on_disk
-from localembed.store.synced import files_below, is_written_once
 from localembed.store.versions import head_from_runs, read_tags, read_versions
 from localembed.types.findings import Finding
 

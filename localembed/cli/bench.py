@@ -14,13 +14,13 @@ import click
 from click.core import ParameterSource
 
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.text import INDENT, from_home, width, wrapped
+from localembed.cli.render.text import INDENT, from_home, width, wrapped
 from localembed.embedding import ENGINES, PRECISIONS, device_name
 from localembed.errors import UsageError
 
 if TYPE_CHECKING:
     from localembed.bench.measure import Point
-    from localembed.bench.run import Bench
+    from localembed.bench.session import Bench
     from localembed.bench.stages import StageRate
     from localembed.workspace.workspace import Workspace
 
@@ -128,7 +128,7 @@ def bench(
     within 3% of the fastest: larger ones only take memory.
     """
     from localembed.bench.plot import check_plot, write_plot
-    from localembed.bench.run import Bench
+    from localembed.bench.session import Bench
     from localembed.bench.sweep import Axes
 
     if plot is not None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.text import from_home, printable, size
+from localembed.cli.render.text import from_home, printable, size
 from localembed.core.text import counted
 
 if TYPE_CHECKING:
-    from localembed.bundle import Contents
+    from localembed.models.bundle import Contents
 
 _FILE = click.Path(path_type=Path)
 
@@ -34,7 +34,7 @@ def create(options: Common, names: tuple[str, ...], with_index: bool, output: Pa
     The same models and the same index give the same bytes. An index holds the text of every
     document in clear, and so does the file.
     """
-    from localembed.bundle import create_bundle
+    from localembed.models.bundle import create_bundle
 
     layout = options.workspace().layout
     contents = create_bundle(names, output, layout, with_index=with_index)
@@ -49,7 +49,7 @@ def create(options: Common, names: tuple[str, ...], with_index: bool, output: Pa
 @common
 def verify(options: Common, file: Path) -> int:
     """Read FILE to its end and compare everything in it with its hash."""
-    from localembed.bundle import verify_bundle
+    from localembed.models.bundle import verify_bundle
 
     _show(options, file, verify_bundle(file), "Whole:")
     return 0
@@ -60,7 +60,7 @@ def verify(options: Common, file: Path) -> int:
 @common
 def install(options: Common, file: Path) -> int:
     """Check FILE, then install its models, and its index where no workspace lies yet."""
-    from localembed.bundle import install_bundle
+    from localembed.models.bundle import install_bundle
 
     done = install_bundle(file, options.workspace().layout)
     if options.as_json:

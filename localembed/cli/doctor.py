@@ -7,9 +7,10 @@ from dataclasses import asdict
 
 import click
 
+from localembed import checkup
 from localembed.cli.options import Common, common
-from localembed.cli.progress import IndexProgress
-from localembed.cli.text import near, printable, wrapped
+from localembed.cli.render.progress import IndexProgress
+from localembed.cli.render.text import near, printable, wrapped
 from localembed.core.text import counted
 from localembed.errors import UsageError
 from localembed.types.findings import Checkup, Finding
@@ -38,15 +39,15 @@ def doctor(options: Common, deep: bool, repair: bool, offline: bool) -> int:
         message = "--offline is a check of its own: it goes with neither --deep nor --repair."
         raise UsageError(message)
     if offline:
-        checkup = workspace.prove_offline()
+        found = checkup.prove_offline(workspace)
     else:
         with IndexProgress(enabled=not options.quiet) as progress:
-            checkup = workspace.doctor(deep=deep, repair=repair, on_event=progress)
+            found = checkup.doctor(workspace, deep=deep, repair=repair, on_event=progress)
     if options.as_json:
-        click.echo(json.dumps({"verdict": checkup.verdict, **asdict(checkup)}))
+        click.echo(json.dumps({"verdict": found.verdict, **asdict(found)}))
     else:
-        click.echo(_text(checkup))
-    return _FOUND if checkup.verdict == "wrong" else 0
+        click.echo(_text(found))
+    return _FOUND if found.verdict == "wrong" else 0
 
 
 def _text(checkup: Checkup) -> str:

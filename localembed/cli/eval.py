@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.progress import IndexProgress
-from localembed.cli.text import INDENT, clipped, printable, width
+from localembed.cli.render.progress import IndexProgress
+from localembed.cli.render.text import INDENT, clipped, printable, width
 from localembed.core.text import counted
 from localembed.errors import UsageError
 from localembed.types.queries import Query, SearchMode
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from localembed.evaluation.questions import Question
-    from localembed.evaluation.run import Difference, Measured
+    from localembed.evaluation.session import Difference, Measured
     from localembed.workspace.workspace import Workspace
 
     Modes = Mapping[SearchMode, Measured]
@@ -70,7 +70,7 @@ def evaluate(
     answers it; or a folder in BEIR's layout (corpus.jsonl, queries.jsonl, qrels.tsv), which is
     indexed in the cache first. Averages are followed by their 95% interval.
     """
-    from localembed.evaluation.run import MODES
+    from localembed.evaluation.session import MODES
 
     if len(at) > 2 or len(set(at)) < len(at):
         message = "--at takes one version or model, or two different ones to compare."
@@ -134,7 +134,7 @@ def _meant(workspace: Workspace, name: str | None) -> Query:
 def _ask(
     asked: _Asked, modes: Sequence[SearchMode], of: Query, options: Common
 ) -> dict[SearchMode, Measured]:
-    from localembed.evaluation.run import evaluate as ask_all
+    from localembed.evaluation.session import evaluate as ask_all
 
     with _bar(len(asked.questions), options) as tick:
         return ask_all(asked.workspace, asked.questions, modes, of, tick)
@@ -157,7 +157,7 @@ def _bar(total: int, options: Common) -> Iterator[Callable[[], None]]:
 
 
 def _show(asked: _Asked, modes: Modes, options: Common) -> None:
-    from localembed.evaluation.run import better_part, difference
+    from localembed.evaluation.session import better_part, difference
 
     part = better_part(modes)
     gained = difference(modes["hybrid"], modes[part]) if part and "hybrid" in modes else None
@@ -181,7 +181,7 @@ def _show_comparison(
     options: Common,
 ) -> None:
     """Show both, the difference in one mode, and the questions that are answered worse."""
-    from localembed.evaluation.run import difference
+    from localembed.evaluation.session import difference
 
     old, new = (found[name] for name in at)
     gained = difference(new[mode], old[mode])
@@ -218,7 +218,7 @@ def _headline(asked: _Asked) -> str:
 
 
 def _show_table(modes: Modes) -> None:
-    from localembed.evaluation.run import FIGURES
+    from localembed.evaluation.session import FIGURES
 
     titles = {"ndcg@10": "nDCG@10", "recall@100": "Recall@100", "mrr@10": "MRR@10"}
     click.echo("mode    " + "".join(f"{titles[figure]:23}" for figure in FIGURES).rstrip())
@@ -245,7 +245,7 @@ def _about(asked: _Asked) -> dict[str, Any]:
 
 
 def _modes_json(modes: Modes) -> dict[str, object]:
-    from localembed.evaluation.run import FIGURES
+    from localembed.evaluation.session import FIGURES
 
     return {
         mode: {

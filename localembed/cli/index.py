@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from localembed.cli.heap import tame_heaps
+from localembed.cli.malloc import tame_heaps
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.previews import preview_json, preview_text
-from localembed.cli.progress import IndexProgress
-from localembed.cli.reports import index_report
+from localembed.cli.render.dry_run import preview_json, preview_text
+from localembed.cli.render.progress import IndexProgress
+from localembed.cli.render.run_report import index_report
 from localembed.embedding import ENGINES, PRECISIONS
 from localembed.types.json_forms import report_json
 from localembed.workspace.tables import asks_a_server

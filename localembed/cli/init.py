@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from localembed.cli.options import Common, common
-from localembed.cli.text import printable
+from localembed.cli.render.text import printable
 
 
 @click.command()

@@ -13,10 +13,10 @@ from typing import NoReturn
 import click
 
 import localembed
-from localembed.cli import boundary, signals
-from localembed.cli.boundary import run
+from localembed.cli import exit_codes, signals
+from localembed.cli.exit_codes import run
 from localembed.core import offline
-from localembed.store.slim import leave_out_namespaces
+from localembed.store.lance.slim_import import leave_out_namespaces
 
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Build": {
@@ -113,7 +113,7 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except OSError:  # nobody reads it any more, or its disk is full
         _discard_stdout()
-    if boundary.stopping is not None:
+    if exit_codes.stopping is not None:
         # Another signal, or a thread that is still inside of a library, would break the
         # interpreter's own end.
         with contextlib.suppress(OSError):

@@ -13,7 +13,7 @@ import click
 
 from localembed.cli.bundle import bundle
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.text import INDENT, from_home, printable, size, width, wrapped
+from localembed.cli.render.text import INDENT, from_home, printable, size, width, wrapped
 from localembed.core.text import counted
 from localembed.embedding import RERANKERS
 from localembed.errors import OfflineError, UsageError
@@ -21,7 +21,7 @@ from localembed.errors import OfflineError, UsageError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from localembed.catalog.adding import Verified
+    from localembed.models.add import Verified
 
 _CHANGED = 4
 
@@ -38,10 +38,10 @@ models.add_command(bundle)
 @common
 def list_models(options: Common) -> int:
     """List all known models: what they are good for, and which are on this machine."""
-    from localembed import catalog
+    from localembed import models
     from localembed.embedding.profiles import ProfileBook
 
-    rows = catalog.list_models(options.workspace().layout)
+    rows = models.list_models(options.workspace().layout)
     speeds = ProfileBook().speeds([str(row["name"]) for row in rows])
     rows = [{**row, "chunks_per_second": speeds.get(str(row["name"]))} for row in rows]
     click.echo(json.dumps({"models": rows}) if options.as_json else _list_text(rows))
@@ -79,8 +79,8 @@ def add(options: Common, source: Path, name: str | None, copy: bool) -> int:
     FOLDER is that of a sentence-transformers model, from anywhere. It is written into your own
     models.toml, where prompts and other facts can be changed.
     """
-    from localembed.catalog.adding import add_model
-    from localembed.catalog.blocks import spec_block
+    from localembed.models.add import add_model
+    from localembed.models.blocks import spec_block
 
     spec = add_model(source, name=name, copy=copy)
     if options.as_json:
@@ -101,9 +101,9 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
     Stopped at any point, the same command goes on from there. HF_TOKEN opens models that ask for
     an account, HF_ENDPOINT names another hub.
     """
-    from localembed.catalog.locating import locate
-    from localembed.catalog.pulling import look_up, pull
-    from localembed.catalog.registry import find_spec
+    from localembed.models.files import locate
+    from localembed.models.pull import look_up, pull
+    from localembed.models.registry import find_spec
 
     workspace = options.workspace({"allow_network": allow_network or None})
     spec = find_spec(name, workspace.layout)
@@ -133,7 +133,7 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
 @common
 def verify(options: Common, names: tuple[str, ...]) -> int:
     """Read every file of models NAMES, or of all that are here, and compare its hash."""
-    from localembed.catalog.adding import verify_models
+    from localembed.models.add import verify_models
 
     found = list(verify_models(names, options.workspace().layout))
     if options.as_json:
@@ -149,7 +149,7 @@ def verify(options: Common, names: tuple[str, ...]) -> int:
 @common
 def rm(options: Common, name: str) -> int:
     """Forget model NAME, and remove the copy of it that was pulled or installed."""
-    from localembed.catalog.adding import remove_model
+    from localembed.models.add import remove_model
 
     workspace = options.workspace()
     used = workspace.layout.exists() and workspace.status().model == name
@@ -175,7 +175,7 @@ def _check_allowed(name: str, *, allowed: bool) -> None:
     Raises:
         OfflineError: nobody did.
     """
-    from localembed.catalog.pulling import hub_address
+    from localembed.models.pull import hub_address
 
     if not allowed:
         message = (

@@ -65,8 +65,8 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def model_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a model in the shell."""
-    from localembed.catalog import load_specs
     from localembed.errors import LocalembedError
+    from localembed.models import load_specs
 
     try:
         return [name for name in load_specs() if name.startswith(incomplete)]
@@ -76,6 +76,6 @@ def model_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -
 
 def language_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a language in the shell."""
-    from localembed.store.filters import languages
+    from localembed.store.lance.filters import languages
 
     return [name for name in languages() if name.startswith(incomplete)]

@@ -13,10 +13,10 @@ from functools import partial
 
 import click
 
-from localembed.cli.answers import folded, hit_json, hit_text, place, query_json
-from localembed.cli.forms import context, markdown, vimgrep
 from localembed.cli.options import Common, common, language_names, model_names
-from localembed.cli.text import printable
+from localembed.cli.render.hit_formats import context, markdown, vimgrep
+from localembed.cli.render.hits import folded, hit_json, hit_text, place, query_json
+from localembed.cli.render.text import printable
 from localembed.core.text import counted
 from localembed.errors import UsageError
 from localembed.types.queries import Filter, Query, QueryResult, SearchMode
@@ -239,7 +239,7 @@ def _question(line: str, number: int) -> str:
 
 def _leave_resident(workspace: Workspace, options: Common) -> None:
     """Start what answers the next queries, unless it is not wanted; what fails is no error here."""
-    from localembed.resident import start
+    from localembed.server import start
 
     minutes = workspace.settings.settings.resident_minutes
     if not minutes or os.environ.get("CI") or start.is_running(workspace.folder):

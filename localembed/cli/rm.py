@@ -7,7 +7,7 @@ import json
 import click
 
 from localembed.cli.options import Common, common
-from localembed.cli.text import printable
+from localembed.cli.render.text import printable
 from localembed.core.text import counted
 from localembed.types.json_forms import report_json
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import click
 
 from localembed.cli.options import Common, common
-from localembed.cli.text import from_home, printable
+from localembed.cli.render.text import from_home, printable
 from localembed.errors import LocalembedError, StorageError
 
 if TYPE_CHECKING:
-    from localembed.resident.server import Answer, Request
+    from localembed.server.resident import Answer, Request
     from localembed.workspace.workspace import Workspace
 
 
@@ -40,7 +40,7 @@ def serve(ctx: click.Context, options: Common, status: bool, stop: bool) -> int:
 
 
 def _tell(folder: Path, options: Common, *, stop: bool) -> int:
-    from localembed.resident import start
+    from localembed.server import start
 
     running = start.stop(folder) if stop else start.is_running(folder)
     if options.as_json:
@@ -55,7 +55,7 @@ def _tell(folder: Path, options: Common, *, stop: bool) -> int:
 
 
 def _serve(ctx: click.Context, workspace: Workspace, options: Common) -> int:
-    from localembed.resident.server import serve as serve_clients
+    from localembed.server.resident import serve as serve_clients
 
     kept: dict[Path, Workspace] = {workspace.folder: workspace}
 
@@ -85,8 +85,8 @@ def _warm(workspace: Workspace) -> None:
 
 def _answer(command: click.Command, request: Request, kept: dict[Path, Workspace]) -> Answer:
     """Carry out a command line as a process of its own would, in the kept workspaces."""
-    from localembed.cli.boundary import run
-    from localembed.resident.server import Answer
+    from localembed.cli.exit_codes import run
+    from localembed.server.resident import Answer
 
     if request.arguments[0] != "query":
         return Answer(2, b"", b"Error: only queries are answered here.\n")

@@ -6,9 +6,9 @@ import json
 
 import click
 
-from localembed.cli.answers import hit_json, hit_whole
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.text import printable
+from localembed.cli.render.hits import hit_json, hit_whole
+from localembed.cli.render.text import printable
 
 
 @click.command()

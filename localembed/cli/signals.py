@@ -10,7 +10,7 @@ from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from localembed.cli import boundary
+from localembed.cli import exit_codes
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -21,7 +21,7 @@ _SOON = 0.02
 
 def listen() -> None:
     """Let signals raise in the main thread, and none be lost."""
-    boundary.stopping = None
+    exit_codes.stopping = None
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background
         signal.signal(signal.SIGINT, _interrupt)
     for name in ("SIGTERM", "SIGHUP"):
@@ -31,18 +31,18 @@ def listen() -> None:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    boundary.stopping = KeyboardInterrupt
+    exit_codes.stopping = KeyboardInterrupt
     raise KeyboardInterrupt
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    boundary.stopping = boundary.Terminated
-    raise boundary.Terminated
+    exit_codes.stopping = exit_codes.Terminated
+    raise exit_codes.Terminated
 
 
 def _look_again(lost: UnraisableHookArgs) -> None:
     """Send a signal again that came inside of a destructor, where Python drops what is raised."""
-    numbers = {KeyboardInterrupt: signal.SIGINT, boundary.Terminated: signal.SIGTERM}
+    numbers = {KeyboardInterrupt: signal.SIGINT, exit_codes.Terminated: signal.SIGTERM}
     if lost.exc_type not in numbers:
         sys.__unraisablehook__(lost)
         return

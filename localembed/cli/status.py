@@ -7,7 +7,7 @@ import json
 import click
 
 from localembed.cli.options import Common, common
-from localembed.cli.overview import settings_json, settings_text, status_json, status_text
+from localembed.cli.render.status_page import settings_json, settings_text, status_json, status_text
 
 
 @click.command()

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from localembed.cli.options import Common, common
-from localembed.cli.text import near, printable, size
+from localembed.cli.render.text import near, printable, size
 from localembed.core.text import counted
 from localembed.errors import UsageError
 from localembed.types.tables import Changes, Version

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
-from localembed.embedding.hardware import (
+from localembed.embedding.engines.hardware import (
     choose_device,
     choose_precision,
     cores,
@@ -18,6 +18,7 @@ from localembed.embedding.hardware import (
     device_name,
     give_back_memory,
 )
+from localembed.embedding.model_shape import ModelShape, read_shape, weights_header
 from localembed.embedding.options import (
     DEVICE_NAME,
     ENGINES,
@@ -29,7 +30,6 @@ from localembed.embedding.options import (
     profile_key,
     query_key,
 )
-from localembed.embedding.shape import ModelShape, read_shape, weights_header
 from localembed.types.models import Embedder, ModelInput, ModelSpec, RemoteSpec, Reranker, Tokenizer
 
 __all__ = [
@@ -42,7 +42,7 @@ __all__ = [
 ]  # fmt: skip
 
 BACKENDS: dict[str, str] = {
-    "sentence-transformers": "localembed.embedding.sbert",
+    "sentence-transformers": "localembed.embedding.local",
     "openai": "localembed.embedding.remote",
 }
 """Backend → the module with its `load_tokenizer`, `load_embedder` and `load_query_embedder`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.embedding.torch_model import prepare
+from localembed.embedding.engines.torch_model import prepare
 from localembed.errors import ModelChangedError
 from localembed.types.models import ModelSpec
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from localembed.core import user_folders
 from localembed.core.files import read_json, write_json
-from localembed.embedding import Profile
+from localembed.embedding.options import Profile
 from localembed.errors import LocalembedError
 
 

@@ -20,18 +20,18 @@ from localembed.pipeline.ingest import Ingested
 from localembed.pipeline.reuse import failed_passages
 from localembed.store import runs
 from localembed.store.failures import Failures
+from localembed.store.fsync import SyncedFolder, SyncError
 from localembed.store.head import Head, publish_head, read_head
-from localembed.store.lance import newest_version
+from localembed.store.lance.connection import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
-from localembed.store.synced import SyncedFolder, SyncError
 from localembed.types.documents import EmbeddedBatch, FileRecord
 from localembed.types.runs import Event
 from localembed.types.tables import TableFacts, TableHead
 
 if TYPE_CHECKING:
     from localembed.pipeline.stored_vectors import StoredVectors
-    from localembed.store.table import ChunkTable
+    from localembed.store.lance.table import ChunkTable
     from localembed.types.arrays import Vector, VectorMatrix
 
 
@@ -78,7 +78,7 @@ class Committer:
 
     def _begin(self) -> ChunkTable:
         from localembed.pipeline.stored_vectors import StoredVectors
-        from localembed.store.table import ChunkTable
+        from localembed.store.lance.table import ChunkTable
 
         self.run = 1 + max(
             runs.newest_claimed(self._layout),
@@ -200,7 +200,7 @@ class Committer:
         The manifest is brought in line with its rows, as after a kill.
         """
         from localembed.pipeline.recover import recover
-        from localembed.store.table import ChunkTable
+        from localembed.store.lance.table import ChunkTable
 
         table = self.begin()
         with self._tally.stage("write"):

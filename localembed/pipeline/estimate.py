@@ -10,7 +10,7 @@ from localembed.pipeline.ingest import Ingested, ingest
 from localembed.pipeline.run import Job, cutters_of, to_be_read, windows
 from localembed.pipeline.stage_threads import Stop, overlap
 from localembed.store.head import read_head
-from localembed.store.lance import newest_version
+from localembed.store.lance.connection import newest_version
 from localembed.store.manifest import Manifest
 from localembed.types.documents import Chunk
 from localembed.types.models import ModelInput
@@ -67,7 +67,7 @@ def _look_up(job: Job) -> Callable[[Collection[bytes]], dict[bytes, Vector]]:
     if not exists and not head.tables:
         return lambda _keys: {}
     from localembed.pipeline.stored_vectors import StoredVectors
-    from localembed.store.table import ChunkTable
+    from localembed.store.lance.table import ChunkTable
 
     table = ChunkTable.open(job.layout, job.facts.name) if exists else None
     return StoredVectors(job.layout, job.facts, head, table).look_up

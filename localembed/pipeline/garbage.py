@@ -7,15 +7,15 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from localembed.store import runs
+from localembed.store.fsync import SyncedFolder
 from localembed.store.head import publish_head, read_head
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
-from localembed.store.synced import SyncedFolder
 from localembed.store.versions import read_versions, to_keep
 from localembed.types.runs import Event
 
 if TYPE_CHECKING:
-    from localembed.store.table import ChunkTable
+    from localembed.store.lance.table import ChunkTable
 
 
 def clean_up(

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from localembed.pipeline.ingest import NO_STAT
 from localembed.store import runs
+from localembed.store.fsync import Synced, SyncedFolder, SyncError
 from localembed.store.head import read_head
-from localembed.store.lance import newest_version
+from localembed.store.lance.connection import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
-from localembed.store.synced import Synced, SyncedFolder, SyncError
 from localembed.types.documents import FileRecord
 from localembed.types.runs import Event
 from localembed.types.tables import TableFacts
 
 if TYPE_CHECKING:
-    from localembed.store.table import StoredDocument
+    from localembed.store.lance.table import StoredDocument
 
 
 _REASON_LOST = "some lines could not be embedded; why was not kept"
@@ -65,7 +65,7 @@ def _reconcile(
     records: dict[bytes, FileRecord],
     on_event: Event,
 ) -> dict[bytes, FileRecord]:
-    from localembed.store.table import ChunkTable
+    from localembed.store.lance.table import ChunkTable
 
     table = ChunkTable.open_or_create(layout, facts)
     stored = table.documents()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from localembed.pipeline.written_hashes import SeenHashes
 from localembed.store.head import Head
+from localembed.store.lance.table import ChunkTable
 from localembed.store.layout import Layout
-from localembed.store.paid import PaidVectors
-from localembed.store.table import ChunkTable
+from localembed.store.pending_answers import PaidVectors
 from localembed.store.versions import read_versions
 from localembed.types.tables import TableFacts
 

@@ -11,7 +11,7 @@ from localembed.store.layout import Layout
 from localembed.types.tables import Changes, Version
 
 if TYPE_CHECKING:
-    from localembed.store.reader import ChunkReader
+    from localembed.store.lance.read_rows import ChunkReader
 
 
 def changes_between(
@@ -43,7 +43,7 @@ def changes_between(
 
 
 def _reader(layout: Layout, version: Version) -> ChunkReader:
-    from localembed.store.reader import ChunkReader
+    from localembed.store.lance.read_rows import ChunkReader
 
     return ChunkReader(layout, version.table, version.entry)
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from localembed.store.candidates import Candidate
+    from localembed.store.lance.candidates import Candidate
 
 TEXT_DEPTH = 100
 """How many text hits take part."""

@@ -13,18 +13,18 @@ from localembed.errors import ModelChangedError, NotIndexedError
 from localembed.search.fusion import TEXT_DEPTH, fuse
 from localembed.search.rerank import DEPTH
 from localembed.search.surroundings import surroundings
-from localembed.store.filters import condition
 from localembed.store.head import read_head
-from localembed.store.lance import VersionGoneError
+from localembed.store.lance.connection import VersionGoneError
+from localembed.store.lance.filters import condition
+from localembed.store.lance.search_text import compound_parts
 from localembed.store.layout import Layout
 from localembed.store.versions import find_version
-from localembed.store.words import compound_parts
 from localembed.types.queries import Query, SearchHit
 from localembed.types.tables import TableHead
 
 if TYPE_CHECKING:
-    from localembed.store.candidates import Candidate, StoredChunk
-    from localembed.store.reader import ChunkReader
+    from localembed.store.lance.candidates import Candidate, StoredChunk
+    from localembed.store.lance.read_rows import ChunkReader
     from localembed.types.arrays import Vector
 
     Embed = Callable[[TableHead, str], tuple[Vector, int]]
@@ -144,7 +144,7 @@ class Searcher:
         return found
 
     def _reader(self, name: str, entry: TableHead) -> ChunkReader:
-        from localembed.store.reader import ChunkReader
+        from localembed.store.lance.read_rows import ChunkReader
 
         pinned = (name, entry.uuid, entry.lance_version)
         if self._open is None or self._open[0] != pinned:

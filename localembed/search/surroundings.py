@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from localembed.store.filters import of_document
+from localembed.store.lance.filters import of_document
 
 if TYPE_CHECKING:
-    from localembed.store.candidates import StoredChunk
-    from localembed.store.reader import ChunkReader
+    from localembed.store.lance.candidates import StoredChunk
+    from localembed.store.lance.read_rows import ChunkReader
 
 
 def surroundings(

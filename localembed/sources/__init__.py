@@ -1,7 +1,7 @@
 """Where documents come from: folders, walked by the rules that their owners wrote down."""
 
 from localembed.sources.ignore import glob_rules
-from localembed.sources.opening import Content, read_file
+from localembed.sources.open_file import Content, read_file
 from localembed.sources.walk import Walk, WalkRules, walk
 
 __all__ = ["Content", "Walk", "WalkRules", "glob_rules", "read_file", "walk"]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from localembed.errors import UsageError
-from localembed.sources.opening import read_rules
+from localembed.sources.open_file import read_rules
 
 IGNORE_FILES = (b".localembedignore", b".gitignore")
 """In order of precedence within one folder."""

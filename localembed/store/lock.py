@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from localembed.core.files import storage_error
 from localembed.errors import LockedError
+from localembed.store.crash_recovery import sweep
 from localembed.store.layout import Layout
 from localembed.store.runs import read_heartbeat
-from localembed.store.sweep import sweep
 
 _POLL_SECONDS = 0.1
 

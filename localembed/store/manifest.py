@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from localembed.errors import LockedError, StorageError
+from localembed.store.fsync import StoredFile, Synced
 from localembed.store.layout import Layout
-from localembed.store.synced import StoredFile, Synced
 from localembed.types.documents import FileRecord, FileStat
 
 if TYPE_CHECKING:

@@ -83,7 +83,7 @@ class RunReport:
 
 
 Event = Callable[[str, int], None]
-"""Told of each step that was reached, by name, with a count (see `pipeline.recipe.run`)."""
+"""Told of each step that was reached, by name, with a count (see `pipeline.run.run`)."""
 
 
 Notice = Callable[[str], None]

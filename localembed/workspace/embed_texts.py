@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localembed import catalog
+from localembed import models
 from localembed.chunking import clean
 from localembed.embedding import load_embedder, load_tokenizer
 from localembed.errors import ModelError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
     """Return the vectors of texts, (len(texts), dim) float32 (see `localembed.embed`)."""
     settings = resolve({"model": model}, None).settings
-    located = catalog.open_model(settings.model, dim=settings.dim)
+    located = models.open_model(settings.model, dim=settings.dim)
     spec = located.spec
     if not texts:
         return np.zeros((0, spec.dim), np.float32)

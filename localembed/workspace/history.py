@@ -10,13 +10,13 @@ from localembed.pipeline.garbage import clean_up, drop_table, show
 from localembed.pipeline.run import restore
 from localembed.search import changes_between
 from localembed.store import runs
+from localembed.store.crash_recovery import tables_on_disk
+from localembed.store.fsync import SyncedFolder
 from localembed.store.head import facts_of, read_head
-from localembed.store.lance import newest_version
+from localembed.store.lance.connection import newest_version
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
 from localembed.store.manifest import Manifest
-from localembed.store.sweep import tables_on_disk
-from localembed.store.synced import SyncedFolder
 from localembed.store.versions import aged_out, find_version, read_versions, tag, to_keep
 from localembed.types.runs import RunReport, ignore_events
 from localembed.types.tables import Changes, Garbage, TableHead, Version
@@ -127,7 +127,7 @@ class History:
                 shutil.rmtree(folder)
 
     def _clean(self, name: str, keep: int) -> None:
-        from localembed.store.table import ChunkTable
+        from localembed.store.lance.table import ChunkTable
 
         layout = self._layout
         table = ChunkTable.open(layout, name)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from localembed import catalog
+from localembed import models
 from localembed.embedding import access, load_query_embedder, load_reranker
 from localembed.errors import RemoteModelError
 from localembed.store.layout import Layout
@@ -37,7 +37,7 @@ class LoadedModels:
 
     def reranker(self, name: str) -> Reranker:
         """Return a model that reads a query and a text together."""
-        model = catalog.open_reranker(name, self._layout)
+        model = models.open_reranker(name, self._layout)
         if model.space_id not in self._rerankers:
             self._rerankers[model.space_id] = load_reranker(model.spec, model.folder)
         return self._rerankers[model.space_id]

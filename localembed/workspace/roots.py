@@ -12,8 +12,8 @@ from localembed.core.text import show_path
 from localembed.core.workspace_folder import FOLDER_NAME
 from localembed.errors import UsageError
 from localembed.sources import glob_rules
-from localembed.store.filters import of_chunk, of_document
 from localembed.store.head import Head
+from localembed.store.lance.filters import of_chunk, of_document
 from localembed.store.layout import Layout
 from localembed.types.documents import Root
 from localembed.workspace import config_file

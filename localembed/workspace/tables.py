@@ -9,13 +9,13 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from localembed import catalog
-from localembed.catalog import LocatedModel
+from localembed import models
 from localembed.chunking import clean
 from localembed.chunking.rules import ChunkRules
 from localembed.core import hashing
 from localembed.embedding import load_tokenizer
 from localembed.errors import ModelChangedError, UsageError
+from localembed.models import LocatedModel
 from localembed.store.head import Head, read_head
 from localembed.store.layout import FORMAT, Layout
 from localembed.types.tables import SCHEMA_VERSION, TableFacts, TableHead
@@ -45,7 +45,7 @@ def asks_a_server(sourced: Sourced, layout: Layout) -> bool:
         ModelNotFoundError: nobody knows its name.
     """
     name = _chosen_model(sourced, read_head(layout))
-    return catalog.find_spec(name, layout).remote is not None
+    return models.find_spec(name, layout).remote is not None
 
 
 def _chosen_model(sourced: Sourced, head: Head) -> str:
@@ -66,9 +66,9 @@ def choose_table(sourced: Sourced, head: Head, layout: Layout) -> Choice:
     found = head.table(name)
     same = found[1] if found else None
     if settings.dim is None and same is not None:
-        model = catalog.open_stored(name, same.dim, layout)
+        model = models.open_stored(name, same.dim, layout)
     else:
-        model = catalog.open_model(name, layout, dim=settings.dim)
+        model = models.open_model(name, layout, dim=settings.dim)
     rules, notices = _rules(sourced, model, same)
     kept_type = same is not None and not sourced.given("vector_type")
     vector_type = same.vector_type if same and kept_type else settings.vector_type
@@ -95,7 +95,7 @@ def model_of(entry: TableHead, layout: Layout) -> LocatedModel:
     Raises:
         ModelChangedError: its files or settings are others now.
     """
-    model = catalog.open_stored(entry.model, entry.dim, layout)
+    model = models.open_stored(entry.model, entry.dim, layout)
     if model.space_id != entry.space_id:
         message = (
             f"The files or settings of model '{entry.model}' are not those the index was made "

@@ -8,15 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from localembed import catalog
+from localembed import models
 from localembed.core import user_folders
 from localembed.core.workspace_folder import find_workspace
 from localembed.errors import NotIndexedError, UsageError
 from localembed.pipeline.run import run
 from localembed.search import Searcher, reranked
-from localembed.store import runs
 from localembed.store.disk import make_folder
 from localembed.store.head import Head, read_head
 from localembed.store.layout import Layout
@@ -39,9 +38,6 @@ from localembed.workspace.roots import RootBook
 from localembed.workspace.settings import Sourced, resolve
 from localembed.workspace.status import query_result, read_status
 from localembed.workspace.tables import choose_table
-
-if TYPE_CHECKING:
-    from localembed.types.findings import Checkup
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -121,7 +117,7 @@ class Workspace:
             retry_failed: embed again what got no vector before.
             max_cost: US dollars that a server's answers may cost; the run stops before more.
             wait: if another process is writing, begin when it is done.
-            on_event: told of each step (see `pipeline.recipe.run`).
+            on_event: told of each step (see `pipeline.run.run`).
             on_notice: told in a sentence what was asked for and could not be had in full.
 
         Raises:
@@ -281,7 +277,7 @@ class Workspace:
             NotIndexedError: there is no workspace.
             UsageError: no root holds the path.
         """
-        self._must_exist()
+        self.ensure_exists()
         with writer_lock(self.layout):
             scope = self._book.forget(path)
             keep = self.settings.settings.keep_versions
@@ -294,8 +290,8 @@ class Workspace:
             NotIndexedError: there is no workspace.
             ModelNotFoundError: nobody knows the name, or its files are not here.
         """
-        self._must_exist()
-        catalog.open_model(name, self.layout)
+        self.ensure_exists()
+        models.open_model(name, self.layout)
         with writer_lock(self.layout):
             return use_model(self.layout, name)
 
@@ -305,7 +301,7 @@ class Workspace:
         Raises:
             NotIndexedError: there is no workspace.
         """
-        self._must_exist()
+        self.ensure_exists()
         return read_status(self.layout, self.roots)
 
     @property
@@ -315,43 +311,15 @@ class Workspace:
         Raises:
             NotIndexedError: there is no workspace.
         """
-        self._must_exist()
+        self.ensure_exists()
         return History(self.layout, self.settings.settings.keep_versions, self._root_paths)
 
-    def doctor(
-        self, *, deep: bool = False, repair: bool = False, on_event: Event = ignore_events
-    ) -> Checkup:
-        """Look whether everything in the workspace is sound; without `repair` nothing is written.
-
-        Args:
-            deep: read every file and vector, not only a sample.
-            repair: first mend what can be mended without loss, embedding again what was lost.
-            on_event: told of each step of the run that embeds again (see `index`).
+    def ensure_exists(self) -> None:
+        """Refuse to go on without a workspace.
 
         Raises:
-            NotIndexedError: there is no workspace.
-            LockedError: another process is writing, and something is to be repaired.
+            NotIndexedError: there is none.
         """
-        from localembed.checkup import check_up
-        from localembed.checkup.finding import Patient
-
-        self._must_exist()
-        busy = runs.read_heartbeat(self.layout) is not None
-        patient = Patient(self.layout, self.settings.settings, self._root_paths, deep, busy)
-        return check_up(patient, repair, lambda: self.index(on_event=on_event))
-
-    def prove_offline(self) -> Checkup:
-        """Embed a text and ask the index while Python's ways out of this machine are refused.
-
-        They stay refused afterwards, for the whole process.
-        """
-        from localembed.checkup import check_offline
-        from localembed.types.findings import Checkup
-
-        ask = partial(self.query, top_k=1)
-        return Checkup(tuple(check_offline(self.layout, self.settings.settings, ask)))
-
-    def _must_exist(self) -> None:
         if not self.layout.exists():
             message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
             raise NotIndexedError(message)

@@ -35,8 +35,8 @@ HEAVY = (
     "localembed.pipeline.stage_threads",
     "localembed.pipeline.stages",
     "localembed.search",
-    "localembed.store.reader",
-    "localembed.store.table",
+    "localembed.store.lance.read_rows",
+    "localembed.store.lance.table",
     "localembed.workspace.workspace",
 )
 

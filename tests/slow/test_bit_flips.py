@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from localembed import doctor
 from localembed.errors import LocalembedError
 from tests.damage import KINDS, WAYS, damage, file_of, grow
 from tests.test_crash import assert_equals_clean_build
@@ -26,12 +27,12 @@ def test_damage_is_noticed_and_mended(workspace, notes, fake, tmp_path, kind, wa
     damage(file_of(workspace, kind, seed), way, seed)
 
     try:
-        noticed = workspace.doctor(deep=True).verdict
+        noticed = doctor(workspace, deep=True).verdict
     except LocalembedError as error:
         noticed = str(error)
     assert noticed != "ok" or (kind, way) in UNNOTICED
 
-    mended = workspace.doctor(deep=True, repair=True)
+    mended = doctor(workspace, deep=True, repair=True)
 
     assert not [finding for finding in mended.findings if finding.verdict == "wrong"]
     assert workspace.query("newword1x1", mode="text")

@@ -23,10 +23,10 @@ import pytest
 import localembed
 from localembed.core.hashing import digest_file
 from localembed.errors import LocalembedError
+from localembed.store.fsync import files_below, is_written_once
 from localembed.store.head import read_head
-from localembed.store.lance import connect
+from localembed.store.lance.connection import connect
 from localembed.store.manifest import Manifest
-from localembed.store.synced import files_below, is_written_once
 from tests.conftest import PROJECT, paragraphs
 from tests.test_crash import BATCH, FILES, STEPS, assert_equals_clean_build, write_first
 from tests.test_crash import write_second as change
@@ -309,9 +309,9 @@ def test_a_clean_up_that_loses_its_power_loses_nothing(
 @pytest.mark.parametrize(
     "place",
     [
-        "localembed.store.table.ChunkTable:protect",
-        "localembed.store.table.ChunkTable:clean",
-        "localembed.store.due.Upkeep:ensure_text_index",
+        "localembed.store.lance.table.ChunkTable:protect",
+        "localembed.store.lance.table.ChunkTable:clean",
+        "localembed.store.lance.maintenance.Upkeep:ensure_text_index",
         "localembed.pipeline.garbage.Manifest:commit",
         "localembed.pipeline.garbage:publish_head",
     ],

@@ -104,7 +104,7 @@ def test_the_same_model_here_and_there_gives_the_same_index(
 def _rows(place):
     import localembed
     from localembed.store.head import read_head
-    from localembed.store.inspection import Inspection
+    from localembed.store.lance.inspection import Inspection
 
     layout = localembed.Workspace(place).layout
     name, entry = read_head(layout).table()

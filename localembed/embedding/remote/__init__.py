@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from localembed.core import offline
 from localembed.embedding.options import EngineMemory, EngineOptions, Profile, limits_key
 from localembed.embedding.remote.keys import find_key
-from localembed.embedding.remote.tokens import load_tokenizer
+from localembed.embedding.remote.token_counts import load_tokenizer
 from localembed.errors import ModelNotFoundError, OfflineError, UsageError
 from localembed.types.models import ModelSpec, RemoteSpec
 

@@ -65,7 +65,7 @@ class RemoteEmbedder:
     def embed_documents(
         self, inputs: Sequence[ModelInput], /, on_batch: Callable[[int], None] = lambda _: None
     ) -> Embeddings:
-        """Return the vectors of texts (see `types.Embedder`).
+        """Return the vectors of texts (see `types.models.Embedder`).
 
         Raises:
             RemoteModelError: no more can be had from this server.

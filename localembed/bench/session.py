@@ -1,0 +1,138 @@
+"""One call of `localembed bench`: the model, the sample, and what can be measured with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from localembed.bench import measure, sample, stages, sweep
+from localembed.chunking import clean
+from localembed.chunking.chunker import Chunker
+from localembed.embedding import EngineOptions, choose_device, device_name, load_tokenizer
+from localembed.embedding.engines.matmul import matmul_rate
+from localembed.errors import UsageError
+from localembed.models import LocatedModel
+from localembed.sources import WalkRules
+from localembed.store.head import read_head
+from localembed.types.documents import Root, SourceFile
+from localembed.workspace.settings import engine_options
+from localembed.workspace.tables import Choice, choose_table
+from localembed.workspace.workspace import Workspace
+
+_CHUNKS = {"cpu": 320, "gpu": 20_000}
+_QUICK_CHUNKS = {"cpu": 96, "gpu": 4_000}
+_SECONDS, _QUICK_SECONDS = 6.0, 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Everything that was asked for, checked; nothing heavy is loaded yet."""
+
+    choice: Choice
+    """The table that `index` would write: its model, and how that cuts."""
+    options: EngineOptions
+    device: str
+    machine: str
+    files: tuple[SourceFile, ...]
+    """In random order; empty for made-up ids."""
+    chunks: int
+    seconds: float
+    """For one point."""
+
+    @classmethod
+    def prepare(
+        cls,
+        workspace: Workspace,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        synthetic: bool,
+        quick: bool,
+        chunks: int | None,
+        on_notice: Callable[[str], None],
+    ) -> Bench:
+        """Find the model, the device and the files.
+
+        Raises:
+            UsageError: there is nothing to measure with, or a device is not there.
+        """
+        settings = workspace.settings.settings
+        device = choose_device(settings.device)
+        layout = workspace.layout
+        choice = choose_table(workspace.settings, read_head(layout), layout)
+        kind = "cpu" if device == "cpu" else "gpu"
+        asked = engine_options(settings, choice.model.space_id)
+        files = () if synthetic else tuple(_files(workspace, paths, settings.max_file_size))
+        return cls(
+            choice=choice,
+            options=replace(asked, on_notice=on_notice),
+            device=device,
+            machine=device_name(device),
+            files=files,
+            chunks=chunks or (_QUICK_CHUNKS if quick else _CHUNKS)[kind],
+            seconds=_QUICK_SECONDS if quick else _SECONDS,
+        )
+
+    @property
+    def model(self) -> LocatedModel:
+        """What is measured."""
+        return self.choice.model
+
+    @property
+    def sample_name(self) -> str:
+        """What is measured with."""
+        return "your files" if self.files else "made-up words"
+
+    def sweep(self, axes: sweep.Axes) -> Iterator[measure.Point]:
+        """Yield a point for each combination."""
+        sweep.check(axes, self.options)
+        return sweep.sweep(self.model, self._sample(), axes, self.options, self.seconds)
+
+    def save(self, points: Sequence[measure.Point]) -> measure.Point:
+        """Keep the best for `index`."""
+        return sweep.save(self.model, points, self.options)
+
+    def largest_batch(self) -> int:
+        """Return the largest batch that fits on the device."""
+        embedder = sweep.load(self.model, self.options)
+        texts = self._sample().cut(min(128, self.model.spec.max_tokens - 2))
+        return measure.largest_batch(embedder, texts, embedder.use.batch_tokens)
+
+    def matmul_rate(self, point: measure.Point) -> float:
+        """Return what a point's share is of, in operations per second."""
+        return matmul_rate(point.device, point.precision, point.threads)
+
+    def stages(self) -> list[stages.StageRate]:
+        """Measure each stage alone."""
+        embedder = sweep.load(self.model, self.options)
+        return stages.measure_stages(
+            self.files, self._chunker(), embedder, embed_chunks=self.chunks
+        )
+
+    def _chunker(self) -> Chunker:
+        spec = self.model.spec
+        tokenizer = load_tokenizer(spec, self.model.folder)
+        return Chunker(tokenizer, clean.clean, self.choice.rules, spec.document_prompt)
+
+    def _sample(self) -> sample.Sample:
+        if self.files:
+            return sample.from_files(self.files, self._chunker(), self.chunks)
+        tokenizer = load_tokenizer(self.model.spec, self.model.folder)
+        length = min(128, self.model.spec.max_tokens) - tokenizer.special_tokens
+        return sample.synthetic(self.chunks, length, tokenizer)
+
+
+def _files(
+    workspace: Workspace, paths: Sequence[str | os.PathLike[str]], max_file_size: int
+) -> list[SourceFile]:
+    """Return the files of PATHS, else of the workspace's roots."""
+    scopes: list[tuple[Root, bytes]] = []
+    for path in paths:
+        absolute = os.path.abspath(os.fsencode(path))  # noqa: PTH100 - bytes
+        if not os.path.exists(absolute):  # noqa: PTH110 - bytes
+            message = f"{path} does not exist."
+            raise UsageError(message)
+        scopes.append((Root("bench", absolute), b""))
+    if not paths and workspace.layout.exists():
+        scopes = [(root, b"") for root in workspace.roots]
+    return sample.sample_files(scopes, WalkRules(max_file_size))

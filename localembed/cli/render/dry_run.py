@@ -1,0 +1,60 @@
+"""What `index --dry-run` found out, for eyes and as JSON (docs/json.md)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from localembed.cli.render.text import INDENT, wrapped
+from localembed.core.text import counted
+from localembed.types.runs import Preview
+
+
+def preview_text(preview: Preview) -> str:
+    """Return what a run would do."""
+    found = preview.estimate
+    if not found.embedded:
+        return wrapped(
+            f"Nothing to embed: {counted(found.files, 'file')} would be read, "
+            f"{counted(found.chunks, 'chunk')} have their vectors"
+        )
+    lines = [
+        wrapped(
+            f"Would read {counted(found.files, 'file')} and embed {found.embedded:,} of "
+            f"{counted(found.chunks, 'chunk')}: about {counted(found.tokens, 'token')}"
+        )
+    ]
+    if preview.server is None:
+        lines.append(wrapped(f"with {preview.model} on this machine: nothing is sent", INDENT))
+    else:
+        lines.append(wrapped(f"with {preview.model} at {preview.server}", INDENT))
+        lines.append(wrapped(", ".join(_of_server(preview)), INDENT))
+    lines.append(wrapped("Nothing was written, and nothing was sent", INDENT))
+    return "\n".join(lines)
+
+
+def _of_server(preview: Preview) -> list[str]:
+    parts = [counted(preview.estimate.requests, "request")]
+    if preview.minutes is None:
+        parts.append("the server's limits are not known yet")
+    else:
+        minutes = max(1, round(preview.minutes))
+        parts.append(f"about {counted(minutes, 'minute')} at the server's limits")
+    if preview.usd is None:
+        parts.append("no price is known")
+    else:
+        dated = f" (price of {preview.price_date})" if preview.price_date else ""
+        parts.append(f"about ${preview.usd:,.4f}{dated}")
+    return parts
+
+
+def preview_json(preview: Preview) -> dict[str, object]:
+    """Return the JSON form of what a run would do."""
+    return {
+        "dry_run": True,
+        "model": preview.model,
+        "server": preview.server,
+        **asdict(preview.estimate),
+        "minutes": preview.minutes,
+        "usd": preview.usd,
+        "price_date": preview.price_date,
+    }

@@ -1,0 +1,199 @@
+"""Hits of a query, for eyes within the terminal's width and as JSON (docs/json.md)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from textwrap import dedent
+
+import click
+
+from localembed.cli.render.text import INDENT, clipped, linked, near, printable, width
+from localembed.core.text import counted
+from localembed.types.queries import QueryResult, SearchHit
+
+_WORD = re.compile(r"\w+")
+_SNIPPET_LINES = 3
+
+
+def query_json(result: QueryResult) -> dict[str, object]:
+    """Return the JSON form of an answer."""
+    return {
+        "query": result.query,
+        "mode": result.mode,
+        "version": result.version,
+        "model": result.model,
+        "pieces": result.pieces,
+        "seconds": round(result.seconds, 4),
+        "hits": [hit_json(rank, hit) for rank, hit in enumerate(result.hits, start=1)],
+    }
+
+
+def hit_json(rank: int, hit: SearchHit) -> dict[str, object]:
+    """Return the JSON form of one hit."""
+    around = {"before": hit.before, "after": hit.after} if hit.before or hit.after else {}
+    return {
+        "rank": rank,
+        "score": round(hit.score, 6),
+        "path": hit.path,
+        "start_line": hit.start_line,
+        "end_line": hit.end_line,
+        "start": hit.start,
+        "end": hit.end,
+        "heading": hit.heading,
+        "text": hit.text,
+        "chunk_id": hit.chunk_id,
+        "tokens": hit.tokens,
+        "similarity": round(hit.similarity, 6),
+        "text_score": round(hit.text_score, 4),
+        "vector_rank": hit.vector_rank,
+        "text_rank": hit.text_rank,
+        "found_rank": hit.found_rank,
+        **around,
+    }
+
+
+def place(hit: SearchHit) -> str:
+    """Return where a hit begins, as editors take it."""
+    return f"{printable(near(hit.path))}:{hit.start_line}"
+
+
+def folded(hits: Sequence[SearchHit]) -> list[tuple[int, SearchHit, list[SearchHit]]]:
+    """Return (rank, hit, others) with what says the same under the best that says it."""
+    groups: dict[str, tuple[int, SearchHit, list[SearchHit]]] = {}
+    for rank, hit in enumerate(hits, start=1):
+        words = " ".join(hit.text.split())
+        if words in groups:
+            groups[words][2].append(hit)
+        else:
+            groups[words] = (rank, hit, [])
+    return list(groups.values())
+
+
+def hit_text(
+    rank: int,
+    hit: SearchHit,
+    query: str,
+    others: Sequence[SearchHit] = (),
+    *,
+    lines: int = 0,
+    explain: bool = False,
+) -> str:
+    """Return one hit for a terminal: place and score, heading, a snippet with the words marked.
+
+    Args:
+        rank: its place, from 1.
+        hit: what to show.
+        query: whose words are marked.
+        others: hits that say the same.
+        lines: how many to show around the best one; the few that hold most words if 0.
+        explain: show what each part of the search says.
+    """
+    named = click.style(place(hit), fg="cyan", bold=True)
+    head = f"{rank:>2} {linked(named, hit.path)}  {click.style(f'{hit.score:.3f}', dim=True)}"
+    columns = width() - len(INDENT)
+    shown = [head]
+    if explain:
+        shown.append(INDENT + click.style(_explained(hit), dim=True))
+    if hit.heading:
+        shown.append(INDENT + click.style(clipped(printable(hit.heading), columns), italic=True))
+    pattern = _marks(query)
+    if lines:
+        text = numbered_lines(hit, query, lines)
+    else:
+        text = snippet(hit.text, pattern, hit.heading.rpartition(" > ")[2])
+    shown += [(INDENT + _marked(clipped(line, columns), pattern)).rstrip() for line in text]
+    if others:
+        shown.append(INDENT + click.style(clipped(_elsewhere(others), columns), dim=True))
+    return "\n".join(shown) + "\n"
+
+
+def numbered_lines(hit: SearchHit, query: str, lines: int) -> list[str]:
+    """Return the line that answers best with so many around it, each behind its number."""
+    first = hit.start_line - hit.before.count("\n")
+    whole = (hit.before + hit.text + hit.after).split("\n")
+    best = hit.start_line - first + best_line(hit.text, query)[0]
+    begin, end = max(0, best - lines), min(len(whole), best + lines + 1)
+    wide = len(str(first + end - 1))
+    return [
+        f"{first + place:>{wide}}  {printable(whole[place].expandtabs(4).rstrip())}".rstrip()
+        for place in range(begin, end)
+    ]
+
+
+def _elsewhere(others: Sequence[SearchHit]) -> str:
+    return f"also in {counted(len(others), 'more place')}: {', '.join(map(place, others))}"
+
+
+def hit_whole(hit: SearchHit) -> str:
+    """Return a chunk with its whole text, for `show`."""
+    place = f"{printable(near(hit.path))}:{hit.start_line}-{hit.end_line}"
+    about = f"{hit.tokens:,} tokens, id {hit.chunk_id}"
+    lines = [f"{click.style(place, fg='cyan', bold=True)}  {click.style(about, dim=True)}"]
+    if hit.heading:
+        lines.append(INDENT + click.style(printable(hit.heading), italic=True))
+    text = hit.text.expandtabs(4).splitlines()
+    return "\n".join([*lines, *((INDENT + printable(line)).rstrip() for line in text)]) + "\n"
+
+
+def _explained(hit: SearchHit) -> str:
+    """Return what each part of the search says of a hit."""
+    parts = []
+    if hit.similarity:
+        place = f" (place {hit.vector_rank:,})" if hit.vector_rank else ""
+        parts.append(f"cosine {hit.similarity:.3f}{place}")
+    if hit.text_rank:
+        parts.append(f"text {hit.text_score:.2f} (place {hit.text_rank:,})")
+    if hit.found_rank:
+        parts.append(f"place {hit.found_rank:,} before reranking")
+    return ", ".join(parts) or "no part of its own"
+
+
+def snippet(text: str, pattern: re.Pattern[str] | None, title: str = "") -> list[str]:
+    """Return the neighbouring lines of a chunk that hold the most different words of a query.
+
+    A line that only repeats `title`, the heading shown above it, is left out.
+    """
+    lines = [printable(line.expandtabs(4).rstrip()) for line in text.splitlines()]
+    lines = [line for line in lines if _WORD.search(line) and line.strip("# ") != title]
+    best = 0
+    if pattern is not None and len(lines) > _SNIPPET_LINES:
+        found = [{match.lower()[:4] for match in pattern.findall(line)} for line in lines]
+        starts = range(len(lines) - _SNIPPET_LINES + 1)
+        best = max(starts, key=lambda i: (len(set().union(*found[i : i + _SNIPPET_LINES])), -i))
+    return dedent("\n".join(lines[best : best + _SNIPPET_LINES])).splitlines()
+
+
+def best_line(text: str, query: str) -> tuple[int, str]:
+    """Return the first line with the most different words of a query, and which one it is, from 0.
+
+    Without any of them it is the first with a letter or digit.
+    """
+    pattern = _marks(query)
+    lines = text.split("\n")
+
+    def words(line: str) -> int:
+        return len({m.lower()[:4] for m in pattern.findall(line)}) if pattern else 0
+
+    best = max(range(len(lines)), key=lambda i: (words(lines[i]), bool(_WORD.search(lines[i])), -i))
+    return best, lines[best].rstrip("\r")
+
+
+def _marks(query: str) -> re.Pattern[str] | None:
+    """Return what finds the words of a query and those that begin alike; with digits, as is."""
+    stems = {
+        re.escape(word[: max(3, len(word) - 2)])
+        if len(word) > 3 and word.isalpha()
+        else re.escape(word) + r"\b"
+        for word in _WORD.findall(query.lower())
+        if len(word) > 2
+    }
+    if not stems:
+        return None
+    return re.compile(rf"\b(?:{'|'.join(sorted(stems))})\w*", re.IGNORECASE)
+
+
+def _marked(line: str, pattern: re.Pattern[str] | None) -> str:
+    if pattern is None:
+        return line
+    return pattern.sub(lambda match: click.style(match[0], fg="yellow", bold=True), line)

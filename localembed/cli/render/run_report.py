@@ -1,0 +1,122 @@
+"""The report of `index` for eyes; its JSON form is in `localembed.types.runs`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import click
+
+from localembed.cli.render.text import INDENT, near, printable, wrapped
+from localembed.core.text import counted, show_path
+from localembed.types.documents import Note
+from localembed.types.models import EngineUse, RemoteUse
+from localembed.types.runs import RunReport
+
+_MOST_FAILURES = 20
+
+
+def index_report(report: RunReport) -> str:
+    """Return the report of a run."""
+    lines: list[str] = []
+    if report.files.seen or not report.refused:
+        lines += _headline(report)
+    if report.tokens.embedded:
+        lines.append(wrapped(_speed(report), INDENT))
+    if report.engine:
+        lines.append(wrapped(_engine(report.engine), INDENT))
+    if report.changed:
+        lines.append(wrapped(_stages(report.stages), INDENT))
+    if report.busy and report.engine:
+        lines.append(wrapped(_bottleneck(report), INDENT))
+    if report.skipped:
+        skipped = f"skipped {len(report.skipped):,}: {_reasons(report.skipped)}"
+        lines.append(wrapped(skipped, INDENT))
+    if report.tokens.truncated:
+        words = counted(report.tokens.truncated, "word")
+        lines.append(wrapped(f"{words} too long for the model to see", INDENT))
+    lines += _failures(report.failures)
+    lines += [_in_red(wrapped(f"refused: {sentence}")) for sentence in report.refused]
+    return "\n".join(lines)
+
+
+def _headline(report: RunReport) -> list[str]:
+    files, chunks = report.files, report.chunks
+    if not report.changed:
+        looked = f"{counted(files.seen, 'file')} looked at in {report.seconds:.2f} s"
+        return [wrapped(f"Nothing changed: {looked}, nothing embedded")]
+    names = ("added", "changed", "renamed", "removed", "unchanged", "failed")
+    counts = [f"{getattr(files, name):,} {name}" for name in names if getattr(files, name)]
+    parts = [f"{chunks.embedded:,} embedded", f"{chunks.reused:,} reused"]
+    if chunks.removed:
+        parts.append(f"{chunks.removed:,} removed")
+    return [
+        wrapped(f"Run {report.run} in {report.seconds:.1f} s: files {', '.join(counts) or '0'}"),
+        wrapped(f"{counted(chunks.total, 'chunk')} in the index: {', '.join(parts)}", INDENT),
+    ]
+
+
+def _speed(report: RunReport) -> str:
+    seconds = max(report.stages.get("embed", 0.0), 1e-9)
+    files = report.files.added + report.files.changed + report.files.renamed
+    return (
+        f"{files / max(report.seconds, 1e-9):,.1f} files/s overall; while embedding "
+        f"{report.chunks.embedded / seconds:,.0f} chunks/s, "
+        f"{report.tokens.embedded / seconds:,.0f} tokens/s"
+    )
+
+
+def _engine(use: EngineUse) -> str:
+    if use.remote is not None:
+        return _server(use.device, use.remote)
+    text = f"{use.engine} in {use.precision} on {use.device}, {use.padding:.1%} padding"
+    if use.too_large:
+        text += f"; {counted(use.too_large, 'text')} did not fit into memory even alone"
+    return text
+
+
+def _server(host: str, use: RemoteUse) -> str:
+    parts = [f"{host}: {counted(use.requests, 'request')}"]
+    if use.retries:
+        parts.append(f"{use.retries:,} of them again")
+    parts.append(f"{counted(use.tokens_billed, 'token')} billed")
+    if use.usd is not None:
+        parts.append(f"${use.usd:,.4f}")
+    if use.paused_seconds >= 0.1:
+        parts.append(f"{use.paused_seconds:.0f} s paused because it asked for it")
+    return ", ".join(parts)
+
+
+def _bottleneck(report: RunReport) -> str:
+    names = {"read": "reading", "embed": "embedding", "write": "writing"}
+    slowest, *others = sorted(report.busy.items(), key=lambda entry: -entry[1])
+    rest = ", ".join(f"{names[side]} {share:.0%}" for side, share in others)
+    return f"bottleneck: {names[slowest[0]]}, busy {slowest[1]:.0%} of the time; {rest}"
+
+
+def _stages(stages: Mapping[str, float]) -> str:
+    shown = [f"{name} {seconds:.1f} s" for name, seconds in stages.items() if seconds >= 0.05]
+    return ", ".join(shown) or "every stage under 0.1 s"
+
+
+def _reasons(notes: Sequence[Note]) -> str:
+    counts = Counter(note.reason.split(" (")[0] for note in notes)
+    return ", ".join(f"{number:,} {reason}" for reason, number in counts.most_common())
+
+
+def _failures(notes: Sequence[Note]) -> list[str]:
+    lines = [
+        _in_red(
+            wrapped(f"failed: {printable(near(show_path(note.path)))}: {printable(note.reason)}")
+        )
+        for note in notes[:_MOST_FAILURES]
+    ]
+    if len(notes) > _MOST_FAILURES:
+        lines.append(f"… and {len(notes) - _MOST_FAILURES:,} more; --json names all")
+    return lines
+
+
+def _in_red(text: str) -> str:
+    """Return text with its first word in red."""
+    word, _, rest = text.partition(" ")
+    return f"{click.style(word, fg='red')} {rest}"

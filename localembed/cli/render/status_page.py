@@ -1,0 +1,124 @@
+"""What is there: status and settings, for eyes and as JSON (docs/json.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+from localembed.cli.render.text import from_home, near, printable, size
+from localembed.core.text import counted, show_path
+from localembed.types.documents import Root
+from localembed.types.tables import Status
+from localembed.workspace.settings import Sourced
+
+_MOST_LISTED = 10
+"""Of roots, and of failures; `status --json` lists all."""
+
+
+def status_text(status: Status) -> str:
+    """Return what is in a workspace."""
+    done = "" if status.complete or not status.table else " (not complete yet)"
+    rows = [
+        ("Workspace", from_home(str(status.workspace))),
+        ("Index", f"{counted(status.files, 'file')}, {counted(status.chunks, 'chunk')}{done}"),
+        ("Model", status.model or "none yet"),
+        ("Run", f"{status.version}{_last_run(status)}" if status.version else "none yet"),
+        *_vector_index(status),
+        ("Disk", size(status.disk_bytes)),
+        *_listed("Root", [_root_text(root) for root in status.roots]),
+        *(
+            ("Beside", f"{entry.model}: {entry.chunks:,} chunks, up to {entry.max_tokens} tokens")
+            for entry in status.other_tables.values()
+        ),
+    ]
+    if status.failures:
+        passages = counted(len(status.failures), "passage")
+        hint = "run: localembed index --retry-failed"
+        rows.append(("Failed", f"{passages} without a vector; {hint}"))
+        notes = status.failures
+        rows += _listed("", [f"{from_home(show_path(note.path))}: {note.reason}" for note in notes])
+    if status.paid_bytes and not status.running:
+        kept = f"{size(status.paid_bytes)} of a server's answers, for the next localembed index"
+        rows.append(("Kept", kept))
+    if running := status.running:
+        rows.append(
+            (
+                "Running",
+                f"run {running.get('run')}: {running.get('files', 0):,} of "
+                f"{running.get('files_total', 0):,} files, {running.get('chunks', 0):,} chunks "
+                f"(process {running.get('pid')})",
+            )
+        )
+    return "\n".join(f"{click.style(f'{name:<10}', bold=True)}{printable(v)}" for name, v in rows)
+
+
+def _listed(name: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    rows = [(name, value) for value in values[:_MOST_LISTED]]
+    if len(values) > _MOST_LISTED:
+        rows.append(("", f"and {len(values) - _MOST_LISTED:,} more: status --json"))
+    return rows
+
+
+def _vector_index(status: Status) -> list[tuple[str, str]]:
+    if status.vector_index is None:
+        return []
+    return [("Vectors", f"indexed, recall@10 {status.vector_index.recall:.2f} of an exact search")]
+
+
+def _last_run(status: Status) -> str:
+    if not status.last_run:
+        return ""
+    return f", {str(status.last_run.get('at', ''))[:16].replace('T', ' ')} UTC"
+
+
+def _root_text(root: Root) -> str:
+    options = [f"--include {glob}" for glob in root.include]
+    options += [f"--exclude {glob}" for glob in root.exclude]
+    options += ["--hidden"] * root.hidden + ["--no-ignore"] * root.no_ignore
+    return " ".join([from_home(show_path(root.path)), *options])
+
+
+def status_json(status: Status) -> dict[str, object]:
+    """Return the JSON form of a status."""
+    return {
+        "workspace": str(status.workspace),
+        "model": status.model,
+        "table": status.table,
+        "version": status.version,
+        "complete": status.complete,
+        "vector_recall": status.vector_index.recall if status.vector_index else None,
+        "files": status.files,
+        "chunks": status.chunks,
+        "roots": [{**asdict(root), "path": show_path(root.path)} for root in status.roots],
+        "disk_bytes": status.disk_bytes,
+        "paid_bytes": status.paid_bytes,
+        "failures": [
+            {"path": show_path(note.path), "reason": note.reason} for note in status.failures
+        ],
+        "running": dict(status.running) if status.running else None,
+        "other_tables": {name: asdict(entry) for name, entry in status.other_tables.items()},
+    }
+
+
+def settings_json(sourced: Sourced) -> dict[str, object]:
+    """Return each setting with its origin."""
+    values = asdict(sourced.settings)
+    return {
+        "settings": {
+            name: {"value": values[name], "from": origin}
+            for name, origin in sourced.origins.items()
+        }
+    }
+
+
+def settings_text(sourced: Sourced) -> str:
+    """Return a table of settings."""
+    values = asdict(sourced.settings)
+    values["max_file_size"] = size(values["max_file_size"])
+    return "\n".join(
+        f"{name:<17} {'-' if values[name] is None else values[name]!s:<22}"
+        f"{click.style(printable(near(origin)), dim=True)}"
+        for name, origin in sourced.origins.items()
+    )

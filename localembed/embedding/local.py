@@ -1,0 +1,281 @@
+"""The sentence-transformers backend: who computes, and everything put together around it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from localembed.embedding.engine_choice import EnginePlan, check_dim, check_folder, make_plan
+from localembed.embedding.engines import hardware, openvino, openvino_convert
+from localembed.embedding.engines.bert import is_bert, read_bert
+from localembed.embedding.engines.fused import FusedEngine
+from localembed.embedding.engines.numpy_bert import LightEngine
+from localembed.embedding.engines.openvino import OpenVinoEngine
+from localembed.embedding.engines.static import StaticEngine
+from localembed.embedding.local_embedder import Frame, LocalEmbedder
+from localembed.embedding.model_shape import ModelShape, module_file, read_shape
+from localembed.embedding.options import EngineOptions, Profile, query_key
+from localembed.embedding.tokenizers.fast import FastTokenizer
+from localembed.errors import UsageError
+from localembed.types.models import ModelSpec, Tokenizer
+
+if TYPE_CHECKING:
+    from localembed.embedding.engines.torch import TorchEngine
+    from localembed.types.arrays import Vector
+
+_STATIC_BATCH_TOKENS = 65_536
+_SAME, _SAME_IN_HALF = 0.9999, 0.999
+"""Cosines between a query's vectors that make one engine as good as another."""
+_PROBES = (
+    "rotating api keys",
+    "parse_config(path) raises ValueError",
+    "Which of the two is faster, and by how much, when a disk is nearly full? 北京, naïve, 3.14",
+)
+
+
+def load_tokenizer(_spec: ModelSpec, folder: Path) -> Tokenizer:
+    """Return the model's tokenizer (see `embedding.load_tokenizer`)."""
+    return FastTokenizer(folder)
+
+
+def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> LocalEmbedder:
+    """Return the loaded model (see `embedding.load_embedder`)."""
+    shape = read_shape(folder)
+    check_folder(spec, folder, shape)
+    tokenizer = FastTokenizer(folder)
+    if shape.is_static:
+        return _static(spec, folder, shape, tokenizer, options)
+    plan = make_plan(spec, folder, options)
+    engine = _converted(plan, tokenizer.vocabulary) or _fused(plan) or _torch(plan)
+    frame = Frame(*tokenizer.special_ids())
+    embedder = LocalEmbedder(
+        spec,
+        tokenizer,
+        frame,
+        engine,
+        plan.budget,
+        on_smaller=lambda tokens: plan.keep(batch_tokens=tokens),
+    )
+    _try_light(embedder, folder, shape, options)
+    return embedder
+
+
+def load_query_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> LocalEmbedder:
+    """Return what embeds queries (see `embedding.load_query_embedder`)."""
+    shape = read_shape(folder)
+    light = None
+    if options.engine == "auto" and _remembered(options) == LightEngine.name:
+        light = _light(spec, folder, shape)
+    if light is not None:
+        return light
+    asked = replace(
+        options,
+        device="cpu",
+        engine="auto" if options.engine == "compile" else options.engine,
+        precision="auto" if options.precision == "fp16" else options.precision,
+    )
+    return load_embedder(spec, folder, asked)
+
+
+def _remembered(options: EngineOptions) -> str | None:
+    """Return what was found to embed queries, None if that is not known."""
+    if options.memory is None or options.model_id is None:
+        return None
+    return options.memory.recall(query_key(options.model_id)).engine
+
+
+def _light(spec: ModelSpec, folder: Path, shape: ModelShape) -> LocalEmbedder | None:
+    """Return the model in NumPy, None if it cannot be had so."""
+    if not is_bert(shape):
+        return None
+    try:
+        bert = read_bert(folder, shape)
+        engine = LightEngine(bert, normalize=spec.normalize or shape.normalizes)
+    except (OSError, ValueError, KeyError):
+        return None
+    tokenizer = FastTokenizer(folder)
+    return LocalEmbedder(spec, tokenizer, Frame(*tokenizer.special_ids()), engine, spec.max_tokens)
+
+
+def _try_light(
+    embedder: LocalEmbedder, folder: Path, shape: ModelShape, options: EngineOptions
+) -> None:
+    """Compare the model in NumPy with the one that was loaded, once, and remember the outcome."""
+    memory, model_id = options.memory, options.model_id
+    if memory is None or model_id is None or _remembered(options) is not None:
+        return
+    light = _light(embedder.spec, folder, shape)
+    engine = embedder.engine
+    least = _SAME if engine.precision == "fp32" else _SAME_IN_HALF
+    same = light is not None and all(
+        _cosine(light.embed_query(text), embedder.embed_query(text)) >= least for text in _PROBES
+    )
+    memory.keep(query_key(model_id), Profile(engine=LightEngine.name if same else engine.name))
+
+
+def _cosine(left: Vector, right: Vector) -> float:
+    lengths = float(np.linalg.norm(left)) * float(np.linalg.norm(right))
+    return float(left @ right) / max(lengths, 1e-12)
+
+
+def _static(
+    spec: ModelSpec,
+    folder: Path,
+    shape: ModelShape,
+    tokenizer: FastTokenizer,
+    options: EngineOptions,
+) -> LocalEmbedder:
+    """Return a table of word vectors: no device, no precision, no special ids."""
+    normalize = spec.normalize or shape.normalizes
+    engine = StaticEngine(module_file(folder, "model.safetensors"), normalize=normalize)
+    check_dim(spec, engine.dim)
+    nothing = np.zeros(0, np.int32)
+    budget = options.batch_tokens or _STATIC_BATCH_TOKENS
+    return LocalEmbedder(spec, tokenizer, Frame(nothing, nothing), engine, budget)
+
+
+def _converted(plan: EnginePlan, vocabulary: int) -> OpenVinoEngine | None:
+    """Return the model in OpenVINO if that was asked for, or is known or found to be faster."""
+    asked = plan.options.engine == "openvino"
+    if not asked and (plan.options.engine != "auto" or not openvino.is_installed()):
+        return None
+    target = plan.converted
+    if target is None:
+        _refuse_if_asked(plan)
+        return None
+    if not (target.exists() and (asked or plan.profile.engine == "openvino")):
+        if not asked and not plan.converting_pays:
+            return None
+        if not _convert(plan, target, vocabulary) and not asked:
+            return None
+    try:
+        return OpenVinoEngine(
+            target, plan.precision, pooling=plan.spec.pooling, normalize=plan.normalizes,
+            padding=plan.padding, threads=plan.threads,
+        )  # fmt: skip
+    except RuntimeError:
+        # What was converted can be broken like any file in a cache; it is made anew next time.
+        target.unlink(missing_ok=True)
+        _refuse_if_asked(plan)
+        return None
+
+
+def _refuse_if_asked(plan: EnginePlan) -> None:
+    """Leave it to torch, unless somebody asked for OpenVINO.
+
+    Raises:
+        UsageError: then.
+    """
+    if plan.options.engine == "openvino":
+        message = f"Model '{plan.spec.name}' cannot be used with OpenVINO. Use: --engine torch"
+        raise UsageError(message)
+
+
+def _convert(plan: EnginePlan, target: Path, vocabulary: int) -> bool:
+    """Convert the model, once, and remember whether that made it faster."""
+    plan.options.on_notice("Converting the model for OpenVINO, once; this takes about 25 s.")
+    job = openvino_convert.ConversionJob(
+        model=str(plan.folder),
+        converted=str(target),
+        precision=plan.precision,
+        pooling=plan.spec.pooling,
+        normalize=plan.normalizes,
+        pad_id=plan.shape.pad_id,
+        vocabulary=vocabulary,
+        max_tokens=plan.spec.max_tokens,
+        threads=plan.threads,
+    )
+    found = openvino_convert.convert_in_child(job)
+    if found is None:
+        _refuse_if_asked(plan)
+    better = found is not None and found.is_better
+    plan.keep(engine="openvino" if better else "fused" if plan.fusible else "torch")
+    return better
+
+
+def _fused(plan: EnginePlan) -> FusedEngine | None:
+    """Return the model in fewer steps than its own modules take, None if it cannot be had so.
+
+    Raises:
+        UsageError: then, if it was asked for.
+    """
+    asked = plan.options.engine == "fused"
+    if not asked and plan.options.engine != "auto":
+        return None
+    engine = None
+    if plan.fusible:
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            engine = FusedEngine(
+                read_bert(plan.folder, plan.shape), _confirmed_precision(plan),
+                normalize=plan.normalizes, threads=plan.threads,
+            )  # fmt: skip
+    if engine is not None:
+        check_dim(plan.spec, engine.dim)
+    elif asked:
+        message = f"--engine fused does not know model '{plan.spec.name}'. Use: --engine torch"
+        raise UsageError(message)
+    return engine
+
+
+def _confirmed_precision(plan: EnginePlan) -> str:
+    """Return the precision, fp32 where nobody asked for bf16 and the processor is slow in it."""
+    import torch
+
+    unsure = plan.device == "cpu" and plan.options.precision == "auto" and plan.precision == "bf16"
+    return "fp32" if unsure and not hardware.bf16_is_fast(torch) else plan.precision
+
+
+def _torch(plan: EnginePlan) -> TorchEngine:
+    """Load the model into torch."""
+    import torch
+
+    from localembed.embedding.engines.torch_model import load_model
+
+    if plan.device == "cpu":
+        torch.set_num_threads(plan.threads)
+    precision = _confirmed_precision(plan)
+    model = load_model(plan.folder, plan.device, precision)
+    check_dim(plan.spec, int(model.get_embedding_dimension() or 0))
+    kind = _torch_kind(model, plan.device, precision)
+    engine = kind(model, plan.device, precision, padding=plan.padding, normalize=plan.normalizes)
+    asked = plan.options.engine
+    if asked == "compile" or (asked == "auto" and plan.compiling_pays):
+        _compile(engine, plan)
+    return engine
+
+
+def _torch_kind(model: Any, device: str, precision: str) -> type[TorchEngine]:  # noqa: ANN401
+    """Return the engine without padding where the GPU and the model's family can use it."""
+    from localembed.embedding.engines import packed
+    from localembed.embedding.engines.torch import TorchEngine
+
+    family = getattr(model[0].auto_model.config, "model_type", "")
+    packs = (
+        device.startswith("cuda")
+        and precision != "fp32"
+        and family in packed.FAMILIES
+        and packed.is_available()
+    )
+    return packed.PackedEngine if packs else TorchEngine
+
+
+def _compile(engine: TorchEngine, plan: EnginePlan) -> None:
+    """Compile, and say what it cost.
+
+    Raises:
+        UsageError: it was asked for and did not work.
+    """
+    plan.options.on_notice("Compiling the model; this takes about half a minute.")
+    warnings.filterwarnings("ignore", module="torch._inductor")
+    begin = time.perf_counter()
+    if engine.compile():
+        plan.options.on_notice(f"Compiled in {time.perf_counter() - begin:.0f} s.")
+    elif plan.options.engine == "compile":
+        message = "--engine compile: torch could not compile the model here. Use: --engine torch"
+        raise UsageError(message)

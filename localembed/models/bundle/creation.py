@@ -1,0 +1,163 @@
+"""Write a bundle: the same bytes for the same models and index."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from localembed.core.files import storage_error, sync_file, sync_folder
+from localembed.core.hashing import sha256_file
+from localembed.embedding import RERANKERS
+from localembed.errors import NotIndexedError, UsageError
+from localembed.models import open_model, open_reranker
+from localembed.models.bundle.contents import INDEX, NAME, Contents, Member, dumped, model_member
+from localembed.models.registry import find_spec
+from localembed.models.safety import files_to_copy
+from localembed.store import runs
+from localembed.store.head import Head, read_head
+from localembed.store.layout import Layout
+from localembed.store.lock import writer_lock
+from localembed.types.models import ModelSpec
+
+_INDEX_FILES = ("config.toml", "head.json", "manifest.duckdb")
+_INDEX_FOLDERS = ("runs", "vectors")
+_EXISTS = "{} exists already. Remove it, or name another file with -o."
+
+
+def create_bundle(
+    names: tuple[str, ...], output: Path, layout: Layout, *, with_index: bool = False
+) -> Contents:
+    """Write models, and the index of a workspace if it is wanted, into one file.
+
+    Args:
+        names: of the models; with an index, none means those that it was made with.
+        output: the file to write; it must not exist.
+        layout: the workspace.
+        with_index: take the index along, with the text of every document in it, in clear.
+
+    Raises:
+        UsageError: no model is named, or the file exists.
+        ModelNotFoundError: a model is not here.
+        ModelChangedError: a file of a model differs from its hash.
+        NotIndexedError: there is no index, or it is not complete.
+        StorageError: the disk is full or unwritable.
+    """
+    if output.exists():
+        raise UsageError(_EXISTS.format(output))
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"There is no folder {output.absolute().parent} for the bundle. Make it.")
+    with ExitStack() as stack:
+        chunks = 0
+        if with_index:
+            head = _whole_index(layout)
+            stack.enter_context(writer_lock(layout))
+            chunks = sum(entry.chunks for entry in head.tables.values())
+            names = names or tuple(sorted({entry.model for entry in head.tables.values()}))
+        if not names:
+            raise UsageError("Name a model: localembed models bundle create all-MiniLM-L6-v2 -o F")
+        models = [_model(name, layout) for name in dict.fromkeys(names)]
+        sources = dict(_model_files(models))
+        if with_index:
+            sources |= _index_files(layout)
+        members = tuple(_member(name, path) for name, path in sorted(sources.items()))
+        specs = tuple(sorted((spec for spec, _ in models), key=lambda spec: spec.name))
+        contents = Contents(specs, members, chunks)
+        _write(output, contents, sources)
+    return contents
+
+
+def _whole_index(layout: Layout) -> Head:
+    """Return the head of a workspace whose last run came to its end.
+
+    Raises:
+        NotIndexedError: there is none.
+    """
+    head = read_head(layout) if layout.exists() else Head()
+    last = runs.last_beat(layout)
+    cut_off = last is not None and not last.ended
+    if not head.tables or cut_off or not all(entry.complete for entry in head.tables.values()):
+        raise NotIndexedError(
+            f"{layout.folder} has no whole index to take along. Run: localembed index"
+        )
+    return head
+
+
+def _model(name: str, layout: Layout) -> tuple[ModelSpec, Path]:
+    is_reranker = find_spec(name, layout).backend in RERANKERS
+    model = open_reranker(name, layout) if is_reranker else open_model(name, layout, rehash=True)
+    if model.spec.remote is not None:
+        message = f"Model '{name}' is a server's: there are no files of it to take along."
+        raise UsageError(message)
+    return model.spec, model.folder
+
+
+def _model_files(models: list[tuple[ModelSpec, Path]]) -> Iterator[tuple[str, Path]]:
+    for spec, folder in models:
+        for file in files_to_copy(folder):
+            yield model_member(spec.name, file), folder / file
+
+
+def _index_files(layout: Layout) -> dict[str, Path]:
+    found = [layout.folder / name for name in _INDEX_FILES]
+    for folder in _INDEX_FOLDERS:
+        found += [path for path in (layout.folder / folder).rglob("*") if path.is_file()]
+    there = [path for path in found if path.is_file() and ".tmp" not in path.name]
+    return {INDEX + path.relative_to(layout.folder).as_posix(): path for path in there}
+
+
+def _member(name: str, path: Path) -> Member:
+    return Member(name, path.stat().st_size, sha256_file(path))
+
+
+def _write(output: Path, contents: Contents, sources: dict[str, Path]) -> None:
+    """Write beside the name first, so that a bundle that is there is whole."""
+    folder = output.absolute().parent
+    try:
+        # A name of its own, mode 0600: nobody else can lay a link there, or write to it as well.
+        number, name = tempfile.mkstemp(".part", f".{output.name}.", folder)
+    except OSError as error:
+        raise storage_error(output, error) from error
+    part = Path(name)
+    try:
+        with (
+            os.fdopen(number, "wb") as file,
+            tarfile.open(fileobj=file, mode="w|", format=tarfile.GNU_FORMAT) as archive,
+        ):
+            described = dumped(contents)
+            archive.addfile(_header(NAME, len(described)), io.BytesIO(described))
+            for member in contents.members:
+                with sources[member.name].open("rb") as source:
+                    archive.addfile(_header(member.name, member.size), source)
+        sync_file(name)
+        _show(part, output)
+        sync_folder(folder)
+    except OSError as error:
+        raise storage_error(output, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _show(part: Path, output: Path) -> None:
+    """Give a whole bundle its name, unless somebody else took it meanwhile.
+
+    Raises:
+        UsageError: somebody did.
+    """
+    try:
+        os.link(part, output)
+    except FileExistsError as error:
+        raise UsageError(_EXISTS.format(output)) from error
+    except OSError:  # a disk without links
+        part.replace(output)
+
+
+def _header(name: str, size: int) -> tarfile.TarInfo:
+    """Return a member's header with nothing in it of this machine or this moment."""
+    header = tarfile.TarInfo(name)
+    header.size, header.mode = size, 0o600
+    return header

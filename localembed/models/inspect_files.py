@@ -1,0 +1,137 @@
+"""What a model's folder says of the model, as a spec for models.toml; nothing is loaded."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from localembed.embedding import read_shape, weights_header
+from localembed.errors import ModelChangedError
+from localembed.models.blocks import POOLINGS
+from localembed.models.safety import deciding_files, weight_bytes
+from localembed.types.models import ModelSpec
+
+_MIB = 1 << 20
+_STATIC_TOKENS = 512
+"""A static model has no limit of its own; longer texts would lose their detail in the mean."""
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+_ENDLESS = 1_000_000
+"""Tokenizers say a number above this where they know no limit."""
+_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---", re.DOTALL)
+
+
+def inspected(name: str, folder: Path) -> ModelSpec:
+    """Return the spec of the sentence-transformers model in a folder.
+
+    Args:
+        name: that it shall have.
+        folder: with modules.json, weights and tokenizer; checked by `check_whole`.
+
+    Raises:
+        ModelChangedError: it is no such folder, or does not say what is needed.
+    """
+    shape = read_shape(folder)
+    if not shape.modules:
+        message = f"{folder} has no modules.json: it is no sentence-transformers model."
+        raise ModelChangedError(message)
+    pooling = "none" if shape.is_static else shape.pooling
+    if pooling not in POOLINGS:
+        message = f"The model in {folder} pools by '{pooling}', which is not supported."
+        raise ModelChangedError(message)
+    prompts = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    card = _card(folder)
+    return ModelSpec(
+        name=name,
+        backend="sentence-transformers",
+        sources=(f"path:{folder}",),
+        dim=_dim(folder),
+        max_tokens=_STATIC_TOKENS if shape.is_static else _max_tokens(folder),
+        pooling=pooling,
+        normalize=shape.normalizes,
+        license=card.get("license", "unknown"),
+        query_prompt=str(prompts.get("query") or ""),
+        document_prompt=str(next((prompts[k] for k in _DOCUMENT_PROMPTS if prompts.get(k)), "")),
+        size_mb=max(1, round(weight_bytes(folder) / _MIB)),
+        languages=(card["language"],) if "language" in card else (),
+    )
+
+
+def check_whole(name: str, folder: Path) -> None:
+    """Refuse weights that are cut off, as by a download that was not finished.
+
+    Raises:
+        ModelChangedError: a file has not the size that its header says, or there are no weights.
+    """
+    weights = [file for file in deciding_files(folder) if file.endswith(".safetensors")]
+    if not weights:
+        message = (
+            f"Model '{name}' has no weights as safetensors in {folder}. Other kinds are not read."
+        )
+        raise ModelChangedError(message)
+    for file in weights:
+        path = folder / file
+        header, start = weights_header(path)
+        ends = [tensor["data_offsets"][1] for tensor in header.values() if "data_offsets" in tensor]
+        whole = start + max(ends, default=0)
+        if not header or path.stat().st_size != whole:
+            message = (
+                f"{path} is not whole: it has {path.stat().st_size:,} bytes, its header says "
+                f"{whole:,}. Copy or fetch it again."
+            )
+            raise ModelChangedError(message)
+
+
+def _dim(folder: Path) -> int:
+    """Return how many numbers a vector has, by the last module that says so."""
+    modules = json.loads((folder / "modules.json").read_bytes())
+    for module in reversed(modules):
+        config = _json(folder / str(module.get("path", "")) / "config.json")
+        found = config.get("out_features") or config.get("embedding_dimension")
+        found = found or config.get("word_embedding_dimension") or config.get("hidden_size")
+        if isinstance(found, int):
+            return found
+    for file in deciding_files(folder):
+        tensors = weights_header(folder / file)[0] if file.endswith(".safetensors") else {}
+        for key in ("embedding.weight", "embeddings"):
+            if key in tensors:
+                return int(tensors[key]["shape"][1])
+    message = f"The model in {folder} does not say how many numbers its vectors have."
+    raise ModelChangedError(message)
+
+
+def _max_tokens(folder: Path) -> int:
+    """Return the tokens of one input, by the first of three places that knows."""
+    places = (
+        ("sentence_bert_config.json", "max_seq_length"),
+        ("tokenizer_config.json", "model_max_length"),
+        ("config.json", "max_position_embeddings"),
+    )
+    for file, key in places:
+        found = _json(folder / file).get(key)
+        if isinstance(found, int) and 0 < found < _ENDLESS:
+            return found
+    message = f"The model in {folder} does not say how many tokens it reads."
+    raise ModelChangedError(message)
+
+
+def _card(folder: Path) -> dict[str, str]:
+    """Return the plain lines of the README's front matter."""
+    try:
+        text = (folder / "README.md").read_text("utf-8", errors="replace")
+    except OSError:
+        return {}
+    match = _FRONT_MATTER.match(text)
+    lines = (line.partition(":") for line in match[1].splitlines()) if match else ()
+    pairs = {key: value.strip().strip("'\"") for key, _, value in lines if not key.startswith(" ")}
+    return {key: value for key, value in pairs.items() if value}
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,153 @@
+"""A model that is ready to be loaded: its files are here, hold no code, and have their hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from localembed.core import hashing
+from localembed.embedding import RERANKERS
+from localembed.errors import ModelNotFoundError, UsageError
+from localembed.models.files import how_to_get, locate, read_pins, store_folder, tokenizer_folder
+from localembed.models.hashes import checked_hashes
+from localembed.models.registry import find_spec
+from localembed.models.safety import check_only_data, deciding_files
+from localembed.store.layout import Layout
+from localembed.types.models import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedModel:
+    """A model whose files are here and are what its spec says, or that a server has."""
+
+    spec: ModelSpec
+    folder: Path
+    """Where its files lie; of a server's model at most its tokenizer."""
+    space_id: str
+
+
+def open_model(
+    name: str, layout: Layout | None = None, *, dim: int | None = None, rehash: bool = False
+) -> LocatedModel:
+    """Find a model that gives vectors, and check its files against their pinned hashes.
+
+    Args:
+        name: in a models.toml.
+        layout: the workspace, whose models.toml wins.
+        dim: how many numbers a vector shall have, if not the model's own.
+        rehash: read every file, whatever is remembered of it.
+
+    Raises:
+        ModelNotFoundError: the name is unknown or the files are not here.
+        ModelChangedError: a file is missing or differs from its hash.
+        ModelRefusedError: the folder could make a library run code.
+        UsageError: the model is a reranker, or gives no vectors of that size.
+    """
+    spec = find_spec(name, layout)
+    if spec.backend in RERANKERS:
+        message = f"Model '{name}' gives no vectors: it is for localembed query --rerank {name}"
+        raise UsageError(message)
+    return located(_cut(spec, dim), rehash=rehash)
+
+
+def open_stored(
+    name: str, dim: int, layout: Layout | None = None, *, rehash: bool = False
+) -> LocatedModel:
+    """Find the model of vectors that are stored, cut as they were (see `open_model`).
+
+    Args:
+        name: in a models.toml.
+        dim: of the vectors.
+        layout: the workspace, whose models.toml wins.
+        rehash: read every file, whatever is remembered of it.
+    """
+    smaller = dim in find_spec(name, layout).smaller_dims
+    return open_model(name, layout, dim=dim if smaller else None, rehash=rehash)
+
+
+def open_reranker(name: str, layout: Layout | None = None) -> LocatedModel:
+    """Find a reranker, and check its files against their pinned hashes.
+
+    Raises:
+        ModelNotFoundError: the name is unknown or the files are not here.
+        ModelChangedError: a file is missing or differs from its hash.
+        ModelRefusedError: the folder could make a library run code.
+        UsageError: the model is none.
+    """
+    spec = find_spec(name, layout)
+    if spec.backend not in RERANKERS:
+        message = (
+            f"Model '{name}' is no reranker: its backend in models.toml is '{spec.backend}', "
+            f"that of a reranker is one of {', '.join(RERANKERS)}."
+        )
+        raise UsageError(message)
+    return located(spec)
+
+
+def located(spec: ModelSpec, *, rehash: bool = False) -> LocatedModel:
+    """Check the files of a model (see `open_model`)."""
+    if spec.remote is not None:
+        return LocatedModel(spec, tokenizer_folder(spec.name, spec.remote), _remote_space_id(spec))
+    folder = locate(spec)
+    if folder is None:
+        raise ModelNotFoundError(how_to_get(spec))
+    try:
+        check_only_data(spec.name, folder)
+        deciding = deciding_files(folder)
+    except OSError as error:
+        message = f"The folder of model '{spec.name}' cannot be read: {error}"
+        raise ModelNotFoundError(message) from error
+    noted = read_pins(spec.name) if folder == store_folder(spec.name) else {}
+    pinned = {**noted, **spec.sha256}
+    hashes = checked_hashes(spec.name, folder, deciding, pinned, rehash=rehash)
+    return LocatedModel(spec, folder, _space_id(spec, {name: hashes[name] for name in deciding}))
+
+
+def _cut(spec: ModelSpec, dim: int | None) -> ModelSpec:
+    """Return the spec of a model whose vectors are cut to their first numbers.
+
+    Raises:
+        UsageError: the model was not trained for that size.
+    """
+    if dim is None or dim == spec.dim:
+        return spec
+    if dim not in spec.smaller_dims:
+        sizes = ", ".join(map(str, (spec.dim, *spec.smaller_dims)))
+        message = f"Model '{spec.name}' has no vectors of {dim} numbers; it has: {sizes}."
+        raise UsageError(message)
+    return replace(spec, dim=dim, whole_dim=spec.dim)
+
+
+def _remote_space_id(spec: ModelSpec) -> str:
+    """Return the identity of what a server gives: the port may change, the machine may not."""
+    remote = spec.remote
+    return hashing.fingerprint(
+        {
+            "server": urlsplit(remote.base_url).hostname if remote else "",
+            "model": remote.model if remote else "",
+            "query_prompt": spec.query_prompt,
+            "document_prompt": spec.document_prompt,
+            "normalize": spec.normalize,
+            "dim": spec.dim,
+        }
+    )
+
+
+def _space_id(spec: ModelSpec, hashes: Mapping[str, str]) -> str:
+    """Return the identity of everything that decides whether two vectors may be compared.
+
+    fp32, bf16 and fp16 are one class of precision; device, batch and threads are no part of it.
+    """
+    return hashing.fingerprint(
+        {
+            "files": dict(hashes),
+            "query_prompt": spec.query_prompt,
+            "document_prompt": spec.document_prompt,
+            "pooling": spec.pooling,
+            "normalize": spec.normalize,
+            "dim": spec.dim,
+            "precision": "float",
+        }
+    )

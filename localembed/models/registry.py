@@ -1,0 +1,157 @@
+"""models.toml: read, checked, and written where it is the user's own.
+
+The registry of the package comes first; a models.toml in the user's configuration folder and one
+in the workspace add to it and win.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from localembed.core import offline, user_folders
+from localembed.core.files import write_atomically
+from localembed.errors import ModelNotFoundError, RegistryError
+from localembed.models.blocks import checked_spec, spec_block
+from localembed.store.layout import Layout
+from localembed.types.models import ModelSpec
+
+_PACKAGE = Path(__file__).parent.parent
+
+
+def registry_path() -> Path:
+    """Return the package's own models.toml: in a wheel beside its modules, else above them."""
+    inside = _PACKAGE / "models.toml"
+    return inside if inside.is_file() else _PACKAGE.parent / "models.toml"
+
+
+def user_registry() -> Path:
+    """Return the user's own models.toml; it may not exist."""
+    return user_folders.user_config() / "models.toml"
+
+
+def load_specs(layout: Layout | None = None) -> dict[str, ModelSpec]:
+    """Return all known models by name.
+
+    Raises:
+        RegistryError: a models.toml cannot be read or says something impossible.
+    """
+    paths = [registry_path(), user_registry()]
+    if layout is not None:
+        paths.append(layout.models)
+    specs: dict[str, ModelSpec] = {}
+    for path in paths:
+        found = read_registry(path, required=path == paths[0])
+        if layout is not None and path == layout.models:
+            _refuse_what_only_a_user_may_name(path, found.values())
+        specs.update(found)
+    return specs
+
+
+def _refuse_what_only_a_user_may_name(path: Path, specs: Iterable[ModelSpec]) -> None:
+    """Let a workspace, which may have come with a folder, send nothing and no key anywhere.
+
+    Raises:
+        RegistryError: it names a server on another machine, or a variable with a key.
+    """
+    for spec in specs:
+        host = urlsplit(spec.remote.base_url).hostname or "" if spec.remote else ""
+        what = "" if offline.is_here(host) else f"{host} is another machine"
+        if spec.remote and spec.remote.api_key_env:
+            what = f"{spec.remote.api_key_env} may hold any secret"
+        if what:
+            message = (
+                f"{path}, [models.{spec.name}]: {what}, which only your own models.toml can name: "
+                f"{user_registry()}. Move the block there."
+            )
+            raise RegistryError(message)
+
+
+def find_spec(name: str, layout: Layout | None = None) -> ModelSpec:
+    """Return one model's spec.
+
+    Raises:
+        ModelNotFoundError: no models.toml has it; the nearest name is suggested.
+    """
+    specs = load_specs(layout)
+    if name in specs:
+        return specs[name]
+    near = difflib.get_close_matches(name, specs, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    message = f"Model '{name}' is not in models.toml.{hint} Run: localembed models list"
+    raise ModelNotFoundError(message)
+
+
+def read_registry(path: Path, *, required: bool = False) -> dict[str, ModelSpec]:
+    """Return the blocks of one models.toml by name; of one that is not there, none.
+
+    Raises:
+        RegistryError: it cannot be read, says something impossible, or is required and missing.
+    """
+    try:
+        return dict(_blocks(path, path.read_text("utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        if required:
+            message = (
+                f"{path} is missing: this installation is not whole. Install localembed again."
+            )
+            raise RegistryError(message) from None
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        message = f"{path} cannot be read: {error}. Mend that line, then run the command again."
+        raise RegistryError(message) from error
+
+
+@lru_cache(maxsize=8)
+def _blocks(path: Path, text: str) -> Mapping[str, ModelSpec]:
+    """Return the blocks of a file that says this; the next query finds it unchanged."""
+    raw = tomllib.loads(text)
+    models = raw.pop("models", {})
+    if raw or not isinstance(models, dict):
+        message = (
+            f"{path}: only [models.NAME] blocks may stand here, found {next(iter(raw), models)!r}."
+        )
+        raise RegistryError(message)
+    return {name: checked_spec(f"{path}, [models.{name}]", name, b) for name, b in models.items()}
+
+
+def add_block(spec: ModelSpec) -> Path:
+    """Write a model into the user's models.toml, in place of one of the same name.
+
+    Raises:
+        RegistryError: the file cannot be read.
+        StorageError: it cannot be written.
+    """
+    import tomlkit
+
+    path = user_registry()
+    read_registry(path)
+    document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
+    models = document.setdefault("models", tomlkit.table(is_super_table=True))
+    models.pop(spec.name, None)
+    models.add(spec.name, tomlkit.item(spec_block(spec)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, tomlkit.dumps(document).encode())
+    return path
+
+
+def drop_block(name: str) -> bool:
+    """Take a model out of the user's models.toml; tell whether it was there.
+
+    Raises:
+        RegistryError: the file cannot be read.
+        StorageError: it cannot be written.
+    """
+    import tomlkit
+
+    path = user_registry()
+    if name not in read_registry(path):
+        return False
+    document = tomlkit.parse(path.read_text("utf-8"))
+    document["models"].pop(name)
+    write_atomically(path, tomlkit.dumps(document).encode())
+    return True

@@ -1,0 +1,137 @@
+"""What a kill or a power cut leaves in a workspace, taken away by file names alone.
+
+Whoever takes the writer lock does this first, so nothing else has to think of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from localembed.core.files import storage_error, sync_folder
+from localembed.errors import StorageError
+from localembed.store import runs
+from localembed.store.fsync import files_below, is_written_once
+from localembed.store.head import read_head
+from localembed.store.lance.connection import manifest_path, versions_on_disk
+from localembed.store.layout import Layout
+
+
+def sweep(layout: Layout) -> None:
+    """Put a workspace in order if its last run did not come to its end.
+
+    Raises:
+        StorageError: the workspace cannot be written or read.
+    """
+    last = runs.last_beat(layout)
+    if last is None or (last.ended and last.durable):
+        return
+    folders = tables_on_disk(layout)
+    try:
+        for folder in folders:
+            sweep_partial_files(folder)
+            sweep_branches(folder)
+        if last.may_have_lost:
+            _roll_back(layout, folders)
+    except OSError as error:
+        raise storage_error(layout.vectors, error) from error
+
+
+def tables_on_disk(layout: Layout) -> list[Path]:
+    """Return the folder of every Lance table."""
+    return sorted(layout.vectors.glob("*.lance"))
+
+
+def sweep_partial_files(folder: Path) -> None:
+    """Remove what a killed write left behind in a Lance table.
+
+    No clean-up of Lance's own takes it: after six kills 237 MB lay on disk for 34 MB of data.
+    """
+    for name in files_below(folder):
+        if os.path.basename(name).startswith(".tmp"):  # noqa: PTH119 - a plain string
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
+
+
+def sweep_branches(folder: Path) -> None:
+    """Remove branches of a Lance table that were not written to their end.
+
+    One name without its files, or files without their name, and Lance refuses to list any branch,
+    to make one of that name, and to clean up. What they protected is protected anew before the
+    next clean-up.
+    """
+    names, trees = folder / "_refs" / "branches", folder / "tree"
+    whole = {path.stem for path in names.glob("*.json") if _parses(path) and _has_tree(trees, path)}
+    for path in names.glob("*.json"):
+        if path.stem not in whole:
+            path.unlink()
+    for tree in trees.glob("*"):
+        if tree.name not in whole:
+            shutil.rmtree(tree)
+
+
+def drop_version(folder: Path, version: int) -> None:
+    """Take one version out of a Lance table; the files of its rows stay."""
+    path = manifest_path(folder, version)
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _roll_back(layout: Layout, folders: list[Path]) -> None:
+    """Go back to the last version of every table that is known to be safely on disk.
+
+    After a power cut newer ones may open and be torn all the same.
+    """
+    from localembed.store.manifest import Manifest
+
+    manifest = Manifest(layout)
+    marks = manifest.marks()
+    try:
+        entries = read_head(layout).tables
+    except StorageError:
+        entries = {}  # it must not keep `doctor --repair` from mending it
+    for folder in folders:
+        entry, mark = entries.get(folder.stem), marks.get(folder.stem)
+        safe = max(entry.lance_version if entry else 0, mark.lance_version if mark else 0)
+        if safe:
+            for version in versions_on_disk(folder):
+                if version > safe:
+                    drop_version(folder, version)
+            if mark and mark.lance_version == safe:
+                _remove_others(folder, manifest.stored_files(folder.stem))
+        else:  # cut off before its first rows were safe
+            set_aside(layout, folder)
+
+
+def _remove_others(folder: Path, known: Collection[str]) -> None:
+    """Remove the files of a Lance table that were never safely on disk."""
+    for name in files_below(folder):
+        if is_written_once(name) and name not in known:
+            (folder / name).unlink()
+
+
+def set_aside(layout: Layout, path: Path) -> Path:
+    """Move a file or a folder out of the way, to be looked at; return where it is."""
+    layout.damaged.mkdir(mode=0o700, exist_ok=True)
+    number = 1
+    while (target := layout.damaged / f"{number}-{path.name}").exists():
+        number += 1
+    path.replace(target)
+    sync_folder(path.parent)
+    return target
+
+
+def _parses(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except ValueError:
+        return False
+
+
+def _has_tree(trees: Path, path: Path) -> bool:
+    manifests = list((trees / path.stem / "_versions").glob("*.manifest"))
+    return any(manifest.stat().st_size for manifest in manifests)

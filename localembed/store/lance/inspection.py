@@ -1,0 +1,201 @@
+"""Look at every row of one version of a Lance table, to find what should not be there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from localembed.store.lance.connection import connect, lance_errors
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+_FRAGMENT_BITS = 32
+"""A row id is the number of its fragment, then of its row there."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowCensus:
+    """What the rows of a version say of each other."""
+
+    rows: int
+    duplicates: int
+    """Rows with the id of another row."""
+    documents: frozenset[bytes]
+    """Ids of the documents whose rows are all there."""
+    incomplete: tuple[tuple[str, bytes], ...]
+    """(root_id, path) of the documents that lack rows or have too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorCensus:
+    """What is wrong with vectors."""
+
+    seen: int
+    missing: int
+    """Chunks that could not be embedded: full text finds them."""
+    unusable: int
+    """Not finite, or all zeros: no search would ever find these."""
+    documents: frozenset[bytes] = frozenset()
+    """Ids of the documents with unusable vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """One index of a table."""
+
+    column: str
+    uuid: str
+    """The folder below `_indices` that holds its files."""
+    outside: int
+    """Rows that it does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A text with the vector that is stored for it."""
+
+    text: str
+    vector: npt.NDArray[np.float32]
+
+
+class Inspection:
+    """One version of a table, opened to be looked at."""
+
+    def __init__(self, folder: Path, version: int | None = None) -> None:
+        """Open a table.
+
+        Args:
+            folder: where it lies.
+            version: the newest if not given.
+
+        Raises:
+            WorkspaceError: it cannot be opened.
+        """
+        self._folder = folder
+        with lance_errors(folder):
+            self._handle: Any = connect(folder.parent).open_table(folder.stem, version=version)
+
+    def count(self) -> int:
+        """Return the number of rows."""
+        with lance_errors(self._folder):
+            return int(self._handle.count_rows())
+
+    def rows(self) -> RowCensus:
+        """Count the rows of every document.
+
+        Raises:
+            WorkspaceError: a file of the table is gone or broken.
+        """
+        import pyarrow as pa
+
+        columns = ["chunk_id", "doc_id", "root_id", "path_bytes", "n_chunks"]
+        batches = list(self._scan(columns))
+        if not batches:
+            return RowCensus(0, 0, frozenset(), ())
+        table = pa.Table.from_batches(batches)
+        distinct = len(table["chunk_id"].combine_chunks().unique())
+        counted = table.group_by(columns[1:]).aggregate([([], "count_all")]).to_pylist()
+        whole = {row["doc_id"] for row in counted if row["count_all"] == row["n_chunks"]}
+        broken = {
+            (row["root_id"], row["path_bytes"]) for row in counted if row["doc_id"] not in whole
+        }
+        duplicates = table.num_rows - distinct
+        return RowCensus(table.num_rows, duplicates, frozenset(whole), tuple(sorted(broken)))
+
+    def vectors(self, most: int | None = None) -> VectorCensus:
+        """Look at vectors: all of them, or some from all over the table.
+
+        Raises:
+            WorkspaceError: a file of the table is gone or broken.
+        """
+        seen = missing = unusable = 0
+        documents: set[bytes] = set()
+        columns = ["doc_id", "vector"]
+        for batch in self._scan(columns) if most is None else self._sample(columns, most):
+            column = batch["vector"]
+            present = column.is_valid()
+            values = column.drop_null().flatten().to_numpy(zero_copy_only=False)
+            matrix = values.reshape(-1, column.type.list_size)
+            bad = ~(np.isfinite(matrix).all(axis=1) & matrix.any(axis=1))
+            seen += len(column)
+            missing += column.null_count
+            unusable += int(bad.sum())
+            documents.update(batch["doc_id"].filter(present).filter(bad).to_pylist())
+        return VectorCensus(seen, missing, unusable, frozenset(documents))
+
+    def chunks(self, most: int) -> list[StoredChunk]:
+        """Return some chunks with vectors, from all over the table.
+
+        Raises:
+            WorkspaceError: a file of the table is gone or broken.
+        """
+        found = []
+        for batch in self._sample(["text", "vector"], most):
+            for text, vector in zip(batch["text"].to_pylist(), batch["vector"], strict=True):
+                if vector.is_valid:
+                    values = np.array(vector.values.to_numpy(zero_copy_only=False), np.float32)
+                    found.append(StoredChunk(text, values))
+        return found
+
+    def indexes(self) -> list[IndexState]:
+        """Return the indexes of the table."""
+        with lance_errors(self._folder):
+            return [
+                IndexState(
+                    column=str(index.columns[0]),
+                    uuid=str(index.index_uuid),
+                    outside=int(self._handle.index_stats(index.name).num_unindexed_rows),
+                )
+                for index in self._handle.list_indices()
+            ]
+
+    def find(self, word: str) -> None:
+        """Ask the full-text index.
+
+        Raises:
+            WorkspaceError: a file of it is gone or broken.
+        """
+        with lance_errors(self._folder):
+            self._handle.search(word, query_type="fts").select(["chunk_id", "_score"]).limit(
+                1
+            ).to_arrow()
+
+    def fragments(self) -> dict[int, int]:
+        """Return fragment → one of its row ids; deletion files are read, rows are not.
+
+        Raises:
+            WorkspaceError: a deletion file is gone or broken.
+        """
+        ids = self._row_ids()
+        numbers, first = np.unique(ids >> _FRAGMENT_BITS, return_index=True)
+        return {int(number): int(ids[at]) for number, at in zip(numbers, first, strict=True)}
+
+    def can_read(self, row_id: int) -> bool:
+        """Tell whether the file that holds a row is there."""
+        try:
+            self._handle.take_row_ids([row_id]).select(["run"]).to_arrow()
+        except (RuntimeError, ValueError, OSError):
+            return False
+        return True
+
+    def _sample(self, columns: list[str], most: int) -> Iterator[pa.RecordBatch]:
+        ids = self._row_ids()
+        if len(ids):
+            chosen = ids[np.unique(np.linspace(0, len(ids) - 1, most).astype(int))]
+            with lance_errors(self._folder):
+                taken = self._handle.take_row_ids(chosen.tolist()).select(columns).to_arrow()
+            yield from taken.to_batches()
+
+    def _row_ids(self) -> npt.NDArray[np.uint64]:
+        found = [batch["_rowid"].to_numpy() for batch in self._scan(["_rowid"], ids=True)]
+        return np.concatenate(found) if found else np.zeros(0, np.uint64)
+
+    def _scan(self, columns: list[str], *, ids: bool = False) -> Iterator[pa.RecordBatch]:
+        with lance_errors(self._folder):
+            yield from self._handle.search().with_row_id(ids).select(columns).to_batches()

@@ -1,0 +1,126 @@
+"""What has become due for a table since the last run, and having it done (see `upkeep`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from localembed.store.lance.connection import lance_errors
+from localembed.store.lance.maintenance_child import INDEXED, Task, UpkeepChild, index_name, tend
+from localembed.store.lance.vector_index import EXACT_ROWS
+from localembed.types.tables import VectorIndex
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LEAST_TEXT_SLACK, _MOST_TEXT_SLACK = 100, 5_000
+"""So many rows, or a hundredth, may stay outside the full-text index, where they are searched all
+the same: each costs every text query 50 us, and a new index 66 us for each row of the table."""
+_VECTOR_INDEX_SLACK = 20_000
+"""So many rows, or a twentieth, may stay outside the vector index, where all are compared."""
+_MOST_FRAGMENTS = 30
+_MOST_OF_FEW_ROWS = 10
+"""Small fragments that may stay: only a clean-up takes away the indexes that were replaced."""
+_FEW_ROWS = 100_000
+_BUILT_HERE = 20_000
+"""Rows that are indexed in this process; starting another takes longer than indexing them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tended:
+    """What was due for a table and is done."""
+
+    done: tuple[Task, ...]
+    vector_index: VectorIndex | None
+    """What is known of it now; None where all vectors are compared."""
+
+
+class Upkeep:
+    """The upkeep of one open table; the child that it may have started ends with `close`."""
+
+    def __init__(self, handle: Any, folder: Path) -> None:  # noqa: ANN401 - lancedb ships no types
+        """Begin with nothing known.
+
+        Args:
+            handle: the open lancedb table.
+            folder: where its files lie.
+        """
+        self._handle = handle
+        self._folder = folder
+        self._child: UpkeepChild | None = None
+
+    def ensure_text_index(self) -> None:
+        """Make the full-text index if there is none; rows that come later are searched as well."""
+        with lance_errors(self._folder):
+            if index_name(self._handle, INDEXED["text"]) is None:
+                self._do(["text"], int(self._handle.count_rows()))
+
+    def expect(self) -> None:
+        """Start the child that `tend` will need, as far as can be told."""
+        with lance_errors(self._folder):
+            rows = int(self._handle.count_rows())
+            if rows > _BUILT_HERE and self._text_index_is_due(rows):
+                with suppress(OSError):  # it is tried again when it is needed
+                    self._child = UpkeepChild(self._folder)
+
+    def close(self) -> None:
+        """End the child that was started, if nothing was due after all."""
+        if self._child is not None:
+            self._child.end()
+
+    def tend(self, known: VectorIndex | None) -> Tended:
+        """Do what has become due since the last run: put fragments together, make indexes anew.
+
+        Args:
+            known: what was measured of the vector index that there is.
+        """
+        with lance_errors(self._folder):
+            rows = int(self._handle.count_rows())
+            kept = known if self._vector_index_serves(rows) else None
+            due: list[Task] = []
+            if self._has_many_fragments(rows):
+                due.append("compact")
+            if self._text_index_is_due(rows):
+                due.append("text")
+            if kept is None and rows > EXACT_ROWS:
+                due.append("vector")
+            made = self._do(due, rows) if due else None
+        return Tended(tuple(due), made or kept)
+
+    def _text_index_is_due(self, rows: int) -> bool:
+        """Tell whether there is none or many rows stand outside it."""
+        outside = self._rows_outside("text")
+        if outside is None:  # a run was cut off between its first rows and the index
+            return rows > 0
+        return outside > max(_LEAST_TEXT_SLACK, min(rows // 100, _MOST_TEXT_SLACK))
+
+    def _vector_index_serves(self, rows: int) -> bool:
+        """Tell whether there is one and not many rows stand outside it."""
+        outside = self._rows_outside("vector")
+        return outside is not None and outside <= max(_VECTOR_INDEX_SLACK, rows // 20)
+
+    def _has_many_fragments(self, rows: int) -> bool:
+        """Tell whether there are many small ones."""
+        fragments: int = self._handle.stats()["fragment_stats"]["num_small_fragments"]
+        return fragments > (_MOST_FRAGMENTS if rows > _FEW_ROWS else _MOST_OF_FEW_ROWS)
+
+    def _rows_outside(self, task: Task) -> int | None:
+        """Return how many rows an index does not hold, None if it is not there."""
+        name = index_name(self._handle, INDEXED[task])
+        return None if name is None else int(self._handle.index_stats(name).num_unindexed_rows)
+
+    def _do(self, tasks: Sequence[Task], rows: int) -> VectorIndex | None:
+        """Do tasks here or in a child, whichever is sooner done."""
+        if rows <= _BUILT_HERE:
+            return tend(self._handle, tasks)
+        child, self._child = self._child or UpkeepChild(self._folder), None
+        made = child.do(tasks)
+        self._handle.checkout_latest()
+        return made
+
+    def compact(self) -> None:
+        """Put fragments together, dropping deleted rows; nothing is cleaned up."""
+        with lance_errors(self._folder):
+            self._do(["compact"], int(self._handle.count_rows()))

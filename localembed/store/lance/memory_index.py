@@ -1,0 +1,85 @@
+"""Exact nearest neighbours in memory, for a reader that is asked again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from localembed.store.lance.candidates import Candidate
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from localembed.types.arrays import Vector
+
+MOST_BYTES = 200_000_000
+"""Of vectors that are kept: 130,000 of 384 numbers. Above, Lance scans its files."""
+_BATCH_ROWS = 8192
+_YES = True
+
+
+class NearestInMemory:
+    """All vectors of a pinned table with length 1 in fp32: a search is one product.
+
+    100,000 vectors of 384 numbers take 157 MB, the ids of their rows and chunks included.
+    """
+
+    def __init__(self, handle: Any, rows: int, dim: int) -> None:  # noqa: ANN401 - lancedb
+        """Read them.
+
+        Args:
+            handle: an open lancedb table.
+            rows: how many it has.
+            dim: numbers of a vector.
+        """
+        self._row_ids = np.empty(rows, np.uint64)
+        self._chunk_ids = np.empty(rows, "V16")
+        self._matrix = np.zeros((rows, dim), np.float32)
+        self._present = np.empty(rows, np.bool_)
+        begin = 0
+        query = handle.search().select(["chunk_id", "vector"]).with_row_id(_YES)
+        for batch in query.to_batches(batch_size=_BATCH_ROWS):
+            part = slice(begin, begin + batch.num_rows)
+            vectors, chunk_ids = batch["vector"], batch["chunk_id"]
+            present = ~vectors.is_null().to_numpy(zero_copy_only=False)
+            values = vectors.flatten().to_numpy(zero_copy_only=False)  # nulls are left out
+            self._matrix[part][present] = values.reshape(-1, dim)
+            self._present[part] = present
+            self._row_ids[part] = batch["_rowid"].to_numpy()
+            self._chunk_ids[part] = np.frombuffer(
+                chunk_ids.buffers()[1], "V16", batch.num_rows, 16 * chunk_ids.offset
+            )
+            begin = part.stop
+        lengths = np.linalg.norm(self._matrix, axis=1, keepdims=True)
+        self._matrix /= np.maximum(lengths, np.finfo(np.float32).tiny)
+        self._by_row_id = np.argsort(self._row_ids)
+
+    def search(self, query: Vector, limit: int) -> list[Candidate]:
+        """Return the nearest rows that have a vector, best first."""
+        similar = self._matrix @ _unit(query)
+        similar[~self._present] = -np.inf
+        limit = min(limit, int(np.count_nonzero(self._present)))
+        best = np.argpartition(-similar, limit - 1)[:limit] if limit else np.arange(0)
+        best = best[np.argsort(-similar[best], kind="stable")]
+        return self._candidates(best, similar[best], [0.0] * limit)
+
+    def compare(
+        self, query: Vector, row_ids: Sequence[int], text_scores: Sequence[float]
+    ) -> list[Candidate]:
+        """Return rows that full text brought up, in their order, with their similarities."""
+        wanted = np.array(row_ids, np.uint64)
+        rows = self._by_row_id[np.searchsorted(self._row_ids, wanted, sorter=self._by_row_id)]
+        return self._candidates(rows, self._matrix[rows] @ _unit(query), text_scores)
+
+    def _candidates(
+        self, rows: npt.NDArray[np.intp], similar: Vector, text_scores: Sequence[float]
+    ) -> list[Candidate]:
+        row_ids, chunk_ids = self._row_ids[rows].tolist(), self._chunk_ids[rows].tolist()
+        return list(map(Candidate, row_ids, chunk_ids, similar.tolist(), text_scores))
+
+
+def _unit(query: Vector) -> Vector:
+    unit: Vector = (query / float(np.linalg.norm(query))).astype(np.float32)
+    return unit

@@ -1,0 +1,266 @@
+"""The read side: one table at the version that head.json pins. It works on read-only media."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+from weakref import finalize
+
+import numpy as np
+
+from localembed.errors import StorageError, UsageError
+from localembed.store.lance.candidates import Candidate, StoredChunk
+from localembed.store.lance.connection import (
+    CACHE_BYTES,
+    connect,
+    first_sentence,
+    lance_errors,
+    manifest_path,
+    versions_on_disk,
+)
+from localembed.store.lance.links import view_without
+from localembed.store.lance.memory_index import MOST_BYTES, NearestInMemory
+from localembed.store.lance.vector_index import (
+    EXACT_ROWS,
+    narrowed,
+    search_all,
+    search_index,
+    similarities,
+)
+from localembed.store.layout import Layout
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from localembed.types.arrays import Vector
+    from localembed.types.tables import TableHead
+
+_OF_CHUNK = [
+    "chunk_id", "root_id", "path_bytes", "start", "end", "start_line", "end_line",
+    "heading", "text", "tokens",
+]  # fmt: skip
+_MOST_INDEX_BYTES = 1 << 30
+_YES = True
+_FAILED_ON_A_ROW = "Error applying filter expression"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows that a condition leaves to a search."""
+
+    condition: str
+    """In SQL."""
+    rows: int
+
+
+class ChunkReader:
+    """A table, frozen at one version."""
+
+    def __init__(self, layout: Layout, name: str, entry: TableHead) -> None:
+        """Open a table at the version that its entry in head.json names.
+
+        Raises:
+            VersionGoneError: the version is not there any more; read head.json again.
+        """
+        self._folder: Path = layout.table(name)
+        self._index = entry.vector_index
+        try:
+            self._handle: Any = _open(self._folder, entry)
+        except StorageError:
+            # Lance reads the newest version before the pinned one; a power cut may have torn it.
+            newer = _newer_than(self._folder, entry.lance_version)
+            if not newer:
+                raise
+            place = Path(mkdtemp(prefix="localembed-"))
+            finalize(self, rmtree, place, ignore_errors=True)
+            self._folder = view_without(self._folder, newer, place)
+            self._handle = _open(self._folder, entry)
+        self._asked = 0
+        self._nearest: NearestInMemory | None = None
+
+    def select(self, condition: str) -> Selection:
+        """Count the rows for which a condition holds.
+
+        Raises:
+            UsageError: Lance does not understand it, or cannot work it out for a row.
+            VersionGoneError: the version is not there any more.
+        """
+        with lance_errors(self._folder):
+            try:
+                return Selection(condition, int(self._handle.count_rows(condition)))
+            except (ValueError, RuntimeError) as error:
+                # A ValueError is about the words of the condition, a RuntimeError about the files,
+                # unless it says that the condition failed on a row, such as a division by zero.
+                if isinstance(error, RuntimeError) and _FAILED_ON_A_ROW not in str(error):
+                    raise
+                message = f"The filter is not understood: {first_sentence(error)}"
+                raise UsageError(message) from error
+
+    def find(self, where: str) -> list[StoredChunk]:
+        """Return the chunks for which a condition holds, in the order of their documents."""
+        with lance_errors(self._folder):
+            rows = self._handle.search().where(where).select(_OF_CHUNK).to_arrow()
+        return _chunks(
+            rows.sort_by(
+                [("root_id", "ascending"), ("path_bytes", "ascending"), ("start", "ascending")]
+            )
+        )
+
+    def fetch(self, found: Sequence[Candidate]) -> list[StoredChunk]:
+        """Return what the rows of these candidates hold, in their order."""
+        read = [candidate.chunk for candidate in found if candidate.chunk is not None]
+        if len(read) == len(found):
+            return read
+        wanted = [candidate.row_id for candidate in found]
+        with lance_errors(self._folder):
+            rows = self._handle.take_row_ids(wanted).select(_OF_CHUNK).with_row_id().to_arrow()
+        places = {row_id: place for place, row_id in enumerate(rows["_rowid"].to_pylist())}
+        return _chunks(rows.take([places[row_id] for row_id in wanted]))
+
+    def contents(self) -> dict[tuple[str, bytes], frozenset[bytes]]:
+        """Return (root_id, path) → the ids of the document's chunks, of all documents."""
+        columns = ["root_id", "path_bytes", "chunk_id"]
+        found: dict[tuple[str, bytes], set[bytes]] = {}
+        with lance_errors(self._folder):
+            for batch in self._handle.search().select(columns).to_batches():
+                for root_id, path, chunk_id in zip(
+                    *(batch[name].to_pylist() for name in columns), strict=True
+                ):
+                    found.setdefault((root_id, path), set()).add(chunk_id)
+        return {document: frozenset(chunk_ids) for document, chunk_ids in found.items()}
+
+    def mean_vector(self, where: str) -> Vector | None:
+        """Return the mean of the vectors for which a condition holds, None if there are none."""
+        with lance_errors(self._folder):
+            condition = f"({where}) AND vector IS NOT NULL"
+            rows = self._handle.search().where(condition).select(["vector"]).to_arrow()
+        if not rows.num_rows:
+            return None
+        column = rows["vector"].combine_chunks()
+        flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        mean: Vector = flat.reshape(rows.num_rows, -1).mean(axis=0)
+        return mean
+
+    def by_vector(
+        self, query: Vector, limit: int, among: Selection | None = None
+    ) -> list[Candidate]:
+        """Return the chunks whose vectors are most similar, best first.
+
+        All are compared, unless they are so many that the table has a vector index. Who asks a
+        second time without a condition may ask often: vectors that fit are kept from then on.
+
+        Args:
+            query: in the table's space, (dim,) float32.
+            limit: how many.
+            among: what may be found, if not everything.
+        """
+        if among is None:
+            self._asked += 1
+            if self._asked == 2:
+                self._nearest = self._keep_vectors(len(query))
+            if self._nearest is not None:
+                return self._nearest.search(query, limit)
+        with lance_errors(self._folder):
+            search = self._search_vectors(query, limit, among)
+            search = search.select(["chunk_id", "vector", "_distance"]).with_row_id(_YES)
+            rows = search.to_arrow()
+        found = _candidates(rows, query, [0.0] * rows.num_rows)
+        return sorted(found, key=lambda candidate: -candidate.similarity)
+
+    def _search_vectors(self, query: Vector, limit: int, among: Selection | None) -> Any:  # noqa: ANN401
+        if self._index is None or (among is not None and among.rows <= EXACT_ROWS):
+            search = search_all(self._handle, query, limit)
+        else:
+            search = search_index(self._handle, query, limit, self._index)
+        return narrowed(search, among.condition) if among else search
+
+    def _keep_vectors(self, dim: int) -> NearestInMemory | None:
+        with lance_errors(self._folder):
+            rows = int(self._handle.count_rows())
+            if rows * dim * 4 > MOST_BYTES:
+                return None
+            return NearestInMemory(self._handle, rows, dim)
+
+    def by_text(
+        self, query: str, limit: int, vector: Vector | None, among: Selection | None = None
+    ) -> list[Candidate]:
+        """Return the chunks that match words of the query, best first.
+
+        Args:
+            query: words, taken as they are: quotes and operators mean nothing.
+            limit: how many.
+            vector: the query's; the candidates carry their exact similarity to it. Without one
+                nothing is left to compare, and they carry what their rows hold.
+            among: what may be found, if not everything.
+        """
+        from lancedb.query import MatchQuery
+
+        if not self._has_text_index:
+            return []
+        if vector is None:
+            columns = _OF_CHUNK
+        else:
+            columns = ["chunk_id", "vector"] if self._nearest is None else []
+        with lance_errors(self._folder):
+            search = self._handle.search(MatchQuery(query, "search_text"), query_type="fts")
+            search = search.limit(limit).select([*columns, "_score"]).with_row_id(_YES)
+            rows = (search.where(among.condition) if among else search).to_arrow()
+        scores = rows["_score"].to_pylist()
+        if vector is not None and self._nearest is not None:
+            return self._nearest.compare(vector, rows["_rowid"].to_pylist(), scores)
+        return _candidates(rows, vector, scores)
+
+    @cached_property
+    def _has_text_index(self) -> bool:
+        with lance_errors(self._folder):
+            return any("search_text" in index.columns for index in self._handle.list_indices())
+
+
+def _open(folder: Path, entry: TableHead) -> Any:  # noqa: ANN401 - lancedb
+    with lance_errors(folder):
+        database = connect(folder.parent, _index_bytes(entry), CACHE_BYTES)
+        return database.open_table(folder.stem, version=entry.lance_version)
+
+
+def _newer_than(folder: Path, version: int) -> set[str]:
+    """Return the names of the files that make newer versions."""
+    newer = (manifest_path(folder, v) for v in versions_on_disk(folder) if v > version)
+    return {path.relative_to(folder).as_posix() for path in newer}
+
+
+def _index_bytes(entry: TableHead) -> int:
+    """Return how much of a table's indexes to keep in memory: a vector index whole, if it fits.
+
+    It holds little more than four bits for each number of a vector, and what does not fit is read
+    from disk again, which takes several times as long as the search.
+    """
+    if entry.vector_index is None:
+        return CACHE_BYTES
+    return CACHE_BYTES + min(_MOST_INDEX_BYTES, entry.chunks * entry.dim * 3 // 4)
+
+
+def _candidates(
+    rows: pa.Table, query: Vector | None, text_scores: Sequence[float]
+) -> list[Candidate]:
+    """Return rows with the cosines of their vectors to the query, or with all that they hold."""
+    if not rows.num_rows:
+        return []
+    chunks: list[StoredChunk] | list[None] = [None] * rows.num_rows
+    similar = [0.0] * rows.num_rows
+    if query is None:
+        chunks = _chunks(rows)
+    else:
+        # Vectors stay in Arrow: as lists of numbers they would take longer than the search.
+        similar = similarities(rows["vector"].combine_chunks(), query).tolist()
+    ids = rows["_rowid"].to_pylist(), rows["chunk_id"].to_pylist()
+    return list(map(Candidate, *ids, similar, text_scores, chunks))
+
+
+def _chunks(rows: pa.Table) -> list[StoredChunk]:
+    plain = rows.select(_OF_CHUNK).to_pylist()
+    return [StoredChunk(path=row.pop("path_bytes"), **row) for row in plain]

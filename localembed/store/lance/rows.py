@@ -1,0 +1,99 @@
+"""The shape of a Lance row, and how embedded documents become rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from localembed.store.lance.search_text import search_text
+from localembed.types.documents import EmbeddedBatch
+from localembed.types.tables import TableFacts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+_OF_CHUNK = (
+    "chunk_id", "doc_id", "chunk_hash", "ord", "start", "end", "start_line", "end_line", "heading",
+    "text",
+)  # fmt: skip
+_OF_DOCUMENT = ("content_hash", "root_id", "record_id", "mtime_ns")
+
+
+def schema(facts: TableFacts) -> pa.Schema:
+    """Return the Arrow schema of a table."""
+    import pyarrow as pa
+
+    number = pa.float16() if facts.vector_type == "float16" else pa.float32()
+
+    def required(name: str, kind: pa.DataType) -> pa.Field:
+        return pa.field(name, kind, nullable=False)
+
+    columns = [
+        *(
+            required(name, pa.binary(16))
+            for name in ("chunk_id", "doc_id", "chunk_hash", "content_hash")
+        ),
+        required("root_id", pa.string()),
+        required("path_bytes", pa.binary()),
+        required("path", pa.string()),
+        required("record_id", pa.string()),
+        *(
+            required(name, pa.int32())
+            for name in ("ord", "n_chunks", "start", "end", "start_line", "end_line")
+        ),
+        required("heading", pa.string()),
+        required("text", pa.string()),
+        required("search_text", pa.string()),
+        required("tokens", pa.int32()),
+        required("mtime_ns", pa.int64()),
+        required("run", pa.int64()),
+        pa.field("vector", pa.list_(number, facts.dim)),
+    ]
+    metadata = {
+        f"localembed.{name}": str(getattr(facts, name)) for name in TableFacts.__dataclass_fields__
+    }
+    return pa.schema(columns, metadata=metadata)
+
+
+def batch_rows(batch: EmbeddedBatch, run: int, shape: pa.Schema) -> pa.Table:
+    """Return one row per chunk of the batch."""
+    import pyarrow as pa
+
+    arrays = {
+        name: pa.array(values, shape.field(name).type) for name, values in _columns(batch, run)
+    }
+    arrays["vector"] = _vector_column(batch, shape.field("vector").type)
+    return pa.Table.from_arrays([arrays[name] for name in shape.names], schema=shape)
+
+
+def _vector_column(batch: EmbeddedBatch, kind: pa.DataType) -> pa.Array:
+    """Return the vectors; null where a chunk failed, or is not finite in the stored type."""
+    import pyarrow as pa
+
+    number = np.float16 if kind.value_type == pa.float16() else np.float32
+    with np.errstate(over="ignore"):
+        values = batch.vectors.astype(number)
+    missing = ~np.isfinite(values).all(axis=1)
+    values[missing] = 0
+    flat = pa.array(values.reshape(-1), kind.value_type)
+    return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=pa.array(missing))
+
+
+def _columns(batch: EmbeddedBatch, run: int) -> Iterator[tuple[str, list[object]]]:
+    """Yield the values of every column but the vectors', one at a time: they take memory."""
+    chunks = batch.chunks
+    entries = [entry for entry in batch.documents for _ in entry.chunks]
+    documents = [entry.document for entry in entries]
+    for name in _OF_CHUNK:
+        yield name, [getattr(chunk, name) for chunk in chunks]
+    for name in _OF_DOCUMENT:
+        yield name, [getattr(document, name) for document in documents]
+    yield "path_bytes", [document.path for document in documents]
+    yield "path", [document.display for document in documents]
+    yield "n_chunks", [len(entry.chunks) for entry in entries]
+    yield "search_text", list(map(search_text, documents, chunks))
+    yield "tokens", [len(chunk.token_ids) for chunk in chunks]
+    yield "run", [run] * len(chunks)
