@@ -23,7 +23,7 @@ from localembed.evaluation.questions import Question, Target
 from localembed.evaluation.session import FIGURES, MODES, difference, evaluate
 from localembed.types.queries import Query
 
-_MOST_BYTES = 60_000
+_MAX_BYTES = 60_000
 _LONG_NAME = re.compile(r"(?=.{6})[a-z]+_[a-z_0-9]+|[A-Z][a-z]+[A-Z]\w+")
 _SEED = 1
 
@@ -63,7 +63,7 @@ def _take_files(folder: Path) -> list[Path]:
     folder.mkdir()
     found = []
     for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
-        if path.stat().st_size <= _MOST_BYTES:
+        if path.stat().st_size <= _MAX_BYTES:
             found.append(folder / path.name)
             found[-1].write_bytes(path.read_bytes())
     return found

@@ -22,7 +22,7 @@ SIZES = (10, 50, 200)
 
 
 def chunk(megabytes: int) -> dict[str, object]:
-    """Cut one line of words of this size."""
+    """Embed one line of words of this size."""
     from localembed import models
     from localembed.chunking import clean
     from localembed.chunking.chunker import Chunker

@@ -481,7 +481,7 @@ def one_line(results: Sequence[Result]) -> list[str]:
         for row in result["rows"]
     ]
     return [
-        "Cut with the packaged model's tokenizer.",
+        "Chunked with the packaged model's tokenizer.",
         table(["document", "chunks", "speed", "peak memory"], rows),
         source("python -m benchmarks.one_line", result["machine"]),
     ]

@@ -28,7 +28,7 @@ from localembed.embedding import EngineOptions, load_query_embedder
 from localembed.evaluation.collection import home_of
 from localembed.store.head import read_head
 from localembed.store.lance.connection import connect
-from localembed.store.lance.maintenance_child import UpkeepChild
+from localembed.store.lance.maintenance_child import MaintenanceChild
 from localembed.store.lance.read_rows import ChunkReader
 from localembed.store.lance.rows import schema
 from localembed.store.lance.table import ChunkTable
@@ -56,7 +56,7 @@ def main() -> None:
         ChunkTable.open_or_create(layout, facts)
         _fill(layout, facts, real, arguments.rows)
         begin = time.perf_counter()
-        index = UpkeepChild(layout.table(facts.name)).do(["vector"])
+        index = MaintenanceChild(layout.table(facts.name)).do(["vector"])
         if index is None:
             message = "no index was made"
             raise SystemExit(message)

@@ -6,7 +6,8 @@ LocalembedError                 carries the exit code; the message says what to 
 │   ├── ModelNotFoundError          the name is unknown, or its files are not on this machine
 │   ├── ModelChangedError           a file differs from its pinned hash, or contradicts the spec
 │   ├── ModelRefusedError           the folder could make a library run code
-│   ├── RemoteModelError            a server that has the model gives no usable answer
+│   ├── RemoteModelError            a remote model gives no usable answer
+│   │   └── ProviderUnusableError       the provider failed too often; finished answers are kept
 │   ├── BundleError                 a file that is no bundle, or a damaged one
 │   └── RegistryError               a models.toml that cannot be read or is wrong
 ├── WorkspaceError              5
@@ -17,8 +18,15 @@ LocalembedError                 carries the exit code; the message says what to 
 ├── CostLimitError              3   the run would cost more than was allowed
 └── OfflineError                6   would need the network
 
-A root that looks gone is no error but a line of the report, which carries exit code 5: the other
-roots go on. ReadError belongs to one input, which is reported and survived.
+ReadError                       one input cannot be read; it is reported and the run goes on
+RemoteRequestError              one request to a remote model failed; it is retried or split
+├── TransientError                  a retry may succeed
+│   ├── UnreachableError                nothing answers at that address
+│   └── WrongModelError                 another model answered
+└── RequestTooLargeError            the provider rejects these inputs; fewer of them may pass
+
+A missing or suddenly empty root is not an error but a line of the report, which carries exit code
+5: the other roots go on.
 """
 
 from __future__ import annotations
@@ -57,7 +65,16 @@ class ModelRefusedError(ModelError):
 
 
 class RemoteModelError(ModelError):
-    """A server that has the model refuses, or gives no usable answer."""
+    """A remote model refuses, or gives no usable answer."""
+
+
+class ProviderUnusableError(RemoteModelError):
+    """The provider failed too often; finished answers are kept."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        """Keep the reason of the last failure beside the sentence for people."""
+        super().__init__(message)
+        self.reason = reason
 
 
 class BundleError(ModelError):
@@ -104,3 +121,41 @@ class OfflineError(LocalembedError):
 
 class ReadError(Exception):
     """One input could not be read or decoded; the run goes on without it."""
+
+
+class RemoteRequestError(Exception):
+    """One request to a remote model failed."""
+
+
+class TransientError(RemoteRequestError):
+    """A retry may succeed."""
+
+    def __init__(
+        self, reason: str, *, wait: float = 0.0, slow_down: bool = False, limited: bool = False
+    ) -> None:
+        """Describe the failure.
+
+        Args:
+            reason: what happened, for people.
+            wait: seconds that the provider asked to wait, 0 if it did not say.
+            slow_down: whether the provider is overloaded.
+            limited: whether a rate limit was reached.
+        """
+        super().__init__(reason)
+        self.wait = wait
+        self.slow_down = slow_down
+        self.limited = limited
+        self.billed = 0
+        """Tokens billed for an unusable answer."""
+
+
+class RequestTooLargeError(RemoteRequestError):
+    """The provider rejects these inputs, together or one of them."""
+
+
+class UnreachableError(TransientError):
+    """Nothing answers at that address."""
+
+
+class WrongModelError(TransientError):
+    """Another model answered; a smaller request would not help."""

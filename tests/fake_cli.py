@@ -1,7 +1,7 @@
 """The real command line with the fake model known, for tests that need a process of their own.
 
 `STOP_AT=name:n` kills the process with SIGKILL, or the signal that `STOP_WITH` names, when a step
-of a run is reached the n-th time; `BATCH_CHUNKS=n` makes batches small, `MOST_FRAGMENTS=n` lets a
+of a run is reached the n-th time; `BATCH_CHUNKS=n` makes batches small, `MAX_FRAGMENTS=n` lets a
 table be compacted soon.
 """
 
@@ -35,10 +35,10 @@ def main() -> None:
     fake_backend.register(Path(os.environ["XDG_CONFIG_HOME"]))
     if size := os.environ.get("BATCH_CHUNKS"):
         run.BATCH_CHUNKS = run.LARGE_BATCH_CHUNKS = int(size)
-    if most := os.environ.get("MOST_FRAGMENTS"):
+    if most := os.environ.get("MAX_FRAGMENTS"):
         from localembed.store.lance import maintenance
 
-        maintenance._MOST_OF_FEW_ROWS = int(most)
+        maintenance._MAX_OF_FEW_ROWS = int(most)
     if stop := os.environ.get("STOP_AT"):
         step, _, number = stop.partition(":")
         _stop_at(step, int(number or 1), signal.Signals[os.environ.get("STOP_WITH", "SIGKILL")])

@@ -7,13 +7,13 @@ import time
 import pytest
 
 from localembed.pipeline import run
-from localembed.pipeline.counters import Tally
+from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.run import BATCH_CHUNKS, LARGE_BATCH_CHUNKS, batch_chunks
 from tests.conftest import paragraphs
 
 
-def tally(embedded=0, reused=0, seconds=0.0):
-    counted = Tally(embedded=embedded, reused=reused)
+def counters(embedded=0, reused=0, seconds=0.0):
+    counted = RunCounters(embedded=embedded, reused=reused)
     if seconds:
         counted.stages["embed"] = seconds
     return counted
@@ -22,12 +22,12 @@ def tally(embedded=0, reused=0, seconds=0.0):
 @pytest.mark.parametrize(
     ("seen", "chunks"),
     [
-        (tally(), BATCH_CHUNKS),
-        (tally(embedded=2048, seconds=20), BATCH_CHUNKS),
-        (tally(embedded=2048, seconds=0.2), LARGE_BATCH_CHUNKS),
-        (tally(embedded=3000, seconds=1.5), 4000),
-        (tally(reused=5000), BATCH_CHUNKS),
-        (tally(embedded=100, reused=5000, seconds=2), BATCH_CHUNKS),
+        (counters(), BATCH_CHUNKS),
+        (counters(embedded=2048, seconds=20), BATCH_CHUNKS),
+        (counters(embedded=2048, seconds=0.2), LARGE_BATCH_CHUNKS),
+        (counters(embedded=3000, seconds=1.5), 4000),
+        (counters(reused=5000), BATCH_CHUNKS),
+        (counters(embedded=100, reused=5000, seconds=2), BATCH_CHUNKS),
     ],
 )
 def test_a_batch_is_two_seconds_of_embedding(seen, chunks):

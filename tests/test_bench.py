@@ -17,7 +17,7 @@ from localembed.bench.measure import Point, knee
 from localembed.bench.sample import synthetic
 from localembed.bench.sweep import save
 from localembed.embedding import EngineOptions, Profile, device_name, load_embedder, profile_key
-from localembed.embedding.profiles import ProfileBook
+from localembed.embedding.profiles import ProfileStore
 from tests import families
 from tests.conftest import PROJECT
 from tests.fake_backend import FakeTokenizer
@@ -83,12 +83,12 @@ def test_a_sweep_runs_where_no_store_is_installed_and_is_saved(bench):
     assert found["saved"]
     precision = found["points"][0]["precision"]
     key = profile_key("tiny-bert", device_name("cpu"), precision)
-    kept = ProfileBook().recall(key)
+    kept = ProfileStore().recall(key)
     speed = round(found["knee"]["chunks_per_second"], 1)
     assert kept == Profile(batch_tokens=found["knee"]["batch_tokens"], chunks_per_second=speed)
 
     located = models.open_model("tiny-bert")
-    options = EngineOptions(precision=precision, engine="torch", memory=ProfileBook())
+    options = EngineOptions(precision=precision, engine="torch", memory=ProfileStore())
     loaded = load_embedder(located.spec, located.folder, options)
     assert loaded.use.batch_tokens == kept.batch_tokens
 
@@ -167,7 +167,7 @@ def test_what_queries_are_not_measured_with_is_refused(bench, given):
 
 def test_only_what_was_compared_is_kept(own_home):
     model = models.LocatedModel(replace(families.FAMILIES[0].spec(), name="m"), own_home, "id")
-    book = ProfileBook()
+    book = ProfileStore()
     options = EngineOptions(memory=book)
     key = profile_key("m", device_name("cpu"), "fp32")
     book.keep(key, Profile(engine="openvino", batch_tokens=64, threads=3))

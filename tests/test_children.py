@@ -29,7 +29,7 @@ def test_a_document_is_no_module(hostile):
     done = subprocess.run([sys.executable, "-m", "json.tool"], capture_output=True, check=False)
     assert b"a document was run" in done.stderr  # what Python does by itself
     with pytest.raises(StorageError, match="not found"):
-        maintenance_child.UpkeepChild(hostile / "tables" / "none.lance").do(["text"])
+        maintenance_child.MaintenanceChild(hostile / "tables" / "none.lance").do(["text"])
 
 
 def test_no_other_room_starts_python():

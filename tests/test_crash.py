@@ -12,7 +12,7 @@ from localembed import doctor
 from localembed.errors import LockedError, NotIndexedError
 from localembed.pipeline import run
 from localembed.store.head import read_head
-from localembed.store.lance.maintenance import Upkeep
+from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lock import writer_lock
 from tests.conftest import paragraphs
 from tests.test_incremental import all_rows
@@ -255,7 +255,7 @@ def test_a_build_that_was_cut_off_before_its_text_index_gets_one(workspace, note
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Upkeep, "ensure_text_index", killed)
+        patch.setattr(Maintenance, "ensure_text_index", killed)
         with pytest.raises(KeyboardInterrupt):
             workspace.index()
     workspace.index()

@@ -20,8 +20,8 @@ from localembed.chunking.rules import ChunkRules
 from localembed.errors import ModelChangedError
 from localembed.pipeline import chunk_workers
 from localembed.pipeline.chunk_workers import _Child, _Pool
-from localembed.pipeline.read_and_chunk import Cut
-from localembed.pipeline.stage_threads import Stop, StoppedError
+from localembed.pipeline.read_and_chunk import ChunkedFile
+from localembed.pipeline.stage_threads import CancelToken, RunCancelledError
 from localembed.types.documents import FileStat, SourceFile
 from tests.conftest import PROJECT, all_rows, paragraphs
 from tests.fake_backend import FakeTokenizer
@@ -46,7 +46,7 @@ def source(path: Path) -> SourceFile:
     return SourceFile("root", os.fsencode(path.parent), os.fsencode(path.name), stat, b"%016d" % 1)
 
 
-def cut_one(cut, path: Path) -> Cut:
+def chunk_one(cut, path: Path) -> ChunkedFile:
     return cut([(source(path), None)])[0]
 
 
@@ -146,8 +146,8 @@ def test_where_no_child_can_begin_files_are_cut_here(tmp_path, children, monkeyp
     )
     file = tmp_path / "a.txt"
     file.write_text("words")
-    with chunk_workers.cutters(load_chunker, 1, Stop()) as at_work:
-        found = [cut_one(at_work.cut, file) for _ in range(4)]
+    with chunk_workers.chunk_workers(load_chunker, 1, CancelToken()) as at_work:
+        found = [chunk_one(at_work.cut, file) for _ in range(4)]
     assert [cut.chunked.chunks[0].text for cut in found] == ["words"] * 4
     assert len(children) == 2
 
@@ -155,13 +155,13 @@ def test_where_no_child_can_begin_files_are_cut_here(tmp_path, children, monkeyp
 def test_a_file_is_cut_here_when_no_other_child_can_be_had(tmp_path, children, monkeypatch):
     file = tmp_path / "a.txt"
     file.write_text("words")
-    with chunk_workers.cutters(load_chunker, 1, Stop()) as at_work:
-        cut_one(at_work.cut, file)
+    with chunk_workers.chunk_workers(load_chunker, 1, CancelToken()) as at_work:
+        chunk_one(at_work.cut, file)
         for child in children:
             child.kill()
             child.wait()
         monkeypatch.setattr(chunk_workers.subprocess, "Popen", refuse)
-        reasons = [cut_one(at_work.cut, file).error for _ in range(3)]
+        reasons = [chunk_one(at_work.cut, file).error for _ in range(3)]
     assert reasons == [ENDED] * 2 + [""]
 
 
@@ -178,12 +178,12 @@ def test_children_find_modules_where_their_parent_does(tmp_path, children):
         f"sys.path.insert(0, {str(PROJECT)!r})\n"
         "from pathlib import Path\n"
         "from localembed.pipeline import chunk_workers\n"
-        "from localembed.pipeline.stage_threads import Stop\n"
-        "from tests.test_cutters import cut_one, load_chunker\n"
+        "from localembed.pipeline.stage_threads import CancelToken\n"
+        "from tests.test_cutters import chunk_one, load_chunker\n"
         "chunk_workers.cores = lambda: 2\n"
-        "with chunk_workers.cutters(load_chunker, 1 << 30, Stop()) as at_work:\n"
+        "with chunk_workers.chunk_workers(load_chunker, 1 << 30, CancelToken()) as at_work:\n"
         "    assert at_work.at_once == 2\n"
-        f"    found = cut_one(at_work.cut, Path({str(tmp_path / 'docs' / 'a.txt')!r}))\n"
+        f"    found = chunk_one(at_work.cut, Path({str(tmp_path / 'docs' / 'a.txt')!r}))\n"
         "    print(found.error or found.chunked.chunks[0].text)\n"
     )
     for flags in ((), ("-E",)):
@@ -201,7 +201,7 @@ def test_what_a_child_raises_is_raised_here(tmp_path):
     pool = _Pool(load_nothing, pytest.fail, 1)
     try:
         with pytest.raises(ModelChangedError, match="gone"):
-            cut_one(pool.cut, file)
+            chunk_one(pool.cut, file)
     finally:
         pool.close()
 
@@ -209,24 +209,24 @@ def test_what_a_child_raises_is_raised_here(tmp_path):
 def test_a_child_gives_up_when_the_run_is_over(tmp_path, children):
     file = tmp_path / "long.txt"
     file.write_text("many words " * 2_000_000)
-    stop, ended = Stop(), []
+    stop, ended = CancelToken(), []
 
     def cut(at_work, path):
         try:
-            cut_one(at_work.cut, path)
-        except StoppedError:
+            chunk_one(at_work.cut, path)
+        except RunCancelledError:
             ended.append(time.monotonic())
 
-    with chunk_workers.cutters(load_chunker, 1, stop) as at_work:
+    with chunk_workers.chunk_workers(load_chunker, 1, stop) as at_work:
         thread = threading.Thread(target=cut, args=(at_work, file))
         thread.start()
         time.sleep(1.0)
         assert thread.is_alive()
         said = time.monotonic()
-        stop.say()
+        stop.cancel()
         thread.join(20)
-        with pytest.raises(StoppedError):
-            cut_one(at_work.cut, file)
+        with pytest.raises(RunCancelledError):
+            chunk_one(at_work.cut, file)
     assert ended
     assert ended[0] - said < 5
     assert len(children) == 2
@@ -242,13 +242,17 @@ def test_without_processes_there_are_threads(tmp_path, monkeypatch):
     monkeypatch.setattr(chunk_workers, "cores", lambda: 2)
     file = tmp_path / "a.txt"
     file.write_text("words")
-    with chunk_workers.cutters(load_chunker, chunk_workers.WORTH_BYTES, Stop()) as at_work:
-        assert cut_one(at_work.cut, file).chunked.chunks[0].text == "words"
+    with chunk_workers.chunk_workers(
+        load_chunker, chunk_workers.WORTH_BYTES, CancelToken()
+    ) as at_work:
+        assert chunk_one(at_work.cut, file).chunked.chunks[0].text == "words"
 
 
 def test_few_files_need_no_child(tmp_path, monkeypatch):
     monkeypatch.setattr(chunk_workers.subprocess, "Popen", pytest.fail)
-    with chunk_workers.cutters(load_chunker, chunk_workers.WORTH_BYTES - 1, Stop()) as at_work:
+    with chunk_workers.chunk_workers(
+        load_chunker, chunk_workers.WORTH_BYTES - 1, CancelToken()
+    ) as at_work:
         assert at_work.at_once >= 1
 
 

@@ -1,4 +1,4 @@
-"""What is damaged is found, named with the documents it costs, and mended by embedding just those.
+"""What is damaged is found, named with the documents it costs, and fixed by embedding just those.
 
 The sweep over every kind of file and every way to break it is `tests/slow/test_bit_flips.py`.
 """
@@ -64,10 +64,10 @@ def test_a_flipped_bit_costs_its_documents_and_no_more(grown, notes, fake, tmp_p
     assert (finding.check, finding.fix) == ("files", "localembed doctor --deep --repair")
     assert finding.paths == (f"data/{broken.name}: changed", str(notes / "1.md"))
     fake.embedded.clear()
-    mended = doctor(grown, deep=True, repair=True)
-    assert (mended.verdict, found(mended, "wrong")) == ("note", {})
-    assert [f.check for f in mended.findings if f.verdict == "note"] == ["leftovers"]
-    assert any("Took 1 document out" in line for line in mended.mended)
+    fixed = doctor(grown, deep=True, repair=True)
+    assert (fixed.verdict, found(fixed, "wrong")) == ("note", {})
+    assert [f.check for f in fixed.findings if f.verdict == "note"] == ["leftovers"]
+    assert any("Took 1 document out" in line for line in fixed.fixed)
     assert_equals_clean_build(grown, notes, tmp_path)
 
 
@@ -139,7 +139,7 @@ def publish_as_it_is(workspace, handle) -> None:
     """Let head.json and the manifest name a version that localembed did not make."""
     from dataclasses import replace
 
-    from localembed.store.fsync import SyncedFolder
+    from localembed.store.fsync import FsyncTracker
     from localembed.store.head import publish_head
     from localembed.store.manifest import TableMark
 
@@ -149,16 +149,16 @@ def publish_as_it_is(workspace, handle) -> None:
     entry = replace(entry, lance_version=version, chunks=rows)
     publish_head(layout, read_head(layout).with_table(name, entry, default=True))
     manifest = Manifest(layout)
-    synced = SyncedFolder(layout.table(name), manifest.stored_files(name)).sync()
+    synced = FsyncTracker(layout.table(name), manifest.stored_files(name)).sync()
     manifest.commit(name, mark=TableMark(entry.uuid, version), synced=synced)
 
 
 def test_a_table_that_nothing_opens_is_set_aside_and_built_again(grown, notes, tmp_path):
     shutil.rmtree(file_of(grown, "newest version").parent)
 
-    mended = doctor(grown, repair=True)
+    fixed = doctor(grown, repair=True)
 
-    assert not found(mended, "wrong")
+    assert not found(fixed, "wrong")
     assert_equals_clean_build(grown, notes, tmp_path)
 
 
@@ -171,7 +171,7 @@ def test_a_tag_whose_version_is_gone_is_said(grown):
     assert (finding.check, finding.fix) == ("tags", "localembed doctor --repair")
     checkup = doctor(grown, repair=True)
     assert checkup.verdict == "ok"
-    assert checkup.mended[0] == "Removed the tag good: its version is lost"
+    assert checkup.fixed[0] == "Removed the tag good: its version is lost"
 
 
 def test_a_model_that_changed_is_said(grown, own_home):
@@ -191,7 +191,7 @@ def test_a_model_that_gives_other_vectors_is_said(grown, fake, monkeypatch):
 def test_a_workspace_without_an_index_is_well(notes, fake):
     workspace = localembed.open(notes)
 
-    assert (doctor(workspace).verdict, doctor(workspace, repair=True).mended) == ("ok", ())
+    assert (doctor(workspace).verdict, doctor(workspace, repair=True).fixed) == ("ok", ())
 
 
 def test_a_manifest_that_is_gone_is_rebuilt_by_a_repair(grown):
@@ -220,7 +220,7 @@ def test_a_refresh_that_was_cut_off_is_not_shown_by_a_repair(grown, notes, run_c
     (notes / "more.md").write_text(paragraphs(3, "more"))
     assert run_cli("index", "-q", cwd=notes, env={"STOP_AT": "recorded:1"}).returncode == -9
 
-    assert doctor(grown, repair=True).mended == ()
+    assert doctor(grown, repair=True).fixed == ()
 
     assert read_head(grown.layout) == head
 
@@ -270,5 +270,5 @@ def test_the_command_tells_with_its_exit_code(grown, notes, run_cli):
     assert {f["check"] for f in shown["findings"] if f["verdict"] == "wrong"} >= {"files"}
     done = run_cli("doctor", "--repair", cwd=notes)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("mended Moved data/")
+    assert done.stdout.startswith("fixed Moved data/")
     assert sorted(all_rows(grown)), "and the rows are there"

@@ -14,7 +14,7 @@ from localembed.chunking.chunker import Chunker
 from localembed.chunking.rules import ChunkRules
 from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
 from localembed.embedding.engines import fused, hardware, openvino
-from localembed.embedding.profiles import ProfileBook
+from localembed.embedding.profiles import ProfileStore
 from localembed.errors import ModelChangedError, UsageError
 from localembed.types.documents import Document
 from tests import families
@@ -197,7 +197,7 @@ def test_without_the_extra_for_openvino_torch_embeds(own_home, tmp_path, monkeyp
 
     monkeypatch.setattr(openvino, "is_installed", lambda: False)
     monkeypatch.setattr(openvino, "version", missing)
-    options = EngineOptions(device="cpu", precision="fp32", model_id="x", memory=ProfileBook())
+    options = EngineOptions(device="cpu", precision="fp32", model_id="x", memory=ProfileStore())
 
     embedder = load_embedder(families.FAMILIES[0].spec(), folder, options)
 

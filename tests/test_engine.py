@@ -15,13 +15,13 @@ from localembed.embedding import EngineOptions, Profile, options
 from localembed.embedding.engines import hardware
 from localembed.embedding.engines.batching import (
     Padding,
-    cut_batches,
+    make_batches,
     pad,
     padded_lengths,
     split_evenly,
 )
-from localembed.embedding.local_embedder import Frame, LocalEmbedder
-from localembed.embedding.profiles import ProfileBook
+from localembed.embedding.local_embedder import LocalEmbedder, SpecialTokens
+from localembed.embedding.profiles import ProfileStore
 from localembed.errors import UsageError
 from localembed.types.models import ModelSpec
 
@@ -58,7 +58,7 @@ class CountingEngine:
 
 def embedder(engine, budget=1000, told=None, frame=None) -> LocalEmbedder:
     return LocalEmbedder(
-        SPEC, None, frame or Frame(NOTHING, NOTHING), engine, budget,
+        SPEC, None, frame or SpecialTokens(NOTHING, NOTHING), engine, budget,
         on_smaller=(told if told is not None else []).append,
     )  # fmt: skip
 
@@ -91,7 +91,7 @@ def test_without_padding_a_batch_is_as_full_as_it_can_be(lengths, budget):
 
 
 def batches_of(lengths, budget, **how):
-    parts = cut_batches(np.array(lengths, np.int64), budget, **how)
+    parts = make_batches(np.array(lengths, np.int64), budget, **how)
     return [part.tolist() for part in parts]
 
 
@@ -147,7 +147,7 @@ def test_the_order_of_vectors_is_that_of_the_items(lengths, budget):
 
 
 def test_special_ids_stand_around_a_text():
-    frame = Frame(np.array([1], np.int32), np.array([9], np.int32))
+    frame = SpecialTokens(np.array([1], np.int32), np.array([9], np.int32))
     assert frame.around(np.array([7, 8], np.int32)).tolist() == [1, 7, 8, 9]
 
 
@@ -326,14 +326,14 @@ def test_free_memory_is_what_the_cgroup_leaves(monkeypatch, tmp_path):
 
 def test_a_profile_is_kept_and_recalled(own_home):
     key = options.profile_key("m", "Test CPU x2", "fp32")
-    assert ProfileBook().recall(key) == Profile()
-    ProfileBook().keep(key, Profile(engine="torch", batch_tokens=2048, threads=2))
-    ProfileBook().keep("other", Profile(batch_tokens=1))
-    assert ProfileBook().recall(key) == Profile("torch", 2048, 2)
+    assert ProfileStore().recall(key) == Profile()
+    ProfileStore().keep(key, Profile(engine="torch", batch_tokens=2048, threads=2))
+    ProfileStore().keep("other", Profile(batch_tokens=1))
+    assert ProfileStore().recall(key) == Profile("torch", 2048, 2)
 
 
 def test_a_broken_profile_file_is_no_error(own_home):
-    book = ProfileBook()
+    book = ProfileStore()
     book.keep("key", Profile(batch_tokens=1))
     path = next(own_home.rglob("profiles.json"))
     path.write_text("{")

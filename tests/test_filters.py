@@ -73,7 +73,7 @@ def crowded(workspace, notes):
 
 @pytest.mark.parametrize("mode", ["vector", "text", "hybrid"])
 @pytest.mark.parametrize(
-    "wanted",
+    "looked_at",
     [
         Filter(paths=("*.md",)),
         Filter(languages=("markdown", "python")),
@@ -84,30 +84,30 @@ def crowded(workspace, notes):
         Filter(paths=("*.md",), since_ns=1, where="ord = 0"),
     ],
 )
-def test_all_that_a_filter_leaves_is_found(crowded, mode, wanted):
+def test_all_that_a_filter_leaves_is_found(crowded, mode, looked_at):
     for _ in range(2):  # from disk, and with the vectors in memory
-        hits = crowded.query("zebra", mode=mode, top_k=10, wanted=wanted)
+        hits = crowded.query("zebra", mode=mode, top_k=10, filter=looked_at)
         assert len(hits) == 10
         assert all("it's few" in hit.path for hit in hits)
 
 
 def test_the_names_of_a_root_and_above_it_count(crowded, notes):
     for glob in ("notes/", "notes/*/*.md", f"{notes}/", str(notes / "it's few" / "*")):
-        hits = crowded.query("zebra", wanted=Filter(paths=(glob,)))
+        hits = crowded.query("zebra", filter=Filter(paths=(glob,)))
         assert len(hits) == 10, glob
-    assert crowded.query("zebra", wanted=Filter(paths=("/notes/",))) == []
+    assert crowded.query("zebra", filter=Filter(paths=("/notes/",))) == []
 
 
 def test_a_root_that_is_a_file_has_its_own_path(workspace, notes):
     (notes / "a.md").write_text("zebra")
     workspace.index([notes / "a.md"])
-    assert len(workspace.query("zebra", wanted=Filter(paths=("notes/*.md",)))) == 1
-    assert workspace.query("zebra", wanted=Filter(paths=("*.txt",))) == []
+    assert len(workspace.query("zebra", filter=Filter(paths=("notes/*.md",)))) == 1
+    assert workspace.query("zebra", filter=Filter(paths=("*.txt",))) == []
 
 
 def test_a_filter_that_leaves_nothing_finds_nothing(crowded):
     for mode in ("vector", "text", "hybrid"):
-        assert crowded.query("zebra", mode=mode, wanted=Filter(paths=("*.rst",))) == []
+        assert crowded.query("zebra", mode=mode, filter=Filter(paths=("*.rst",))) == []
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_filter_that_leaves_nothing_finds_nothing(crowded):
 )
 def test_a_condition_that_is_not_understood_is_refused(crowded, where):
     with pytest.raises(UsageError, match="The filter is not understood: ") as caught:
-        crowded.query("zebra", wanted=Filter(where=where))
+        crowded.query("zebra", filter=Filter(where=where))
     assert ".rs:" not in str(caught.value)
 
 
@@ -124,7 +124,7 @@ def test_vectors_are_not_kept_for_a_question_with_a_filter(crowded, monkeypatch)
 
     monkeypatch.setattr(read_rows, "NearestInMemory", None)
     for _ in range(3):
-        assert crowded.query("zebra", mode="vector", wanted=Filter(paths=("*.md",)))
+        assert crowded.query("zebra", mode="vector", filter=Filter(paths=("*.md",)))
 
 
 @pytest.mark.parametrize(

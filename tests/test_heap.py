@@ -7,11 +7,11 @@ import pytest
 
 COUNT = """
 import ctypes, re, sys, tempfile, threading
-from localembed.cli.malloc import tame_heaps
+from localembed.cli.malloc import limit_arenas
 
 libc = ctypes.CDLL(None)
 if sys.argv[1] == "shared":
-    tame_heaps(return_blocks=False)
+    limit_arenas(return_blocks=False)
 together = threading.Barrier(12)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 
@@ -48,11 +48,11 @@ def test_threads_share_heaps():
 
 BLOCKS = """
 import ctypes, sys
-from localembed.cli.malloc import tame_heaps
+from localembed.cli.malloc import limit_arenas
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-tame_heaps(return_blocks=sys.argv[1] == "returned")
+limit_arenas(return_blocks=sys.argv[1] == "returned")
 
 def kept():
     with open("/proc/self/statm") as file:

@@ -20,7 +20,7 @@ from localembed.embedding import (
 )
 from localembed.embedding.engines.bert import is_bert, read_bert
 from localembed.embedding.engines.numpy_bert import LightEngine
-from localembed.embedding.profiles import ProfileBook
+from localembed.embedding.profiles import ProfileStore
 from tests.families import FAMILIES, QUERIES, build, cosine
 
 KNOWN = {"bert", "xlm-roberta"}
@@ -46,7 +46,7 @@ def family(name):
 
 def options(**other):
     return replace(
-        EngineOptions(precision="fp32", model_id="some-model", memory=ProfileBook()), **other
+        EngineOptions(precision="fp32", model_id="some-model", memory=ProfileStore()), **other
     )
 
 
@@ -92,7 +92,7 @@ def test_a_light_model_that_differs_is_not_used(own_home, model_folder, monkeypa
     monkeypatch.setattr(LightEngine, "submit", lambda self, items: right(self, items)[:, ::-1])
     loaded("bert", folder)
 
-    assert ProfileBook().recall(query_key("some-model")) == Profile(engine="torch")
+    assert ProfileStore().recall(query_key("some-model")) == Profile(engine="torch")
     asked = load_query_embedder(family("bert").spec(), folder, options())
     assert asked.engine.name == "fused"
 

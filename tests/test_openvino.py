@@ -17,7 +17,7 @@ from localembed.embedding.engines import hardware
 from localembed.embedding.engines import openvino_convert as conversion
 from localembed.embedding.engines.openvino import converted_path, pool
 from localembed.embedding.options import profile_key
-from localembed.embedding.profiles import ProfileBook
+from localembed.embedding.profiles import ProfileStore
 from localembed.errors import UsageError
 from tests import families
 from tests.conftest import PROJECT
@@ -41,7 +41,7 @@ def folder(tmp_path):
 def options(own_home):
     return EngineOptions(
         device="cpu", precision="fp32", engine="openvino", threads=1, model_id="tiny",
-        memory=ProfileBook(),
+        memory=ProfileStore(),
     )  # fmt: skip
 
 
@@ -76,10 +76,10 @@ def modules_of_a_fresh_load(folder) -> list[str]:
     code = (
         "import sys, json; from pathlib import Path; from tests.test_openvino import BERT\n"
         "from localembed.embedding import EngineOptions, load_embedder\n"
-        "from localembed.embedding.profiles import ProfileBook\n"
+        "from localembed.embedding.profiles import ProfileStore\n"
         "for name in ('torch', 'transformers', 'sentence_transformers'): sys.modules.pop(name, 0)\n"
         "options = EngineOptions(device='cpu', precision='fp32', engine='openvino', threads=1, "
-        "model_id='tiny', memory=ProfileBook())\n"
+        "model_id='tiny', memory=ProfileStore())\n"
         "load_embedder(BERT.spec(), Path(sys.argv[1]), options).embed_query('keys')\n"
         "print(json.dumps([m for m in ('openvino', 'torch', 'openvino_telemetry') "
         "if sys.modules.get(m)]))"
@@ -120,7 +120,7 @@ def test_the_faster_engine_is_remembered(folder, options, monkeypatch, found, en
     assert load_embedder(BERT.spec(), folder, replace(options, engine="auto")).use.engine == engine
     assert len(asked) == 1
     key = profile_key("bert", hardware.cpu_name(), "fp32")
-    assert ProfileBook().recall(key) == Profile(engine=engine)
+    assert ProfileStore().recall(key) == Profile(engine=engine)
 
 
 def test_a_short_job_converts_nothing(folder, options, monkeypatch):

@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from localembed.pipeline.stage_threads import Stop, StoppedError, overlap
+from localembed.pipeline.stage_threads import CancelToken, RunCancelledError, overlap
 
 
 def numbers(count, made=None, stop=None):
     for number in range(count):
         if stop:
-            stop.check()
+            stop.raise_if_cancelled()
         if made is not None:
             made.append(number)
         yield number
@@ -21,12 +21,12 @@ def numbers(count, made=None, stop=None):
 
 def test_windows_come_through_in_order():
     written = []
-    overlap(numbers(20), lambda n: n * 2, written.append, Stop())
+    overlap(numbers(20), lambda n: n * 2, written.append, CancelToken())
     assert written == [n * 2 for n in range(20)]
 
 
 def test_nothing_to_read_is_no_error():
-    overlap(iter(()), pytest.fail, pytest.fail, Stop())
+    overlap(iter(()), pytest.fail, pytest.fail, CancelToken())
 
 
 def test_reading_is_one_window_ahead_and_writing_one_behind():
@@ -37,7 +37,7 @@ def test_reading_is_one_window_ahead_and_writing_one_behind():
         seen.append((len(made), len(written)))
         return number
 
-    overlap(numbers(6, made), embed, written.append, Stop())
+    overlap(numbers(6, made), embed, written.append, CancelToken())
 
     assert [ahead for ahead, _ in seen] == [min(n + 2, 6) for n in range(6)]
     assert [behind for _, behind in seen] == [0, 1, 2, 3, 4, 5]
@@ -61,7 +61,7 @@ def test_stages_run_at_the_same_time():
         if number == 0:
             together.wait()
 
-    overlap(read(), embed, write, Stop())
+    overlap(read(), embed, write, CancelToken())
 
 
 def test_an_error_while_reading_comes_after_what_was_read_is_written():
@@ -73,13 +73,13 @@ def test_an_error_while_reading_comes_after_what_was_read_is_written():
         raise OSError("a disk is gone")
 
     with pytest.raises(OSError, match="disk"):
-        overlap(read(), lambda n: n, written.append, Stop())
+        overlap(read(), lambda n: n, written.append, CancelToken())
     assert written == [1, 2]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_an_error_while_embedding_comes_after_what_was_embedded_is_written(error):
-    written, stop = [], Stop()
+    written, stop = [], CancelToken()
 
     def embed(number):
         if number == 3:
@@ -104,7 +104,7 @@ def test_an_error_while_writing_ends_the_run_and_nothing_more_is_written():
         written.append(number)
 
     with pytest.raises(OSError, match="space"):
-        overlap(numbers(50, made), lambda n: n, write, Stop())
+        overlap(numbers(50, made), lambda n: n, write, CancelToken())
     assert written == [0]
     assert len(made) < 8
 
@@ -114,19 +114,19 @@ def test_an_error_in_the_last_write_is_not_lost():
         raise OSError("No space left")
 
     with pytest.raises(OSError, match="space"):
-        overlap(numbers(1), lambda n: n, write, Stop())
+        overlap(numbers(1), lambda n: n, write, CancelToken())
 
 
 def test_reading_ahead_gives_up_when_the_run_is_over():
-    stop, gave_up = Stop(), []
+    stop, gave_up = CancelToken(), []
 
     def read():
         yield 1
         try:
             while True:
                 time.sleep(0.001)
-                stop.check()
-        except StoppedError:
+                stop.raise_if_cancelled()
+        except RunCancelledError:
             gave_up.append(True)
             raise
 

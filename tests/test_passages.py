@@ -51,7 +51,7 @@ def test_a_file_whose_name_ends_in_a_number_is_that_file(workspace, notes):
 
 
 def test_a_filter_holds_for_what_is_like_a_passage(indexed, notes):
-    found = indexed.like(Query(str(notes / "zebra.md"), wanted=Filter(paths=("*.txt",))))
+    found = indexed.like(Query(str(notes / "zebra.md"), filter=Filter(paths=("*.txt",))))
     assert {hit.path for hit in found.hits} == {str(notes / "long.txt")}
 
 

@@ -13,7 +13,7 @@ import pytest
 import localembed
 from localembed import doctor
 from localembed.errors import StorageError
-from localembed.store import fsync, runs
+from localembed.store import fsync, heartbeat
 from localembed.store.crash_recovery import sweep_branches
 from localembed.store.fsync import files_below
 from localembed.store.head import read_head
@@ -25,7 +25,7 @@ ANOTHER_BOOT = "00000000-another-boot"
 
 
 def reboot(monkeypatch) -> None:
-    monkeypatch.setattr(runs, "boot_id", lambda: ANOTHER_BOOT)
+    monkeypatch.setattr(heartbeat, "boot_id", lambda: ANOTHER_BOOT)
 
 
 def table_folder(workspace):
@@ -185,21 +185,21 @@ def test_a_damaged_head_after_a_power_cut_is_mended_without_a_hand(
 
 
 def test_a_power_cut_during_gc_is_taken_back(workspace, notes, tmp_path, monkeypatch):
-    from localembed.store.lance.maintenance import Upkeep
+    from localembed.store.lance.maintenance import Maintenance
 
     write_first(notes)
     workspace.index()
     write_second(notes)
     workspace.index()
-    real = Upkeep.compact
+    real = Maintenance.compact
 
     def cut(table):
         real(table)
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(Upkeep, "compact", cut)
-        patch.setattr(runs, "end_beat", lambda *_, **__: None)
+        patch.setattr(Maintenance, "compact", cut)
+        patch.setattr(heartbeat, "end", lambda *_, **__: None)
         with pytest.raises(SystemExit):
             workspace.history.collect_garbage(1)
     folder = table_folder(workspace)

@@ -14,7 +14,7 @@ import pytest
 import localembed
 from localembed.embedding import load_embedder, load_tokenizer
 from localembed.embedding.options import EngineOptions
-from localembed.embedding.remote.requests import cut_requests
+from localembed.embedding.remote.requests import make_requests
 from localembed.errors import (
     CostLimitError,
     LocalembedError,
@@ -104,7 +104,7 @@ def test_the_one_text_at_fault_is_named_and_the_rest_goes_on(server, fault):
 def test_a_server_that_is_no_use_is_given_up_on_soon(server, fault):
     server.fault_of = lambda *_: fault
     begin = time.monotonic()
-    with pytest.raises(RemoteModelError, match=r"gave no usable answer.*the same command goes on"):
+    with pytest.raises(RemoteModelError, match=r"gave no usable answer.*the same command again"):
         embedder_of(server, max_tries=2).embed_documents(inputs(400))
     assert time.monotonic() - begin < 30
     assert len(server.requests) < 400
@@ -160,13 +160,13 @@ def test_a_server_that_does_not_know_base64_is_asked_for_numbers(server):
 
 def test_requests_are_cut_by_inputs_tokens_and_bytes():
     remote = RemoteSpec("http://x/v1", "m", max_inputs=10, max_request_tokens=100)
-    parts = cut_requests(inputs(25, words=3), remote)
+    parts = make_requests(inputs(25, words=3), remote)
     assert [len(part.rows) for part in parts] == [10, 10, 5]
-    parts = cut_requests(inputs(25, words=28), remote)
+    parts = make_requests(inputs(25, words=28), remote)
     assert {part.tokens for part in parts} == {90, 30}
     by_bytes = replace(remote, max_request_bytes=250)
-    assert {len(part.rows) for part in cut_requests(inputs(8, words=20), by_bytes)} == {2}
-    alone = cut_requests(inputs(2, words=200), remote)
+    assert {len(part.rows) for part in make_requests(inputs(8, words=20), by_bytes)} == {2}
+    alone = make_requests(inputs(2, words=200), remote)
     assert [part.rows for part in alone] == [(0,), (1,)]
     assert [row for part in parts for row in part.rows] == list(range(25))
 
@@ -243,9 +243,9 @@ def test_the_thread_that_asks_is_the_only_one_let_out(server):
 
 
 def test_what_a_server_allows_is_remembered(own_home):
-    from localembed.embedding.profiles import ProfileBook
+    from localembed.embedding.profiles import ProfileStore
 
-    options = EngineOptions(memory=ProfileBook())
+    options = EngineOptions(memory=ProfileStore())
     with OpenAIServer(limits=Limits(requests=300, tokens=90_000)) as server:
         embedder = embedder_of(server, options=options)
         embedder.embed_documents(inputs(2))
@@ -365,7 +365,7 @@ def test_nothing_that_was_paid_for_is_paid_for_twice(known, server, notes, real_
     run = real_cli("index", "--model", "remote", "--json")
     assert run.returncode == 0, run.stderr
     assert len(server.texts) == len(set(server.texts)) == json.loads(run.stdout)["chunks"]["total"]
-    assert not list((notes.parent).rglob("paid/*.bin"))
+    assert not list((notes.parent).rglob("pending/*.bin"))
 
 
 def test_what_was_paid_for_is_good_for_chunks_of_another_size(known, server, notes, real_cli):
@@ -378,7 +378,7 @@ def test_what_was_paid_for_is_good_for_chunks_of_another_size(known, server, not
     run = real_cli("index", "--model", "remote", "--chunk-tokens", "100")
     assert run.returncode == 0, run.stderr
     assert len(server.texts) == len(set(server.texts)) == 40
-    assert not list((notes.parent).rglob("paid/*.bin"))
+    assert not list((notes.parent).rglob("pending/*.bin"))
 
 
 def test_the_same_text_in_windows_side_by_side_is_asked_for_once(known, server, notes, monkeypatch):
@@ -434,7 +434,7 @@ def test_a_run_stops_before_it_costs_more(known, server, notes, real_cli):
     assert " of a server's answers, for the next localembed index" in real_cli("status").stdout
     run = real_cli("index", "--model", "remote", "--json")
     assert run.returncode == 0
-    assert json.loads(real_cli("status", "--json").stdout)["paid_bytes"] == 0
+    assert json.loads(real_cli("status", "--json").stdout)["pending_bytes"] == 0
     assert len(server.texts) == len(set(server.texts))
 
 

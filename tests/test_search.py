@@ -146,8 +146,10 @@ def test_a_query_with_other_model_files_is_refused(workspace, notes, own_home):
 
 
 @pytest.mark.parametrize("opened", [True, False])
-@pytest.mark.parametrize("wanted", [Filter(), Filter(paths=("*.md",))])
-def test_a_version_that_vanished_is_looked_up_again(workspace, notes, monkeypatch, wanted, opened):
+@pytest.mark.parametrize("looked_at", [Filter(), Filter(paths=("*.md",))])
+def test_a_version_that_vanished_is_looked_up_again(
+    workspace, notes, monkeypatch, looked_at, opened
+):
     from localembed.search import searcher
     from localembed.store.head import read_head
     from localembed.store.lance.connection import connect
@@ -176,7 +178,7 @@ def test_a_version_that_vanished_is_looked_up_again(workspace, notes, monkeypatc
     monkeypatch.setattr(
         searcher, "read_head", lambda layout: heads.pop() if heads else read_head(layout)
     )
-    hits = workspace.query("zebra", mode="text", wanted=wanted)
+    hits = workspace.query("zebra", mode="text", filter=looked_at)
 
     assert workspace_version == 2
     assert len(hits) == 3
@@ -284,7 +286,7 @@ def test_only_the_best_of_what_text_brings_up_is_read(workspace, notes, monkeypa
 def test_vectors_that_do_not_fit_stay_on_disk(workspace, notes, monkeypatch):
     from localembed.store.lance import read_rows
 
-    monkeypatch.setattr(read_rows, "MOST_BYTES", 100)
+    monkeypatch.setattr(read_rows, "MAX_BYTES", 100)
     monkeypatch.setattr(read_rows, "NearestInMemory", None)
     (notes / "a.md").write_text("zebra stripes")
     workspace.index()

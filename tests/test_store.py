@@ -16,15 +16,16 @@ from localembed.core.files import read_json, write_atomically, write_json
 from localembed.core.hashing import digest
 from localembed.errors import StorageError, TooNewError
 from localembed.pipeline import run
-from localembed.pipeline.written_hashes import SeenHashes
-from localembed.store.fsync import StoredFile, Synced, SyncedFolder
+from localembed.pipeline.written_hashes import WrittenHashes
+from localembed.store import heartbeat
+from localembed.store.fsync import FsyncTracker, StoredFile, Synced
 from localembed.store.head import Head, publish_head, read_head
 from localembed.store.lance import maintenance, maintenance_child
 from localembed.store.lance.connection import connect, newest_version
-from localembed.store.lance.maintenance import Upkeep
-from localembed.store.lance.maintenance_child import UpkeepChild
+from localembed.store.lance.maintenance import Maintenance
+from localembed.store.lance.maintenance_child import MaintenanceChild
 from localembed.store.layout import Layout
-from localembed.store.runs import beat, claim_run, newest_claimed, read_heartbeat
+from localembed.store.runs import claim_run, newest_claimed
 from localembed.types.tables import TableHead
 from tests.conftest import paragraphs
 
@@ -90,7 +91,7 @@ def test_only_new_files_are_synced(tmp_path, monkeypatch):
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", remember)
-    folder = SyncedFolder(table, known={"data/one"})
+    folder = FsyncTracker(table, known={"data/one"})
     (table / "data" / "two").write_text("2")
 
     found = folder.sync()
@@ -101,7 +102,7 @@ def test_only_new_files_are_synced(tmp_path, monkeypatch):
     assert folders == {table / "data", table, tmp_path}
     (table / "data" / "one").unlink()
     assert folder.sync() == Synced((), ("data/one",))
-    assert [file.name for file in SyncedFolder(table, known=()).sync().new] == ["data/two"]
+    assert [file.name for file in FsyncTracker(table, known=()).sync().new] == ["data/two"]
 
 
 def test_a_failed_fsync_ends_the_run_and_commits_nothing(workspace, notes, monkeypatch):
@@ -192,24 +193,24 @@ def test_run_numbers_are_claimed_once(layout):
 
 
 def test_a_heartbeat_lives_as_long_as_its_process(layout):
-    assert read_heartbeat(layout) is None
-    beat(layout, run=3)
-    assert read_heartbeat(layout)["run"] == 3
-    beat(layout, run=3, ended=True)
-    assert read_heartbeat(layout) is None
-    beat(layout, run=3)
+    assert heartbeat.current(layout) is None
+    heartbeat.update(layout, run=3)
+    assert heartbeat.current(layout)["run"] == 3
+    heartbeat.update(layout, run=3, ended=True)
+    assert heartbeat.current(layout) is None
+    heartbeat.update(layout, run=3)
     raw = read_json(layout.heartbeat)
     layout.heartbeat.write_text(json.dumps({**raw, "boot_id": "another"}))
-    assert read_heartbeat(layout) is None
+    assert heartbeat.current(layout) is None
     layout.heartbeat.write_text(json.dumps({**raw, "pid": 2**22 + 1}))
-    assert read_heartbeat(layout) is None
+    assert heartbeat.current(layout) is None
 
 
 @pytest.mark.parametrize("here", [0, 20_000], ids=["in a child", "in this process"])
 def test_the_text_index_is_made_anew_when_many_rows_stand_outside(
     workspace, notes, monkeypatch, here
 ):
-    monkeypatch.setattr(maintenance, "_LEAST_TEXT_SLACK", 0)
+    monkeypatch.setattr(maintenance, "_MIN_TEXT_SLACK", 0)
     monkeypatch.setattr(maintenance, "_BUILT_HERE", here)
     (notes / "a.md").write_text(paragraphs(4))
     workspace.index()
@@ -230,10 +231,10 @@ def test_a_text_index_that_fails_is_a_sentence_and_loses_nothing(workspace, note
     workspace.index()
     (notes / "b.md").write_text(paragraphs(8, "late"))
     with monkeypatch.context() as broken:
-        broken.setattr(maintenance, "_LEAST_TEXT_SLACK", 0)
+        broken.setattr(maintenance, "_MIN_TEXT_SLACK", 0)
         broken.setattr(maintenance, "_BUILT_HERE", 0)
         broken.setattr("sys.executable", "/bin/false")
-        with pytest.raises(StorageError, match=r"The upkeep of .* failed \(text\)"):
+        with pytest.raises(StorageError, match=r"The maintenance of .* failed \(text\)"):
             workspace.index()
 
     assert workspace.index().chunks.embedded == 0
@@ -246,19 +247,21 @@ def all_due(workspace, notes, monkeypatch):
     (notes / "a.md").write_text(paragraphs(4))
     workspace.index()
     (notes / "b.md").write_text(paragraphs(8, "late"))
-    monkeypatch.setattr(maintenance, "_LEAST_TEXT_SLACK", 0)
-    monkeypatch.setattr(maintenance, "_MOST_OF_FEW_ROWS", 0)
+    monkeypatch.setattr(maintenance, "_MIN_TEXT_SLACK", 0)
+    monkeypatch.setattr(maintenance, "_MAX_OF_FEW_ROWS", 0)
 
 
 def children_of(monkeypatch):
-    """Return the children that are started for upkeep from now on, and what they are asked for."""
+    """Return the maintenance children started from now on, and what they are asked for."""
     begun, asked = [], []
-    begin, do = UpkeepChild.__init__, UpkeepChild.do
+    begin, do = MaintenanceChild.__init__, MaintenanceChild.do
     monkeypatch.setattr(
-        UpkeepChild, "__init__", lambda child, folder: begun.append(child) or begin(child, folder)
+        MaintenanceChild,
+        "__init__",
+        lambda child, folder: begun.append(child) or begin(child, folder),
     )
     monkeypatch.setattr(
-        UpkeepChild, "do", lambda child, tasks: asked.append(list(tasks)) or do(child, tasks)
+        MaintenanceChild, "do", lambda child, tasks: asked.append(list(tasks)) or do(child, tasks)
     )
     return begun, asked
 
@@ -275,7 +278,7 @@ def small_batches(workspace, notes, monkeypatch):
 
 
 def test_the_child_begins_as_soon_as_all_files_are_read(workspace, small_batches, monkeypatch):
-    monkeypatch.setattr(maintenance, "_LEAST_TEXT_SLACK", 0)
+    monkeypatch.setattr(maintenance, "_MIN_TEXT_SLACK", 0)
     begun, asked = children_of(monkeypatch)
     at_each_batch = []
 
@@ -293,8 +296,10 @@ def test_the_child_begins_as_soon_as_all_files_are_read(workspace, small_batches
 
 
 def test_a_child_that_nothing_is_due_for_ends(workspace, small_batches, monkeypatch):
-    monkeypatch.setattr(maintenance, "_LEAST_TEXT_SLACK", 0)
-    monkeypatch.setattr(Upkeep, "tend", lambda _upkeep, known: maintenance.Tended((), known))
+    monkeypatch.setattr(maintenance, "_MIN_TEXT_SLACK", 0)
+    monkeypatch.setattr(
+        Maintenance, "run", lambda _maintenance, known: maintenance.MaintenanceResult((), known)
+    )
     begun, asked = children_of(monkeypatch)
 
     workspace.index()
@@ -349,7 +354,7 @@ def test_an_index_that_is_made_anew_is_not_carried_along(workspace, all_due, mon
 
 
 def test_seen_hashes_never_say_no_wrongly():
-    seen = SeenHashes()
+    seen = WrittenHashes()
     hashes = [os.urandom(16) for _ in range(1000)]
     assert seen.among(hashes) == []
     seen.add(hashes[:300])

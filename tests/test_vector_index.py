@@ -24,7 +24,7 @@ def small_limits(monkeypatch):
     monkeypatch.setattr(maintenance, "EXACT_ROWS", 250)
     monkeypatch.setattr(maintenance, "_VECTOR_INDEX_SLACK", 30)
     monkeypatch.setattr(read_rows, "EXACT_ROWS", 50)
-    monkeypatch.setattr(read_rows, "MOST_BYTES", 0)
+    monkeypatch.setattr(read_rows, "MAX_BYTES", 0)
 
 
 def indexed_rows(workspace):
@@ -73,9 +73,9 @@ def test_all_that_a_filter_leaves_is_found(workspace, notes, small_limits, monke
     name, entry = head.table()
     one = replace(entry, vector_index=replace(entry.vector_index, probes=1))
     publish_head(workspace.layout, head.with_table(name, one, default=True))
-    wanted = Filter(paths=("ten/",))
+    looked_at = Filter(paths=("ten/",))
     for query in ("pword3x7", "zebra"):
-        assert len(workspace.query(query, mode="vector", top_k=10, wanted=wanted)) == 10
+        assert len(workspace.query(query, mode="vector", top_k=10, filter=looked_at)) == 10
 
 
 def test_an_index_that_nobody_measured_is_made_anew(workspace, notes, small_limits):

@@ -20,7 +20,7 @@ from tests.conftest import paragraphs
 @pytest.fixture
 def often(monkeypatch):
     """Compact after a few fragments, and keep three versions."""
-    monkeypatch.setattr(maintenance, "_MOST_OF_FEW_ROWS", 3)
+    monkeypatch.setattr(maintenance, "_MAX_OF_FEW_ROWS", 3)
     monkeypatch.setenv("LOCALEMBED_KEEP_VERSIONS", "3")
 
 
@@ -142,7 +142,7 @@ def test_versions_that_lost_nothing_are_not_searched(workspace, notes, monkeypat
 def test_a_kill_around_a_clean_up_loses_nothing(workspace, notes, run_cli, step, tmp_path):
     from tests.test_crash import assert_equals_clean_build
 
-    settings = {"LOCALEMBED_KEEP_VERSIONS": "2", "MOST_FRAGMENTS": "1"}
+    settings = {"LOCALEMBED_KEEP_VERSIONS": "2", "MAX_FRAGMENTS": "1"}
     killed = 0
     for turn in range(4):
         (notes / f"{turn}.txt").write_text(f"zebra turn{turn}")

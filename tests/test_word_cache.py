@@ -176,7 +176,7 @@ def test_other_tokenizers_have_no_cache(change, tmp_path):
 
 
 def test_words_are_forgotten_before_they_take_much_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(word_cache, "_MOST_CHARS", 500)
+    monkeypatch.setattr(word_cache, "_MAX_CHARS", 500)
     asked = Asked(tmp_path, word_piece())
     for number in range(100):
         text = " ".join(f"token{number}{place:03}" for place in range(20))
@@ -185,7 +185,7 @@ def test_words_are_forgotten_before_they_take_much_memory(tmp_path, monkeypatch)
 
 
 def test_several_threads_may_ask_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(word_cache, "_MOST_CHARS", 3000)
+    monkeypatch.setattr(word_cache, "_MAX_CHARS", 3000)
     asked = Asked(tmp_path, word_piece())
     many = [
         " ".join(f"{'ab'[word % 2]}{(number * word) % 97}" for word in range(300))

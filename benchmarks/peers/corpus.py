@@ -49,7 +49,7 @@ class Corpus:
 
 
 def take(folder: Path, name: str, chunks: int, suffix: str) -> Corpus:
-    """Cut every file with this suffix and draw chunks from all of them.
+    """Chunk every file with this suffix and draw chunks from all of them.
 
     Raises:
         SystemExit: the folder does not hold so many.

@@ -22,7 +22,7 @@ class Contestant:
         """Load tokenizer and model; converting it for OpenVINO counts to loading."""
         from localembed import models
         from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
-        from localembed.embedding.profiles import ProfileBook
+        from localembed.embedding.profiles import ProfileStore
 
         model = models.open_model(MODEL)
         self._texts = task.texts
@@ -30,7 +30,7 @@ class Contestant:
         job = sum(len(text) for text in task.texts) // _CHARS_A_TOKEN
         options = EngineOptions(
             engine=task.settings["engine"], precision=task.settings.get("precision", "auto"),
-            job_tokens=job, model_id=model.space_id, memory=ProfileBook(),
+            job_tokens=job, model_id=model.space_id, memory=ProfileStore(),
         )  # fmt: skip
         self._folder = model.folder
         self._embedder = load_embedder(model.spec, model.folder, options)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from localembed.types.arrays import IntArray
 
-_MOST_BATCHES = 100
+_MAX_BATCHES = 100
 _KNEE = 0.97
 
 
@@ -138,7 +138,7 @@ def _batch_times(embedder: LocalEmbedder, ids: Sequence[IntArray], seconds: floa
 def _spread(batches: list[list[IntArray]]) -> list[list[IntArray]]:
     """Return some batches of all lengths, since not all of them may be reached."""
     rng = np.random.default_rng(1)
-    order = rng.permutation(len(batches))[:_MOST_BATCHES]
+    order = rng.permutation(len(batches))[:_MAX_BATCHES]
     return [batches[index] for index in order]
 
 

@@ -13,14 +13,14 @@ import numpy as np
 from localembed import readers
 from localembed.errors import ReadError, UsageError
 from localembed.sources import WalkRules, read_file, walk
-from localembed.types.documents import CutDocuments, Document, Root, SourceFile
+from localembed.types.documents import ChunkDocuments, Document, Root, SourceFile
 from localembed.types.models import Tokenizer
 
 if TYPE_CHECKING:
     from localembed.types.arrays import IntArray
 
 _SEED = 17
-_LEAST_BYTES = 32
+_MIN_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def read_documents(files: Iterable[SourceFile]) -> Iterable[tuple[Document, byte
             text = readers.read_text(content.data)
         except ReadError:
             continue
-        if isinstance(text, readers.Unreadable) or len(content.data) < _LEAST_BYTES:
+        if isinstance(text, readers.Unreadable) or len(content.data) < _MIN_BYTES:
             continue
         kind = readers.document_kind(file.path or file.absolute)
         yield (
@@ -85,7 +85,7 @@ def read_documents(files: Iterable[SourceFile]) -> Iterable[tuple[Document, byte
         )
 
 
-def from_files(files: Sequence[SourceFile], chunk: CutDocuments, count: int) -> Sample:
+def from_files(files: Sequence[SourceFile], chunk: ChunkDocuments, count: int) -> Sample:
     """Return about `count` chunks from as many files as it takes, at most a fifth from one.
 
     Raises:

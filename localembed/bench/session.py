@@ -17,7 +17,7 @@ from localembed.sources import WalkRules
 from localembed.store.head import read_head
 from localembed.types.documents import Root, SourceFile
 from localembed.workspace.settings import engine_options
-from localembed.workspace.tables import Choice, choose_table
+from localembed.workspace.tables import TableSelection, select_table
 from localembed.workspace.workspace import Workspace
 
 _CHUNKS = {"cpu": 320, "gpu": 20_000}
@@ -29,7 +29,7 @@ _SECONDS, _QUICK_SECONDS = 6.0, 3.0
 class Bench:
     """Everything that was asked for, checked; nothing heavy is loaded yet."""
 
-    choice: Choice
+    selection: TableSelection
     """The table that `index` would write: its model, and how that cuts."""
     options: EngineOptions
     device: str
@@ -59,13 +59,13 @@ class Bench:
         settings = workspace.settings.settings
         device = choose_device(settings.device)
         layout = workspace.layout
-        choice = choose_table(workspace.settings, read_head(layout), layout)
+        selection = select_table(workspace.settings, read_head(layout), layout)
         kind = "cpu" if device == "cpu" else "gpu"
-        asked = engine_options(settings, choice.model.space_id)
+        options = engine_options(settings, selection.model.space_id)
         files = () if synthetic else tuple(_files(workspace, paths, settings.max_file_size))
         return cls(
-            choice=choice,
-            options=replace(asked, on_notice=on_notice),
+            selection=selection,
+            options=replace(options, on_notice=on_notice),
             device=device,
             machine=device_name(device),
             files=files,
@@ -76,7 +76,7 @@ class Bench:
     @property
     def model(self) -> LocatedModel:
         """What is measured."""
-        return self.choice.model
+        return self.selection.model
 
     @property
     def sample_name(self) -> str:
@@ -112,7 +112,7 @@ class Bench:
     def _chunker(self) -> Chunker:
         spec = self.model.spec
         tokenizer = load_tokenizer(spec, self.model.folder)
-        return Chunker(tokenizer, clean.clean, self.choice.rules, spec.document_prompt)
+        return Chunker(tokenizer, clean.clean, self.selection.rules, spec.document_prompt)
 
     def _sample(self) -> sample.Sample:
         if self.files:

@@ -17,8 +17,8 @@ from localembed.chunking import clean
 from localembed.embedding.local_embedder import LocalEmbedder
 from localembed.pipeline.ingest import NO_STAT, Ingested, in_groups
 from localembed.types.documents import (
+    ChunkDocuments,
     ChunkedDocument,
-    CutDocuments,
     Document,
     EmbeddedBatch,
     FileRecord,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _READ_SECONDS = 2.0
-_LEAST_CHUNKS = 2048
+_MIN_CHUNKS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class StageRate:
 
 def measure_stages(
     files: Sequence[SourceFile],
-    chunk: CutDocuments,
+    chunk: ChunkDocuments,
     embedder: LocalEmbedder,
     *,
     embed_chunks: int,
@@ -88,14 +88,14 @@ def slowest(rates: Sequence[StageRate]) -> StageRate:
     return min(rates, key=lambda rate: rate.chunks_per_second)
 
 
-def _cut(documents: Sequence[Document], chunk: CutDocuments) -> list[ChunkedDocument]:
-    """Cut documents, in groups as a run does, until there are enough chunks."""
+def _cut(documents: Sequence[Document], chunk: ChunkDocuments) -> list[ChunkedDocument]:
+    """Chunk documents, in groups as a run does, until there are enough chunks."""
     chunked: list[ChunkedDocument] = []
     count = 0
     for group in in_groups(documents, lambda document: len(document.text)):
         chunked += chunk(group)
         count += sum(len(entry.chunks) for entry in chunked[-len(group) :])
-        if count >= _LEAST_CHUNKS:
+        if count >= _MIN_CHUNKS:
             break
     return chunked
 
@@ -106,7 +106,7 @@ def measure_writing(chunked: Sequence[ChunkedDocument], dim: int) -> StageRate:
     The first commit also opens the store and makes the text index, as in any run.
     """
     from localembed.pipeline.commit import Committer
-    from localembed.pipeline.counters import Tally
+    from localembed.pipeline.counters import RunCounters
     from localembed.store.layout import Layout
     from localembed.types.tables import SCHEMA_VERSION, TableFacts
 
@@ -115,7 +115,7 @@ def measure_writing(chunked: Sequence[ChunkedDocument], dim: int) -> StageRate:
         layout.folder.mkdir()
         facts = TableFacts("bench", "bench", SCHEMA_VERSION, "bench", "bench", dim, 0, 0, "float16")
         half = len(chunked) // 2
-        with Committer(layout, facts, {}, Tally(), lambda _name, _count: None) as committer:
+        with Committer(layout, facts, {}, RunCounters(), lambda _name, _count: None) as committer:
             _commit(committer, chunked[:half], dim)
             seconds = _commit(committer, chunked[half:], dim)
     rest = chunked[half:]

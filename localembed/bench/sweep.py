@@ -62,14 +62,14 @@ def sweep(
     shape = read_shape(model.folder)
     samples = [sample.cut(length) for length in axes.lengths] or [sample]
     for engine, precision, threads in product(axes.engines, axes.precisions, axes.threads):
-        asked = replace(
+        options = replace(
             options,
             engine=engine,
             precision=precision,
             threads=threads,
             batch_tokens=max(axes.batch_tokens),
         )
-        embedder = load(model, asked)
+        embedder = load(model, options)
         for texts, budget in product(samples, axes.batch_tokens):
             yield measure(
                 embedder, texts, budget,

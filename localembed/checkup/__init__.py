@@ -1,4 +1,4 @@
-"""Look whether a workspace is sound, and mend it: `localembed doctor`."""
+"""Look whether a workspace is sound, and fix it: `localembed doctor`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from localembed.checkup.finding import REPAIR, Patient, wrong
-from localembed.checkup.fixes import mend_head, mend_manifest, mend_records, mend_table, mend_tags
+from localembed.checkup.finding import REPAIR, CheckContext, wrong
+from localembed.checkup.fixes import fix_head, fix_manifest, fix_records, fix_table, fix_tags
 from localembed.checkup.model_checks import check_model
 from localembed.checkup.offline_checks import check_offline
 from localembed.checkup.table_checks import check_table
@@ -23,7 +23,7 @@ from localembed.checkup.workspace_checks import (
 )
 from localembed.core.text import counted
 from localembed.errors import StorageError
-from localembed.store import runs
+from localembed.store import heartbeat
 from localembed.store.head import read_head
 from localembed.store.lock import writer_lock
 from localembed.types.findings import Checkup, Finding
@@ -32,49 +32,49 @@ from localembed.types.runs import Event, ignore_events
 if TYPE_CHECKING:
     from localembed.workspace.workspace import Workspace
 
-__all__ = ["doctor", "examine", "mend", "prove_offline"]
+__all__ = ["doctor", "examine", "fix", "prove_offline"]
 
 
-def examine(patient: Patient) -> Iterator[Finding]:
+def examine(context: CheckContext) -> Iterator[Finding]:
     """Yield the findings, what rests on least first; nothing is written.
 
     Args:
-        patient: its `head` is read here.
+        context: its `head` is read here.
     """
-    yield from check_lock(patient)
-    yield from check_disk(patient)
-    yield from check_runs(patient)
+    yield from check_lock(context)
+    yield from check_disk(context)
+    yield from check_runs(context)
     try:
-        patient = replace(patient, head=read_head(patient.layout))
+        context = replace(context, head=read_head(context.layout))
     except StorageError as error:
         yield wrong("head", str(error), REPAIR)
         return
-    yield from check_head(patient)
-    yield from check_tags(patient)
-    yield from check_manifest(patient)
-    for name, entry in patient.head.tables.items():
-        yield from check_table(patient, name, entry)
-    for name, entry in patient.head.tables.items():
-        yield from check_model(patient, name, entry)
-    yield from check_leftovers(patient)
+    yield from check_head(context)
+    yield from check_tags(context)
+    yield from check_manifest(context)
+    for name, entry in context.head.tables.items():
+        yield from check_table(context, name, entry)
+    for name, entry in context.head.tables.items():
+        yield from check_model(context, name, entry)
+    yield from check_leftovers(context)
 
 
-def mend(patient: Patient, keep: int) -> Iterator[str]:
-    """Mend what can be mended without loss, and say what was done. The caller holds the lock.
+def fix(context: CheckContext, keep: int) -> Iterator[str]:
+    """Fix what can be fixed without loss, and say what was done. The caller holds the lock.
 
     Args:
-        patient: with `deep`, files are known to be damaged that only their content tells.
+        context: with `deep`, files are known to be damaged that only their content tells.
         keep: how many versions a clean-up leaves.
     """
-    yield from mend_head(patient.layout)
-    yield from mend_records(patient.layout)
-    yield from mend_manifest(patient.layout)
-    patient = replace(patient, head=read_head(patient.layout))
-    for name, entry in patient.head.tables.items():
+    yield from fix_head(context.layout)
+    yield from fix_records(context.layout)
+    yield from fix_manifest(context.layout)
+    context = replace(context, head=read_head(context.layout))
+    for name, entry in context.head.tables.items():
         # What only a run that was cut off has left is finished by the next one, all or nothing.
-        if any(found.verdict == "wrong" for found in check_table(patient, name, entry)):
-            yield from mend_table(patient, name, entry, keep)
-    yield from mend_tags(patient.layout)
+        if any(found.verdict == "wrong" for found in check_table(context, name, entry)):
+            yield from fix_table(context, name, entry, keep)
+    yield from fix_tags(context.layout)
 
 
 def doctor(
@@ -89,7 +89,7 @@ def doctor(
     Args:
         workspace: what is looked at.
         deep: read every file and vector, not only a sample.
-        repair: first mend what can be mended without loss, embedding again what was lost.
+        repair: first fix what can be fixed without loss, embedding again what was lost.
         on_event: told of each step of the run that embeds again (see `Workspace.index`).
 
     Raises:
@@ -99,16 +99,16 @@ def doctor(
     workspace.ensure_exists()
     layout, settings = workspace.layout, workspace.settings.settings
     roots = {root.root_id: root.path for root in workspace.roots}
-    busy = runs.read_heartbeat(layout) is not None
-    patient = Patient(layout, settings, roots, deep, busy)
-    mended: tuple[str, ...] = ()
+    busy = heartbeat.current(layout) is not None
+    context = CheckContext(layout, settings, roots, deep, busy)
+    fixed: tuple[str, ...] = ()
     if repair:
         with writer_lock(layout):
-            mended = tuple(mend(replace(patient, busy=False), settings.keep_versions))
-        if mended and roots:
+            fixed = tuple(fix(replace(context, busy=False), settings.keep_versions))
+        if fixed and roots:
             embedded = counted(workspace.index(on_event=on_event).chunks.embedded, "chunk")
-            mended = (*mended, f"Embedded {embedded} again")
-    return Checkup(tuple(examine(patient)), mended)
+            fixed = (*fixed, f"Embedded {embedded} again")
+    return Checkup(tuple(examine(context)), fixed)
 
 
 def prove_offline(workspace: Workspace) -> Checkup:

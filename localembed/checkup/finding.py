@@ -15,7 +15,7 @@ REFRESH = "localembed index"
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class CheckContext:
     """A workspace and how closely it is looked at."""
 
     layout: Layout
@@ -30,7 +30,7 @@ class Patient:
 
     @property
     def repair(self) -> str:
-        """The command that mends what was found: what only reading everything shows needs it."""
+        """The command that fixes what was found: what only reading everything shows needs it."""
         return "localembed doctor --deep --repair" if self.deep else REPAIR
 
 
@@ -45,5 +45,5 @@ def note(check: str, text: str, fix: str = "", paths: tuple[str, ...] = ()) -> F
 
 
 def wrong(check: str, text: str, fix: str = "", paths: tuple[str, ...] = ()) -> Finding:
-    """Return a finding that has to be mended."""
+    """Return a finding that has to be fixed."""
     return Finding(check, "wrong", text, fix, paths)

@@ -1,16 +1,16 @@
-"""Mend what can be mended without loss; the next run embeds again what was taken out."""
+"""Fix what can be fixed without loss; the next run embeds again what was taken out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from localembed.checkup.finding import Patient
+from localembed.checkup.finding import CheckContext
 from localembed.checkup.table_checks import affected_documents, damaged_files
 from localembed.core.text import counted
 from localembed.errors import WorkspaceError
 from localembed.pipeline.run import remove_documents
-from localembed.store import runs
+from localembed.store import heartbeat, runs
 from localembed.store.crash_recovery import set_aside
 from localembed.store.head import Head, facts_of, publish_head, read_head
 from localembed.store.lance.connection import newest_version
@@ -23,7 +23,7 @@ from localembed.store.versions import head_from_runs, read_tags, read_versions, 
 from localembed.types.tables import TableHead
 
 
-def mend_head(layout: Layout) -> Iterator[str]:
+def fix_head(layout: Layout) -> Iterator[str]:
     """Put a head.json that cannot be read together again, from what runs wrote down.
 
     Yields a sentence for each thing that was done. The caller holds the writer lock.
@@ -39,7 +39,7 @@ def mend_head(layout: Layout) -> Iterator[str]:
         yield f"Published {counted(len(found.tables), 'table')} from the records of runs"
 
 
-def mend_manifest(layout: Layout) -> Iterator[str]:
+def fix_manifest(layout: Layout) -> Iterator[str]:
     """Set a manifest aside that cannot be read: the next run rebuilds it from the rows."""
     if Manifest(layout, read_only=True).problem() is None:
         return
@@ -50,7 +50,7 @@ def mend_manifest(layout: Layout) -> Iterator[str]:
         yield "Found no manifest: it is rebuilt from the rows"
 
 
-def mend_records(layout: Layout) -> Iterator[str]:
+def fix_records(layout: Layout) -> Iterator[str]:
     """Set records of runs and tags aside that cannot be read."""
     for number in runs.claimed(layout):
         if runs.read_run(layout, number) is None:
@@ -63,7 +63,7 @@ def mend_records(layout: Layout) -> Iterator[str]:
         yield "Set the tags aside"
 
 
-def mend_tags(layout: Layout) -> Iterator[str]:
+def fix_tags(layout: Layout) -> Iterator[str]:
     """Take away the tags of versions that are lost."""
     there = {version.run for version in read_versions(layout)}
     for name, run in read_tags(layout).items():
@@ -72,21 +72,21 @@ def mend_tags(layout: Layout) -> Iterator[str]:
             yield f"Removed the tag {name}: its version is lost"
 
 
-def mend_table(patient: Patient, name: str, entry: TableHead, keep: int) -> Iterator[str]:
+def fix_table(context: CheckContext, name: str, entry: TableHead, keep: int) -> Iterator[str]:
     """Take out of a table what is damaged, and let readers and the manifest go on from there."""
-    damaged = damaged_files(patient, name)
-    folder = patient.layout.table(name)
-    cost = affected_documents(patient, name, damaged) if damaged else ()
-    with runs.at_risk(patient.layout):
+    damaged = damaged_files(context, name)
+    folder = context.layout.table(name)
+    cost = affected_documents(context, name, damaged) if damaged else ()
+    with heartbeat.at_risk(context.layout):
         if damaged:
-            yield from _take_out(patient.layout, folder, set(damaged))
+            yield from _take_out(context.layout, folder, set(damaged))
             yield f"Took {counted(len(cost), 'document')} out, to be embedded again"
         if newest_version(folder):
-            yield from _drop_unusable(folder, name, patient.layout)
+            yield from _drop_unusable(folder, name, context.layout)
         # A mark that fits no table: the rows decide what is there.
-        Manifest(patient.layout).commit(name, mark=TableMark("", 0))
+        Manifest(context.layout).commit(name, mark=TableMark("", 0))
         facts = facts_of(name, entry)
-        remove_documents(patient.layout, facts, lambda _: False, keep, lambda *_: None)
+        remove_documents(context.layout, facts, lambda _: False, keep, lambda *_: None)
     yield f"Brought head.json and the manifest in line with the rows of {entry.model}"
 
 
@@ -113,4 +113,4 @@ def _drop_unusable(folder: Path, name: str, layout: Layout) -> Iterator[str]:
     if documents:
         table.delete(documents)
         yield f"Took {counted(len(documents), 'document')} with unusable vectors out"
-    table.upkeep.ensure_text_index()
+    table.maintenance.ensure_text_index()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from localembed import models
-from localembed.checkup.finding import REFRESH, Patient, note, ok, wrong
+from localembed.checkup.finding import REFRESH, CheckContext, note, ok, wrong
 from localembed.chunking import clean
 from localembed.embedding import cpu_has_bf16, device_name, load_embedder, load_tokenizer
 from localembed.errors import LocalembedError, WorkspaceError
@@ -23,10 +23,10 @@ _SAME = 0.999
 """The least cosine between a stored vector and the same text embedded again."""
 
 
-def check_model(patient: Patient, name: str, entry: TableHead) -> Iterator[Finding]:
+def check_model(context: CheckContext, name: str, entry: TableHead) -> Iterator[Finding]:
     """Hash the files of a table's model, load it, and embed some stored texts again."""
     try:
-        model = models.open_stored(entry.model, entry.dim, patient.layout, rehash=True)
+        model = models.open_stored(entry.model, entry.dim, context.layout, rehash=True)
     except LocalembedError as error:
         yield wrong("model", str(error))
         return
@@ -37,19 +37,21 @@ def check_model(patient: Patient, name: str, entry: TableHead) -> Iterator[Findi
     if model.spec.remote is None:
         yield ok("model", f"{entry.model}: every file has its hash")
     try:
-        yield from _drift(patient, name, entry, model)
+        yield from _drift(context, name, entry, model)
     except LocalembedError as error:
         yield wrong("drift", str(error))
 
 
-def _drift(patient: Patient, name: str, entry: TableHead, model: LocatedModel) -> Iterator[Finding]:
+def _drift(
+    context: CheckContext, name: str, entry: TableHead, model: LocatedModel
+) -> Iterator[Finding]:
     if model.spec.remote is not None:
         yield note("drift", f"{entry.model} is a server's, which is not asked here")
         return
-    options = engine_options(patient.settings, model.space_id)
+    options = engine_options(context.settings, model.space_id)
     embedder = load_embedder(model.spec, model.folder, options)
     try:
-        stored = Inspection(patient.layout.table(name), entry.lance_version).chunks(_SAMPLE)
+        stored = Inspection(context.layout.table(name), entry.lance_version).chunks(_SAMPLE)
     except WorkspaceError:
         return  # the table's own checks say it
     if not stored:

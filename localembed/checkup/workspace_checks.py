@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from localembed.checkup.finding import REFRESH, REPAIR, Patient, note, ok, wrong
+from localembed.checkup.finding import REFRESH, REPAIR, CheckContext, note, ok, wrong
 from localembed.errors import LocalembedError, LockedError, StorageError
-from localembed.store import runs
+from localembed.store import heartbeat, runs
 from localembed.store.crash_recovery import tables_on_disk
 from localembed.store.disk import check_hard_links, file_system, free_bytes
 from localembed.store.fsync import files_below, is_written_once
@@ -19,10 +19,10 @@ _LITTLE_ROOM = 256 << 20
 _GIB = 1 << 30
 
 
-def check_lock(patient: Patient) -> Iterator[Finding]:
+def check_lock(context: CheckContext) -> Iterator[Finding]:
     """Tell who writes, and whether the last run came to its end."""
-    holder = runs.read_heartbeat(patient.layout)
-    last = runs.last_beat(patient.layout)
+    holder = heartbeat.current(context.layout)
+    last = heartbeat.last(context.layout)
     if holder:
         yield note("lock", f"Run {holder.get('run')} is going on (process {holder.get('pid')})")
     elif last is None or (last.ended and last.durable):
@@ -31,9 +31,9 @@ def check_lock(patient: Patient) -> Iterator[Finding]:
         yield note("lock", "The last run was cut off; the next one goes on from there", REFRESH)
 
 
-def check_disk(patient: Patient) -> Iterator[Finding]:
+def check_disk(context: CheckContext) -> Iterator[Finding]:
     """Tell whether the disk can hold a workspace, and for how long."""
-    folder = patient.layout.folder
+    folder = context.layout.folder
     free = free_bytes(folder)
     system = file_system(folder)
     room = f"{free / _GIB:,.1f} GiB free" + (f" on {system}" if system else "")
@@ -45,32 +45,32 @@ def check_disk(patient: Patient) -> Iterator[Finding]:
     except StorageError as error:
         yield wrong("disk", str(error))
         return
-    if free < max(_LITTLE_ROOM, patient.layout.disk_bytes() // 4):
+    if free < max(_LITTLE_ROOM, context.layout.disk_bytes() // 4):
         fix = "localembed versions gc"
         yield note("disk", f"{room}: a run may not fit. Free some space", fix)
     else:
         yield ok("disk", f"{room}; hard links work")
 
 
-def check_head(patient: Patient) -> Iterator[Finding]:
+def check_head(context: CheckContext) -> Iterator[Finding]:
     """Tell whether readers are sent to tables that are there."""
-    named = set(patient.head.tables)
-    there = {folder.stem for folder in tables_on_disk(patient.layout)}
+    named = set(context.head.tables)
+    there = {folder.stem for folder in tables_on_disk(context.layout)}
     lost = sorted(named - there)
     if lost:
         yield wrong("head", f"head.json names tables that are gone: {', '.join(lost)}", REPAIR)
-    elif not named and head_from_runs(patient.layout).tables:
+    elif not named and head_from_runs(context.layout).tables:
         yield wrong("head", "head.json names no table, but runs have left some", REPAIR)
-    elif there - named and not patient.busy:
+    elif there - named and not context.busy:
         nameless = ", ".join(sorted(there - named))
         yield note("head", f"A table is not built to its end yet: {nameless}", REFRESH)
     else:
         yield ok("head", f"head.json names {len(named)} table{'s' * (len(named) != 1)}")
 
 
-def check_runs(patient: Patient) -> Iterator[Finding]:
+def check_runs(context: CheckContext) -> Iterator[Finding]:
     """Tell whether what is written down of runs can be read."""
-    layout = patient.layout
+    layout = context.layout
     numbers = sorted(runs.claimed(layout))
     broken = tuple(f"runs/{n}.json" for n in numbers if runs.read_run(layout, n) is None)
     if broken:
@@ -79,26 +79,26 @@ def check_runs(patient: Patient) -> Iterator[Finding]:
         yield ok("runs", f"{len(numbers)} recorded")
 
 
-def check_tags(patient: Patient) -> Iterator[Finding]:
+def check_tags(context: CheckContext) -> Iterator[Finding]:
     """Tell whether tags can be read, and the versions that they name are there."""
     try:
-        tags = read_tags(patient.layout)
+        tags = read_tags(context.layout)
     except StorageError as error:
         yield wrong("tags", str(error), REPAIR)
         return
-    there = {version.run for version in read_versions(patient.layout)}
+    there = {version.run for version in read_versions(context.layout)}
     missing = sorted(name for name, run in tags.items() if run not in there)
     if missing:
         yield wrong("tags", f"Their versions are gone: {', '.join(missing)}", REPAIR)
 
 
-def check_manifest(patient: Patient) -> Iterator[Finding]:
+def check_manifest(context: CheckContext) -> Iterator[Finding]:
     """Tell whether the manifest can be read."""
-    if not patient.head.tables and not patient.layout.manifest.exists():
+    if not context.head.tables and not context.layout.manifest.exists():
         yield ok("manifest", "None yet: nothing was indexed")
         return
     try:
-        problem = Manifest(patient.layout, read_only=True).problem()
+        problem = Manifest(context.layout, read_only=True).problem()
     except LockedError as error:
         yield note("manifest", str(error))
         return
@@ -110,14 +110,14 @@ def check_manifest(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def check_leftovers(patient: Patient) -> Iterator[Finding]:
+def check_leftovers(context: CheckContext) -> Iterator[Finding]:
     """Tell what lies about that nothing needs."""
-    layout = patient.layout
+    layout = context.layout
     aside = [path for path in (layout.damaged, *layout.folder.glob("*.damaged")) if path.exists()]
     if aside:
         broken = tuple(str(path) for path in aside)
         yield note("leftovers", "Set aside as broken; look at it, then remove it", "", broken)
-    if patient.busy:
+    if context.busy:
         return
     found: list[str] = []
     for folder in tables_on_disk(layout):

@@ -114,7 +114,7 @@ class Chunker:
         return sorted(visible, key=lambda span: (span.core, span.start))
 
     def _forced(self, text: str, span: _Span) -> list[_Span]:
-        """Cut one token's span in halves until each fits: here even a grapheme has to yield."""
+        """Split one token's span in halves until each fits, within a grapheme if need be."""
         done: list[_Span] = []
         pending = [span]
         while pending:

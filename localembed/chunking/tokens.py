@@ -301,7 +301,7 @@ def _ends_sentence(classes: npt.NDArray[np.uint8], last: IntArray) -> BoolArray:
 def _split_overlong(
     tokens: Tokens,
 ) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray]:
-    """Cut tokens longer than LONG_TOKEN_CHARS into pieces that can be cut between.
+    """Split tokens longer than LONG_TOKEN_CHARS into pieces that a boundary may separate.
 
     Returns ids, starts, ends, words, and the characters where a word was cut.
     """

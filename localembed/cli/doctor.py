@@ -17,13 +17,13 @@ from localembed.types.findings import Checkup, Finding
 
 _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 _INDENT = " " * 21
-_MOST_PATHS = 20
+_MAX_PATHS = 20
 _FOUND = 5
 
 
 @click.command()
 @click.option("--deep", is_flag=True, help="Read every file and vector, not only a sample.")
-@click.option("--repair", is_flag=True, help="Mend what can be mended without loss.")
+@click.option("--repair", is_flag=True, help="Fix what can be fixed without loss.")
 @click.option("--offline", is_flag=True, help="Prove that embedding and asking need no network.")
 @common
 def doctor(options: Common, deep: bool, repair: bool, offline: bool) -> int:
@@ -51,11 +51,11 @@ def doctor(options: Common, deep: bool, repair: bool, offline: bool) -> int:
 
 
 def _text(checkup: Checkup) -> str:
-    lines = [f"{click.style('mended', fg='cyan')} {printable(it)}" for it in checkup.mended]
+    lines = [f"{click.style('fixed', fg='cyan')} {printable(it)}" for it in checkup.fixed]
     for finding in checkup.findings:
         lines += _lines(finding)
     wrong = sum(finding.verdict == "wrong" for finding in checkup.findings)
-    lines.append(f"{counted(wrong, 'thing')} to mend" if wrong else "All is well")
+    lines.append(f"{counted(wrong, 'thing')} to fix" if wrong else "All is well")
     return "\n".join(lines)
 
 
@@ -63,7 +63,7 @@ def _lines(finding: Finding) -> list[str]:
     verdict = click.style(f"{finding.verdict:<6}", fg=_COLOURS[finding.verdict])
     text = wrapped(printable(finding.text), _INDENT)
     lines = [f"{verdict} {finding.check:<14}{text[len(_INDENT) :]}"]
-    shown = finding.paths[:_MOST_PATHS]
+    shown = finding.paths[:_MAX_PATHS]
     lines += [f"{_INDENT}{printable(near(path))}" for path in shown]
     if more := len(finding.paths) - len(shown):
         lines.append(f"{_INDENT}and {more:,} more (all: --json)")

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     Modes = Mapping[SearchMode, Measured]
 
-_MOST_WORSE = 20
+_MAX_WORSE = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Dataset:
     """What is measured: questions, and the workspace that has to answer them."""
 
     name: str
@@ -75,21 +75,21 @@ def evaluate(
     if len(at) > 2 or len(set(at)) < len(at):
         message = "--at takes one version or model, or two different ones to compare."
         raise UsageError(message)
-    asked = _read(source, options, {"allow_network": allow_network})
+    dataset = _read(source, options, {"allow_network": allow_network})
     found: dict[str | None, Modes] = {}
     for name in at or (None,):
-        of = _meant(asked.workspace, name)
+        of = _meant(dataset.workspace, name)
         if of.at is None:
-            _bring_up_to_date(asked, of.model, options)
-        found[name] = _ask(asked, (mode,) if mode else MODES, of, options)
+            _bring_up_to_date(dataset, of.model, options)
+        found[name] = _ask(dataset, (mode,) if mode else MODES, of, options)
     if len(found) == 2:
-        _show_comparison(asked, at, found, mode or "hybrid", options)
+        _show_comparison(dataset, at, found, mode or "hybrid", options)
     else:
-        _show(asked, next(iter(found.values())), options)
+        _show(dataset, next(iter(found.values())), options)
     return 0
 
 
-def _read(source: Path, options: Common, flags: Mapping[str, object]) -> _Asked:
+def _read(source: Path, options: Common, flags: Mapping[str, object]) -> _Dataset:
     """Read the questions; a collection gets a workspace of its own, unless one was named."""
     from localembed.evaluation.collection import home_of, lay_out
     from localembed.evaluation.questions import is_collection, read_collection, read_questions
@@ -99,26 +99,26 @@ def _read(source: Path, options: Common, flags: Mapping[str, object]) -> _Asked:
         if source.is_dir():
             message = f"{source} has no corpus.jsonl. Name a folder that has, or a questions file."
             raise UsageError(message)
-        return _Asked(source.name, read_questions(source), options.workspace(flags), flags, None)
+        return _Dataset(source.name, read_questions(source), options.workspace(flags), flags, None)
     home = home_of(source)
     paths = lay_out(source, home / "documents")
     folder = options.folder or home / "workspace"
     questions = read_collection(source, paths)
     workspace = Workspace(folder, flags)
-    return _Asked(source.resolve().name, questions, workspace, flags, home / "documents")
+    return _Dataset(source.resolve().name, questions, workspace, flags, home / "documents")
 
 
-def _bring_up_to_date(asked: _Asked, model: str | None, options: Common) -> None:
+def _bring_up_to_date(dataset: _Dataset, model: str | None, options: Common) -> None:
     """Index a collection; what was indexed before is not embedded again."""
     from localembed.workspace.workspace import Workspace
 
-    if asked.documents is None:
+    if dataset.documents is None:
         return
-    workspace = Workspace(asked.workspace.folder, {**asked.flags, "model": model})
+    workspace = Workspace(dataset.workspace.folder, {**dataset.flags, "model": model})
     every = {"hidden": True, "no_ignore": True}
     with IndexProgress(enabled=not options.quiet) as progress:
         workspace.index(
-            [asked.documents], options=every, on_event=progress, on_notice=options.notice
+            [dataset.documents], options=every, on_event=progress, on_notice=options.notice
         )
 
 
@@ -132,12 +132,12 @@ def _meant(workspace: Workspace, name: str | None) -> Query:
 
 
 def _ask(
-    asked: _Asked, modes: Sequence[SearchMode], of: Query, options: Common
+    dataset: _Dataset, modes: Sequence[SearchMode], of: Query, options: Common
 ) -> dict[SearchMode, Measured]:
     from localembed.evaluation.session import evaluate as ask_all
 
-    with _bar(len(asked.questions), options) as tick:
-        return ask_all(asked.workspace, asked.questions, modes, of, tick)
+    with _bar(len(dataset.questions), options) as tick:
+        return ask_all(dataset.workspace, dataset.questions, modes, of, tick)
 
 
 @contextmanager
@@ -156,25 +156,25 @@ def _bar(total: int, options: Common) -> Iterator[Callable[[], None]]:
         yield tick
 
 
-def _show(asked: _Asked, modes: Modes, options: Common) -> None:
+def _show(dataset: _Dataset, modes: Modes, options: Common) -> None:
     from localembed.evaluation.session import better_part, difference
 
     part = better_part(modes)
     gained = difference(modes["hybrid"], modes[part]) if part and "hybrid" in modes else None
     if options.as_json:
-        found: dict[str, Any] = {**_about(asked), "modes": _modes_json(modes)}
+        found: dict[str, Any] = {**_about(dataset), "modes": _modes_json(modes)}
         if gained is not None:
             found["hybrid_over_better_part"] = {"part": part, **_difference_json(gained)}
         click.echo(json.dumps(found))
         return
-    click.echo(_headline(asked))
+    click.echo(_headline(dataset))
     _show_table(modes)
     if gained is not None:
         click.echo(f"hybrid over {part}, the better part: {_signed(gained)} nDCG@10")
 
 
 def _show_comparison(
-    asked: _Asked,
+    dataset: _Dataset,
     at: Sequence[str],
     found: Mapping[str | None, Modes],
     mode: SearchMode,
@@ -190,29 +190,30 @@ def _show_comparison(
     worse = [i for i in order if gained.values[i] < 0]
     if options.as_json:
         rows = [
-            {"question": asked.questions[i].text, "from": before[i], "to": after[i]} for i in worse
+            {"question": dataset.questions[i].text, "from": before[i], "to": after[i]}
+            for i in worse
         ]
         both = [{"name": name, "modes": _modes_json(found[name])} for name in at]
         change = {"mode": mode, **_difference_json(gained)}
-        click.echo(json.dumps({**_about(asked), "at": both, "difference": change, "worse": rows}))
+        click.echo(json.dumps({**_about(dataset), "at": both, "difference": change, "worse": rows}))
         return
-    click.echo(_headline(asked))
+    click.echo(_headline(dataset))
     for name in at:
         click.echo(f"\n{printable(name)}")
         _show_table(found[name])
     click.echo(f"\n{at[1]} over {at[0]}, {mode}: {_signed(gained)} nDCG@10")
     click.echo(f"{counted(len(worse), 'question')} answered worse")
-    for i in worse[:_MOST_WORSE]:
-        line = f"{before[i]:.3f} → {after[i]:.3f}  {printable(asked.questions[i].text)}"
+    for i in worse[:_MAX_WORSE]:
+        line = f"{before[i]:.3f} → {after[i]:.3f}  {printable(dataset.questions[i].text)}"
         click.echo(INDENT + clipped(line, width() - len(INDENT)))
-    if len(worse) > _MOST_WORSE:
-        click.echo(f"{INDENT}… and {len(worse) - _MOST_WORSE:,} more; --json names all")
+    if len(worse) > _MAX_WORSE:
+        click.echo(f"{INDENT}… and {len(worse) - _MAX_WORSE:,} more; --json names all")
 
 
-def _headline(asked: _Asked) -> str:
-    about = _about(asked)
+def _headline(dataset: _Dataset) -> str:
+    about = _about(dataset)
     return (
-        f"{printable(asked.name)}: {counted(len(asked.questions), 'question')} over "
+        f"{printable(dataset.name)}: {counted(len(dataset.questions), 'question')} over "
         f"{counted(int(about['documents']), 'document')}"
     )
 
@@ -235,11 +236,11 @@ def _signed(gained: Difference) -> str:
     return f"{gained.mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def _about(asked: _Asked) -> dict[str, Any]:
-    status = asked.workspace.status()
+def _about(dataset: _Dataset) -> dict[str, Any]:
+    status = dataset.workspace.status()
     return {
-        "dataset": asked.name,
-        "queries": len(asked.questions),
+        "dataset": dataset.name,
+        "queries": len(dataset.questions),
         "documents": status.files,
     }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from localembed.cli.malloc import tame_heaps
+from localembed.cli.malloc import limit_arenas
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.render.dry_run import preview_json, preview_text
 from localembed.cli.render.progress import IndexProgress
@@ -53,7 +53,7 @@ _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
     "--max-cost",
     type=click.FloatRange(min=0),
     metavar="USD",
-    help="Stop before a server's answers cost more.",
+    help="Stop before the remote model's answers cost more.",
 )
 @click.option("--allow-network", is_flag=True, default=None, help="Let a server's model be asked.")
 @click.option("--verify", is_flag=True, help="Read every file, whatever its times say.")
@@ -78,7 +78,7 @@ def index(
     """
     root_options = {name: given.pop(name) or None for name in _ROOT_OPTIONS}
     workspace = options.workspace(given)
-    tame_heaps(return_blocks=asks_a_server(workspace.settings, workspace.layout))
+    limit_arenas(return_blocks=asks_a_server(workspace.settings, workspace.layout))
     with IndexProgress(enabled=not options.quiet) as progress:
         if dry_run:
             found = workspace.preview(paths, options=root_options, on_event=progress)

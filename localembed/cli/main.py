@@ -32,7 +32,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Share": {"serve": ("localembed.cli.serve:serve", "Keep the index open for fast queries.")},
     "Trust": {
         "status": ("localembed.cli.status:status", "Show what is indexed, and settings."),
-        "doctor": ("localembed.cli.doctor:doctor", "Find what is damaged, and mend it."),
+        "doctor": ("localembed.cli.doctor:doctor", "Find what is damaged, and fix it."),
     },
     "Measure": {
         "bench": ("localembed.cli.bench:bench", "Measure how fast this machine embeds."),

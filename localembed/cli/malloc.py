@@ -22,7 +22,7 @@ _BLOCK = 128 << 10
 """Bytes from which on a buffer is no part of a heap."""
 
 
-def tame_heaps(*, return_blocks: bool) -> None:
+def limit_arenas(*, return_blocks: bool) -> None:
     """Tell glibc, before there are threads; other C libraries have no such knob.
 
     It holds for the whole process, so it is the command's business and not the library's.

@@ -39,10 +39,10 @@ models.add_command(bundle)
 def list_models(options: Common) -> int:
     """List all known models: what they are good for, and which are on this machine."""
     from localembed import models
-    from localembed.embedding.profiles import ProfileBook
+    from localembed.embedding.profiles import ProfileStore
 
     rows = models.list_models(options.workspace().layout)
-    speeds = ProfileBook().speeds([str(row["name"]) for row in rows])
+    speeds = ProfileStore().speeds([str(row["name"]) for row in rows])
     rows = [{**row, "chunks_per_second": speeds.get(str(row["name"]))} for row in rows]
     click.echo(json.dumps({"models": rows}) if options.as_json else _list_text(rows))
     return 0

@@ -152,12 +152,12 @@ def query(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     workspace = options.workspace()
     settings = workspace.settings.settings
-    asked = Query(
+    request = Query(
         text=like or text or "",
         mode=mode or settings.mode,
         top_k=top_k or settings.top_k,
         model=model,
-        wanted=Filter(globs, langs, since, where),
+        filter=Filter(globs, langs, since, where),
         lines=lines or 0,
         rerank=rerank,
         at=at,
@@ -165,11 +165,11 @@ def query(
     )
     search = partial(workspace.search, on_notice=options.notice)
     if text == "-":
-        return _answer_lines(lambda line: _above(search(replace(asked, text=line)), min_score))
-    everything = search(asked) if like is None else workspace.like(asked)
+        return _answer_lines(lambda line: _above(search(replace(request, text=line)), min_score))
+    everything = search(request) if like is None else workspace.like(request)
     result = _above(everything, min_score)
     _say_what_to_know(result, options)
-    _print(result, form, budget, asked.lines, explain)
+    _print(result, form, budget, request.lines, explain)
     if form == "context" and result.hits and all(hit.tokens > budget for hit in result.hits):
         options.notice(f"No hit fits into {counted(budget, 'token')}. Raise --budget.")
     if options.kept is None and not no_resident:

@@ -23,9 +23,9 @@ from localembed.embedding.options import (
     DEVICE_NAME,
     ENGINES,
     PRECISIONS,
-    EngineMemory,
     EngineOptions,
     Profile,
+    ProfileStore,
     limits_key,
     profile_key,
     query_key,
@@ -33,12 +33,32 @@ from localembed.embedding.options import (
 from localembed.types.models import Embedder, ModelInput, ModelSpec, RemoteSpec, Reranker, Tokenizer
 
 __all__ = [
-    "BACKENDS", "DEVICE_NAME", "ENGINES", "PRECISIONS", "RERANKERS",
-    "EngineMemory", "EngineOptions", "ModelShape", "Profile", "access",
-    "choose_device", "choose_precision", "cores", "count_requests", "cpu_has_bf16", "device_name",
-    "give_back_memory", "known_limits", "load_embedder", "load_query_embedder", "load_reranker",
+    "BACKENDS",
+    "DEVICE_NAME",
+    "ENGINES",
+    "PRECISIONS",
+    "RERANKERS",
+    "EngineOptions",
+    "ModelShape",
+    "Profile",
+    "ProfileStore",
+    "choose_device",
+    "choose_precision",
+    "cores",
+    "count_requests",
+    "cpu_has_bf16",
+    "device_name",
+    "give_back_memory",
+    "known_limits",
+    "load_embedder",
+    "load_query_embedder",
+    "load_reranker",
     "load_tokenizer",
-    "profile_key", "query_key", "read_shape", "weights_header",
+    "permission",
+    "profile_key",
+    "query_key",
+    "read_shape",
+    "weights_header",
 ]  # fmt: skip
 
 BACKENDS: dict[str, str] = {
@@ -99,10 +119,10 @@ def load_query_embedder(
     return load(spec, folder, options or EngineOptions())
 
 
-def access(spec: ModelSpec, options: EngineOptions) -> Hashable:
-    """Return leave to use a model for one command, None where the model is here.
+def permission(spec: ModelSpec, options: EngineOptions) -> Hashable:
+    """Return permission to use a model for one command, None where the model is here.
 
-    What was loaded under another leave must not be used.
+    What was loaded under another permission must not be used.
 
     Raises:
         OfflineError: a server on another machine has the model, and nobody allowed the network.
@@ -110,21 +130,21 @@ def access(spec: ModelSpec, options: EngineOptions) -> Hashable:
     """
     if spec.remote is None:
         return None
-    from localembed.embedding.remote import access
+    from localembed.embedding.remote import permission as remote_permission
 
-    return access(spec, options)
+    return remote_permission(spec, options)
 
 
 def count_requests(spec: ModelSpec, inputs: Sequence[ModelInput]) -> int:
     """Return how many requests inputs take; none where the model is here."""
     if spec.remote is None:
         return 0
-    from localembed.embedding.remote.requests import cut_requests
+    from localembed.embedding.remote.requests import make_requests
 
-    return len(cut_requests(inputs, spec.remote))
+    return len(make_requests(inputs, spec.remote))
 
 
-def known_limits(remote: RemoteSpec, memory: EngineMemory | None) -> tuple[float, float]:
+def known_limits(remote: RemoteSpec, memory: ProfileStore | None) -> tuple[float, float]:
     """Return the requests and tokens a minute that a server allows, 0 where that is not known.
 
     What a models.toml says is believed first, then what the server said last.

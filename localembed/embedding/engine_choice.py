@@ -109,15 +109,15 @@ def make_plan(spec: ModelSpec, folder: Path, options: EngineOptions) -> EnginePl
     _check_engine(options.engine, device)
     key = profile_key(spec.name, hardware.device_name(device), precision)
     profile = options.memory.recall(key) if options.memory is not None else Profile()
-    asked = options.batch_tokens
+    requested = options.batch_tokens
     kind = device.partition(":")[0]
-    wanted = asked or profile.batch_tokens or _BATCH_TOKENS[kind]
+    wanted = requested or profile.batch_tokens or _BATCH_TOKENS[kind]
     threads = options.threads or profile.threads or hardware.cores()
     at_once = fused.streams(threads) * shape.bytes_per_token(spec.max_tokens)
     most = _most_tokens(at_once) if kind == "cpu" else None
-    if asked and most is not None and asked > most:
+    if requested and most is not None and requested > most:
         message = (
-            f"--batch-tokens {asked} would take more than half of the memory that is free. "
+            f"--batch-tokens {requested} would take more than half of the memory that is free. "
             f"Use at most: --batch-tokens {most}"
         )
         raise UsageError(message)
@@ -142,7 +142,7 @@ def check_folder(spec: ModelSpec, folder: Path, shape: ModelShape) -> None:
         reason = "leaves its prompt out of the mean, which is not supported"
     if reason is not None:
         message = (
-            f"The model in {folder} {reason}. Mend the block '{spec.name}' in models.toml, or put "
+            f"The model in {folder} {reason}. Fix the block '{spec.name}' in models.toml, or put "
             "the published files back."
         )
         raise ModelChangedError(message)
@@ -158,19 +158,19 @@ def check_dim(spec: ModelSpec, found: int) -> None:
     if found != said:
         message = (
             f"Model '{spec.name}' gives vectors of {found} numbers, models.toml says {said}. "
-            "Mend the key 'dim'."
+            "Fix the key 'dim'."
         )
         raise ModelChangedError(message)
 
 
-def _check_engine(asked: str, device: str) -> None:
-    if asked in ("fused", "compile", "openvino") and device != "cpu":
-        message = f"--engine {asked} works on the processor. Add: --device cpu"
+def _check_engine(requested: str, device: str) -> None:
+    if requested in ("fused", "compile", "openvino") and device != "cpu":
+        message = f"--engine {requested} works on the processor. Add: --device cpu"
         raise UsageError(message)
-    if asked == "openvino" and not openvino.is_installed():
+    if requested == "openvino" and not openvino.is_installed():
         message = "--engine openvino is not installed. Run: pip install 'localembed[openvino]'"
         raise UsageError(message)
-    if asked == "compile" and not hardware.has_compiler():
+    if requested == "compile" and not hardware.has_compiler():
         message = "--engine compile needs a C++ compiler on the path. Use: --engine torch"
         raise UsageError(message)
 

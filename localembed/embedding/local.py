@@ -18,7 +18,7 @@ from localembed.embedding.engines.fused import FusedEngine
 from localembed.embedding.engines.numpy_bert import LightEngine
 from localembed.embedding.engines.openvino import OpenVinoEngine
 from localembed.embedding.engines.static import StaticEngine
-from localembed.embedding.local_embedder import Frame, LocalEmbedder
+from localembed.embedding.local_embedder import LocalEmbedder, SpecialTokens
 from localembed.embedding.model_shape import ModelShape, module_file, read_shape
 from localembed.embedding.options import EngineOptions, Profile, query_key
 from localembed.embedding.tokenizers.fast import FastTokenizer
@@ -53,7 +53,7 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Loca
         return _static(spec, folder, shape, tokenizer, options)
     plan = make_plan(spec, folder, options)
     engine = _converted(plan, tokenizer.vocabulary) or _fused(plan) or _torch(plan)
-    frame = Frame(*tokenizer.special_ids())
+    frame = SpecialTokens(*tokenizer.special_ids())
     embedder = LocalEmbedder(
         spec,
         tokenizer,
@@ -74,13 +74,13 @@ def load_query_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -
         light = _light(spec, folder, shape)
     if light is not None:
         return light
-    asked = replace(
+    requested = replace(
         options,
         device="cpu",
         engine="auto" if options.engine == "compile" else options.engine,
         precision="auto" if options.precision == "fp16" else options.precision,
     )
-    return load_embedder(spec, folder, asked)
+    return load_embedder(spec, folder, requested)
 
 
 def _remembered(options: EngineOptions) -> str | None:
@@ -100,7 +100,9 @@ def _light(spec: ModelSpec, folder: Path, shape: ModelShape) -> LocalEmbedder | 
     except (OSError, ValueError, KeyError):
         return None
     tokenizer = FastTokenizer(folder)
-    return LocalEmbedder(spec, tokenizer, Frame(*tokenizer.special_ids()), engine, spec.max_tokens)
+    return LocalEmbedder(
+        spec, tokenizer, SpecialTokens(*tokenizer.special_ids()), engine, spec.max_tokens
+    )
 
 
 def _try_light(
@@ -137,22 +139,22 @@ def _static(
     check_dim(spec, engine.dim)
     nothing = np.zeros(0, np.int32)
     budget = options.batch_tokens or _STATIC_BATCH_TOKENS
-    return LocalEmbedder(spec, tokenizer, Frame(nothing, nothing), engine, budget)
+    return LocalEmbedder(spec, tokenizer, SpecialTokens(nothing, nothing), engine, budget)
 
 
 def _converted(plan: EnginePlan, vocabulary: int) -> OpenVinoEngine | None:
     """Return the model in OpenVINO if that was asked for, or is known or found to be faster."""
-    asked = plan.options.engine == "openvino"
-    if not asked and (plan.options.engine != "auto" or not openvino.is_installed()):
+    requested = plan.options.engine == "openvino"
+    if not requested and (plan.options.engine != "auto" or not openvino.is_installed()):
         return None
     target = plan.converted
     if target is None:
         _refuse_if_asked(plan)
         return None
-    if not (target.exists() and (asked or plan.profile.engine == "openvino")):
-        if not asked and not plan.converting_pays:
+    if not (target.exists() and (requested or plan.profile.engine == "openvino")):
+        if not requested and not plan.converting_pays:
             return None
-        if not _convert(plan, target, vocabulary) and not asked:
+        if not _convert(plan, target, vocabulary) and not requested:
             return None
     try:
         return OpenVinoEngine(
@@ -205,8 +207,8 @@ def _fused(plan: EnginePlan) -> FusedEngine | None:
     Raises:
         UsageError: then, if it was asked for.
     """
-    asked = plan.options.engine == "fused"
-    if not asked and plan.options.engine != "auto":
+    requested = plan.options.engine == "fused"
+    if not requested and plan.options.engine != "auto":
         return None
     engine = None
     if plan.fusible:
@@ -217,7 +219,7 @@ def _fused(plan: EnginePlan) -> FusedEngine | None:
             )  # fmt: skip
     if engine is not None:
         check_dim(plan.spec, engine.dim)
-    elif asked:
+    elif requested:
         message = f"--engine fused does not know model '{plan.spec.name}'. Use: --engine torch"
         raise UsageError(message)
     return engine
@@ -244,8 +246,8 @@ def _torch(plan: EnginePlan) -> TorchEngine:
     check_dim(plan.spec, int(model.get_embedding_dimension() or 0))
     kind = _torch_kind(model, plan.device, precision)
     engine = kind(model, plan.device, precision, padding=plan.padding, normalize=plan.normalizes)
-    asked = plan.options.engine
-    if asked == "compile" or (asked == "auto" and plan.compiling_pays):
+    requested = plan.options.engine
+    if requested == "compile" or (requested == "auto" and plan.compiling_pays):
         _compile(engine, plan)
     return engine
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localembed.embedding.engines.base import Engine
-from localembed.embedding.engines.batching import cut_batches, padded_lengths, split_evenly
+from localembed.embedding.engines.batching import make_batches, padded_lengths, split_evenly
 from localembed.types.models import Embeddings, EngineUse, ModelInput, ModelSpec
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _NOT_FINITE = "the model gave a vector that is not finite"
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SpecialTokens:
     """The model's special ids around a text."""
 
     before: IntArray
@@ -45,7 +45,7 @@ class LocalEmbedder:
         self,
         spec: ModelSpec,
         tokenizer: FastTokenizer,
-        frame: Frame,
+        frame: SpecialTokens,
         engine: Engine,
         budget: int,
         on_smaller: Callable[[int], None] = lambda _: None,
@@ -188,7 +188,7 @@ class LocalEmbedder:
 
     def _parts(self, widths: Lengths) -> list[Lengths]:
         """Return batches, as places in `widths`."""
-        return cut_batches(widths, self._budget, pads=self.engine.pads_to > 0)
+        return make_batches(widths, self._budget, pads=self.engine.pads_to > 0)
 
     def _framed(self, token_ids: Sequence[IntArray], batch: Lengths) -> list[IntArray]:
         """Return one batch's framed texts; of each batch in turn, while a GPU computes the last."""

@@ -32,7 +32,7 @@ class Profile:
     """Whether the user was told that texts go to this server."""
 
 
-class EngineMemory(Protocol):
+class ProfileStore(Protocol):
     """What earlier runs found out on this machine."""
 
     folder: Path
@@ -60,7 +60,7 @@ class EngineOptions:
     """About how many tokens will be embedded: what decides whether preparing an engine pays."""
     model_id: str | None = None
     """Identifies the model's files; without it nothing converted is kept."""
-    memory: EngineMemory | None = None
+    memory: ProfileStore | None = None
     on_notice: Callable[[str], None] = lambda _: None
     """Told in a sentence what takes long or could not be had."""
     allow_network: bool = False

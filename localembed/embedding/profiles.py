@@ -13,7 +13,7 @@ from localembed.embedding.options import Profile
 from localembed.errors import LocalembedError
 
 
-class ProfileBook:
+class ProfileStore:
     """The user's profiles, one JSON object for each device, model and precision."""
 
     def __init__(self) -> None:

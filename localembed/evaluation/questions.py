@@ -119,16 +119,16 @@ def read_collection(folder: Path, paths: Mapping[str, Path]) -> tuple[Question, 
     Raises:
         UsageError: a file is missing or cannot be understood.
     """
-    asked = {str(row["_id"]): str(row["text"]) for row in read_rows(folder / "queries.jsonl")}
+    queries = {str(row["_id"]): str(row["text"]) for row in read_rows(folder / "queries.jsonl")}
     targets: dict[str, list[Target]] = {}
     for query, document, grade in read_judgements(folder):
-        if grade > 0 and query in asked and document in paths and query != document:
+        if grade > 0 and query in queries and document in paths and query != document:
             targets.setdefault(query, []).append(Target(_names(paths[document]), grade=grade))
     if not targets:
         message = f"{folder} judges none of its queries. Check qrels.tsv"
         raise UsageError(message)
     return tuple(
-        Question(asked[query], tuple(right), str(paths.get(query, "")))
+        Question(queries[query], tuple(right), str(paths.get(query, "")))
         for query, right in targets.items()
     )
 

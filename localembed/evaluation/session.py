@@ -73,8 +73,8 @@ def evaluate(
     rows: dict[SearchMode, list[tuple[float, ...]]] = {mode: [] for mode in modes}
     for question in questions:
         for mode in modes:
-            asked = replace(of, text=question.text, mode=mode, top_k=_CHUNKS)
-            hits = workspace.search(asked).hits
+            query = replace(of, text=question.text, mode=mode, top_k=_CHUNKS)
+            hits = workspace.search(query).hits
             rows[mode].append(_scores(question, question.gains(hits)))
         on_question()
     return {mode: Measured(_columns(found)) for mode, found in rows.items()}

@@ -120,8 +120,10 @@ def verify_models(names: tuple[str, ...], layout: Layout | None = None) -> Itera
         ModelNotFoundError: nobody knows a name.
     """
     specs = load_specs(layout)
-    asked = [find_spec(name, layout) for name in names] or [s for s in specs.values() if locate(s)]
-    for spec in asked:
+    requested = [find_spec(name, layout) for name in names] or [
+        s for s in specs.values() if locate(s)
+    ]
+    for spec in requested:
         folder = locate(spec)
         count = len(readable_files(folder)) if folder else 0
         try:

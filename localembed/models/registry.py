@@ -102,7 +102,7 @@ def read_registry(path: Path, *, required: bool = False) -> dict[str, ModelSpec]
             raise RegistryError(message) from None
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        message = f"{path} cannot be read: {error}. Mend that line, then run the command again."
+        message = f"{path} cannot be read: {error}. Fix that line, then run the command again."
         raise RegistryError(message) from error
 
 

@@ -1,4 +1,6 @@
-"""A child that cuts files: `python -m localembed.pipeline.chunk_worker`, started by `cutters`.
+"""A worker process that reads and chunks files, started by `chunk_workers`.
+
+    python -m localembed.pipeline.chunk_worker
 
 It is asked on its stdin and answers on its stdout, in pickles: first how the chunker is loaded,
 then a few files at a time.
@@ -18,8 +20,8 @@ import numpy as np
 
 from localembed.embedding import BACKENDS
 from localembed.pipeline.chunk_workers import once
-from localembed.pipeline.read_and_chunk import Cut, read_and_cut
-from localembed.types.documents import Chunk, CutDocuments
+from localembed.pipeline.read_and_chunk import ChunkedFile, read_and_chunk
+from localembed.types.documents import Chunk, ChunkDocuments
 
 _values = attrgetter(*Chunk.__dataclass_fields__)
 
@@ -32,7 +34,7 @@ _AS_CALLS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
 
 
 def main() -> None:
-    """Cut files until nobody asks any more."""
+    """Chunk files until stdin is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks says when it is over
     questions = sys.stdin.buffer
     # What a library prints must not stand between the answers.
@@ -46,12 +48,14 @@ def main() -> None:
         os._exit(0)  # the run is over, and nobody reads an answer
 
 
-def _answer_all(questions: BinaryIO, answers: BinaryIO, chunk: Callable[[], CutDocuments]) -> None:
+def _answer_all(
+    questions: BinaryIO, answers: BinaryIO, chunk: Callable[[], ChunkDocuments]
+) -> None:
     while True:
         files = pickle.load(questions)
-        answer: list[Cut] | Exception
+        answer: list[ChunkedFile] | Exception
         try:
-            answer = read_and_cut(files, chunk())
+            answer = read_and_chunk(files, chunk())
         except Exception as error:  # noqa: BLE001 - raised where the files were asked for
             answer = error
         pickler = pickle.Pickler(answers, pickle.HIGHEST_PROTOCOL)

@@ -20,69 +20,69 @@ from typing import IO, cast
 
 from localembed.core.processes import environment, python
 from localembed.embedding import BACKENDS, cores
-from localembed.pipeline.read_and_chunk import Asked, Cut, read_and_cut
-from localembed.pipeline.stage_threads import Stop, StoppedError
-from localembed.types.documents import CutDocuments
+from localembed.pipeline.read_and_chunk import Asked, ChunkedFile, read_and_chunk
+from localembed.pipeline.stage_threads import CancelToken, RunCancelledError
+from localembed.types.documents import ChunkDocuments
 
 WORTH_BYTES = 16 << 20
 """Of files: a child takes half a second to start."""
-_MOST_THREADS = 4
-_MOST_CHILDREN = 4
+_MAX_THREADS = 4
+_MAX_CHILDREN = 4
 """Each cuts 8,300 chunks a second, and writing alone takes in 15,400."""
 _LAST_SECONDS = 5.0
 """From the last that was heard of a child to its end."""
 
-LoadChunker = Callable[[Callable[[], None]], CutDocuments]
+LoadChunker = Callable[[Callable[[], None]], ChunkDocuments]
 """Loads the chunker, given what it calls between parts of a document (it may raise). Can be pickled
 for a child."""
-CutFiles = Callable[[Sequence[Asked]], list[Cut]]
+ChunkFiles = Callable[[Sequence[Asked]], list[ChunkedFile]]
 
 
 @dataclass(frozen=True, slots=True)
-class Cutters:
+class ChunkWorkers:
     """What cuts files."""
 
-    cut: CutFiles
+    cut: ChunkFiles
     at_once: int
     """How many threads may be in there."""
 
 
 @contextmanager
-def cutters(load: LoadChunker, size: int, stop: Stop) -> Iterator[Cutters]:
+def chunk_workers(load: LoadChunker, size: int, stop: CancelToken) -> Iterator[ChunkWorkers]:
     """Have files cut; the children end with the block.
 
     Args:
         load: the chunker; called for the first file.
         size: bytes of all files.
-        stop: said when the run is over; the files that are being cut raise StoppedError then.
+        stop: said when the run is over; the files that are being cut raise RunCancelledError then.
     """
     worth_it = size >= WORTH_BYTES and cores() > 1
-    chunk = once(lambda: load(stop.check))
+    chunk = once(lambda: load(stop.raise_if_cancelled))
 
-    def checked() -> CutDocuments:
-        stop.check()
+    def checked() -> ChunkDocuments:
+        stop.raise_if_cancelled()
         return chunk()
 
-    def cut_here(files: Sequence[Asked]) -> list[Cut]:
-        return read_and_cut(files, checked())
+    def chunk_here(files: Sequence[Asked]) -> list[ChunkedFile]:
+        return read_and_chunk(files, checked())
 
-    pool = _Pool(load, cut_here, min(_MOST_CHILDREN, cores()) if worth_it else 0)
+    pool = _Pool(load, chunk_here, min(_MAX_CHILDREN, cores()) if worth_it else 0)
     if not pool.size:
-        yield Cutters(cut_here, min(_MOST_THREADS, cores()))
+        yield ChunkWorkers(chunk_here, min(_MAX_THREADS, cores()))
         return
-    stop.then(pool.close)
+    stop.on_cancel(pool.close)
     try:
-        yield Cutters(pool.cut, pool.size)
+        yield ChunkWorkers(pool.cut, pool.size)
     finally:
         pool.close()
 
 
-def once(load: Callable[[], CutDocuments]) -> Callable[[], CutDocuments]:
+def once(load: Callable[[], ChunkDocuments]) -> Callable[[], ChunkDocuments]:
     """Return what loads a chunker for the first that asks, whichever thread that is."""
     loaded = cache(load)
     loading = Lock()
 
-    def get() -> CutDocuments:
+    def get() -> ChunkDocuments:
         with loading:
             return loaded()
 
@@ -92,16 +92,16 @@ def once(load: Callable[[], CutDocuments]) -> Callable[[], CutDocuments]:
 class _Pool:
     """Children, one for each thread that has a file cut."""
 
-    def __init__(self, load: LoadChunker, cut_here: CutFiles, count: int) -> None:
+    def __init__(self, load: LoadChunker, chunk_here: ChunkFiles, count: int) -> None:
         """Start as many children as this machine lets us have, none if it is short of processes.
 
         Args:
             load: the chunker, in a child.
-            cut_here: what cuts where no child can.
+            chunk_here: what cuts where no child can.
             count: how many are wanted.
         """
         self._load = load
-        self._cut_here = cut_here
+        self._cut_here = chunk_here
         self._lock = Lock()
         self._closed = False
         self._broken = False
@@ -112,11 +112,11 @@ class _Pool:
         self._all = list(self._idle)
         self.size = len(self._all)
 
-    def cut(self, files: Sequence[Asked]) -> list[Cut]:
+    def cut(self, files: Sequence[Asked]) -> list[ChunkedFile]:
         """Have files cut.
 
         Raises:
-            StoppedError: the run is over.
+            RunCancelledError: the run is over.
         """
         child = self._take()
         if child is None:
@@ -133,7 +133,7 @@ class _Pool:
                 return [cut for file in files for cut in self.cut([file])]
             how = f"exit code {code}" if code >= 0 else f"signal {-code}"
             again = "it is tried again at the next run"
-            return [Cut(error=f"the process that cut it ended ({how}); {again}")]
+            return [ChunkedFile(error=f"the process that cut it ended ({how}); {again}")]
         with self._lock:
             self._idle.append(child)
         if isinstance(answer, Exception):
@@ -163,7 +163,7 @@ class _Pool:
 
     def _check(self) -> None:
         if self._closed:
-            raise StoppedError
+            raise RunCancelledError
 
 
 class _Child:
@@ -184,7 +184,7 @@ class _Child:
         self._known = pickle.dumps((dict(BACKENDS), load))
         self.answered = False
 
-    def ask(self, files: Sequence[Asked]) -> list[Cut] | Exception:
+    def ask(self, files: Sequence[Asked]) -> list[ChunkedFile] | Exception:
         """Return what the child made of files, or what it raised.
 
         Raises:
@@ -195,7 +195,7 @@ class _Child:
         self._known = b""
         pickle.dump(files, self._to)
         self._to.flush()
-        answer: list[Cut] | Exception = pickle.load(self._from)
+        answer: list[ChunkedFile] | Exception = pickle.load(self._from)
         self.answered = True
         return answer
 

@@ -1,6 +1,6 @@
 """The commit order: Lance, made durable, then the manifest, then head.json.
 
-Lance is the truth and the manifest a cache of it, so the manifest never claims a document whose
+Lance is the truth and the manifest a cache of it, so the manifest never in_flight a document whose
 rows are missing; what readers see changes last. Killed anywhere in between, the next run finds
 rows that the manifest does not know of, and reconciles (see `recover`).
 """
@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from localembed.errors import StorageError
-from localembed.pipeline.counters import Tally
+from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.garbage import clean_up
 from localembed.pipeline.ingest import Ingested
 from localembed.pipeline.reuse import failed_passages
-from localembed.store import runs
+from localembed.store import heartbeat, runs
 from localembed.store.failures import Failures
-from localembed.store.fsync import SyncedFolder, SyncError
+from localembed.store.fsync import FsyncTracker, SyncError
 from localembed.store.head import Head, publish_head, read_head
 from localembed.store.lance.connection import newest_version
 from localembed.store.layout import Layout
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from localembed.types.arrays import Vector, VectorMatrix
 
 
-_MOST_REASONS = 20
+_MAX_REASONS = 20
 """That are kept of one document."""
 
 
 class Committer:
-    """Writes one run. It claims its number and opens the table with the first thing to write."""
+    """Writes one run. It in_flight its number and opens the table with the first thing to write."""
 
     def __init__(
         self,
         layout: Layout,
         facts: TableFacts,
         records: Mapping[bytes, FileRecord],
-        tally: Tally,
+        counters: RunCounters,
         on_event: Event,
     ) -> None:
         """Remember what the run needs; nothing is opened or written yet."""
@@ -60,10 +60,10 @@ class Committer:
         self._records = records
         self._documents = sum(1 for record in records.values() if record.n_chunks)
         self._failures = Failures(layout, facts.name, records)
-        self._tally = tally
+        self._counters = counters
         self._on_event = on_event
         self._table: ChunkTable | None = None
-        self._synced: SyncedFolder
+        self._synced: FsyncTracker
         self._durable = 0
         """The newest Lance version that is safely on disk."""
         self._started = ""
@@ -88,12 +88,12 @@ class Committer:
         )
         self._started = runs.now()
         runs.claim_run(self._layout, self.run, self._facts.name)
-        runs.begin_beat(self._layout, self.run)
+        heartbeat.start(self._layout, self.run)
         self._on_event("claimed", self.run)
-        self._beat()
+        self._update_heartbeat()
         self._table = ChunkTable.open_or_create(self._layout, self._facts)
         known = self._manifest.stored_files(self._facts.name)
-        self._synced = SyncedFolder(self._table.folder, known)
+        self._synced = FsyncTracker(self._table.folder, known)
         # What was there before was made durable by `recover` at the latest.
         self._durable = self._table.version if self._table.version > 1 else 0
         self._stored = StoredVectors(self._layout, self._facts, self._head, self._table)
@@ -104,13 +104,13 @@ class Committer:
         self.begin()
         return self._stored.look_up(hashes)
 
-    def keep_paid(self, keys: Sequence[bytes], vectors: VectorMatrix) -> None:
+    def save_answers(self, keys: Sequence[bytes], vectors: VectorMatrix) -> None:
         """Keep what a server answered: it is not to be paid for twice, whatever happens.
 
         Raises:
             StorageError: the disk is full or unwritable.
         """
-        self._stored.keep_paid(keys, vectors)
+        self._stored.save_answers(keys, vectors)
 
     def write(self, batch: EmbeddedBatch, entries: Sequence[Ingested]) -> None:
         """Commit whole documents, and with them what became of the files read on the way.
@@ -122,7 +122,7 @@ class Committer:
         written = [entry for entry in entries if entry.outcome == "written"]
         replaced = [e.record.doc_id for e in written if e.previous and e.previous.n_chunks]
         replaced += [entry.record.doc_id for entry in entries if entry.leaves_rows]
-        with self._tally.stage("write"):
+        with self._counters.stage("write"):
             before = table.chunk_ids(replaced)
             rows = table.add(batch, self._run())
             hashes = [chunk.chunk_hash for chunk in batch.chunks]
@@ -132,13 +132,15 @@ class Committer:
                 table.delete(replaced, except_run=self._run())
                 self._on_event("deleted", len(replaced))
             self._check_rows(table, [entry.record.doc_id for entry in written], rows)
-            table.upkeep.ensure_text_index()
+            table.maintenance.ensure_text_index()
             self._settle(table, [self._stamped(entry, batch) for entry in entries], ())
             self._stored.recorded(hashes)
-            self._tally.removed_chunks += len(before - {chunk.chunk_id for chunk in batch.chunks})
+            self._counters.removed_chunks += len(
+                before - {chunk.chunk_id for chunk in batch.chunks}
+            )
             if not self._has_complete_table():
                 self._publish(table, complete=False)
-        self._beat()
+        self._update_heartbeat()
 
     def note(self, entries: Sequence[Ingested]) -> None:
         """Commit what became of files that have nothing to write; this alone is no run."""
@@ -147,7 +149,7 @@ class Committer:
             self._drop(gone, ())
         if entries:
             records = [self._stamped(entry) for entry in entries]
-            with self._tally.stage("write"):
+            with self._counters.stage("write"):
                 self._manifest.commit(self._facts.name, upserts=records)
             self._count(records, ())
 
@@ -162,7 +164,7 @@ class Committer:
     def expect_end(self) -> None:
         """Prepare for the end: all files are read, and a core has nothing to do."""
         if self._table is not None:
-            self._table.upkeep.expect()
+            self._table.maintenance.prestart()
 
     def finish(self, *, complete: bool, default: bool, keep: int) -> None:
         """Refresh the indexes and show readers what the run made, if it made anything.
@@ -175,15 +177,15 @@ class Committer:
         if self._table is None and not self._unpublished(complete=complete):
             return
         table = self.begin()
-        with self._tally.stage("index"):
-            tended = table.upkeep.tend(self._vector_index)
-            self._vector_index = tended.vector_index
-            compacted = "compact" in tended.done
+        with self._counters.stage("index"):
+            result = table.maintenance.run(self._vector_index)
+            self._vector_index = result.vector_index
+            compacted = "compact" in result.done
             if compacted:
                 self._on_event("compacted", table.version)
-            if tended.done:
+            if result.done:
                 self._settle(table, (), ())
-        with self._tally.stage("write"):
+        with self._counters.stage("write"):
             self._sync_mark(table)
             served = complete or not self._has_complete_table()
             self._publish(table, complete=complete, default=default and served)
@@ -203,7 +205,7 @@ class Committer:
         from localembed.store.lance.table import ChunkTable
 
         table = self.begin()
-        with self._tally.stage("write"):
+        with self._counters.stage("write"):
             before = table.all_chunk_ids()
             table.restore(version.lance_version)
             self._on_event("restored", table.version)
@@ -211,8 +213,8 @@ class Committer:
             self._table = ChunkTable.open(self._layout, self._facts.name)
             self._durable = self._table.version
             known = self._manifest.stored_files(self._facts.name)
-            self._synced = SyncedFolder(self._table.folder, known)
-            self._tally.removed_chunks = len(before - self._table.all_chunk_ids())
+            self._synced = FsyncTracker(self._table.folder, known)
+            self._counters.removed_chunks = len(before - self._table.all_chunk_ids())
         self._documents = sum(1 for record in self._records.values() if record.n_chunks)
         self._failures = Failures(self._layout, self._facts.name, self._records)
         self._vector_index = version.vector_index
@@ -226,12 +228,12 @@ class Committer:
     ) -> None:
         """Tell other commands that the run is over, however it ended."""
         if self._table is not None:
-            self._table.upkeep.close()
+            self._table.maintenance.close()
         if self.run is not None:
             newest = newest_version(self._layout.table(self._facts.name))
             sync_failed = isinstance(error, SyncError)
             durable = newest == self._durable
-            runs.end_beat(self._layout, self.run, durable=durable, sync_failed=sync_failed)
+            heartbeat.end(self._layout, self.run, durable=durable, sync_failed=sync_failed)
 
     def _unpublished(self, *, complete: bool) -> bool:
         """Tell whether an earlier run was cut off between its last batch and its publication."""
@@ -253,7 +255,7 @@ class Committer:
         record = replace(entry.record, run=self._run())
         reasons = failed_passages(entry.chunked, batch.failures) if batch else []
         if reasons:
-            text = "\n".join(reasons[:_MOST_REASONS])
+            text = "\n".join(reasons[:_MAX_REASONS])
             record = replace(record, state="partial", reason=text)
         return record
 
@@ -269,8 +271,8 @@ class Committer:
     def _drop(self, doc_ids: Sequence[bytes], forgotten: Sequence[bytes]) -> None:
         """Delete documents' rows, then their records."""
         table = self.begin()
-        with self._tally.stage("write"):
-            self._tally.removed_chunks += table.delete(doc_ids)
+        with self._counters.stage("write"):
+            self._counters.removed_chunks += table.delete(doc_ids)
             self._on_event("deleted", len(doc_ids))
             self._settle(table, (), forgotten)
 
@@ -331,13 +333,13 @@ class Committer:
         runs.record_version(self._layout, self._run(), asdict(entry))
         self._on_event("published", entry.lance_version)
 
-    def _beat(self) -> None:
-        tally = self._tally
-        runs.beat(
+    def _update_heartbeat(self) -> None:
+        counters = self._counters
+        heartbeat.update(
             self._layout,
             run=self._run(),
             started=self._started,
-            files=tally.added + tally.changed + tally.renamed,
-            files_total=tally.to_read,
-            chunks=tally.embedded + tally.reused,
+            files=counters.added + counters.changed + counters.renamed,
+            files_total=counters.to_read,
+            chunks=counters.embedded + counters.reused,
         )

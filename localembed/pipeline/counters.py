@@ -23,7 +23,7 @@ _SIDES = {
 
 
 @dataclass(slots=True)
-class Tally:
+class RunCounters:
     """The running sums of one run."""
 
     started: float = field(default_factory=time.perf_counter)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from localembed.pipeline.counters import Tally
+from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.ingest import Ingested, ingest
-from localembed.pipeline.run import Job, cutters_of, to_be_read, windows
-from localembed.pipeline.stage_threads import Stop, overlap
+from localembed.pipeline.run import Job, to_be_read, windows, workers_of
+from localembed.pipeline.stage_threads import CancelToken, overlap
 from localembed.store.head import read_head
 from localembed.store.lance.connection import newest_version
 from localembed.store.manifest import Manifest
@@ -30,10 +30,10 @@ def estimate(job: Job, count: Callable[[Sequence[ModelInput]], int], on_event: E
         count: how many requests texts take.
         on_event: told of progress, as for a run.
     """
-    tally = Tally()
+    counters = RunCounters()
     manifest = Manifest(job.layout)
     records = manifest.load(job.facts.name)[0] if job.layout.manifest.exists() else {}
-    plan = to_be_read(job, records, tally)
+    plan = to_be_read(job, records, counters)
     on_event("files", len(plan.to_read))
     look_up = _look_up(job)
     chunks = tokens = requests = 0
@@ -49,9 +49,9 @@ def estimate(job: Job, count: Callable[[Sequence[ModelInput]], int], on_event: E
         tokens += sum(len(chunk.token_ids) for chunk in missing)
         requests += count([ModelInput(chunk.model_text, chunk.token_ids) for chunk in missing])
 
-    stop = Stop()
-    with cutters_of(job, plan, stop) as hands:
-        upcoming = windows(ingest(plan, records, hands, tally), on_event)
+    stop = CancelToken()
+    with workers_of(job, plan, stop) as workers:
+        upcoming = windows(ingest(plan, records, workers, counters), on_event)
         overlap(upcoming, look, lambda _: None, stop)
     return Estimate(len(plan.to_read), chunks, chunks - len(seen), len(seen), tokens, requests)
 

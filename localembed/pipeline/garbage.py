@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from localembed.store import runs
-from localembed.store.fsync import SyncedFolder
+from localembed.store.fsync import FsyncTracker
 from localembed.store.head import publish_head, read_head
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
@@ -22,7 +22,7 @@ def clean_up(
     layout: Layout,
     name: str,
     table: ChunkTable,
-    synced: SyncedFolder,
+    synced: FsyncTracker,
     keep: int,
     on_event: Event,
 ) -> None:
@@ -53,7 +53,7 @@ def drop_table(layout: Layout, name: str) -> None:
     shutil.rmtree(layout.table(name))
 
 
-def show(layout: Layout, name: str, table: ChunkTable, synced: SyncedFolder) -> None:
+def show(layout: Layout, name: str, table: ChunkTable, synced: FsyncTracker) -> None:
     """Let the manifest and readers go on from the newest version, once it is durable."""
     mark = TableMark(table.uuid, table.version)
     Manifest(layout).commit(name, synced=synced.sync(), mark=mark)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Reservation:
     """What a window has to embed itself, and where it gets the rest."""
 
     found: Mapping[bytes, Vector]
@@ -28,20 +28,20 @@ class Claim:
     outcome: Future[Outcomes]
     """What later windows wait for."""
 
-    def settle(self, outcomes: Outcomes) -> None:
+    def resolve(self, outcomes: Outcomes) -> None:
         """Let later windows have what was embedded."""
         self.outcome.set_result(outcomes)
 
-    def give_up(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """Let later windows, which wait for it, fail as this one did."""
         self.outcome.set_exception(error)
 
-    def of_others(self) -> dict[bytes, Vector | str]:
+    def wait_for_others(self) -> dict[bytes, Vector | str]:
         """Wait for earlier windows, and return what they made of this one's texts."""
         return {key: outcome.result()[key] for key, outcome in self.others.items()}
 
 
-class Claims:
+class InFlight:
     """The texts whose vectors are on their way into the store; several threads may ask."""
 
     def __init__(self, look_up: Callable[[Collection[bytes]], Mapping[bytes, Vector]]) -> None:
@@ -52,23 +52,23 @@ class Claims:
         """
         self._look_up = look_up
         self._lock = Lock()
-        self._claimed: dict[bytes, Future[Outcomes]] = {}
+        self._reserved: dict[bytes, Future[Outcomes]] = {}
 
-    def take(self, hashes: Collection[bytes]) -> Claim:
-        """Claim what is neither stored nor claimed.
+    def reserve(self, hashes: Collection[bytes]) -> Reservation:
+        """Reserve what is neither stored nor reserved.
 
-        Claims come first: what is no longer claimed has been written, and is found in the store.
+        Reservations come first: what is no longer reserved is written, and found in the store.
         """
         with self._lock:
-            others = {key: self._claimed[key] for key in hashes if key in self._claimed}
+            others = {key: self._reserved[key] for key in hashes if key in self._reserved}
             found = self._look_up([key for key in hashes if key not in others])
             own = tuple(key for key in hashes if key not in others and key not in found)
             outcome: Future[Outcomes] = Future()
-            self._claimed.update(dict.fromkeys(own, outcome))
-            return Claim(found, own, others, outcome)
+            self._reserved.update(dict.fromkeys(own, outcome))
+            return Reservation(found, own, others, outcome)
 
     def forget(self, hashes: Iterable[bytes]) -> None:
         """Drop what was written."""
         with self._lock:
             for key in hashes:
-                self._claimed.pop(key, None)
+                self._reserved.pop(key, None)

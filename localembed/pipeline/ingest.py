@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from localembed.pipeline.counters import Tally
+from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.ordered_pool import in_order
 from localembed.pipeline.plan import Plan
 from localembed.sources import Content
 from localembed.types.documents import ChunkedDocument, FileRecord, FileStat, Note, SourceFile
 
 if TYPE_CHECKING:
-    from localembed.pipeline.chunk_workers import Cutters
-    from localembed.pipeline.read_and_chunk import Cut
+    from localembed.pipeline.chunk_workers import ChunkWorkers
+    from localembed.pipeline.read_and_chunk import ChunkedFile
 
 NO_STAT = FileStat(-1, 0, 0, 0)
 """Equals no file's: what carries it is looked at again."""
 
-_MOST_BYTES = 8 << 20
+_MAX_BYTES = 8 << 20
 """Of files that are read and cut ahead of their turn."""
-_LEAST_BYTES = 1 << 10
+_MIN_BYTES = 1 << 10
 """That a file counts for: an empty one takes time as well."""
 _GROUP_BYTES = 64 << 10
 """Of small files that are cut together, which takes a quarter less time than one after another; and
@@ -53,30 +53,30 @@ class Ingested:
 def ingest(
     plan: Plan,
     records: Mapping[bytes, FileRecord],
-    cutters: Cutters,
-    tally: Tally,
+    chunk_workers: ChunkWorkers,
+    counters: RunCounters,
 ) -> Iterator[Ingested]:
     """Yield what became of every file of the plan, in the order of the walk.
 
     Args:
         plan: names the files.
         records: what the manifest remembers, by doc_id.
-        cutters: read and cut them.
-        tally: counts files, bytes and reasons.
+        chunk_workers: read and cut them.
+        counters: counts files, bytes and reasons.
     """
     moved = _by_content(plan.removed)
     groups = in_groups(plan.to_read, _bytes)
     cuts = in_order(
-        cutters.cut,
+        chunk_workers.cut,
         ([(file, records.get(file.doc_id)) for file in group] for group in groups),
-        threads=cutters.at_once,
+        threads=chunk_workers.at_once,
         weight=lambda group: sum(_bytes(file) for file, _ in group),
-        most=_MOST_BYTES,
+        most=_MAX_BYTES,
     )
     for file, found in zip(plan.to_read, chain.from_iterable(cuts), strict=True):
-        tally.stages["read"] += found.read_seconds / cutters.at_once
-        tally.stages["chunk"] += found.chunk_seconds / cutters.at_once
-        yield _counted(file, records.get(file.doc_id), found, moved, tally)
+        counters.stages["read"] += found.read_seconds / chunk_workers.at_once
+        counters.stages["chunk"] += found.chunk_seconds / chunk_workers.at_once
+        yield _counted(file, records.get(file.doc_id), found, moved, counters)
 
 
 def in_groups(things: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
@@ -95,24 +95,24 @@ def in_groups(things: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]
 
 
 def _bytes(file: SourceFile) -> int:
-    return max(_LEAST_BYTES, file.stat.size)
+    return max(_MIN_BYTES, file.stat.size)
 
 
 def _counted(
     file: SourceFile,
     previous: FileRecord | None,
-    found: Cut,
+    found: ChunkedFile,
     moved: dict[bytes, int],
-    tally: Tally,
+    counters: RunCounters,
 ) -> Ingested:
     """Count what a file held, and return what becomes of it."""
     content = found.content
     if content is not None:
-        tally.bytes += found.size
+        counters.bytes += found.size
     if content is None or found.error:
-        return _failed(file, previous, found.error, tally)
+        return _failed(file, previous, found.error, counters)
     if previous is not None and found.unchanged:
-        return _refreshed(file, previous, content, tally)
+        return _refreshed(file, previous, content, counters)
     record = FileRecord(
         doc_id=file.doc_id,
         root_id=file.root_id,
@@ -125,9 +125,9 @@ def _counted(
         state="skipped",
     )
     if found.chunked is None:
-        return _skipped(file, previous, record, found.reason, tally)
-    _count(previous, content, moved, tally)
-    tally.truncated += found.chunked.truncated
+        return _skipped(file, previous, record, found.reason, counters)
+    _count(previous, content, moved, counters)
+    counters.truncated += found.chunked.truncated
     record = replace(record, n_chunks=len(found.chunked.chunks), state="indexed")
     return Ingested("written", file, record, previous, found.chunked)
 
@@ -141,20 +141,24 @@ def _by_content(removed: tuple[FileRecord, ...]) -> dict[bytes, int]:
     return counts
 
 
-def _refreshed(file: SourceFile, previous: FileRecord, content: Content, tally: Tally) -> Ingested:
+def _refreshed(
+    file: SourceFile, previous: FileRecord, content: Content, counters: RunCounters
+) -> Ingested:
     record = replace(previous, stat=content.stat, observed_ns=content.observed_ns)
     if previous.state == "skipped":
-        tally.skipped.append(Note(file.absolute, previous.reason))
+        counters.skipped.append(Note(file.absolute, previous.reason))
     else:
-        tally.unchanged += 1
+        counters.unchanged += 1
         if previous.state != "partial":
             record = replace(record, state="indexed", reason="")
     return Ingested("refreshed", file, record, previous)
 
 
-def _failed(file: SourceFile, previous: FileRecord | None, reason: str, tally: Tally) -> Ingested:
+def _failed(
+    file: SourceFile, previous: FileRecord | None, reason: str, counters: RunCounters
+) -> Ingested:
     """Keep what is known and stored of a file that could not be read this time."""
-    tally.failures.append(Note(file.absolute, reason))
+    counters.failures.append(Note(file.absolute, reason))
     record = FileRecord(
         doc_id=file.doc_id,
         root_id=file.root_id,
@@ -171,21 +175,25 @@ def _failed(file: SourceFile, previous: FileRecord | None, reason: str, tally: T
 
 
 def _skipped(
-    file: SourceFile, previous: FileRecord | None, record: FileRecord, reason: str, tally: Tally
+    file: SourceFile,
+    previous: FileRecord | None,
+    record: FileRecord,
+    reason: str,
+    counters: RunCounters,
 ) -> Ingested:
-    tally.skipped.append(Note(file.absolute, reason))
+    counters.skipped.append(Note(file.absolute, reason))
     return Ingested("skipped", file, replace(record, reason=reason), previous)
 
 
 def _count(
-    previous: FileRecord | None, content: Content, moved: dict[bytes, int], tally: Tally
+    previous: FileRecord | None, content: Content, moved: dict[bytes, int], counters: RunCounters
 ) -> None:
     """Count a file with new text as changed, renamed or added."""
     if previous is not None and previous.n_chunks > 0:
-        tally.changed += 1
+        counters.changed += 1
     elif moved.get(content.content_hash, 0) > 0:
         moved[content.content_hash] -= 1
-        tally.renamed += 1
-        tally.removed -= 1
+        counters.renamed += 1
+        counters.removed -= 1
     else:
-        tally.added += 1
+        counters.added += 1

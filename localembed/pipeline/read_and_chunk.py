@@ -11,8 +11,8 @@ from localembed.core.text import show_path
 from localembed.errors import ReadError
 from localembed.sources import Content, read_file
 from localembed.types.documents import (
+    ChunkDocuments,
     ChunkedDocument,
-    CutDocuments,
     Document,
     FileRecord,
     SourceFile,
@@ -20,7 +20,7 @@ from localembed.types.documents import (
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class ChunkedFile:
     """What one file held."""
 
     content: Content | None = None
@@ -42,7 +42,7 @@ Asked = tuple[SourceFile, FileRecord | None]
 """A file to cut, and what is remembered of it."""
 
 
-def read_and_cut(files: Sequence[Asked], chunk: CutDocuments) -> list[Cut]:
+def read_and_chunk(files: Sequence[Asked], chunk: ChunkDocuments) -> list[ChunkedFile]:
     """Return what each file held, cut unless it is what the manifest remembers.
 
     Args:
@@ -53,17 +53,17 @@ def read_and_cut(files: Sequence[Asked], chunk: CutDocuments) -> list[Cut]:
         return _cut([_read(*file) for file in files], chunk)
     except MemoryError:
         if len(files) == 1:
-            return [Cut(error="there is not enough memory for it")]
-    return [cut for file in files for cut in read_and_cut([file], chunk)]
+            return [ChunkedFile(error="there is not enough memory for it")]
+    return [cut for file in files for cut in read_and_chunk([file], chunk)]
 
 
-def _read(file: SourceFile, previous: FileRecord | None) -> tuple[Cut, Document | None]:
+def _read(file: SourceFile, previous: FileRecord | None) -> tuple[ChunkedFile, Document | None]:
     """Return what a file held, and its text if there is anything to cut."""
     begin = time.perf_counter()
-    found, document = Cut(), None
+    found, document = ChunkedFile(), None
     try:
         content = read_file(file.absolute)
-        found = Cut(replace(content, data=b""), len(content.data))
+        found = ChunkedFile(replace(content, data=b""), len(content.data))
         if previous is not None and _same_bytes(previous, content):
             found = replace(found, unchanged=True)
         elif isinstance(text := readers.read_text(content.data), readers.Unreadable):
@@ -75,8 +75,10 @@ def _read(file: SourceFile, previous: FileRecord | None) -> tuple[Cut, Document 
     return replace(found, read_seconds=time.perf_counter() - begin), document
 
 
-def _cut(read: Sequence[tuple[Cut, Document | None]], chunk: CutDocuments) -> list[Cut]:
-    """Cut what was read."""
+def _cut(
+    read: Sequence[tuple[ChunkedFile, Document | None]], chunk: ChunkDocuments
+) -> list[ChunkedFile]:
+    """Chunk what was read."""
     begin = time.perf_counter()
     documents = [document for _, document in read if document is not None]
     chunked = iter(chunk(documents) if documents else ())
@@ -87,7 +89,7 @@ def _cut(read: Sequence[tuple[Cut, Document | None]], chunk: CutDocuments) -> li
     ]
 
 
-def _with_chunks(found: Cut, chunked: ChunkedDocument, seconds: float) -> Cut:
+def _with_chunks(found: ChunkedFile, chunked: ChunkedDocument, seconds: float) -> ChunkedFile:
     if not chunked.chunks:
         return replace(found, reason="no text", chunk_seconds=seconds)
     # Windows wait for their turn, and what they need of the text is in the chunks.

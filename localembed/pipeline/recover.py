@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localembed.pipeline.ingest import NO_STAT
-from localembed.store import runs
-from localembed.store.fsync import Synced, SyncedFolder, SyncError
+from localembed.store import heartbeat, runs
+from localembed.store.fsync import FsyncTracker, Synced, SyncError
 from localembed.store.head import read_head
 from localembed.store.lance.connection import newest_version
 from localembed.store.layout import Layout
@@ -99,9 +99,9 @@ def _reconcile(
 def _sync(layout: Layout, folder: Path, known: Collection[str]) -> Synced:
     """Make durable what a run that was cut off has left, or note down that the disk would not."""
     try:
-        return SyncedFolder(folder, known).sync()
+        return FsyncTracker(folder, known).sync()
     except SyncError:
-        runs.end_beat(layout, runs.newest_claimed(layout), durable=False, sync_failed=True)
+        heartbeat.end(layout, runs.newest_claimed(layout), durable=False, sync_failed=True)
         raise
 
 

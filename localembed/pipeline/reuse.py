@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localembed.pipeline.counters import Tally
-from localembed.pipeline.in_flight import Claims
+from localembed.pipeline.counters import RunCounters
+from localembed.pipeline.in_flight import InFlight
 from localembed.types.documents import Chunk, ChunkedDocument, EmbeddedBatch
 from localembed.types.models import Embedder, ModelInput
 from localembed.types.runs import Event
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def embed_window(
     window: Sequence[ChunkedDocument],
     dim: int,
-    claims: Claims,
+    in_flight: InFlight,
     embedder: Callable[[], Embedder],
-    tally: Tally,
+    counters: RunCounters,
     on_event: Event,
 ) -> EmbeddedBatch:
     """Return the window's documents with their vectors.
@@ -30,27 +30,31 @@ def embed_window(
     Args:
         window: whole documents.
         dim: numbers of a vector.
-        claims: know what is stored or on its way.
+        in_flight: know what is stored or on its way.
         embedder: loads the model at the first call; not called when every vector exists.
-        tally: counts what was embedded, reused and failed.
+        counters: counts what was embedded, reused and failed.
         on_event: told of progress as ("chunks", count).
     """
     chunks = [chunk for entry in window for chunk in entry.chunks]
     unique = {chunk.chunk_hash: chunk for chunk in chunks}
-    with tally.stage("reuse"):
-        claim = claims.take(unique.keys())
-    on_event("chunks", len(chunks) - len(claim.own))
+    with counters.stage("reuse"):
+        reservation = in_flight.reserve(unique.keys())
+    on_event("chunks", len(chunks) - len(reservation.own))
     try:
-        own = _embed([unique[key] for key in claim.own], embedder, dim, tally, on_event)
+        own = _embed([unique[key] for key in reservation.own], embedder, dim, counters, on_event)
     except BaseException as error:
-        claim.give_up(error)
+        reservation.fail(error)
         raise
-    claim.settle(own)
-    outcomes: dict[bytes, Vector | str] = {**claim.found, **own, **claim.of_others()}
+    reservation.resolve(own)
+    outcomes: dict[bytes, Vector | str] = {
+        **reservation.found,
+        **own,
+        **reservation.wait_for_others(),
+    }
     reasons = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, str)}
     failures = {c.chunk_id: reasons[c.chunk_hash] for c in chunks if c.chunk_hash in reasons}
     embedded = sum(1 for outcome in own.values() if not isinstance(outcome, str))
-    tally.count_chunks(embedded=embedded, reused=len(chunks) - len(failures) - embedded)
+    counters.count_chunks(embedded=embedded, reused=len(chunks) - len(failures) - embedded)
     nothing = np.full(dim, np.nan, np.float32)
     rows = [nothing if c.chunk_hash in reasons else outcomes[c.chunk_hash] for c in chunks]
     return EmbeddedBatch(tuple(window), np.concatenate(rows).reshape(-1, dim), failures)
@@ -66,19 +70,23 @@ def failed_passages(chunked: ChunkedDocument, failures: Mapping[bytes, str]) -> 
 
 
 def _embed(
-    missing: list[Chunk], embedder: Callable[[], Embedder], dim: int, tally: Tally, on_event: Event
+    missing: list[Chunk],
+    embedder: Callable[[], Embedder],
+    dim: int,
+    counters: RunCounters,
+    on_event: Event,
 ) -> dict[bytes, Vector | str]:
     """Embed, and check every vector before anything is done with it."""
     if not missing:
         return {}
-    with tally.stage("load model"):
+    with counters.stage("load model"):
         model = embedder()
-    with tally.stage("embed"):
+    with counters.stage("embed"):
         made = model.embed_documents(
             [ModelInput(c.model_text, c.token_ids, c.chunk_hash) for c in missing],
             lambda count: on_event("chunks", count),
         )
-    tally.count_chunks(tokens=sum(len(chunk.token_ids) for chunk in missing))
+    counters.count_chunks(tokens=sum(len(chunk.token_ids) for chunk in missing))
     faults = {**_faults(made.vectors, dim), **made.failures}
     return {
         chunk.chunk_hash: faults.get(row, vector)

@@ -8,7 +8,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from localembed.pipeline.counters import Tally
+from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.ingest import NO_STAT
 from localembed.pipeline.plan import Plan, make_plan
 from localembed.pipeline.recover import recover
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from localembed.pipeline.chunk_workers import Cutters, LoadChunker
+    from localembed.pipeline.chunk_workers import ChunkWorkers, LoadChunker
     from localembed.pipeline.commit import Committer
     from localembed.pipeline.ingest import Ingested
-    from localembed.pipeline.stage_threads import Stop
+    from localembed.pipeline.stage_threads import CancelToken
     from localembed.types.arrays import VectorMatrix
 
     Window = list[Ingested]
-    KeepPaid = Callable[[Sequence[bytes], VectorMatrix], None]
+    SaveAnswers = Callable[[Sequence[bytes], VectorMatrix], None]
 
 BATCH_CHUNKS = 2048
 """Committed at once: what a kill can cost, and the window that is sorted by length."""
@@ -55,7 +55,7 @@ class Job:
     """Roots with the part of each to look at, relative; empty for all of it."""
     rules: WalkRules
     load_chunker: LoadChunker
-    load_embedder: Callable[[int, KeepPaid], Embedder]
+    load_embedder: Callable[[int, SaveAnswers], Embedder]
     """Loads the model, told about how many bytes of text the run will embed at most, and where
     vectors go at once that were paid for."""
     becomes_default: bool
@@ -86,23 +86,23 @@ def run(job: Job, on_event: Event) -> RunReport:
     Raises:
         LocalembedError: what was committed before stays, and the next run goes on from there.
     """
-    tally = Tally()
+    counters = RunCounters()
     on_event = _one_at_a_time(on_event)
-    with tally.stage("recover"):
+    with counters.stage("recover"):
         records = recover(job.layout, job.facts, on_event)
     if job.retry_failed:
         records = {doc_id: _to_retry(record) for doc_id, record in records.items()}
-    plan = to_be_read(job, records, tally)
-    tally.take_plan(plan)
+    plan = to_be_read(job, records, counters)
+    counters.take_plan(plan)
     on_event("files", len(plan.to_read))
-    return _carry_out(job, plan, records, tally, on_event)
+    return _carry_out(job, plan, records, counters, on_event)
 
 
-def to_be_read(job: Job, records: Mapping[bytes, FileRecord], tally: Tally) -> Plan:
+def to_be_read(job: Job, records: Mapping[bytes, FileRecord], counters: RunCounters) -> Plan:
     """Walk the scopes, and return what differs from what is remembered."""
-    with tally.stage("walk"):
+    with counters.stage("walk"):
         walks = [walk(root, job.rules, scope) for root, scope in job.scopes]
-    with tally.stage("plan"):
+    with counters.stage("plan"):
         plan = make_plan(walks, records, verify=job.verify, allow_mass_delete=job.allow_mass_delete)
         orphans = [r for r in records.values() if r.root_id in job.forgotten_roots]
         return replace(plan, removed=(*plan.removed, *orphans)) if orphans else plan
@@ -118,21 +118,21 @@ def _to_retry(record: FileRecord) -> FileRecord:
 def remove_documents(
     layout: Layout,
     facts: TableFacts,
-    doomed: Callable[[FileRecord], bool],
+    should_remove: Callable[[FileRecord], bool],
     keep_versions: int,
     on_event: Event,
 ) -> RunReport:
     """Take documents out of a table and publish the rest. The caller holds the writer lock."""
     from localembed.pipeline.commit import Committer
 
-    tally = Tally()
+    counters = RunCounters()
     records = recover(layout, facts, on_event)
-    removed = [record for record in records.values() if doomed(record)]
-    tally.removed = sum(1 for record in removed if record.n_chunks)
-    with Committer(layout, facts, records, tally, on_event) as committer:
+    removed = [record for record in records.values() if should_remove(record)]
+    counters.removed = sum(1 for record in removed if record.n_chunks)
+    with Committer(layout, facts, records, counters, on_event) as committer:
         committer.remove(removed)
         committer.finish(complete=False, default=False, keep=keep_versions)
-    return _report(layout, facts, committer, tally)
+    return _report(layout, facts, committer, counters)
 
 
 def restore(
@@ -141,12 +141,12 @@ def restore(
     """Make a run whose content is that of an older one. The caller holds the writer lock."""
     from localembed.pipeline.commit import Committer
 
-    tally = Tally()
+    counters = RunCounters()
     records = recover(layout, facts, on_event)
-    with Committer(layout, facts, records, tally, on_event) as committer:
+    with Committer(layout, facts, records, counters, on_event) as committer:
         committer.restore(version)
         committer.finish(complete=version.complete, default=True, keep=keep_versions)
-    return _report(layout, facts, committer, tally)
+    return _report(layout, facts, committer, counters)
 
 
 def _one_at_a_time(on_event: Event) -> Event:
@@ -161,18 +161,22 @@ def _one_at_a_time(on_event: Event) -> Event:
 
 
 def _carry_out(
-    job: Job, plan: Plan, records: Mapping[bytes, FileRecord], tally: Tally, on_event: Event
+    job: Job,
+    plan: Plan,
+    records: Mapping[bytes, FileRecord],
+    counters: RunCounters,
+    on_event: Event,
 ) -> RunReport:
     from localembed.pipeline.commit import Committer
 
-    with Committer(job.layout, job.facts, records, tally, on_event) as committer:
+    with Committer(job.layout, job.facts, records, counters, on_event) as committer:
         if plan.to_read:
-            _index_files(job, plan, records, committer, tally, on_event)
+            _index_files(job, plan, records, committer, counters, on_event)
         committer.remove(plan.removed)
         complete = job.covers_all and not plan.refused
         default = job.becomes_default
         committer.finish(complete=complete, default=default, keep=job.keep_versions)
-    return _report(job.layout, job.facts, committer, tally)
+    return _report(job.layout, job.facts, committer, counters)
 
 
 def _index_files(
@@ -180,28 +184,28 @@ def _index_files(
     plan: Plan,
     records: Mapping[bytes, FileRecord],
     committer: Committer,
-    tally: Tally,
+    counters: RunCounters,
     on_event: Event,
 ) -> None:
     """Read and cut, embed, commit: window after window, and all three at the same time."""
     from localembed.pipeline.ingest import ingest
-    from localembed.pipeline.stage_threads import Stop, overlap
+    from localembed.pipeline.stage_threads import CancelToken, overlap
     from localembed.pipeline.stages import Stages
 
-    stop = Stop()
-    load_embedder = partial(job.load_embedder, plan.size, committer.keep_paid)
-    stages = Stages(committer, job.facts.dim, load_embedder, tally, on_event)
-    stop.then(stages.close)
+    stop = CancelToken()
+    load_embedder = partial(job.load_embedder, plan.size, committer.save_answers)
+    stages = Stages(committer, job.facts.dim, load_embedder, counters, on_event)
+    stop.on_cancel(stages.close)
     try:
-        with cutters_of(job, plan, stop) as hands, tally.overlapping():
+        with workers_of(job, plan, stop) as workers, counters.overlapping():
             most = BATCH_CHUNKS if job.asks_server else LARGE_BATCH_CHUNKS
-            size = partial(batch_chunks, most, tally)
-            upcoming = windows(ingest(plan, records, hands, tally), on_event, size)
+            size = partial(batch_chunks, most, counters)
+            upcoming = windows(ingest(plan, records, workers, counters), on_event, size)
             upcoming = _and_then(upcoming, committer.expect_end)
             at_once = _WINDOWS_OF_SERVER if job.asks_server else 1
             overlap(upcoming, stages.embed, stages.write, stop, at_once)
     finally:
-        tally.engine = stages.use
+        counters.engine = stages.use
         stages.close()
 
 
@@ -211,18 +215,18 @@ def _and_then(windows: Iterator[Window], call: Callable[[], None]) -> Iterator[W
     call()
 
 
-def cutters_of(job: Job, plan: Plan, stop: Stop) -> AbstractContextManager[Cutters]:
-    """Return what cuts a job's files; see `cutters`."""
-    from localembed.pipeline.chunk_workers import cutters
+def workers_of(job: Job, plan: Plan, stop: CancelToken) -> AbstractContextManager[ChunkWorkers]:
+    """Return what cuts a job's files; see `chunk_workers`."""
+    from localembed.pipeline.chunk_workers import chunk_workers
 
-    return cutters(job.load_chunker, 0 if job.asks_server else plan.size, stop)
+    return chunk_workers(job.load_chunker, 0 if job.asks_server else plan.size, stop)
 
 
-def batch_chunks(most: int, tally: Tally) -> int:
+def batch_chunks(most: int, counters: RunCounters) -> int:
     """Return how many chunks the next batch has at least, by how fast they were embedded so far."""
     # What was found in the store says nothing of the model.
-    seconds = tally.stages.get("embed", 0.0)
-    cheap = int(_CHEAP_SECONDS * tally.embedded / seconds) if seconds else 0
+    seconds = counters.stages.get("embed", 0.0)
+    cheap = int(_CHEAP_SECONDS * counters.embedded / seconds) if seconds else 0
     return max(BATCH_CHUNKS, min(most, cheap))
 
 
@@ -252,10 +256,12 @@ def windows(
         yield window
 
 
-def _report(layout: Layout, facts: TableFacts, committer: Committer, tally: Tally) -> RunReport:
+def _report(
+    layout: Layout, facts: TableFacts, committer: Committer, counters: RunCounters
+) -> RunReport:
     """Return the report, and write it into `runs/` if the run made anything."""
     entry = read_head(layout).tables.get(facts.name)
-    report = tally.report(
+    report = counters.report(
         run=committer.run,
         version=entry.run if entry else None,
         model=facts.model,

@@ -1,6 +1,6 @@
 """Three stages at once: while one window is embedded, the next is read and the last is written.
 
-Each stage has one thread and hands over one window at a time, so at most four are in memory. The
+Each stage has one thread and workers over one window at a time, so at most four are in memory. The
 calling thread embeds, since Ctrl-C reaches it there. Where a server embeds, several windows are
 asked for at once, so that one slow answer holds up none of the others.
 """
@@ -17,43 +17,43 @@ Window = TypeVar("Window")
 Batch = TypeVar("Batch")
 
 
-class StoppedError(Exception):
+class RunCancelledError(Exception):
     """The run is over; a stage that works ahead gives up."""
 
 
-class Stop:
+class CancelToken:
     """Tells the stage that reads ahead to give up."""
 
     def __init__(self) -> None:
         """Begin with nothing said."""
-        self._said = Event()
-        self._then: list[Callable[[], None]] = []
+        self._cancelled = Event()
+        self._on_cancel: list[Callable[[], None]] = []
 
-    def then(self, give_up: Callable[[], None]) -> None:
+    def on_cancel(self, call: Callable[[], None]) -> None:
         """Have something called when it is said, for a stage that waits for others."""
-        self._then.append(give_up)
+        self._on_cancel.append(call)
 
-    def say(self) -> None:
+    def cancel(self) -> None:
         """Let the next check raise."""
-        self._said.set()
-        for give_up in self._then:
-            give_up()
+        self._cancelled.set()
+        for call in self._on_cancel:
+            call()
 
-    def check(self) -> None:
+    def raise_if_cancelled(self) -> None:
         """Raise if the run is over.
 
         Raises:
-            StoppedError: always then; nobody waits for what would have come.
+            RunCancelledError: always then; nobody waits for what would have come.
         """
-        if self._said.is_set():
-            raise StoppedError
+        if self._cancelled.is_set():
+            raise RunCancelledError
 
 
 def overlap(
     windows: Iterator[Window],
     embed: Callable[[Window], Batch],
     write: Callable[[Batch], None],
-    stop: Stop,
+    stop: CancelToken,
     at_once: int = 1,
 ) -> None:
     """Run every window through all stages, in order.
@@ -90,7 +90,7 @@ def overlap(
             if written is not None:
                 written.result()
         except BaseException:
-            stop.say()
+            stop.cancel()
             raise
 
 

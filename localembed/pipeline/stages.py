@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from localembed.embedding import give_back_memory
 from localembed.pipeline.commit import Committer
-from localembed.pipeline.counters import Tally
-from localembed.pipeline.in_flight import Claims
+from localembed.pipeline.counters import RunCounters
+from localembed.pipeline.in_flight import InFlight
 from localembed.pipeline.ingest import Ingested
 from localembed.pipeline.reuse import embed_window, failed_passages
 from localembed.types.documents import EmbeddedBatch, Note
@@ -32,7 +32,7 @@ class Stages:
         committer: Committer,
         dim: int,
         load_embedder: Callable[[], Embedder],
-        tally: Tally,
+        counters: RunCounters,
         on_event: Event,
     ) -> None:
         """Take what the run is made of; the model is loaded for the first text to embed."""
@@ -41,9 +41,9 @@ class Stages:
         self._embedder: Embedder | None = None
         self._load = load_embedder
         self._loading = Lock()
-        self._tally = tally
+        self._counters = counters
         self._on_event = on_event
-        self._claims = Claims(committer.look_up)
+        self._in_flight = InFlight(committer.look_up)
 
     @property
     def use(self) -> EngineUse | None:
@@ -60,10 +60,10 @@ class Stages:
         documents = [entry.chunked for entry in window if entry.chunked is not None]
         if not documents:
             return Embedded(window, None)
-        with self._tally.stage("open store"):
+        with self._counters.stage("open store"):
             self._committer.begin()
         batch = embed_window(
-            documents, self._dim, self._claims, self._model, self._tally, self._on_event
+            documents, self._dim, self._in_flight, self._model, self._counters, self._on_event
         )
         return Embedded(window, batch)
 
@@ -72,9 +72,9 @@ class Stages:
         if embedded.batch is None:
             self._committer.note(embedded.window)
         else:
-            self._tally.failed_chunks += _failed_chunks(embedded.window, embedded.batch)
+            self._counters.failed_chunks += _failed_chunks(embedded.window, embedded.batch)
             self._committer.write(embedded.batch, embedded.window)
-            self._claims.forget(chunk.chunk_hash for chunk in embedded.batch.chunks)
+            self._in_flight.forget(chunk.chunk_hash for chunk in embedded.batch.chunks)
             # What a window took lies free in several heaps; the next one need not add to it.
             give_back_memory()
 

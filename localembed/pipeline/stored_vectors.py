@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from localembed.pipeline.written_hashes import SeenHashes
+from localembed.pipeline.written_hashes import WrittenHashes
 from localembed.store.head import Head
 from localembed.store.lance.table import ChunkTable
 from localembed.store.layout import Layout
-from localembed.store.pending_answers import PaidVectors
+from localembed.store.pending_answers import PendingAnswers
 from localembed.store.versions import read_versions
 from localembed.types.tables import TableFacts
 
@@ -37,13 +37,13 @@ class StoredVectors:
         """
         self._table = table
         self._sources = _sources(layout, facts, head, table)
-        self._paid = PaidVectors(layout, facts.space_id, facts.dim)
-        self._written = SeenHashes()
+        self._pending = PendingAnswers(layout, facts.space_id, facts.dim)
+        self._written = WrittenHashes()
         """What this run has written: the only rows that no source of vectors holds."""
 
     def look_up(self, hashes: Collection[bytes]) -> dict[bytes, Vector]:
         """Return the vectors that are stored for chunk hashes in this space."""
-        found = self._paid.vectors(hashes)
+        found = self._pending.vectors(hashes)
         written = self._written.among([key for key in hashes if key not in found])
         if written and self._table is not None:
             found.update(self._table.vectors(written))
@@ -53,9 +53,9 @@ class StoredVectors:
                 found.update(table.vectors(missing, version))
         return found
 
-    def keep_paid(self, keys: Collection[bytes], vectors: VectorMatrix) -> None:
+    def save_answers(self, keys: Collection[bytes], vectors: VectorMatrix) -> None:
         """Keep what a server answered until it is written."""
-        self._paid.keep(list(keys), vectors)
+        self._pending.keep(list(keys), vectors)
 
     def wrote(self, hashes: Iterable[bytes]) -> None:
         """Remember that the table has rows of these, whether or not they are safe yet."""
@@ -63,11 +63,11 @@ class StoredVectors:
 
     def recorded(self, hashes: Iterable[bytes]) -> None:
         """Forget what was paid for and is safe now."""
-        self._paid.written(hashes)
+        self._pending.written(hashes)
 
     def done(self) -> None:
         """Forget everything that was paid for: the run has come to its end."""
-        self._paid.clear()
+        self._pending.clear()
 
 
 def _sources(

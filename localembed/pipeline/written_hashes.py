@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 import numpy as np
 
 
-class SeenHashes:
+class WrittenHashes:
     """A set of hashes by their first eight bytes; it may say yes wrongly, never no."""
 
     def __init__(self) -> None:
@@ -25,11 +25,11 @@ class SeenHashes:
         known = self._prefixes
         if not len(known) or not hashes:
             return []
-        asked = list(hashes)
-        wanted = _prefixes(asked)
-        places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-        seen = known[places] == wanted
-        return [chunk_hash for chunk_hash, there in zip(asked, seen, strict=True) if there]
+        keys = list(hashes)
+        prefixes = _prefixes(keys)
+        places = np.minimum(np.searchsorted(known, prefixes), len(known) - 1)
+        seen = known[places] == prefixes
+        return [chunk_hash for chunk_hash, there in zip(keys, seen, strict=True) if there]
 
 
 def _prefixes(hashes: list[bytes]) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:

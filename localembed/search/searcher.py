@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     """A table and a text → its vector, (dim,) float32, and in how many pieces it was embedded."""
     Rerank = Callable[[Sequence[SearchHit]], tuple[SearchHit, ...]]
 
-_MOST_WORDS = 2000
+_MAX_WORDS = 2000
 """Of a text query: pruning long ones costs quality, 2,000 words take 67 ms at 113k rows."""
 
 Found = TypeVar("Found")
@@ -60,7 +60,7 @@ class Searcher:
 
     def search(
         self,
-        asked: Query,
+        query: Query,
         roots: Mapping[str, bytes],
         embed: Embed,
         rerank: Rerank | None = None,
@@ -68,7 +68,7 @@ class Searcher:
         """Return the best hits, best first.
 
         Args:
-            asked: what is looked for.
+            query: what is looked for.
             roots: root_id → absolute path, to show where hits lie.
             embed: makes a text's vector in a table's space; not called in text mode.
             rerank: puts at least `DEPTH` hits into another order and returns the best.
@@ -81,20 +81,20 @@ class Searcher:
 
         def search(reader: ChunkReader, entry: TableHead) -> Answer:
             vector, pieces = None, 1
-            if asked.mode != "text":
-                vector, pieces = embed(entry, asked.text)
-                vector = _usable(vector, asked.text)
-            where = condition(asked.wanted, roots)
-            return Answer(entry, _hits(reader, asked, vector, where, roots, rerank), pieces)
+            if query.mode != "text":
+                vector, pieces = embed(entry, query.text)
+                vector = _usable(vector, query.text)
+            where = condition(query.filter, roots)
+            return Answer(entry, _hits(reader, query, vector, where, roots, rerank), pieces)
 
-        return self._pinned(asked, search)
+        return self._pinned(query, search)
 
-    def like(self, where: str, asked: Query, roots: Mapping[str, bytes]) -> Answer | None:
+    def like(self, where: str, query: Query, roots: Mapping[str, bytes]) -> Answer | None:
         """Return what is most like some chunks, but for themselves, by the mean of their vectors.
 
         Args:
             where: the condition for these chunks.
-            asked: how many, among what; mode "vector".
+            query: how many, among what; mode "vector".
             roots: root_id → absolute path.
 
         Returns None if there is no such chunk, or none with a vector.
@@ -104,38 +104,38 @@ class Searcher:
             vector = reader.mean_vector(where)
             if vector is None:
                 return None
-            others = " AND ".join(filter(None, (f"NOT ({where})", condition(asked.wanted, roots))))
-            return Answer(entry, _hits(reader, asked, vector, others, roots))
+            others = " AND ".join(filter(None, (f"NOT ({where})", condition(query.filter, roots))))
+            return Answer(entry, _hits(reader, query, vector, others, roots))
 
-        return self._pinned(asked, search)
+        return self._pinned(query, search)
 
-    def show(self, where: str, asked: Query, roots: Mapping[str, bytes]) -> Answer:
+    def show(self, where: str, query: Query, roots: Mapping[str, bytes]) -> Answer:
         """Return the chunks for which a condition holds, in the order of their documents."""
 
         def search(reader: ChunkReader, entry: TableHead) -> Answer:
             found = reader.find(where)
             return Answer(entry, tuple(_hit(chunk, roots) for chunk in found))
 
-        return self._pinned(asked, search)
+        return self._pinned(query, search)
 
-    def _pinned(self, asked: Query, search: Callable[[ChunkReader, TableHead], Found]) -> Found:
+    def _pinned(self, query: Query, search: Callable[[ChunkReader, TableHead], Found]) -> Found:
         """Search the version that head.json names, and once more if it went away meanwhile."""
-        name, entry = self._choose(asked)
+        name, entry = self._choose(query)
         try:
             return search(self._reader(name, entry), entry)
         except VersionGoneError:
             # A run has replaced the version since head.json was read: the new one is as good.
             self._open = None
-            name, entry = self._choose(asked)
+            name, entry = self._choose(query)
             return search(self._reader(name, entry), entry)
 
-    def _choose(self, asked: Query) -> tuple[str, TableHead]:
-        if asked.at is not None:
-            version = find_version(self._layout, asked.at)
+    def _choose(self, query: Query) -> tuple[str, TableHead]:
+        if query.at is not None:
+            version = find_version(self._layout, query.at)
             return version.table, version.entry
-        found = read_head(self._layout).table(asked.model)
+        found = read_head(self._layout).table(query.model)
         if found is None:
-            of_model = f" with model '{asked.model}'" if asked.model else ""
+            of_model = f" with model '{query.model}'" if query.model else ""
             message = (
                 f"Nothing is indexed{of_model} in {self._layout.folder} yet. Run: localembed index "
                 "FOLDER (if one is running, its first batch is not stored yet)"
@@ -154,7 +154,7 @@ class Searcher:
 
 def _hits(
     reader: ChunkReader,
-    asked: Query,
+    query: Query,
     vector: Vector | None,
     where: str | None,
     roots: Mapping[str, bytes],
@@ -162,20 +162,20 @@ def _hits(
 ) -> tuple[SearchHit, ...]:
     """Search, and rank what both ways brought up."""
     if rerank is not None:
-        asked = replace(asked, top_k=max(asked.top_k, DEPTH))
+        query = replace(query, top_k=max(query.top_k, DEPTH))
     among = reader.select(where) if where is not None else None
     by_vector: list[Candidate] = []
     by_text: list[Candidate] = []
     if vector is not None:
-        by_vector = reader.by_vector(vector, asked.top_k, among)
-    if asked.mode != "vector":
-        depth = TEXT_DEPTH if asked.mode == "hybrid" else asked.top_k
-        by_text = reader.by_text(_text_query(asked.text), depth, vector, among)
-    if asked.mode == "hybrid":
-        ranked = fuse(asked.text, by_vector, by_text)
+        by_vector = reader.by_vector(vector, query.top_k, among)
+    if query.mode != "vector":
+        depth = TEXT_DEPTH if query.mode == "hybrid" else query.top_k
+        by_text = reader.by_text(_text_query(query.text), depth, vector, among)
+    if query.mode == "hybrid":
+        ranked = fuse(query.text, by_vector, by_text)
     else:
         ranked = [(c.similarity, c) for c in by_vector] or [(c.text_score, c) for c in by_text]
-    best = ranked[: asked.top_k]
+    best = ranked[: query.top_k]
     chunks = reader.fetch([candidate for _, candidate in best])
     ranks = [
         {candidate.chunk_id: rank for rank, candidate in enumerate(found, 1)}
@@ -187,10 +187,10 @@ def _hits(
     )
     if rerank is not None:
         hits = rerank(hits)
-    if not asked.lines:
+    if not query.lines:
         return hits
     by_id = {chunk.chunk_id.hex(): chunk for chunk in chunks}
-    around = surroundings(reader, [by_id[hit.chunk_id] for hit in hits], asked.lines)
+    around = surroundings(reader, [by_id[hit.chunk_id] for hit in hits], query.lines)
     return tuple(
         replace(hit, before=before, after=after)
         for hit, (before, after) in zip(hits, around, strict=True)
@@ -234,5 +234,5 @@ def _usable(vector: Vector, query: str) -> Vector:
 
 
 def _text_query(query: str) -> str:
-    words = " ".join(query.split()[:_MOST_WORDS])
+    words = " ".join(query.split()[:_MAX_WORDS])
     return f"{words} {compound_parts(words)}".strip()

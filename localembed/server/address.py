@@ -11,7 +11,7 @@ import socket
 import stat
 
 _SECRET_BYTES = 16
-_LONGEST_UNIX_PATH = 100
+_MAX_UNIX_PATH = 100
 _UNIX = hasattr(socket, "AF_UNIX")
 
 
@@ -88,7 +88,7 @@ def listen(path: str) -> tuple[socket.socket, bytes]:
         OSError: nothing can be made there, or the path is too long.
     """
     if _UNIX:
-        if len(os.fsencode(path)) > _LONGEST_UNIX_PATH:
+        if len(os.fsencode(path)) > _MAX_UNIX_PATH:
             message = f"{path} is too long for a socket"
             raise OSError(message)
         # Bound beside its place and moved there, so that nobody finds it before it listens.

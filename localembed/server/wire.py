@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from socket import socket
 
 _LENGTH = 4
-_MOST_BYTES = 256 << 20
+_MAX_BYTES = 256 << 20
 
 
 def send(connection: socket, parts: Sequence[bytes]) -> None:
@@ -26,7 +26,7 @@ def send(connection: socket, parts: Sequence[bytes]) -> None:
 def receive(connection: socket) -> list[bytes] | None:
     """Return one message, None if the other end went away in the middle of it or talks nonsense."""
     head = _exactly(connection, _LENGTH)
-    if head is None or int.from_bytes(head, "big") > _MOST_BYTES:
+    if head is None or int.from_bytes(head, "big") > _MAX_BYTES:
         return None
     body = _exactly(connection, int.from_bytes(head, "big"))
     return None if body is None else _parts(body)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from localembed.core.files import storage_error, sync_folder
 from localembed.errors import StorageError
-from localembed.store import runs
+from localembed.store import heartbeat
 from localembed.store.fsync import files_below, is_written_once
 from localembed.store.head import read_head
 from localembed.store.lance.connection import manifest_path, versions_on_disk
@@ -27,7 +27,7 @@ def sweep(layout: Layout) -> None:
     Raises:
         StorageError: the workspace cannot be written or read.
     """
-    last = runs.last_beat(layout)
+    last = heartbeat.last(layout)
     if last is None or (last.ended and last.durable):
         return
     folders = tables_on_disk(layout)
@@ -93,7 +93,7 @@ def _roll_back(layout: Layout, folders: list[Path]) -> None:
     try:
         entries = read_head(layout).tables
     except StorageError:
-        entries = {}  # it must not keep `doctor --repair` from mending it
+        entries = {}  # it must not keep `doctor --repair` from fixing it
     for folder in folders:
         entry, mark = entries.get(folder.stem), marks.get(folder.stem)
         safe = max(entry.lance_version if entry else 0, mark.lance_version if mark else 0)

@@ -48,7 +48,7 @@ class Synced:
     gone: tuple[str, ...] = ()
 
 
-class SyncedFolder:
+class FsyncTracker:
     """Remembers which files of a Lance table are safely on disk, and syncs the others."""
 
     def __init__(self, folder: Path, known: Collection[str]) -> None:

@@ -64,9 +64,9 @@ class Layout:
         return self.folder / f"failures-{table}.json"
 
     @property
-    def paid(self) -> Path:
+    def pending(self) -> Path:
         """What a server answered and no table has yet."""
-        return self.folder / "paid"
+        return self.folder / "pending"
 
     @property
     def vectors(self) -> Path:
@@ -86,9 +86,9 @@ class Layout:
         """Tell whether a workspace lies here."""
         return is_workspace(str(self.folder))
 
-    def paid_bytes(self) -> int:
+    def pending_bytes(self) -> int:
         """Return the size of a server's answers that no table has yet."""
-        return _size_of_files(self.paid)
+        return _size_of_files(self.pending)
 
     def disk_bytes(self) -> int:
         """Return the size of all its files."""

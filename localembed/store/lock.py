@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from localembed.core.files import storage_error
 from localembed.errors import LockedError
+from localembed.store import heartbeat
 from localembed.store.crash_recovery import sweep
 from localembed.store.layout import Layout
-from localembed.store.runs import read_heartbeat
 
 _POLL_SECONDS = 0.1
 
@@ -52,5 +52,5 @@ def writer_lock(layout: Layout, on_wait: Callable[[str], None] | None = None) ->
 
 
 def _holder(layout: Layout) -> str:
-    facts = read_heartbeat(layout)
+    facts = heartbeat.current(layout)
     return f" (process {facts['pid']} since {facts.get('started', '?')})" if facts else ""

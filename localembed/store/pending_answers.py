@@ -25,7 +25,7 @@ _SEGMENT = 4096
 """Vectors of one file; a file goes when the table has all of it."""
 
 
-class PaidVectors:
+class PendingAnswers:
     """The vectors of one space that are on their way; several threads may use it."""
 
     def __init__(self, layout: Layout, space_id: str, dim: int) -> None:
@@ -42,7 +42,7 @@ class PaidVectors:
         self._lock = Lock()
         self._vectors: dict[bytes, Vector] = {}
         self._segments: dict[Path, set[bytes]] = {}
-        for path in sorted(layout.paid.glob(f"{self._space}-*.bin")):
+        for path in sorted(layout.pending.glob(f"{self._space}-*.bin")):
             found = self._read(path)
             self._vectors.update(found)
             self._segments[path] = set(found)
@@ -95,7 +95,7 @@ class PaidVectors:
         current = self._current
         if current is None or len(self._segments.get(current, ())) >= _SEGMENT:
             numbers = [int(path.stem.rpartition("-")[2]) for path in self._segments]
-            current = self._layout.paid / f"{self._space}-{max(numbers, default=0) + 1}.bin"
+            current = self._layout.pending / f"{self._space}-{max(numbers, default=0) + 1}.bin"
             self._current = current
         self._segments.setdefault(current, set())
         return current

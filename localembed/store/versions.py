@@ -73,16 +73,16 @@ def head_from_runs(layout: Layout) -> Head:
     return Head(default or next(iter(entries), None), entries)
 
 
-def find_version(layout: Layout, wanted: str) -> Version:
+def find_version(layout: Layout, name: str) -> Version:
     """Return the version of a run's number or a tag.
 
     Raises:
         UsageError: there is none, or it was cleaned up.
     """
-    number = read_tags(layout).get(wanted, int(wanted) if wanted.isdecimal() else -1)
+    number = read_tags(layout).get(name, int(name) if name.isdecimal() else -1)
     found = next((entry for entry in read_versions(layout) if entry.run == number), None)
     if found is None:
-        message = f"There is no version '{wanted}'. Run: localembed versions list"
+        message = f"There is no version '{name}'. Run: localembed versions list"
         raise UsageError(message)
     return found
 

@@ -127,7 +127,7 @@ class ChunkedDocument:
     """Words that the tokenizer gave up on, so that the model never sees them."""
 
 
-CutDocuments = Callable[[Sequence[Document]], list[ChunkedDocument]]
+ChunkDocuments = Callable[[Sequence[Document]], list[ChunkedDocument]]
 """Cuts one document of any length, or several short ones."""
 
 

@@ -17,17 +17,17 @@ class Finding:
     text: str
     """One line."""
     fix: str = ""
-    """The command that mends it."""
+    """The command that fixes it."""
     paths: tuple[str, ...] = ()
     """Documents or files that it is about, for display."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """Everything that was found, and what was mended before."""
+    """Everything that was found, and what was fixed before."""
 
     findings: tuple[Finding, ...]
-    mended: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

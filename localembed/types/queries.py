@@ -70,7 +70,7 @@ class Query:
     """How many hits."""
     model: str | None = None
     """Whose table is searched; the default one's if not given."""
-    wanted: Filter = EVERYTHING
+    filter: Filter = EVERYTHING
     """Applied before the search, so that all hits count."""
     lines: int = 0
     """How many lines around a hit to bring along."""

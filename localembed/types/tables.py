@@ -49,7 +49,7 @@ class Status:
     last_run: Mapping[str, Any] | None
     """The report of the run that readers see."""
     other_tables: Mapping[str, TableHead]
-    paid_bytes: int = 0
+    pending_bytes: int = 0
     """A server's answers that no table has yet; the next run takes them."""
     failures: tuple[Note, ...] = ()
     """Passages without a vector, each with its reason."""

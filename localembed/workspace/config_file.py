@@ -30,7 +30,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
-        message = f"{path} cannot be read: {error}. Mend that line, then run the command again."
+        message = f"{path} cannot be read: {error}. Fix that line, then run the command again."
         raise UsageError(message) from error
 
 
@@ -56,7 +56,7 @@ def read_roots(layout: Layout) -> tuple[Root, ...]:
             for entry in raw.get("roots", ())
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = f"{layout.config} has a wrong [[roots]] entry: {error}. Mend it, then try again."
+        message = f"{layout.config} has a wrong [[roots]] entry: {error}. Fix it, then try again."
         raise UsageError(message) from error
 
 

@@ -9,9 +9,9 @@ from localembed.errors import StorageError
 from localembed.pipeline.garbage import clean_up, drop_table, show
 from localembed.pipeline.run import restore
 from localembed.search import changes_between
-from localembed.store import runs
+from localembed.store import heartbeat
 from localembed.store.crash_recovery import tables_on_disk
-from localembed.store.fsync import SyncedFolder
+from localembed.store.fsync import FsyncTracker
 from localembed.store.head import facts_of, read_head
 from localembed.store.lance.connection import newest_version
 from localembed.store.layout import Layout
@@ -43,36 +43,36 @@ class History:
 
     def compare(self, old: str, new: str) -> Changes:
         """Return what differs between two versions: runs' numbers or tags."""
-        versions = [find_version(self._layout, wanted) for wanted in (old, new)]
+        versions = [find_version(self._layout, version) for version in (old, new)]
         return changes_between(self._layout, versions[0], versions[1], self._roots)
 
-    def tag(self, name: str, wanted: str | None) -> None:
+    def tag(self, name: str, version: str | None) -> None:
         """Give a version a name, or take the name away.
 
         Args:
             name: a letter, then letters, digits, dots, dashes or _.
-            wanted: a run's number or a tag; None takes the name away.
+            version: a run's number or a tag; None takes the name away.
 
         Raises:
             UsageError: the name cannot be one, or there is no such version.
         """
         with writer_lock(self._layout):
-            run = find_version(self._layout, wanted).run if wanted is not None else None
+            run = find_version(self._layout, version).run if version is not None else None
             tag(self._layout, name, run)
 
-    def restore(self, wanted: str) -> RunReport:
+    def restore(self, version: str) -> RunReport:
         """Make a run whose content is that of an older one; it can be undone like any other.
 
         Args:
-            wanted: a run's number or a tag.
+            version: a run's number or a tag.
 
         Raises:
             UsageError: there is no such version.
         """
         with writer_lock(self._layout):
-            version = find_version(self._layout, wanted)
-            facts = facts_of(version.table, version.entry)
-            return restore(self._layout, facts, version.entry, self._keep, ignore_events)
+            found = find_version(self._layout, version)
+            facts = facts_of(found.table, found.entry)
+            return restore(self._layout, facts, found.entry, self._keep, ignore_events)
 
     def garbage(self, keep: int) -> Garbage:
         """Return what `collect_garbage` would drop.
@@ -131,8 +131,8 @@ class History:
 
         layout = self._layout
         table = ChunkTable.open(layout, name)
-        synced = SyncedFolder(table.folder, Manifest(layout).stored_files(name))
-        with runs.at_risk(layout):
-            table.upkeep.compact()
+        synced = FsyncTracker(table.folder, Manifest(layout).stored_files(name))
+        with heartbeat.at_risk(layout):
+            table.maintenance.compact()
             show(layout, name, table, synced)
             clean_up(layout, name, table, synced, keep, ignore_events)

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 
 from localembed.chunking import clean
 from localembed.embedding import count_requests, known_limits, load_embedder, load_tokenizer
-from localembed.embedding.profiles import ProfileBook
+from localembed.embedding.profiles import ProfileStore
 from localembed.pipeline.estimate import estimate
 from localembed.pipeline.run import Job, remove_documents
 from localembed.sources import WalkRules
 from localembed.store.head import facts_of, publish_head, read_head
 from localembed.store.layout import Layout
-from localembed.types.documents import CutDocuments, FileRecord
+from localembed.types.documents import ChunkDocuments, FileRecord
 from localembed.types.runs import Event, Notice, Preview, RunReport
 from localembed.workspace import config_file
 from localembed.workspace.roots import Scope
 from localembed.workspace.settings import Settings, engine_options
-from localembed.workspace.tables import Choice
+from localembed.workspace.tables import TableSelection
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from localembed.chunking.rules import ChunkRules
-    from localembed.pipeline.run import KeepPaid
+    from localembed.pipeline.run import SaveAnswers
     from localembed.types.models import Embedder, ModelSpec
 
 _BYTES_PER_TOKEN = 4
@@ -52,7 +52,7 @@ class _ChunkerLoader:
     folder: Path
     rules: ChunkRules
 
-    def __call__(self, check: Callable[[], None]) -> CutDocuments:
+    def __call__(self, check: Callable[[], None]) -> ChunkDocuments:
         from localembed.chunking.chunker import Chunker
 
         tokenizer = load_tokenizer(self.spec, self.folder)
@@ -61,7 +61,7 @@ class _ChunkerLoader:
 
 def make_job(
     layout: Layout,
-    choice: Choice,
+    selection: TableSelection,
     settings: Settings,
     scopes: tuple[Scope, ...],
     how: RunOptions,
@@ -71,29 +71,29 @@ def make_job(
 
     Args:
         layout: the workspace.
-        choice: the table, and the model that fills it.
+        selection: the table, and the model that fills it.
         settings: in force.
         scopes: what was asked for; a new table, which is served when it is complete, is built from
             all roots.
         how: this run goes about it.
         on_notice: told in a sentence what takes long or could not be had.
     """
-    entry = read_head(layout).tables.get(choice.facts.name)
+    entry = read_head(layout).tables.get(selection.facts.name)
     unfinished = entry is None or not entry.complete
     roots = {root.root_id: root for root in config_file.read_roots(layout)}
     roots |= {scope.root.root_id: scope.root for scope in scopes}
     looked_at = tuple(Scope(root, b"") for root in roots.values()) if unfinished else scopes
     return Job(
         layout=layout,
-        facts=choice.facts,
+        facts=selection.facts,
         scopes=tuple((scope.root, scope.path) for scope in looked_at),
         rules=WalkRules(settings.max_file_size),
-        load_chunker=_ChunkerLoader(choice.model.spec, choice.model.folder, choice.rules),
-        load_embedder=_embedder_loader(choice, settings, how, on_notice),
-        becomes_default=choice.becomes_default,
+        load_chunker=_ChunkerLoader(selection.model.spec, selection.model.folder, selection.rules),
+        load_embedder=_embedder_loader(selection, settings, how, on_notice),
+        becomes_default=selection.becomes_default,
         covers_all=unfinished,
         keep_versions=settings.keep_versions,
-        asks_server=choice.model.spec.remote is not None,
+        asks_server=selection.model.spec.remote is not None,
         verify=how.verify,
         allow_mass_delete=how.allow_mass_delete,
         retry_failed=how.retry_failed,
@@ -103,19 +103,19 @@ def make_job(
 
 def preview(
     layout: Layout,
-    choice: Choice,
+    selection: TableSelection,
     settings: Settings,
     scopes: tuple[Scope, ...],
     on_event: Event,
 ) -> Preview:
     """Return what a run over scopes would embed and take; nothing is written or sent."""
-    spec = choice.model.spec
+    spec = selection.model.spec
     remote = spec.remote
-    job = make_job(layout, choice, settings, scopes, RunOptions(), lambda _: None)
+    job = make_job(layout, selection, settings, scopes, RunOptions(), lambda _: None)
     found = estimate(job, partial(count_requests, spec), on_event)
     if remote is None:
         return Preview(spec.name, None, found, None, None, None)
-    requests, tokens = known_limits(remote, ProfileBook())
+    requests, tokens = known_limits(remote, ProfileStore())
     limits = ((found.requests, requests), (found.tokens, tokens))
     minutes = [needed / limit for needed, limit in limits if limit]
     price = remote.usd_per_million_tokens
@@ -130,11 +130,11 @@ def preview(
 
 
 def _embedder_loader(
-    choice: Choice, settings: Settings, how: RunOptions, on_notice: Notice
-) -> Callable[[int, KeepPaid], Embedder]:
-    model = choice.model
+    selection: TableSelection, settings: Settings, how: RunOptions, on_notice: Notice
+) -> Callable[[int, SaveAnswers], Embedder]:
+    model = selection.model
 
-    def load(most_bytes: int, keep: KeepPaid) -> Embedder:
+    def load(most_bytes: int, keep: SaveAnswers) -> Embedder:
         options = replace(
             engine_options(settings, model.space_id),
             job_tokens=most_bytes // _BYTES_PER_TOKEN,
@@ -159,7 +159,7 @@ def remove_everywhere(
     head = read_head(layout)
     forgotten = config_file.read_forgotten(layout)
 
-    def doomed(record: FileRecord) -> bool:
+    def should_remove(record: FileRecord) -> bool:
         below = record.path == scope.path or record.path.startswith(scope.path + b"/")
         inside = record.root_id == scope.root.root_id and (not scope.path or below)
         return inside or record.root_id in forgotten
@@ -167,7 +167,7 @@ def remove_everywhere(
     shown: RunReport | None = None
     for name, entry in head.tables.items():
         facts = facts_of(name, entry)
-        report = remove_documents(layout, facts, doomed, keep_versions, on_event)
+        report = remove_documents(layout, facts, should_remove, keep_versions, on_event)
         shown = report if name == head.default else shown
     config_file.write_roots(layout, config_file.read_roots(layout))
     return shown

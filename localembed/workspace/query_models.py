@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from localembed import models
-from localembed.embedding import access, load_query_embedder, load_reranker
+from localembed.embedding import load_query_embedder, load_reranker, permission
 from localembed.errors import RemoteModelError
 from localembed.store.layout import Layout
 from localembed.types.runs import ignore_notice
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from localembed.types.runs import Notice
 
 
-class LoadedModels:
+class QueryModels:
     """What embeds queries and reads answers, by the space of its vectors."""
 
     def __init__(self, layout: Layout, settings: Callable[[], Settings]) -> None:
@@ -29,7 +29,7 @@ class LoadedModels:
         self._layout = layout
         self._settings = settings
         self._embedders: dict[str, Embedder] = {}
-        self._leaves: dict[str, Hashable] = {}
+        self._permissions: dict[str, Hashable] = {}
         """Under which they were loaded."""
         self._rerankers: dict[str, Reranker] = {}
         self._last: tuple[tuple[str, str], Vector, int] | None = None
@@ -95,11 +95,11 @@ class LoadedModels:
             said_once=True,
         )
         # What one command was allowed, the next may not be, nor has it the same key.
-        leave = access(model.spec, options)
-        if model.space_id in self._embedders and self._leaves[model.space_id] != leave:
+        allowed = permission(model.spec, options)
+        if model.space_id in self._embedders and self._permissions[model.space_id] != allowed:
             self._embedders.pop(model.space_id).close()
         if model.space_id not in self._embedders:
             loaded = load_query_embedder(model.spec, model.folder, options)
             self._embedders[model.space_id] = loaded
-            self._leaves[model.space_id] = leave
+            self._permissions[model.space_id] = allowed
         return self._embedders[model.space_id]

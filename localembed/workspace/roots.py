@@ -94,7 +94,7 @@ def _is_below(path: bytes, folder: bytes) -> bool:
     return path.startswith(folder.rstrip(b"/") + b"/")
 
 
-class RootBook:
+class Roots:
     """What config.toml says of roots. Changing it needs the writer lock."""
 
     def __init__(self, layout: Layout) -> None:

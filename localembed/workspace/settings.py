@@ -15,7 +15,7 @@ from typing import Any
 from localembed.core import user_folders
 from localembed.embedding import DEVICE_NAME, ENGINES, PRECISIONS
 from localembed.embedding.options import EngineOptions
-from localembed.embedding.profiles import ProfileBook
+from localembed.embedding.profiles import ProfileStore
 from localembed.errors import UsageError
 from localembed.store.head import check_format
 from localembed.store.layout import Layout
@@ -232,6 +232,6 @@ def engine_options(settings: Settings, model_id: str) -> EngineOptions:
         batch_tokens=settings.batch_tokens,
         threads=settings.threads,
         model_id=model_id,
-        memory=ProfileBook(),
+        memory=ProfileStore(),
         allow_network=settings.allow_network,
     )

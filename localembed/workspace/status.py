@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from localembed.search import Answer
-from localembed.store import runs
+from localembed.store import heartbeat, runs
 from localembed.store.failures import read_failures
 from localembed.store.head import read_head
 from localembed.store.layout import Layout
@@ -16,11 +16,11 @@ from localembed.types.queries import Query, QueryResult
 from localembed.types.tables import Status
 
 
-def query_result(asked: Query, answer: Answer, begin: float) -> QueryResult:
+def query_result(query: Query, answer: Answer, begin: float) -> QueryResult:
     """Return what a query that began then, by `time.perf_counter`, was answered."""
     return QueryResult(
-        query=asked.text,
-        mode=asked.mode,
+        query=query.text,
+        mode=query.mode,
         version=answer.entry.run,
         model=answer.entry.model,
         seconds=time.perf_counter() - begin,
@@ -45,10 +45,10 @@ def read_status(layout: Layout, roots: tuple[Root, ...]) -> Status:
         disk_bytes=layout.disk_bytes(),
         complete=entry.complete if entry else False,
         vector_index=entry.vector_index if entry else None,
-        running=runs.read_heartbeat(layout),
+        running=heartbeat.current(layout),
         last_run=runs.read_run(layout, entry.run) if entry else None,
         other_tables={key: value for key, value in head.tables.items() if key != name},
-        paid_bytes=layout.paid_bytes(),
+        pending_bytes=layout.pending_bytes(),
         failures=_failed_passages(layout, name, {root.root_id: root.path for root in roots}),
     )
 

@@ -21,13 +21,13 @@ from localembed.store.layout import FORMAT, Layout
 from localembed.types.tables import SCHEMA_VERSION, TableFacts, TableHead
 from localembed.workspace.settings import PRESETS, Sourced
 
-_LEAST_TOKENS = 16
+_MIN_TOKENS = 16
 _USUAL_TOKENS = 512
 """Models that read a book as one chunk find no passage in it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class TableSelection:
     """A table to write, with the model that fills it."""
 
     facts: TableFacts
@@ -54,7 +54,7 @@ def _chosen_model(sourced: Sourced, head: Head) -> str:
     return current.model if current and not sourced.given("model") else sourced.settings.model
 
 
-def choose_table(sourced: Sourced, head: Head, layout: Layout) -> Choice:
+def select_table(sourced: Sourced, head: Head, layout: Layout) -> TableSelection:
     """Return the table that the settings name.
 
     Raises:
@@ -86,7 +86,7 @@ def choose_table(sourced: Sourced, head: Head, layout: Layout) -> Choice:
     named_by_flag = sourced.origins["model"] == "flag"
     current = head.tables.get(head.default) if head.default else None
     becomes_default = current is None or current.model == name or not named_by_flag
-    return Choice(facts, model, rules, becomes_default, notices)
+    return TableSelection(facts, model, rules, becomes_default, notices)
 
 
 def model_of(entry: TableHead, layout: Layout) -> LocatedModel:
@@ -140,9 +140,9 @@ def _limit(model: LocatedModel) -> int:
     tokenizer = load_tokenizer(model.spec, model.folder)
     prompt = len(tokenizer([model.spec.document_prompt])[0].ids)
     limit = model.spec.max_tokens - tokenizer.special_tokens - prompt
-    if limit < _LEAST_TOKENS:
+    if limit < _MIN_TOKENS:
         message = (
-            f"Model '{model.spec.name}' leaves {limit} tokens for text beside its prompt. Mend "
+            f"Model '{model.spec.name}' leaves {limit} tokens for text beside its prompt. Fix "
             "max_tokens or document_prompt in models.toml."
         )
         raise UsageError(message)

@@ -33,11 +33,11 @@ from localembed.workspace.indexing import (
     remove_everywhere,
     use_model,
 )
-from localembed.workspace.query_models import LoadedModels
-from localembed.workspace.roots import RootBook
+from localembed.workspace.query_models import QueryModels
+from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Sourced, resolve
 from localembed.workspace.status import query_result, read_status
-from localembed.workspace.tables import choose_table
+from localembed.workspace.tables import select_table
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -54,8 +54,8 @@ class Workspace:
         """
         self.layout = Layout(folder)
         self._flags = dict(flags)
-        self._book = RootBook(self.layout)
-        self._models = LoadedModels(self.layout, lambda: self.settings.settings)
+        self._roots = Roots(self.layout)
+        self._models = QueryModels(self.layout, lambda: self.settings.settings)
         self._searcher = Searcher(self.layout)
 
     @classmethod
@@ -126,20 +126,20 @@ class Workspace:
             CostLimitError: it would have cost more than `max_cost`; what it had is kept.
         """
         how = RunOptions(verify, allow_mass_delete, retry_failed, max_cost)
-        targets = self._book.targets(paths)
+        targets = self._roots.targets(paths)
         if not self.layout.exists():
             # What cannot work must not leave an empty workspace behind.
-            choose_table(self.settings, Head(), self.layout)
+            select_table(self.settings, Head(), self.layout)
         self.create()
         with writer_lock(self.layout, on_notice if wait else None):
             sourced = self.settings
-            choice = choose_table(sourced, read_head(self.layout), self.layout)
-            for notice in choice.notices:
+            selection = select_table(sourced, read_head(self.layout), self.layout)
+            for notice in selection.notices:
                 on_notice(notice)
-            scopes = self._book.scopes(targets, options)
-            job = make_job(self.layout, choice, sourced.settings, scopes, how, on_notice)
+            scopes = self._roots.scopes(targets, options)
+            job = make_job(self.layout, selection, sourced.settings, scopes, how, on_notice)
             report = run(job, on_event)
-            self._book.settle(read_head(self.layout))
+            self._roots.settle(read_head(self.layout))
             return report
 
     def preview(
@@ -159,10 +159,10 @@ class Workspace:
         Raises:
             UsageError: a path does not exist, or there is nothing to index.
         """
-        scopes = self._book.scopes(self._book.targets(paths), options, remember=False)
+        scopes = self._roots.scopes(self._roots.targets(paths), options, remember=False)
         sourced = self.settings
-        choice = choose_table(sourced, read_head(self.layout), self.layout)
-        return preview(self.layout, choice, sourced.settings, scopes, on_event)
+        selection = select_table(sourced, read_head(self.layout), self.layout)
+        return preview(self.layout, selection, sourced.settings, scopes, on_event)
 
     def query(
         self,
@@ -171,7 +171,7 @@ class Workspace:
         mode: SearchMode | None = None,
         top_k: int | None = None,
         model: str | None = None,
-        wanted: Filter = EVERYTHING,
+        filter: Filter = EVERYTHING,
     ) -> list[SearchHit]:
         """Return the chunks that answer a query, best first.
 
@@ -180,7 +180,7 @@ class Workspace:
             mode: hybrid, vector or text; the setting's if not given.
             top_k: how many; the setting's if not given.
             model: search this model's table instead of the default one.
-            wanted: what may be looked at; it is applied before the search, so that all hits count.
+            filter: what may be looked at; it is applied before the search, so that all hits count.
 
         Raises:
             UsageError: the query is empty, or the filter is not understood.
@@ -188,14 +188,14 @@ class Workspace:
             ModelChangedError: the model is not the one the table was made with.
         """
         settings = self.settings.settings
-        asked = Query(text, mode or settings.mode, top_k or settings.top_k, model, wanted)
-        return list(self.search(asked).hits)
+        query = Query(text, mode or settings.mode, top_k or settings.top_k, model, filter)
+        return list(self.search(query).hits)
 
-    def search(self, asked: Query, on_notice: Notice = ignore_notice) -> QueryResult:
+    def search(self, query: Query, on_notice: Notice = ignore_notice) -> QueryResult:
         """Return the hits of a query with what they were found with.
 
         Args:
-            asked: what is looked for.
+            query: what is looked for.
             on_notice: told to which server the query is sent, when it is the first.
 
         Raises:
@@ -204,18 +204,18 @@ class Workspace:
             ModelChangedError: the model is not the one the table was made with.
         """
         begin = time.perf_counter()
-        if not asked.text.strip():
+        if not query.text.strip():
             message = 'The query is empty. Say what to look for: localembed query "some words"'
             raise UsageError(message)
         rerank = None
-        if asked.rerank is not None:
+        if query.rerank is not None:
             # A reranker that cannot be used is refused before anything is searched.
-            reranker = self._models.reranker(asked.rerank)
-            rerank = partial(reranked, reranker, asked.text, asked.top_k)
-        allow = asked.allow_network
+            reranker = self._models.reranker(query.rerank)
+            rerank = partial(reranked, reranker, query.text, query.top_k)
+        allow = query.allow_network
         embed = partial(self._models.query_vector, allow_network=allow, on_notice=on_notice)
-        answer = self._searcher.search(asked, self._root_paths, embed, rerank)
-        return query_result(asked, answer, begin)
+        answer = self._searcher.search(query, self._root_paths, embed, rerank)
+        return query_result(query, answer, begin)
 
     def warm(self) -> None:
         """Open what the next query needs; nothing is sent to any server.
@@ -227,23 +227,23 @@ class Workspace:
         for _ in range(2):  # the second keeps the vectors in memory
             self._searcher.search(Query("warm"), {}, self._models.any_vector)
 
-    def like(self, asked: Query) -> QueryResult:
+    def like(self, query: Query) -> QueryResult:
         """Return what is most like a passage that is indexed, without the passage itself.
 
         Args:
-            asked: its text is a path, path:line, or the id of a chunk; vectors are compared.
+            query: its text is a path, path:line, or the id of a chunk; vectors are compared.
 
         Raises:
             UsageError: the place is not indexed, or has no vector.
             NotIndexedError: there is nothing to search.
         """
         begin = time.perf_counter()
-        asked = replace(asked, mode="vector")
-        answer = self._searcher.like(self._book.condition(asked.text), asked, self._root_paths)
+        query = replace(query, mode="vector")
+        answer = self._searcher.like(self._roots.condition(query.text), query, self._root_paths)
         if answer is None:
-            message = f"{asked.text} is not indexed, or has no vector. Run: localembed index"
+            message = f"{query.text} is not indexed, or has no vector. Run: localembed index"
             raise UsageError(message)
-        return query_result(asked, answer, begin)
+        return query_result(query, answer, begin)
 
     def show(
         self, place: str, *, model: str | None = None, at: str | None = None
@@ -259,8 +259,8 @@ class Workspace:
             UsageError: the path is in no root.
             NotIndexedError: nothing is indexed.
         """
-        asked = Query(place, model=model, at=at)
-        return list(self._searcher.show(self._book.condition(place), asked, self._root_paths).hits)
+        query = Query(place, model=model, at=at)
+        return list(self._searcher.show(self._roots.condition(place), query, self._root_paths).hits)
 
     @property
     def _root_paths(self) -> dict[str, bytes]:
@@ -279,7 +279,7 @@ class Workspace:
         """
         self.ensure_exists()
         with writer_lock(self.layout):
-            scope = self._book.forget(path)
+            scope = self._roots.forget(path)
             keep = self.settings.settings.keep_versions
             return remove_everywhere(self.layout, scope, keep, on_event)
 

@@ -11,7 +11,7 @@ import pkgutil
 import runpy
 import signal
 
-from localembed.store import runs
+from localembed.store import heartbeat
 
 
 def _kill_after(place: str) -> None:
@@ -27,7 +27,7 @@ def _kill_after(place: str) -> None:
 
 
 if __name__ == "__main__":
-    runs.boot_id = lambda: os.environ["BOOT_ID"]
+    heartbeat.boot_id = lambda: os.environ["BOOT_ID"]
     if os.environ.get("NO_FSYNC"):
         os.fsync = lambda _descriptor: None
     if place := os.environ.get("STOP_AFTER"):

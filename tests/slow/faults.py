@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import PROJECT
 from tests.test_incremental import all_rows
 
-SMALL = {"MOST_FRAGMENTS": "1"}
+SMALL = {"MAX_FRAGMENTS": "1"}
 """A refresh puts the table's fragments together and cleans up, too."""
 
 

@@ -1,4 +1,4 @@
-"""Every kind of file, broken in every way: noticed, mended, and nothing embedded that was sound."""
+"""Every kind of file, broken in every way: noticed, fixed, and nothing embedded that was sound."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_damage_is_noticed_and_mended(workspace, notes, fake, tmp_path, kind, wa
         noticed = str(error)
     assert noticed != "ok" or (kind, way) in UNNOTICED
 
-    mended = doctor(workspace, deep=True, repair=True)
+    fixed = doctor(workspace, deep=True, repair=True)
 
-    assert not [finding for finding in mended.findings if finding.verdict == "wrong"]
+    assert not [finding for finding in fixed.findings if finding.verdict == "wrong"]
     assert workspace.query("newword1x1", mode="text")
     assert_equals_clean_build(workspace, notes, tmp_path)

@@ -39,7 +39,7 @@ With the journal files are torn: they are there and empty. Without, they are not
 """
 COMMIT_SECONDS = 7
 """Every five the kernel writes the journal by itself."""
-CLEANING = {"MOST_FRAGMENTS": "1", "LOCALEMBED_KEEP_VERSIONS": "2"}
+CLEANING = {"MAX_FRAGMENTS": "1", "LOCALEMBED_KEEP_VERSIONS": "2"}
 CLEAN_UP = ("compacted", "protected", "cleaned")
 NEW_CHUNKS = 4 * 2 + 5
 """What a refresh embeds: the new end of four files, and an added file."""
@@ -231,7 +231,7 @@ def assert_files_are_whole(workspace) -> None:
 
 
 def is_whole(machine, notes, tmp_path) -> bool:
-    """Tell whether all is as the run left it, without anything being mended."""
+    """Tell whether all is as the run left it, without anything being fixed."""
     try:
         rows = machine.open().query("f1word1x1", mode="text")
         return bool(rows) and not machine.open().index([notes]).changed
@@ -311,7 +311,7 @@ def test_a_clean_up_that_loses_its_power_loses_nothing(
     [
         "localembed.store.lance.table.ChunkTable:protect",
         "localembed.store.lance.table.ChunkTable:clean",
-        "localembed.store.lance.maintenance.Upkeep:ensure_text_index",
+        "localembed.store.lance.maintenance.Maintenance:ensure_text_index",
         "localembed.pipeline.garbage.Manifest:commit",
         "localembed.pipeline.garbage:publish_head",
     ],

@@ -14,13 +14,13 @@ import time
 
 import pytest
 
-from localembed.store import runs
+from localembed.store import heartbeat
 from tests.conftest import PROJECT, paragraphs
 from tests.test_crash import STEPS, assert_equals_clean_build, write_first, write_second
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-OFTEN = {"BATCH_CHUNKS": "12", "MOST_FRAGMENTS": "1", "LOCALEMBED_KEEP_VERSIONS": "2"}
+OFTEN = {"BATCH_CHUNKS": "12", "MAX_FRAGMENTS": "1", "LOCALEMBED_KEEP_VERSIONS": "2"}
 SIGNALS = {
     signal.SIGINT: (130, "Interrupted"),
     signal.SIGTERM: (143, "Terminated"),
@@ -49,7 +49,7 @@ def test_a_signal_at_a_step_ends_the_run_in_order(workspace, notes, forks, tmp_p
 
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.lstrip("\n") == f"{word}. {KEPT}"
-    assert runs.read_heartbeat(workspace.layout) is None
+    assert heartbeat.current(workspace.layout) is None
     assert workspace.query("f1word1x1", mode="text")
     done = forks.run("index", cwd=notes, env=OFTEN)
     assert (done.returncode, done.stderr) == (0, "")

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 FILES = 6
 CHUNKS = 2 * FILES
-OFTEN = {"BATCH_CHUNKS": "6", "MOST_FRAGMENTS": "2", "LOCALEMBED_KEEP_VERSIONS": "2"}
+OFTEN = {"BATCH_CHUNKS": "6", "MAX_FRAGMENTS": "2", "LOCALEMBED_KEEP_VERSIONS": "2"}
 
 
 def write_turn(notes, turn: int) -> None:

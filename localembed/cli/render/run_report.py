@@ -13,7 +13,7 @@ from localembed.types.documents import Note
 from localembed.types.models import EngineUse, RemoteUse
 from localembed.types.runs import RunReport
 
-_MOST_FAILURES = 20
+_MAX_FAILURES = 20
 
 
 def index_report(report: RunReport) -> str:
@@ -109,10 +109,10 @@ def _failures(notes: Sequence[Note]) -> list[str]:
         _in_red(
             wrapped(f"failed: {printable(near(show_path(note.path)))}: {printable(note.reason)}")
         )
-        for note in notes[:_MOST_FAILURES]
+        for note in notes[:_MAX_FAILURES]
     ]
-    if len(notes) > _MOST_FAILURES:
-        lines.append(f"… and {len(notes) - _MOST_FAILURES:,} more; --json names all")
+    if len(notes) > _MAX_FAILURES:
+        lines.append(f"… and {len(notes) - _MAX_FAILURES:,} more; --json names all")
     return lines
 
 

@@ -13,7 +13,7 @@ from localembed.types.documents import Root
 from localembed.types.tables import Status
 from localembed.workspace.settings import Sourced
 
-_MOST_LISTED = 10
+_MAX_LISTED = 10
 """Of roots, and of failures; `status --json` lists all."""
 
 
@@ -39,8 +39,8 @@ def status_text(status: Status) -> str:
         rows.append(("Failed", f"{passages} without a vector; {hint}"))
         notes = status.failures
         rows += _listed("", [f"{from_home(show_path(note.path))}: {note.reason}" for note in notes])
-    if status.paid_bytes and not status.running:
-        kept = f"{size(status.paid_bytes)} of a server's answers, for the next localembed index"
+    if status.pending_bytes and not status.running:
+        kept = f"{size(status.pending_bytes)} of a server's answers, for the next localembed index"
         rows.append(("Kept", kept))
     if running := status.running:
         rows.append(
@@ -55,9 +55,9 @@ def status_text(status: Status) -> str:
 
 
 def _listed(name: str, values: Sequence[str]) -> list[tuple[str, str]]:
-    rows = [(name, value) for value in values[:_MOST_LISTED]]
-    if len(values) > _MOST_LISTED:
-        rows.append(("", f"and {len(values) - _MOST_LISTED:,} more: status --json"))
+    rows = [(name, value) for value in values[:_MAX_LISTED]]
+    if len(values) > _MAX_LISTED:
+        rows.append(("", f"and {len(values) - _MAX_LISTED:,} more: status --json"))
     return rows
 
 
@@ -93,7 +93,7 @@ def status_json(status: Status) -> dict[str, object]:
         "chunks": status.chunks,
         "roots": [{**asdict(root), "path": show_path(root.path)} for root in status.roots],
         "disk_bytes": status.disk_bytes,
-        "paid_bytes": status.paid_bytes,
+        "pending_bytes": status.pending_bytes,
         "failures": [
             {"path": show_path(note.path), "reason": note.reason} for note in status.failures
         ],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Lengths = npt.NDArray[np.int64]
 
-_MOST_WASTE = 0.04
+_MAX_WASTE = 0.04
 """Of a batch's padded tokens."""
 _WORTH_A_BATCH = 512
 """Padded tokens under which a forward pass costs more than its padding."""
@@ -51,7 +51,7 @@ def padded_lengths(lengths: Lengths, pads_to: int, most: int) -> Lengths:
     return np.where(lengths < _WIDE, lengths, np.maximum(lengths, rounded))
 
 
-def cut_batches(lengths: Lengths, budget: int, *, pads: bool = True) -> list[Lengths]:
+def make_batches(lengths: Lengths, budget: int, *, pads: bool = True) -> list[Lengths]:
     """Return batches of indices into `lengths`; each index appears exactly once.
 
     Args:
@@ -88,7 +88,7 @@ def _fitting_padded(sums: Lengths, budget: int) -> int:
     most = max(1, min(len(sums) - 1, budget // max(1, width)))
     padded = width * np.arange(1, most + 1)
     wasted = padded - sums[1 : most + 1]
-    fits = (padded <= _WORTH_A_BATCH) | (wasted <= _MOST_WASTE * padded)
+    fits = (padded <= _WORTH_A_BATCH) | (wasted <= _MAX_WASTE * padded)
     return most if fits.all() else max(1, int(np.argmin(fits)))
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from localembed.types.arrays import IntArray, VectorMatrix
 
-_MOST_STREAMS = 8
+_MAX_STREAMS = 8
 """Each holds a batch in memory; where there are more cores, a batch gets several."""
 _BATCHES_BETWEEN_TRIMS = 16
 """Batches of all shapes leave holes in the heap: 10,745 chunks took 977 MB, 826 with trims every 16
@@ -38,7 +38,7 @@ _ROWS = 2048
 
 def streams(threads: int) -> int:
     """Return how many batches are computed at a time."""
-    return min(threads, _MOST_STREAMS)
+    return min(threads, _MAX_STREAMS)
 
 
 def is_available() -> bool:

@@ -84,7 +84,7 @@ def _malloc_trim() -> Callable[[int], int] | None:
     return found
 
 
-def choose_device(asked: str) -> str:
+def choose_device(requested: str) -> str:
     """Return the device to use: cpu, cuda:N or mps.
 
     `auto` is the first CUDA GPU if there is one, else the processor; Apple's GPU has to be asked
@@ -93,52 +93,52 @@ def choose_device(asked: str) -> str:
     Raises:
         UsageError: the name is none, or the device is not there.
     """
-    if not DEVICE_NAME.fullmatch(asked):
-        message = f"--device is {asked!r}, but must be auto, cpu, cuda, cuda:N or mps."
+    if not DEVICE_NAME.fullmatch(requested):
+        message = f"--device is {requested!r}, but must be auto, cpu, cuda, cuda:N or mps."
         raise UsageError(message)
-    if asked == "cpu" or (asked == "auto" and not _may_have_cuda()):
+    if requested == "cpu" or (requested == "auto" and not _may_have_cuda()):
         return "cpu"
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if asked == "auto":
+    if requested == "auto":
         return "cuda:0" if count else "cpu"
-    if asked == "mps":
+    if requested == "mps":
         if not torch.backends.mps.is_available():
             message = "--device mps: torch finds no Apple GPU here. Use: --device cpu"
             raise UsageError(message)
         return "mps"
-    number = int(asked.partition(":")[2] or 0)
+    number = int(requested.partition(":")[2] or 0)
     if number >= count:
         has = f"finds {count} CUDA GPU{'' if count == 1 else 's'}" if count else "finds no CUDA GPU"
-        message = f"--device {asked}: torch {has} here. Use: --device cpu"
+        message = f"--device {requested}: torch {has} here. Use: --device cpu"
         raise UsageError(message)
     return f"cuda:{number}"
 
 
-def choose_precision(asked: str, device: str) -> str:
+def choose_precision(requested: str, device: str) -> str:
     """Return fp32, bf16 or fp16.
 
     Raises:
         UsageError: the device cannot compute in the precision, or only by slow emulation.
     """
     if device == "cpu":
-        if asked == "bf16" and not cpu_has_bf16():
+        if requested == "bf16" and not cpu_has_bf16():
             message = "--precision bf16 needs a processor with AMX or AVX512-BF16. Use: fp32"
             raise UsageError(message)
-        if asked == "fp16":
+        if requested == "fp16":
             message = "--precision fp16 needs a GPU. Use: --precision auto"
             raise UsageError(message)
-        return "bf16" if cpu_has_bf16() and asked in ("auto", "bf16") else "fp32"
+        return "bf16" if cpu_has_bf16() and requested in ("auto", "bf16") else "fp32"
     if device == "mps":
-        return "fp16" if asked == "auto" else asked
+        return "fp16" if requested == "auto" else requested
     import torch
 
     has_bf16 = torch.cuda.get_device_capability(torch.device(device))[0] >= 8
-    if asked == "bf16" and not has_bf16:
+    if requested == "bf16" and not has_bf16:
         message = f"--precision bf16: {device} is too old for it. Use: --precision fp16"
         raise UsageError(message)
-    return ("bf16" if has_bf16 else "fp16") if asked == "auto" else asked
+    return ("bf16" if has_bf16 else "fp16") if requested == "auto" else requested
 
 
 def device_name(device: str) -> str:

@@ -34,7 +34,7 @@ from localembed.embedding.model_shape import read_shape
 if TYPE_CHECKING:
     from localembed.types.arrays import IntArray
 
-_LEAST_COSINE = 0.9998
+_MIN_COSINE = 0.9998
 """Of a converted model's vectors to torch's in fp32; bf16 was measured at 0.99997."""
 _LENGTHS = (192, 128, 100, 64, 37, 5)
 _ITEMS = 16
@@ -75,7 +75,7 @@ class Conversion:
     @property
     def is_better(self) -> bool:
         """Whether the converted model is exact enough and faster."""
-        return self.cosine >= _LEAST_COSINE and self.openvino_seconds < self.torch_seconds
+        return self.cosine >= _MIN_COSINE and self.openvino_seconds < self.torch_seconds
 
 
 def convert_in_child(job: ConversionJob) -> Conversion | None:

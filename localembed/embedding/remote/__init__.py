@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from localembed.core import offline
-from localembed.embedding.options import EngineMemory, EngineOptions, Profile, limits_key
+from localembed.embedding.options import EngineOptions, Profile, ProfileStore, limits_key
 from localembed.embedding.remote.keys import find_key
 from localembed.embedding.remote.token_counts import load_tokenizer
 from localembed.errors import ModelNotFoundError, OfflineError, UsageError
@@ -21,11 +21,11 @@ from localembed.types.models import ModelSpec, RemoteSpec
 if TYPE_CHECKING:
     from localembed.embedding.remote.embedder import RemoteEmbedder
 
-__all__ = ["Access", "access", "load_embedder", "load_query_embedder", "load_tokenizer"]
+__all__ = ["Permission", "load_embedder", "load_query_embedder", "load_tokenizer", "permission"]
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Permission:
     """Leave to ask a server."""
 
     here: bool
@@ -33,8 +33,8 @@ class Access:
     key: str | None
 
 
-def access(spec: ModelSpec, options: EngineOptions) -> Access:
-    """Return leave to ask a model's server; it holds for one command.
+def permission(spec: ModelSpec, options: EngineOptions) -> Permission:
+    """Return permission to ask a model's server; it holds for one command.
 
     Raises:
         OfflineError: the server is another machine, and nobody allowed the network.
@@ -45,7 +45,7 @@ def access(spec: ModelSpec, options: EngineOptions) -> Access:
     here = offline.is_here(host)
     if not here and not options.allow_network:
         raise OfflineError(_refusal(spec, host))
-    return Access(here, find_key(remote, host, is_here=here))
+    return Permission(here, find_key(remote, host, is_here=here))
 
 
 def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> RemoteEmbedder:
@@ -58,7 +58,7 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Remo
         UsageError: a cost limit for a model without a price, or a proxy that cannot be used.
     """
     remote = _remote(spec)
-    allowed = access(spec, options)
+    allowed = permission(spec, options)
     try:
         from localembed.embedding.remote.client import Client
         from localembed.embedding.remote.embedder import RemoteEmbedder
@@ -114,7 +114,7 @@ def load_query_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -
 class _Notes:
     """What is remembered of a server."""
 
-    memory: EngineMemory | None
+    memory: ProfileStore | None
     key: str
 
     def read(self) -> Profile:

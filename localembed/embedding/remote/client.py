@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
-from localembed.embedding.remote.faults import PassingFault, TooMuchFault, UnreachableFault
 from localembed.embedding.remote.headers import retry_after
 from localembed.embedding.remote.reply import Reply, largest_reply, read_reply
-from localembed.errors import RemoteModelError
+from localembed.errors import (
+    RemoteModelError,
+    RequestTooLargeError,
+    TransientError,
+    UnreachableError,
+)
 from localembed.types.models import ModelSpec, RemoteSpec
 
 if TYPE_CHECKING:
@@ -79,8 +83,8 @@ class Client:
             on_headers: told of the headers of every answer, also of an error.
 
         Raises:
-            PassingFault: it may go well the next time.
-            TooMuchFault: the server does not take these texts, or not together.
+            TransientError: it may go well the next time.
+            RequestTooLargeError: the server does not take these texts, or not together.
             RemoteModelError: no request to this server can go well.
         """
         openai = self._openai
@@ -92,20 +96,20 @@ class Client:
             self._raise_status(error)
         except (TimeoutError, openai.APITimeoutError) as error:
             if "ConnectTimeout" in _names(error):
-                raise UnreachableFault(f"no connection in {self._connect_seconds:g} s") from None
+                raise UnreachableError(f"no connection in {self._connect_seconds:g} s") from None
             reason = f"no answer in {self._remote.timeout_seconds:g} s"
             if len(texts) > 1:
-                raise TooMuchFault(reason) from None
-            raise PassingFault(reason) from None
+                raise RequestTooLargeError(reason) from None
+            raise TransientError(reason) from None
         except openai.APIConnectionError as error:
             raise _connection_fault(error) from None
         except openai.OpenAIError as error:
-            raise PassingFault(f"no answer: {_cause(error)}") from None
+            raise TransientError(f"no answer: {_cause(error)}") from None
         except Exception as error:
             # What breaks off in the middle of a body is an error of the library's own transport.
             if type(error).__module__.partition(".")[0] not in ("httpx2", "httpcore2", "ssl"):
                 raise
-            raise PassingFault(f"an answer that broke off: {_cause(error)}") from None
+            raise TransientError(f"an answer that broke off: {_cause(error)}") from None
         return read_reply(self._without_key(body), len(texts), self._spec.dim, self._remote)
 
     async def close(self) -> None:
@@ -125,7 +129,7 @@ class Client:
             async for part in response.iter_bytes():
                 body += part
                 if len(body) > most:
-                    raise PassingFault(f"an answer of more than {most >> 20} MB")
+                    raise TransientError(f"an answer of more than {most >> 20} MB")
             on_headers(response.headers)
         return bytes(body)
 
@@ -142,12 +146,12 @@ class Client:
             if wait >= _LONG:
                 reason += f" (it asks to wait {wait:,.0f} s)"
             busy = status in (429, 503)
-            raise PassingFault(reason, wait=wait, slow_down=busy, limited=status == 429)
+            raise TransientError(reason, wait=wait, slow_down=busy, limited=status == 429)
         if status in _TOO_MUCH:
             if "encoding_format" in reason and self._encoding == "base64":
                 self._encoding = "float"
-                raise PassingFault(reason)
-            raise TooMuchFault(reason)
+                raise TransientError(reason)
+            raise RequestTooLargeError(reason)
         raise RemoteModelError(f"{self.host} refuses: {reason}. {_what_to_do(status)}")
 
     def _message(self, error: Any) -> str:  # noqa: ANN401 - openai's, which is lazy
@@ -183,11 +187,11 @@ def _what_to_do(status: int) -> str:
     return "Look at base_url and model in models.toml."
 
 
-def _connection_fault(error: BaseException) -> PassingFault:
+def _connection_fault(error: BaseException) -> TransientError:
     """Return what an error of the connection means: nobody there, or broken off."""
     if _names(error) & _NOBODY_THERE:
-        return UnreachableFault(f"no connection: {_cause(error)}")
-    return PassingFault(f"the connection broke off: {_cause(error)}")
+        return UnreachableError(f"no connection: {_cause(error)}")
+    return TransientError(f"the connection broke off: {_cause(error)}")
 
 
 def _names(error: BaseException) -> set[str]:

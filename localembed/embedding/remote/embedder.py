@@ -12,9 +12,8 @@ import numpy as np
 
 from localembed.core import offline
 from localembed.embedding.remote.client import Client
-from localembed.embedding.remote.faults import HopelessError
 from localembed.embedding.remote.sending import Sender
-from localembed.errors import RemoteModelError
+from localembed.errors import ProviderUnusableError, RemoteModelError
 from localembed.types.models import Embeddings, EngineUse, ModelInput, ModelSpec, Tokenizer
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class RemoteEmbedder:
         on_pieces(len(pieces))
         try:
             made = self.embed_documents(pieces)
-        except HopelessError as error:
+        except ProviderUnusableError as error:
             raise self._no_vector(error.reason) from None
         if made.failures:
             raise self._no_vector(next(iter(made.failures.values())))

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.embedding.remote.faults import PassingFault, WrongModelFault
+from localembed.errors import TransientError, WrongModelError
 
 if TYPE_CHECKING:
     from localembed.types.arrays import Vector, VectorMatrix
     from localembed.types.models import RemoteSpec
 
 _SHOWN = 120
-_MOST_TOKENS = 1 << 40
+_MAX_TOKENS = 1 << 40
 """Of one answer; more is no count."""
 
 
@@ -46,19 +46,19 @@ def read_reply(body: bytes, count: int, dim: int, remote: RemoteSpec) -> Reply:
         remote: which model was asked for.
 
     Raises:
-        PassingFault: it is no answer, or not to this question.
-        WrongModelFault: another model answered.
+        TransientError: it is no answer, or not to this question.
+        WrongModelError: another model answered.
     """
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        raise PassingFault(f"an answer that is no JSON: {_shown(body)}") from None
+        raise TransientError(f"an answer that is no JSON: {_shown(body)}") from None
     if not isinstance(answer, dict) or "error" in answer or "data" not in answer:
-        raise PassingFault(f"an answer without vectors: {_shown(body)}")
+        raise TransientError(f"an answer without vectors: {_shown(body)}")
     tokens = _tokens(answer.get("usage"))
     try:
         return Reply(_vectors(answer, count, dim, remote), tokens)
-    except PassingFault as fault:
+    except TransientError as fault:
         fault.billed = tokens or 0
         raise
 
@@ -69,18 +69,18 @@ def _vectors(answer: dict[str, Any], count: int, dim: int, remote: RemoteSpec) -
     items = answer["data"]
     if not isinstance(items, list) or len(items) != count:
         found = len(items) if isinstance(items, list) else "no"
-        raise PassingFault(f"{found} vectors for {count} texts")
+        raise TransientError(f"{found} vectors for {count} texts")
     vectors = [_vector(item) for item in _in_order(items)]
     lengths = {len(vector) for vector in vectors}
     if len(lengths) == 1 and lengths != {dim}:
-        raise WrongModelFault(f"vectors of {lengths.pop()} numbers, and models.toml says {dim}")
+        raise WrongModelError(f"vectors of {lengths.pop()} numbers, and models.toml says {dim}")
     if lengths != {dim}:
-        raise PassingFault(f"vectors of different lengths: {sorted(lengths)}")
+        raise TransientError(f"vectors of different lengths: {sorted(lengths)}")
     matrix = np.stack(vectors)
     if not np.isfinite(matrix).all():
-        raise PassingFault("a vector that is not finite")
+        raise TransientError("a vector that is not finite")
     if not matrix.any(axis=1).all():
-        raise PassingFault("a vector of zeros")
+        raise TransientError("a vector of zeros")
     return matrix
 
 
@@ -93,14 +93,14 @@ def _check_model(name: object, remote: RemoteSpec) -> None:
             f"an answer of model '{name}' where '{remote.model}' was asked for. If they are one, "
             f'say so in models.toml: answers_as = "{name}"'
         )
-        raise WrongModelFault(reason)
+        raise WrongModelError(reason)
 
 
 def _in_order(items: list[Any]) -> list[Any]:
     """Return the items by their index; the order they came in means nothing."""
     places: list[Any] = [item.get("index") if isinstance(item, dict) else None for item in items]
     if not all(type(place) is int for place in places) or sorted(places) != [*range(len(items))]:
-        raise PassingFault("vectors whose numbering has gaps or doubles")
+        raise TransientError("vectors whose numbering has gaps or doubles")
     ordered: list[Any] = [None] * len(items)
     for place, item in zip(places, items, strict=True):
         ordered[place] = item
@@ -115,9 +115,9 @@ def _vector(item: dict[str, Any]) -> Vector:
             return np.frombuffer(base64.b64decode(raw, validate=True), "<f4").astype(np.float32)
         vector = np.array(raw, np.float64)
     except (ValueError, TypeError, OverflowError, binascii.Error):
-        raise PassingFault("a vector that cannot be read") from None
+        raise TransientError("a vector that cannot be read") from None
     if not isinstance(raw, list) or vector.ndim != 1:
-        raise PassingFault("a vector that is none")
+        raise TransientError("a vector that is none")
     with np.errstate(over="ignore"):
         return vector.astype(np.float32)
 
@@ -126,7 +126,7 @@ def _tokens(usage: object) -> int | None:
     if not isinstance(usage, dict):
         return None
     for name in ("total_tokens", "prompt_tokens"):
-        if type(usage.get(name)) is int and 0 <= usage[name] < _MOST_TOKENS:
+        if type(usage.get(name)) is int and 0 <= usage[name] < _MAX_TOKENS:
             return int(usage[name])
     return None
 

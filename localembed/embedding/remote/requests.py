@@ -33,7 +33,7 @@ class Part:
         )  # fmt: skip
 
 
-def cut_requests(inputs: Sequence[ModelInput], remote: RemoteSpec) -> list[Part]:
+def make_requests(inputs: Sequence[ModelInput], remote: RemoteSpec) -> list[Part]:
     """Return the inputs in parts that a server takes, in their order.
 
     OpenAI counts a quarter of a token for every byte before it counts for real, so that bytes have

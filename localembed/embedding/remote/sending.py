@@ -12,15 +12,16 @@ import numpy as np
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
-from localembed.embedding.remote.faults import (
-    HopelessError,
-    PassingFault,
-    TooMuchFault,
-    UnreachableFault,
-    WrongModelFault,
+from localembed.embedding.remote.requests import Part, make_requests
+from localembed.errors import (
+    CostLimitError,
+    LocalembedError,
+    ProviderUnusableError,
+    RequestTooLargeError,
+    TransientError,
+    UnreachableError,
+    WrongModelError,
 )
-from localembed.embedding.remote.requests import Part, cut_requests
-from localembed.errors import CostLimitError, LocalembedError
 from localembed.types.models import Embeddings, ModelInput, RemoteSpec, RemoteUse
 
 if TYPE_CHECKING:
@@ -32,16 +33,16 @@ if TYPE_CHECKING:
 
     Keep = Callable[[Sequence[bytes], VectorMatrix], None]
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.25, 20.0
+_FIRST_WAIT, _MAX_WAIT = 0.25, 20.0
 _LEARN = 0.2
-_MOST_LOST = 8
+_MAX_LOST = 8
 """Texts in a row that get no vector, and none that gets one: then it is the server."""
-_MOST_UNANSWERED = 24
+_MAX_UNANSWERED = 24
 """The same for requests of several texts, all their tries together."""
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Answers:
     """One call: what came of it so far."""
 
     vectors: VectorMatrix
@@ -120,42 +121,44 @@ class Sender:
         Raises:
             LocalembedError: no more can be had from this server, or for this money.
         """
-        asked = _Asked(np.full((len(inputs), dim), np.nan, np.float32), {}, on_batch)
+        answers = _Answers(np.full((len(inputs), dim), np.nan, np.float32), {}, on_batch)
         tries = self._remote.max_tries
         try:
             await _all(
-                self._embed(part, asked, tries, _Deadline(self._remote.patience_seconds))
-                for part in cut_requests(inputs, self._remote)
+                self._embed(part, answers, tries, _Deadline(self._remote.patience_seconds))
+                for part in make_requests(inputs, self._remote)
             )
         except CostLimitError:
             raise self._spending.reached() from None  # with what came since
-        return Embeddings(asked.vectors, asked.failures)
+        return Embeddings(answers.vectors, answers.failures)
 
     def stop(self, error: LocalembedError) -> None:
         """Send nothing any more; what is on its way may come, since it is paid for."""
         self._end = self._end or error
         self._pace.let_all_go()
 
-    async def _embed(self, part: Part, asked: _Asked, tries: int, deadline: _Deadline) -> None:
+    async def _embed(self, part: Part, answers: _Answers, tries: int, deadline: _Deadline) -> None:
         """Fill in a part's rows, cutting it in halves where the server does not take it whole."""
         try:
             reply = await self._persist(part, tries, deadline)
-        except (TooMuchFault, PassingFault) as fault:
+        except (RequestTooLargeError, TransientError) as fault:
             await self._look_whether_hopeless(part, fault, deadline)
             if len(part.rows) == 1:
-                asked.failures[part.rows[0]] = str(fault)
-                asked.on_batch(1)
+                answers.failures[part.rows[0]] = str(fault)
+                answers.on_batch(1)
                 return
-            await _all(self._embed(half, asked, min(tries, 2), deadline) for half in part.halves())
+            await _all(
+                self._embed(half, answers, min(tries, 2), deadline) for half in part.halves()
+            )
             return
         self._lost = self._unanswered = 0
-        asked.vectors[list(part.rows)] = reply.vectors
-        asked.on_batch(len(part.rows))
+        answers.vectors[list(part.rows)] = reply.vectors
+        answers.on_batch(len(part.rows))
 
     async def _persist(self, part: Part, tries: int, deadline: _Deadline) -> Reply:
         """Ask until there is an answer, or until it is enough."""
         asking = AsyncRetrying(
-            retry=retry_if_exception_type(PassingFault),
+            retry=retry_if_exception_type(TransientError),
             stop=partial(_is_enough, tries, deadline),
             wait=self._pause,
             before_sleep=self._count_retry,
@@ -183,7 +186,7 @@ class Sender:
                 reply = await self._client.ask(part.texts, learn)
                 billed = part.tokens if reply.tokens is None else reply.tokens
                 self._scale += _LEARN * (billed / part.tokens - self._scale)
-            except PassingFault as fault:
+            except TransientError as fault:
                 billed = fault.billed
                 if fault.slow_down:
                     # Nobody waits for longer than a request is worth; it fails, and the run ends.
@@ -203,17 +206,17 @@ class Sender:
         It waits for nobody: while it would, all others in the queue would find the same out.
         """
         async with self._proving:
-            if max(self._lost / _MOST_LOST, self._unanswered / _MOST_UNANSWERED) < 1:
+            if max(self._lost / _MAX_LOST, self._unanswered / _MAX_UNANSWERED) < 1:
                 return True  # somebody else has just seen it
             self._spending.reserve(1.0)
             self._requests += 1
             billed: int | None = None
             try:
                 billed = (await self._client.ask(("text",), lambda _: None)).tokens
-            except PassingFault as fault:
+            except TransientError as fault:
                 billed = fault.billed
                 return False
-            except TooMuchFault:
+            except RequestTooLargeError:
                 return False
             finally:
                 self._spending.settle(1.0, billed)
@@ -225,7 +228,7 @@ class Sender:
         fault = _fault(state)
         if fault is not None and fault.wait:
             return 0.0 if fault.slow_down else fault.wait
-        waiting = wait_random_exponential(_FIRST_WAIT, _LONGEST_WAIT)
+        waiting = wait_random_exponential(_FIRST_WAIT, _MAX_WAIT)
         return waiting(state)
 
     def _count_retry(self, _state: RetryCallState) -> None:
@@ -237,19 +240,23 @@ class Sender:
         """Give up where asking for less would not help.
 
         Raises:
-            HopelessError: then; what came is kept.
+            ProviderUnusableError: then; what came is kept.
         """
         self._lost += len(part.rows) == 1
-        self._unanswered += isinstance(fault, PassingFault)
-        whole = isinstance(fault, UnreachableFault | WrongModelFault) or (
-            isinstance(fault, PassingFault) and fault.slow_down
+        self._unanswered += isinstance(fault, TransientError)
+        whole = isinstance(fault, UnreachableError | WrongModelError) or (
+            isinstance(fault, TransientError) and fault.slow_down
         )
         out_of_time = not deadline.leaves(0.0)
-        many = self._lost >= _MOST_LOST or self._unanswered >= _MOST_UNANSWERED
+        many = self._lost >= _MAX_LOST or self._unanswered >= _MAX_UNANSWERED
         if many and not whole and await self._takes_a_plain_text():
             many = False  # then it is the texts, such as all of one file, and not the server
         if whole or out_of_time or many:
-            error = HopelessError(self._client.host, str(fault))
+            message = (
+                f"{self._client.host} gave no usable answer: {str(fault).rstrip('.')}. Finished "
+                "answers are kept; run the same command again to resume."
+            )
+            error = ProviderUnusableError(message, str(fault))
             self.stop(error)
             raise error
 
@@ -262,9 +269,9 @@ def _is_enough(tries: int, deadline: _Deadline, state: RetryCallState) -> bool:
     return not fault.slow_down and state.attempt_number >= tries
 
 
-def _fault(state: RetryCallState) -> PassingFault | None:
+def _fault(state: RetryCallState) -> TransientError | None:
     error = state.outcome.exception() if state.outcome is not None else None
-    return error if isinstance(error, PassingFault) else None
+    return error if isinstance(error, TransientError) else None
 
 
 async def _all(tasks: Iterable[Coroutine[Any, Any, None]]) -> None:

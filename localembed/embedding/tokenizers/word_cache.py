@@ -35,7 +35,7 @@ _LOCAL = {
 }
 _WHITE = re.compile(r"\s")
 _PAGE = 256
-_MOST_CHARS = 1_000_000
+_MAX_CHARS = 1_000_000
 """Of all words that are kept, about 25 MB; then they are forgotten and collected anew."""
 
 
@@ -167,10 +167,10 @@ class WordCache:
     def _ask(self, codes: npt.NDArray[np.uint32]) -> None:
         """Find out what the characters of these pages are: each stands between two letters."""
         for page in np.unique(codes // _PAGE).tolist():
-            asked = np.arange(page * _PAGE, (page + 1) * _PAGE)
-            question = " ".join(f"a{chr(code)}a" for code in asked.tolist())
+            codes = np.arange(page * _PAGE, (page + 1) * _PAGE)
+            question = " ".join(f"a{chr(code)}a" for code in codes.tolist())
             if self._added.search(question):
-                self._classes[asked] = _UNCLEAR
+                self._classes[codes] = _UNCLEAR
                 continue
             tokens = self._encode(question)
             word = np.full(4 * _PAGE, -1)
@@ -178,16 +178,16 @@ class WordCache:
                 word[start:end] = number
             before, own, behind, _ = word.reshape(-1, 4).T
             alone = (own != before) & (own != behind)
-            self._classes[asked] = np.select(
+            self._classes[codes] = np.select(
                 [before == behind, own < 0, alone], [_LETTER, _SPACE, _MARK], _UNCLEAR
             )
 
     def _numbers(self, text: str, keys: KeyArray, begins: IntArray, lengths: IntArray) -> IntArray:
-        """Return the numbers of a text's words, having asked for those that are unknown."""
+        """Return the numbers of a text's words, having codes for those that are unknown."""
         numbers = self._words.numbers.find(keys)
         if (numbers >= 0).all():
             return numbers
-        if self._words.chars > _MOST_CHARS:
+        if self._words.chars > _MAX_CHARS:
             self._words = _Words()
             numbers[:] = -1
         unknown = np.flatnonzero(numbers < 0)

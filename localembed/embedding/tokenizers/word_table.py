@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LONGEST = 1024
 """Characters of a word that has a key."""
 _FACTORS = np.frombuffer(os.urandom(8 * LONGEST), np.uint64)
-_LEAST_BITS = 12
+_MIN_BITS = 12
 _ROOM = 4
 """Places for each word: few stand where another should."""
 
@@ -49,7 +49,7 @@ class WordTable:
     def __init__(self) -> None:
         """Begin empty."""
         self._count = 0
-        self._make_room(_LEAST_BITS)
+        self._make_room(_MIN_BITS)
 
     def __len__(self) -> int:
         """Return how many words there are."""

@@ -18,7 +18,7 @@ from localembed.models import open_model, open_reranker
 from localembed.models.bundle.contents import INDEX, NAME, Contents, Member, dumped, model_member
 from localembed.models.registry import find_spec
 from localembed.models.safety import files_to_copy
-from localembed.store import runs
+from localembed.store import heartbeat
 from localembed.store.head import Head, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
@@ -78,7 +78,7 @@ def _whole_index(layout: Layout) -> Head:
         NotIndexedError: there is none.
     """
     head = read_head(layout) if layout.exists() else Head()
-    last = runs.last_beat(layout)
+    last = heartbeat.last(layout)
     cut_off = last is not None and not last.ended
     if not head.tables or cut_off or not all(entry.complete for entry in head.tables.values()):
         raise NotIndexedError(

@@ -22,7 +22,7 @@ from localembed.models.bundle.contents import INDEX, NAME, Contents, Member, par
 
 _BLOCK = 1 << 20
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-_MOST_JSON = 64 << 20
+_MAX_JSON = 64 << 20
 _DEEPEST, _LONGEST = 16, 255
 _PART = re.compile(r"[\w@+=,~ -][\w.@+=,~ -]*|\.[\w@+=,~-][\w.@+=,~-]*")
 
@@ -53,7 +53,7 @@ def opened(path: Path, target: Path | None = None) -> Iterator[tuple[Contents, I
     try:
         with tarfile.open(path, "r|") as archive:
             first = archive.next()
-            if first is None or first.name != NAME or not first.isreg() or first.size > _MOST_JSON:
+            if first is None or first.name != NAME or not first.isreg() or first.size > _MAX_JSON:
                 raise BundleError(f"{path} is no bundle of localembed.")
             contents = parsed(_stream(archive, first, path).read(), str(path))
             _check_names(contents, path)

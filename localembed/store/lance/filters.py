@@ -13,25 +13,25 @@ _NO_LANGUAGES = frozenset({"text", "binary"})
 _META = frozenset(r".^$+{}[]()|\\")
 
 
-def condition(wanted: Filter, roots: Mapping[str, bytes]) -> str | None:
+def condition(filter: Filter, roots: Mapping[str, bytes]) -> str | None:
     """Return the condition in SQL, None where everything may be looked at.
 
     Args:
-        wanted: what was asked for.
+        filter: what may be looked at.
         roots: root_id → absolute path: globs are held against whole paths.
     """
     parts: list[str] = []
     for patterns in (
-        [glob_regex(glob) for glob in wanted.paths],
-        [language_regex(name) for name in wanted.languages],
+        [glob_regex(glob) for glob in filter.paths],
+        [language_regex(name) for name in filter.languages],
     ):
         if patterns:
             matches = (_matching(*root, patterns) for root in roots.items())
             parts.append(" OR ".join(matches) or "false")
-    if wanted.since_ns is not None:
-        parts.append(f"mtime_ns >= {wanted.since_ns}")
-    if wanted.where is not None:
-        parts.append(wanted.where)
+    if filter.since_ns is not None:
+        parts.append(f"mtime_ns >= {filter.since_ns}")
+    if filter.where is not None:
+        parts.append(filter.where)
     return " AND ".join(f"({part})" for part in parts) or None
 
 

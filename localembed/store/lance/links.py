@@ -8,7 +8,7 @@ from pathlib import Path
 from localembed.store.fsync import files_below
 
 
-def view_without(folder: Path, damaged: Collection[str], place: Path) -> Path:
+def linked_view(folder: Path, damaged: Collection[str], place: Path) -> Path:
     """Make a table of links to the files of another one, but for the damaged ones.
 
     What is written to it does not reach the original: Lance replaces no file, but for the hint of

@@ -1,4 +1,4 @@
-"""What has become due for a table since the last run, and having it done (see `upkeep`)."""
+"""What a table is due for since the last run, and the child that does it (`maintenance_child`)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from localembed.store.lance.connection import lance_errors
-from localembed.store.lance.maintenance_child import INDEXED, Task, UpkeepChild, index_name, tend
+from localembed.store.lance.maintenance_child import (
+    INDEXED,
+    MaintenanceChild,
+    Task,
+    index_name,
+    run_tasks,
+)
 from localembed.store.lance.vector_index import EXACT_ROWS
 from localembed.types.tables import VectorIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LEAST_TEXT_SLACK, _MOST_TEXT_SLACK = 100, 5_000
+_MIN_TEXT_SLACK, _MAX_TEXT_SLACK = 100, 5_000
 """So many rows, or a hundredth, may stay outside the full-text index, where they are searched all
 the same: each costs every text query 50 us, and a new index 66 us for each row of the table."""
 _VECTOR_INDEX_SLACK = 20_000
 """So many rows, or a twentieth, may stay outside the vector index, where all are compared."""
-_MOST_FRAGMENTS = 30
-_MOST_OF_FEW_ROWS = 10
+_MAX_FRAGMENTS = 30
+_MAX_OF_FEW_ROWS = 10
 """Small fragments that may stay: only a clean-up takes away the indexes that were replaced."""
 _FEW_ROWS = 100_000
 _BUILT_HERE = 20_000
@@ -29,7 +35,7 @@ _BUILT_HERE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Tended:
+class MaintenanceResult:
     """What was due for a table and is done."""
 
     done: tuple[Task, ...]
@@ -37,8 +43,8 @@ class Tended:
     """What is known of it now; None where all vectors are compared."""
 
 
-class Upkeep:
-    """The upkeep of one open table; the child that it may have started ends with `close`."""
+class Maintenance:
+    """The maintenance of one open table; the child that it may have started ends with `close`."""
 
     def __init__(self, handle: Any, folder: Path) -> None:  # noqa: ANN401 - lancedb ships no types
         """Begin with nothing known.
@@ -49,7 +55,7 @@ class Upkeep:
         """
         self._handle = handle
         self._folder = folder
-        self._child: UpkeepChild | None = None
+        self._child: MaintenanceChild | None = None
 
     def ensure_text_index(self) -> None:
         """Make the full-text index if there is none; rows that come later are searched as well."""
@@ -57,20 +63,20 @@ class Upkeep:
             if index_name(self._handle, INDEXED["text"]) is None:
                 self._do(["text"], int(self._handle.count_rows()))
 
-    def expect(self) -> None:
-        """Start the child that `tend` will need, as far as can be told."""
+    def prestart(self) -> None:
+        """Start the child process that `run` will need, as far as can be told."""
         with lance_errors(self._folder):
             rows = int(self._handle.count_rows())
             if rows > _BUILT_HERE and self._text_index_is_due(rows):
                 with suppress(OSError):  # it is tried again when it is needed
-                    self._child = UpkeepChild(self._folder)
+                    self._child = MaintenanceChild(self._folder)
 
     def close(self) -> None:
         """End the child that was started, if nothing was due after all."""
         if self._child is not None:
             self._child.end()
 
-    def tend(self, known: VectorIndex | None) -> Tended:
+    def run(self, known: VectorIndex | None) -> MaintenanceResult:
         """Do what has become due since the last run: put fragments together, make indexes anew.
 
         Args:
@@ -87,14 +93,14 @@ class Upkeep:
             if kept is None and rows > EXACT_ROWS:
                 due.append("vector")
             made = self._do(due, rows) if due else None
-        return Tended(tuple(due), made or kept)
+        return MaintenanceResult(tuple(due), made or kept)
 
     def _text_index_is_due(self, rows: int) -> bool:
         """Tell whether there is none or many rows stand outside it."""
         outside = self._rows_outside("text")
         if outside is None:  # a run was cut off between its first rows and the index
             return rows > 0
-        return outside > max(_LEAST_TEXT_SLACK, min(rows // 100, _MOST_TEXT_SLACK))
+        return outside > max(_MIN_TEXT_SLACK, min(rows // 100, _MAX_TEXT_SLACK))
 
     def _vector_index_serves(self, rows: int) -> bool:
         """Tell whether there is one and not many rows stand outside it."""
@@ -104,7 +110,7 @@ class Upkeep:
     def _has_many_fragments(self, rows: int) -> bool:
         """Tell whether there are many small ones."""
         fragments: int = self._handle.stats()["fragment_stats"]["num_small_fragments"]
-        return fragments > (_MOST_FRAGMENTS if rows > _FEW_ROWS else _MOST_OF_FEW_ROWS)
+        return fragments > (_MAX_FRAGMENTS if rows > _FEW_ROWS else _MAX_OF_FEW_ROWS)
 
     def _rows_outside(self, task: Task) -> int | None:
         """Return how many rows an index does not hold, None if it is not there."""
@@ -114,8 +120,8 @@ class Upkeep:
     def _do(self, tasks: Sequence[Task], rows: int) -> VectorIndex | None:
         """Do tasks here or in a child, whichever is sooner done."""
         if rows <= _BUILT_HERE:
-            return tend(self._handle, tasks)
-        child, self._child = self._child or UpkeepChild(self._folder), None
+            return run_tasks(self._handle, tasks)
+        child, self._child = self._child or MaintenanceChild(self._folder), None
         made = child.do(tasks)
         self._handle.checkout_latest()
         return made

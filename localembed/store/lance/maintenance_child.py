@@ -6,7 +6,7 @@ Building the text index over 120,000 rows takes 120 MB that the indexing process
 back, a vector index and putting fragments together even more. Should that process be killed
 meanwhile, the child dies with it: the next run may hold the writer lock by then.
 
-Rows move when fragments are put together, and Lance mends every index for that: 0.9 s for 45,000
+Rows move when fragments are put together, and Lance fixes every index for that: 0.9 s for 45,000
 rows, 0.5 s without a text index. So an index that is made anew is dropped before.
 """
 
@@ -75,7 +75,7 @@ def index_name(handle: Any, column: str) -> str | None:  # noqa: ANN401
     return next((index.name for index in indices if list(index.columns) == [column]), None)
 
 
-def tend(handle: Any, tasks: Sequence[Task]) -> VectorIndex | None:  # noqa: ANN401
+def run_tasks(handle: Any, tasks: Sequence[Task]) -> VectorIndex | None:  # noqa: ANN401
     """Do tasks for an open table, in order; return what was measured of a new vector index."""
     if "compact" in tasks:
         for task in tasks:
@@ -91,7 +91,7 @@ def tend(handle: Any, tasks: Sequence[Task]) -> VectorIndex | None:  # noqa: ANN
     return None
 
 
-class UpkeepChild:
+class MaintenanceChild:
     """A child that does tasks for a Lance table, once.
 
     It takes half a second to begin, so it can be started before it is known what is due.
@@ -125,7 +125,7 @@ class UpkeepChild:
         self._from = cast("IO[str]", self._process.stdout)
 
     def do(self, tasks: Sequence[Task]) -> VectorIndex | None:
-        """Have it do tasks (see `tend`), and end.
+        """Have it do tasks (see `run_tasks`), and end.
 
         Raises:
             StorageError: it failed; the rows are safe.
@@ -155,7 +155,7 @@ class UpkeepChild:
         self._complaints.seek(0)
         lines = self._complaints.read().strip().splitlines()
         last = lines[-1:] or [f"exit code {code}"]
-        what = f"The upkeep of {self._folder} failed ({' '.join(tasks)})"
+        what = f"The maintenance of {self._folder} failed ({' '.join(tasks)})"
         return StorageError(f"{what}: {last[0]}. Run: localembed index")
 
 
@@ -182,7 +182,7 @@ def main() -> None:
     tasks: Sequence[Any] = sys.stdin.readline().split()
     if tasks:
         _end_with_parent()
-        measured = tend(database.open_table(folder.stem), tasks)
+        measured = run_tasks(database.open_table(folder.stem), tasks)
         if measured is not None:
             sys.stdout.write(json.dumps(asdict(measured)))
 

@@ -23,8 +23,8 @@ from localembed.store.lance.connection import (
     manifest_path,
     versions_on_disk,
 )
-from localembed.store.lance.links import view_without
-from localembed.store.lance.memory_index import MOST_BYTES, NearestInMemory
+from localembed.store.lance.links import linked_view
+from localembed.store.lance.memory_index import MAX_BYTES, NearestInMemory
 from localembed.store.lance.vector_index import (
     EXACT_ROWS,
     narrowed,
@@ -44,7 +44,7 @@ _OF_CHUNK = [
     "chunk_id", "root_id", "path_bytes", "start", "end", "start_line", "end_line",
     "heading", "text", "tokens",
 ]  # fmt: skip
-_MOST_INDEX_BYTES = 1 << 30
+_MAX_INDEX_BYTES = 1 << 30
 _YES = True
 _FAILED_ON_A_ROW = "Error applying filter expression"
 
@@ -78,7 +78,7 @@ class ChunkReader:
                 raise
             place = Path(mkdtemp(prefix="localembed-"))
             finalize(self, rmtree, place, ignore_errors=True)
-            self._folder = view_without(self._folder, newer, place)
+            self._folder = linked_view(self._folder, newer, place)
             self._handle = _open(self._folder, entry)
         self._asked = 0
         self._nearest: NearestInMemory | None = None
@@ -182,7 +182,7 @@ class ChunkReader:
     def _keep_vectors(self, dim: int) -> NearestInMemory | None:
         with lance_errors(self._folder):
             rows = int(self._handle.count_rows())
-            if rows * dim * 4 > MOST_BYTES:
+            if rows * dim * 4 > MAX_BYTES:
                 return None
             return NearestInMemory(self._handle, rows, dim)
 
@@ -241,7 +241,7 @@ def _index_bytes(entry: TableHead) -> int:
     """
     if entry.vector_index is None:
         return CACHE_BYTES
-    return CACHE_BYTES + min(_MOST_INDEX_BYTES, entry.chunks * entry.dim * 3 // 4)
+    return CACHE_BYTES + min(_MAX_INDEX_BYTES, entry.chunks * entry.dim * 3 // 4)
 
 
 def _candidates(

@@ -38,21 +38,21 @@ def drop_unreadable(folder: Path, damaged: Collection[str]) -> int:
         WorkspaceError: no version of the table can be opened.
     """
     deletions = [name for name in damaged if name.startswith(_DELETIONS)]
-    doomed: set[int] = set()
+    should_remove: set[int] = set()
     try:
         fragments = Inspection(folder).fragments()
     except WorkspaceError:
         # Not even a delete works without these; nothing of what they held is known.
         for name in deletions:
             _delete_nothing(folder / name)
-        doomed = {int(PurePosixPath(name).name.split("-")[0]) for name in deletions}
+        should_remove = {int(PurePosixPath(name).name.split("-")[0]) for name in deletions}
         fragments = Inspection(folder).fragments()
     table = Inspection(folder)
-    doomed |= {number for number, row in fragments.items() if not table.can_read(row)}
-    _delete_fragments(folder, doomed & set(fragments))
+    should_remove |= {number for number, row in fragments.items() if not table.can_read(row)}
+    _delete_fragments(folder, should_remove & set(fragments))
     for name in deletions:
         (folder / name).unlink(missing_ok=True)
-    return len(doomed)
+    return len(should_remove)
 
 
 def drop_broken_indexes(folder: Path, damaged: Collection[str]) -> int:

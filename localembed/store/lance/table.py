@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localembed.store.lance.connection import connect, lance_errors, newest_version
-from localembed.store.lance.maintenance import Upkeep
+from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lance.rows import batch_rows, schema
 from localembed.store.layout import Layout
 from localembed.types.documents import EmbeddedBatch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-_MOST_IDS = 5_000
+_MAX_IDS = 5_000
 """Of one IN list: a look-up of 5,000 hashes in 1M rows takes 0.15-0.28 s."""
 _NOW = datetime.timedelta(0)
 _YES = True
@@ -48,7 +48,7 @@ class ChunkTable:
         """Wrap an open lancedb table (see `open_or_create`)."""
         self._handle = handle
         self._folder = folder
-        self.upkeep = Upkeep(handle, folder)
+        self.maintenance = Maintenance(handle, folder)
 
     @classmethod
     def open_or_create(cls, layout: Layout, facts: TableFacts) -> ChunkTable:
@@ -258,8 +258,8 @@ class ChunkTable:
 
 def _slices(ids: Iterable[bytes]) -> Iterator[list[bytes]]:
     every = list(ids)
-    for start in range(0, len(every), _MOST_IDS):
-        yield every[start : start + _MOST_IDS]
+    for start in range(0, len(every), _MAX_IDS):
+        yield every[start : start + _MAX_IDS]
 
 
 def _literals(ids: Iterable[bytes]) -> str:
