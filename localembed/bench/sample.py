@@ -13,7 +13,7 @@ import numpy as np
 from localembed import readers
 from localembed.errors import ReadError, UsageError
 from localembed.sources import WalkRules, read_file, walk
-from localembed.types.documents import ChunkDocuments, Document, Root, SourceFile
+from localembed.types.documents import Document, DocumentChunker, Root, SourceFile
 from localembed.types.models import Tokenizer
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def read_documents(files: Iterable[SourceFile]) -> Iterable[tuple[Document, byte
         )
 
 
-def from_files(files: Sequence[SourceFile], chunk: ChunkDocuments, count: int) -> Sample:
+def from_files(files: Sequence[SourceFile], chunker: DocumentChunker, count: int) -> Sample:
     """Return about `count` chunks from as many files as it takes, at most a fifth from one.
 
     Raises:
@@ -94,7 +94,7 @@ def from_files(files: Sequence[SourceFile], chunk: ChunkDocuments, count: int) -
     ids: list[IntArray] = []
     rng = random.Random(_SEED)
     for document, _ in read_documents(files):
-        found = [item.token_ids for item in chunk([document])[0].chunks]
+        found = [item.token_ids for item in chunker([document])[0].chunks]
         rng.shuffle(found)
         ids += found[: max(1, count // 5)]
         if len(ids) >= count:

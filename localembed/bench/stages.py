@@ -17,16 +17,16 @@ from localembed.chunking import clean
 from localembed.embedding.local_embedder import LocalEmbedder
 from localembed.pipeline.ingest import NO_STAT, Ingested, in_groups
 from localembed.types.documents import (
-    ChunkDocuments,
     ChunkedDocument,
     Document,
+    DocumentChunker,
     EmbeddedBatch,
     FileRecord,
     SourceFile,
 )
 
 if TYPE_CHECKING:
-    from localembed.pipeline.commit import Committer
+    from localembed.pipeline.commit import TableWriter
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class StageRate:
 
 def measure_stages(
     files: Sequence[SourceFile],
-    chunk: ChunkDocuments,
+    chunker: DocumentChunker,
     embedder: LocalEmbedder,
     *,
     embed_chunks: int,
@@ -67,17 +67,17 @@ def measure_stages(
         size += len(data)
         if reading > _READ_SECONDS or size > (32 << 20):
             break
-    cutting, chunked = _timed(lambda: _cut(documents, chunk))
+    chunking, chunked = _timed(lambda: _chunk(documents, chunker))
     chunks = [item for entry in chunked for item in entry.chunks]
     cleaning, _ = _timed(lambda: [clean.clean(item.text) for item in chunks])
     some = chunks[:: max(1, len(chunks) // embed_chunks)][:embed_chunks]
     embedding, _ = _timed(lambda: embedder.embed_ids([c.token_ids for c in some]))
     written = sum(len(entry.chunks) for entry in chunked)
-    cut_bytes = sum(len(entry.document.text) for entry in chunked)
+    chunked_bytes = sum(len(entry.document.text) for entry in chunked)
     rates = [
-        StageRate("read", reading * len(chunked) / max(1, len(documents)), written, cut_bytes),
-        StageRate("clean", cleaning, written, cut_bytes),
-        StageRate("chunk", cutting, written, cut_bytes),
+        StageRate("read", reading * len(chunked) / max(1, len(documents)), written, chunked_bytes),
+        StageRate("clean", cleaning, written, chunked_bytes),
+        StageRate("chunk", chunking, written, chunked_bytes),
         StageRate("embed", embedding, len(some), sum(len(item.text) for item in some)),
     ]
     return [*rates, measure_writing(chunked, embedder.spec.dim)] if _has_store() else rates
@@ -88,12 +88,12 @@ def slowest(rates: Sequence[StageRate]) -> StageRate:
     return min(rates, key=lambda rate: rate.chunks_per_second)
 
 
-def _cut(documents: Sequence[Document], chunk: ChunkDocuments) -> list[ChunkedDocument]:
+def _chunk(documents: Sequence[Document], chunker: DocumentChunker) -> list[ChunkedDocument]:
     """Chunk documents, in groups as a run does, until there are enough chunks."""
     chunked: list[ChunkedDocument] = []
     count = 0
     for group in in_groups(documents, lambda document: len(document.text)):
-        chunked += chunk(group)
+        chunked += chunker(group)
         count += sum(len(entry.chunks) for entry in chunked[-len(group) :])
         if count >= _MIN_CHUNKS:
             break
@@ -105,9 +105,11 @@ def measure_writing(chunked: Sequence[ChunkedDocument], dim: int) -> StageRate:
 
     The first commit also opens the store and makes the text index, as in any run.
     """
-    from localembed.pipeline.commit import Committer
+    from localembed.pipeline.commit import TableWriter
     from localembed.pipeline.counters import RunCounters
+    from localembed.pipeline.publish import Publisher
     from localembed.store.layout import Layout
+    from localembed.store.pending_answers import PendingAnswers
     from localembed.types.tables import SCHEMA_VERSION, TableFacts
 
     with tempfile.TemporaryDirectory(prefix="localembed-bench-") as name:
@@ -115,21 +117,24 @@ def measure_writing(chunked: Sequence[ChunkedDocument], dim: int) -> StageRate:
         layout.folder.mkdir()
         facts = TableFacts("bench", "bench", SCHEMA_VERSION, "bench", "bench", dim, 0, 0, "float16")
         half = len(chunked) // 2
-        with Committer(layout, facts, {}, RunCounters(), lambda _name, _count: None) as committer:
-            _commit(committer, chunked[:half], dim)
-            seconds = _commit(committer, chunked[half:], dim)
+        counters = RunCounters()
+        publisher = Publisher(layout, facts, {}, counters)
+        pending = PendingAnswers(layout, facts.space_id, dim)
+        with TableWriter(layout, facts, publisher, pending, counters) as writer:
+            _commit(writer, chunked[:half], dim)
+            seconds = _commit(writer, chunked[half:], dim)
     rest = chunked[half:]
     size = sum(len(entry.document.text) for entry in rest)
     return StageRate("write", seconds, sum(len(entry.chunks) for entry in rest), size)
 
 
-def _commit(committer: Committer, part: Sequence[ChunkedDocument], dim: int) -> float:
+def _commit(writer: TableWriter, part: Sequence[ChunkedDocument], dim: int) -> float:
     """Commit documents and return the seconds that it took."""
     batch = _batch(part, dim)
     entries = [_entry(entry) for entry in part]
     begin = time.perf_counter()
     if entries:
-        committer.write(batch, entries)
+        writer.write(batch, entries)
     return time.perf_counter() - begin
 
 

@@ -26,8 +26,8 @@ from localembed.errors import StorageError
 from localembed.store import heartbeat
 from localembed.store.head import read_head
 from localembed.store.lock import writer_lock
+from localembed.types.events import EventListener, ignore_event
 from localembed.types.findings import Checkup, Finding
-from localembed.types.runs import Event, ignore_events
 
 if TYPE_CHECKING:
     from localembed.workspace.workspace import Workspace
@@ -82,7 +82,7 @@ def doctor(
     *,
     deep: bool = False,
     repair: bool = False,
-    on_event: Event = ignore_events,
+    on_event: EventListener = ignore_event,
 ) -> Checkup:
     """Look whether everything in a workspace is sound; without `repair` nothing is written.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,15 +17,12 @@ from localembed.chunking.spans import grapheme_ceiling, grapheme_floor
 from localembed.chunking.structure import Heading, find_headings, heading_paths
 from localembed.chunking.tokens import DocumentTokens
 from localembed.core import hashing
+from localembed.core.cancellation import CancelToken
 from localembed.types.documents import Chunk, ChunkedDocument, Cleaner, Document
 from localembed.types.models import Tokenizer
 
 if TYPE_CHECKING:
     from localembed.types.arrays import IntArray
-
-
-def _nothing() -> None:
-    """Let every document be cut to its end."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,8 @@ class Chunker:
     rules: ChunkRules
     prompt: str = ""
     """Stands in front of every text that the model gets, never in a chunk's own text or hash."""
-    check: Callable[[], None] = _nothing
-    """Called between parts of a document; may raise to give up on a long one."""
+    token: CancelToken = field(default_factory=CancelToken)
+    """Checked between the parts of a long document."""
 
     @cached_property
     def _prompt_ids(self) -> IntArray:
@@ -77,7 +74,7 @@ class Chunker:
         spans: list[_Span] = []
         lost = 0
         for section in parts:
-            self.check()
+            self.token.raise_if_cancelled()
             spans += self._fitting_spans(document.text, section)
             lost += len(section.tokens.overlong)
         starts = [heading.start for heading in headings]

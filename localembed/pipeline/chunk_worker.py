@@ -18,10 +18,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from localembed.core.cancellation import CancelToken
 from localembed.embedding import BACKENDS
-from localembed.pipeline.chunk_workers import once
-from localembed.pipeline.read_and_chunk import ChunkedFile, read_and_chunk
-from localembed.types.documents import Chunk, ChunkDocuments
+from localembed.pipeline.chunk_workers import OwnChunker
+from localembed.pipeline.read_and_chunk import ChunkedFile
+from localembed.types.documents import Chunk
 
 _values = attrgetter(*Chunk.__dataclass_fields__)
 
@@ -41,21 +42,19 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        backends, load = pickle.load(questions)
+        backends, loader = pickle.load(questions)
         BACKENDS.update(backends)
-        _answer_all(questions, answers, once(lambda: load(lambda: None)))
+        _answer_all(questions, answers, OwnChunker(loader, CancelToken()))
     except (EOFError, BrokenPipeError):
         os._exit(0)  # the run is over, and nobody reads an answer
 
 
-def _answer_all(
-    questions: BinaryIO, answers: BinaryIO, chunk: Callable[[], ChunkDocuments]
-) -> None:
+def _answer_all(questions: BinaryIO, answers: BinaryIO, chunker: OwnChunker) -> None:
     while True:
         files = pickle.load(questions)
         answer: list[ChunkedFile] | Exception
         try:
-            answer = read_and_chunk(files, chunk())
+            answer = chunker.chunk(files)
         except Exception as error:  # noqa: BLE001 - raised where the files were asked for
             answer = error
         pickler = pickle.Pickler(answers, pickle.HIGHEST_PROTOCOL)

@@ -1,9 +1,10 @@
-"""Who reads and cuts the files of a run: threads of this process, or children that do it as well.
+"""Who reads and chunks the files of a run: threads of this process, or worker processes.
 
-Cutting is Python and NumPy on small arrays, so threads of one process take turns at it, and at all
+Chunking is Python and NumPy on small arrays, so threads of one process take turns at it, and at all
 else that goes on: embedding with a static model took 10 s instead of 4 beside two of them. A long
-run has a child a core, four at most, which is asked for a few files at a time over its stdin and
-answers on its stdout, in pickles. A file that ends a child fails alone.
+run whose model is faster than that gets a worker process per core, four at most. A worker is handed
+a few files at a time on its stdin and answers on its stdout, in pickles. A file that ends a worker
+fails alone.
 """
 
 from __future__ import annotations
@@ -11,165 +12,188 @@ from __future__ import annotations
 import os
 import pickle
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Sequence
+from contextlib import suppress
 from threading import Lock
-from typing import IO, cast
+from typing import IO, Protocol, Self, cast
 
+from localembed.core.cancellation import CancelToken, RunCancelledError
 from localembed.core.processes import environment, python
 from localembed.embedding import BACKENDS, cores
-from localembed.pipeline.read_and_chunk import Asked, ChunkedFile, read_and_chunk
-from localembed.pipeline.stage_threads import CancelToken, RunCancelledError
-from localembed.types.documents import ChunkDocuments
+from localembed.pipeline.counters import RunCounters
+from localembed.pipeline.read_and_chunk import ChunkedFile, KnownFile, read_and_chunk
+from localembed.types.documents import DocumentChunker
+from localembed.types.limits import Limits
 
-WORTH_BYTES = 16 << 20
-"""Of files: a child takes half a second to start."""
-_MAX_THREADS = 4
-_MAX_CHILDREN = 4
-"""Each cuts 8,300 chunks a second, and writing alone takes in 15,400."""
-_LAST_SECONDS = 5.0
-"""From the last that was heard of a child to its end."""
-
-LoadChunker = Callable[[Callable[[], None]], ChunkDocuments]
-"""Loads the chunker, given what it calls between parts of a document (it may raise). Can be pickled
-for a child."""
-ChunkFiles = Callable[[Sequence[Asked]], list[ChunkedFile]]
+_EXIT_SECONDS = 5.0
+"""How long to wait for a silent worker to exit."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkWorkers:
-    """What cuts files."""
+class ChunkerLoader(Protocol):
+    """Loads the chunker of a run. Can be pickled for a worker process."""
 
-    cut: ChunkFiles
-    at_once: int
-    """How many threads may be in there."""
-
-
-@contextmanager
-def chunk_workers(load: LoadChunker, size: int, stop: CancelToken) -> Iterator[ChunkWorkers]:
-    """Have files cut; the children end with the block.
-
-    Args:
-        load: the chunker; called for the first file.
-        size: bytes of all files.
-        stop: said when the run is over; the files that are being cut raise RunCancelledError then.
-    """
-    worth_it = size >= WORTH_BYTES and cores() > 1
-    chunk = once(lambda: load(stop.raise_if_cancelled))
-
-    def checked() -> ChunkDocuments:
-        stop.raise_if_cancelled()
-        return chunk()
-
-    def chunk_here(files: Sequence[Asked]) -> list[ChunkedFile]:
-        return read_and_chunk(files, checked())
-
-    pool = _Pool(load, chunk_here, min(_MAX_CHILDREN, cores()) if worth_it else 0)
-    if not pool.size:
-        yield ChunkWorkers(chunk_here, min(_MAX_THREADS, cores()))
-        return
-    stop.on_cancel(pool.close)
-    try:
-        yield ChunkWorkers(pool.cut, pool.size)
-    finally:
-        pool.close()
-
-
-def once(load: Callable[[], ChunkDocuments]) -> Callable[[], ChunkDocuments]:
-    """Return what loads a chunker for the first that asks, whichever thread that is."""
-    loaded = cache(load)
-    loading = Lock()
-
-    def get() -> ChunkDocuments:
-        with loading:
-            return loaded()
-
-    return get
-
-
-class _Pool:
-    """Children, one for each thread that has a file cut."""
-
-    def __init__(self, load: LoadChunker, chunk_here: ChunkFiles, count: int) -> None:
-        """Start as many children as this machine lets us have, none if it is short of processes.
+    def load(self, token: CancelToken) -> DocumentChunker:
+        """Load the chunker.
 
         Args:
-            load: the chunker, in a child.
-            chunk_here: what cuts where no child can.
-            count: how many are wanted.
+            token: checked between the parts of a long document.
         """
-        self._load = load
-        self._cut_here = chunk_here
-        self._lock = Lock()
-        self._closed = False
-        self._broken = False
-        self._idle: list[_Child] = []
-        with suppress(OSError):
-            for _ in range(count):
-                self._idle.append(_Child(load))
-        self._all = list(self._idle)
-        self.size = len(self._all)
 
-    def cut(self, files: Sequence[Asked]) -> list[ChunkedFile]:
-        """Have files cut.
+
+class OwnChunker:
+    """Reads and chunks files in this process, with a chunker that is loaded once."""
+
+    def __init__(self, loader: ChunkerLoader, token: CancelToken) -> None:
+        """Load nothing yet."""
+        self._loader = loader
+        self._token = token
+        self._loading = Lock()
+        self._chunker: DocumentChunker | None = None
+
+    def chunk(self, files: Sequence[KnownFile]) -> list[ChunkedFile]:
+        """Read and chunk files.
 
         Raises:
             RunCancelledError: the run is over.
         """
-        child = self._take()
-        if child is None:
-            return self._cut_here(files)
+        self._token.raise_if_cancelled()
+        with self._loading:
+            self._chunker = self._chunker or self._loader.load(self._token)
+        return read_and_chunk(files, self._chunker)
+
+
+class ChunkWorkers:
+    """Reads and chunks the files of one run; its worker processes end with the block."""
+
+    def __init__(
+        self,
+        loader: ChunkerLoader,
+        total_bytes: int,
+        token: CancelToken,
+        counters: RunCounters,
+        limits: Limits,
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            loader: loads the chunker, here and in workers.
+            total_bytes: size of all files; 0 to start no workers.
+            token: cancelled when the run is over; `chunk` raises RunCancelledError then.
+            counters: know what the run waits for.
+            limits: when workers pay off, and how many there may be.
+        """
+        self._loader = loader
+        self._own = OwnChunker(loader, token)
+        self._left = total_bytes
+        self._counters = counters
+        self._start_bytes = limits.worker_start_bytes
+        self._max_workers = min(limits.max_chunk_workers, cores()) if cores() > 1 else 0
+        self._lock = Lock()
+        self._closed = self._broken = False
+        self._started = 0
+        """Workers that ran side by side, at most; one that ends is replaced."""
+        self._idle: list[_Worker] = []
+        self._all: list[_Worker] = []
+        self.at_once = min(limits.max_chunk_threads, cores())
+        """How many threads may call `chunk` at the same time."""
+        token.on_cancel(self.close)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End all workers."""
+        self.close()
+
+    def chunk(self, files: Sequence[KnownFile]) -> list[ChunkedFile]:
+        """Read and chunk files.
+
+        Raises:
+            RunCancelledError: the run is over.
+        """
+        return self._chunk(files, self._take(sum(file.stat.size for file, _ in files)))
+
+    def _chunk(self, files: Sequence[KnownFile], worker: _Worker | None) -> list[ChunkedFile]:
+        if worker is None:
+            return self._own.chunk(files)
         try:
-            answer = child.ask(files)
+            answer = worker.chunk(files)
         except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # ValueError: closed
-            code = child.fate()
-            self._check()
-            if code > 0 and not child.answered:  # it could not even begin, nor will others
-                self._broken = True
-                return self._cut_here(files)
-            if len(files) > 1:
-                return [cut for file in files for cut in self.cut([file])]
-            how = f"exit code {code}" if code >= 0 else f"signal {-code}"
-            again = "it is tried again at the next run"
-            return [ChunkedFile(error=f"the process that cut it ended ({how}); {again}")]
+            return self._without(worker, files)
         with self._lock:
-            self._idle.append(child)
+            self._idle.append(worker)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def close(self) -> None:
-        """End all children, whatever they do."""
+        """End all workers, whatever they do."""
         with self._lock:
             self._closed = True
-            children, self._all = self._all, []
-        for child in children:
-            child.end()
+            workers, self._all = self._all, []
+        for worker in workers:
+            worker.end()
 
-    def _take(self) -> _Child | None:
-        """Return a child that has nothing to do, a new one in place of one that ended.
+    def _take(self, size: int, *, needed: bool = False) -> _Worker | None:
+        """Return an idle worker for files of this size, None to read them in this process.
 
-        None where there can be none.
+        Args:
+            size: bytes.
+            needed: whether this process must not read them, since they may have ended a worker.
         """
         with self._lock:
-            self._check()
-            if not self._idle and not self._broken:
-                with suppress(OSError):
-                    self._idle.append(_Child(self._load))
+            if self._closed:
+                raise RunCancelledError
+            self._left -= size
+            if self._broken:
+                return None
+            if not self._idle and (needed or self._may_start()):
+                with suppress(OSError):  # this machine may be short of processes
+                    self._idle.append(_Worker(self._loader))
                     self._all.append(self._idle[-1])
-            return self._idle.pop() if self._idle and not self._broken else None
+                    self._started = max(self._started, len(self._all))
+            return self._idle.pop() if self._idle else None
 
-    def _check(self) -> None:
-        if self._closed:
-            raise RunCancelledError
+    def _may_start(self) -> bool:
+        """Tell whether one more worker makes the run faster.
+
+        One at a time, so that this process goes on while a worker loads its chunker.
+        """
+        if len(self._all) < self._started:  # one has ended
+            return True
+        if self._all:
+            ready = all(worker.has_answered for worker in self._all)
+            return ready and len(self._all) < self._max_workers
+        enough = self._left >= max(1, self._start_bytes)
+        return self._max_workers > 0 and enough and self._counters.waits_for_chunks()
+
+    def _without(self, worker: _Worker, files: Sequence[KnownFile]) -> list[ChunkedFile]:
+        """Return what files held after the worker that had them ended."""
+        code = worker.exit_code()
+        with self._lock:
+            if self._closed:
+                raise RunCancelledError
+            self._all.remove(worker)
+            if code > 0 and not worker.has_answered:  # it could not even begin, nor will others
+                self._broken = True
+        if self._broken:
+            return self._own.chunk(files)
+        if len(files) > 1:
+            return [
+                chunked
+                for file in files
+                for chunked in self._chunk([file], self._take(0, needed=True))
+            ]
+        how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+        error = f"the process that chunked it ended ({how}); the next run tries it again"
+        return [ChunkedFile(error=error)]
 
 
-class _Child:
-    """A process that cuts files."""
+class _Worker:
+    """A process that reads and chunks files."""
 
-    def __init__(self, load: LoadChunker) -> None:
+    def __init__(self, loader: ChunkerLoader) -> None:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             python("localembed.pipeline.chunk_worker"),
@@ -181,28 +205,28 @@ class _Child:
         )
         self._to = cast("IO[bytes]", self._process.stdin)
         self._from = cast("IO[bytes]", self._process.stdout)
-        self._known = pickle.dumps((dict(BACKENDS), load))
-        self.answered = False
+        self._greeting = pickle.dumps((dict(BACKENDS), loader))
+        self.has_answered = False
 
-    def ask(self, files: Sequence[Asked]) -> list[ChunkedFile] | Exception:
-        """Return what the child made of files, or what it raised.
+    def chunk(self, files: Sequence[KnownFile]) -> list[ChunkedFile] | Exception:
+        """Return what files held, or what the worker raised.
 
         Raises:
             EOFError: it ended.
             OSError: it ended before.
         """
-        self._to.write(self._known)
-        self._known = b""
+        self._to.write(self._greeting)
+        self._greeting = b""
         pickle.dump(files, self._to)
         self._to.flush()
         answer: list[ChunkedFile] | Exception = pickle.load(self._from)
-        self.answered = True
+        self.has_answered = True
         return answer
 
-    def fate(self) -> int:
-        """Return how it ended, having said no more; a signal's number is negative."""
+    def exit_code(self) -> int:
+        """Return how it ended, having gone silent; a signal's number is negative."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_LAST_SECONDS)
+            self._process.wait(_EXIT_SECONDS)
         self.end()
         return int(self._process.returncode)
 

@@ -1,56 +1,99 @@
-"""Counting what a run does, so that every input and every chunk is accounted for."""
+"""What a run did, counted in one place, so that every input and every chunk is accounted for.
+
+The stages run in several threads; all of them count, and announce their steps, here and under one
+lock.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import TYPE_CHECKING, Literal
 
-from localembed.pipeline.plan import Plan
-from localembed.types.documents import Note
-from localembed.types.models import EngineUse
+from localembed.types.events import EventListener, RunEvent, Step, ignore_event
 from localembed.types.runs import ChunkCounts, FileCounts, RunReport, TokenCounts
+
+if TYPE_CHECKING:
+    from localembed.pipeline.plan import Plan
+    from localembed.types.documents import Note
+    from localembed.types.models import EngineUse
+
+Counted = Literal[
+    "added", "changed", "renamed", "unchanged", "removed", "bytes", "truncated",
+    "embedded", "reused", "removed_chunks", "tokens",
+]  # fmt: skip
 
 _SIDES = {
     "read": ("read", "chunk"),
     "embed": ("open store", "reuse", "load model", "embed"),
     "write": ("write",),
 }
-"""What goes on at the same time, and the stages that each is made of."""
+"""The three sides that work at the same time, and the stages of each."""
 
 
 @dataclass(slots=True)
 class RunCounters:
-    """The running sums of one run."""
+    """The running sums of one run, and the listener that is told of its steps."""
 
-    started: float = field(default_factory=time.perf_counter)
-    stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    seen: int = 0
-    to_read: int = 0
-    added: int = 0
-    changed: int = 0
-    renamed: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    skipped: list[Note] = field(default_factory=list)
-    failures: list[Note] = field(default_factory=list)
-    refused: tuple[str, ...] = ()
-    bytes: int = 0
-    embedded: int = 0
-    reused: int = 0
-    failed_chunks: list[Note] = field(default_factory=list)
-    removed_chunks: int = 0
-    tokens: int = 0
-    truncated: int = 0
-    engine: EngineUse | None = None
-    overlapped: float = 0.0
+    listener: EventListener = ignore_event
+    """Called by one thread at a time."""
+    _started: float = field(default_factory=time.perf_counter)
+    _sums: dict[Counted, int] = field(default_factory=lambda: defaultdict(int))
+    _stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _plan: Plan | None = None
+    _skipped: list[Note] = field(default_factory=list)
+    _failures: list[Note] = field(default_factory=list)
+    _failed_chunks: list[Note] = field(default_factory=list)
+    _engine: EngineUse | None = None
+    _overlapped: float = 0.0
     """Seconds in which reading, embedding and writing went on at the same time."""
     _inside: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Stage → how many threads are in it, and since when the first is."""
+    """Stage → threads in it, and since when the first is."""
     _lock: Lock = field(default_factory=Lock)
+    _telling: Lock = field(default_factory=Lock)
+
+    def emit(self, step: Step, count: int) -> None:
+        """Announce a step to the listener."""
+        with self._telling:
+            self.listener(RunEvent(step, count))
+
+    def add(self, name: Counted, count: int = 1) -> None:
+        """Add to one of the sums."""
+        with self._lock:
+            self._sums[name] += count
+
+    def skip(self, note: Note) -> None:
+        """Count an input that a rule left out."""
+        with self._lock:
+            self._skipped.append(note)
+
+    def fail(self, note: Note) -> None:
+        """Count an input that could not be read."""
+        with self._lock:
+            self._failures.append(note)
+
+    def fail_chunks(self, notes: Sequence[Note]) -> None:
+        """Count chunks that have no vector, one note each."""
+        with self._lock:
+            self._failed_chunks += notes
+
+    def use_plan(self, plan: Plan) -> None:
+        """Count what the plan already knows."""
+        with self._lock:
+            self._plan = plan
+            self._sums["unchanged"] += plan.unchanged
+            self._sums["removed"] += sum(1 for record in plan.removed if record.n_chunks)
+            self._skipped += plan.skipped
+            self._failures += plan.failures
+
+    def use_engine(self, use: EngineUse | None) -> None:
+        """Note what embedded; None if nothing had to be."""
+        with self._lock:
+            self._engine = use
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -66,14 +109,12 @@ class RunCounters:
                 if threads > 1:
                     self._inside[name] = (threads - 1, begin)
                 else:
-                    self.stages[name] += time.perf_counter() - begin
+                    self._stages[name] += time.perf_counter() - begin
 
-    def count_chunks(self, *, embedded: int = 0, reused: int = 0, tokens: int = 0) -> None:
-        """Add what a window's chunks came to; several windows may be embedded at once."""
+    def add_seconds(self, stage: str, seconds: float) -> None:
+        """Add time that was measured elsewhere to a stage."""
         with self._lock:
-            self.embedded += embedded
-            self.reused += reused
-            self.tokens += tokens
+            self._stages[stage] += seconds
 
     @contextmanager
     def overlapping(self) -> Iterator[None]:
@@ -82,59 +123,76 @@ class RunCounters:
         try:
             yield
         finally:
-            self.overlapped += time.perf_counter() - begin
+            with self._lock:
+                self._overlapped += time.perf_counter() - begin
+
+    def embedding_rate(self) -> float:
+        """Return the chunks embedded per second so far, 0 before the first; reused ones apart."""
+        with self._lock:
+            seconds = self._stages.get("embed", 0.0)
+            return self._sums["embedded"] / seconds if seconds else 0.0
+
+    def waits_for_chunks(self) -> bool:
+        """Tell whether chunking has taken longer than embedding, once there are vectors."""
+        with self._lock:
+            begun = self._sums["embedded"] + self._sums["reused"] > 0
+            return begun and self._stages.get("chunk", 0.0) > self._stages.get("embed", 0.0)
+
+    def progress(self) -> dict[str, int]:
+        """Return what the heartbeat shows: files and chunks done, and files to read."""
+        with self._lock:
+            sums = self._sums
+            return {
+                "files": sums["added"] + sums["changed"] + sums["renamed"],
+                "files_total": len(self._plan.to_read) if self._plan else 0,
+                "chunks": sums["embedded"] + sums["reused"],
+            }
 
     def busy(self) -> dict[str, float]:
-        """Return the share of that time that each of the three had work."""
-        if not self.overlapped:
+        """Return the share of the overlapped time in which each side had work."""
+        if not self._overlapped:
             return {}
         seconds = {
-            side: sum(self.stages.get(name, 0.0) for name in names)
+            side: sum(self._stages.get(name, 0.0) for name in names)
             for side, names in _SIDES.items()
         }
-        return {side: min(1.0, spent / self.overlapped) for side, spent in seconds.items()}
-
-    def take_plan(self, plan: Plan) -> None:
-        """Count what the plan already knows."""
-        self.seen = len(plan.to_read) + plan.unchanged + len(plan.skipped) + len(plan.failures)
-        self.to_read = len(plan.to_read)
-        self.unchanged = plan.unchanged
-        self.removed = sum(1 for record in plan.removed if record.n_chunks)
-        self.skipped = list(plan.skipped)
-        self.failures = list(plan.failures)
-        self.refused = plan.refused
+        return {side: min(1.0, spent / self._overlapped) for side, spent in seconds.items()}
 
     def report(self, *, run: int | None, version: int | None, model: str, total: int) -> RunReport:
         """Return the sums as a report."""
+        sums, plan = self._sums, self._plan
+        seen = 0
+        if plan is not None:
+            seen = len(plan.to_read) + plan.unchanged + len(plan.skipped) + len(plan.failures)
         return RunReport(
             run=run,
             version=version,
             model=model,
             changed=run is not None,
             files=FileCounts(
-                seen=self.seen,
-                added=self.added,
-                changed=self.changed,
-                removed=self.removed,
-                renamed=self.renamed,
-                unchanged=self.unchanged,
-                skipped=len(self.skipped),
-                failed=len(self.failures),
+                seen=seen,
+                added=sums["added"],
+                changed=sums["changed"],
+                removed=sums["removed"],
+                renamed=sums["renamed"],
+                unchanged=sums["unchanged"],
+                skipped=len(self._skipped),
+                failed=len(self._failures),
             ),
             chunks=ChunkCounts(
                 total=total,
-                embedded=self.embedded,
-                reused=self.reused,
-                removed=self.removed_chunks,
-                failed=len(self.failed_chunks),
+                embedded=sums["embedded"],
+                reused=sums["reused"],
+                removed=sums["removed_chunks"],
+                failed=len(self._failed_chunks),
             ),
-            tokens=TokenCounts(self.tokens, self.truncated),
-            bytes=self.bytes,
-            seconds=time.perf_counter() - self.started,
-            stages=dict(self.stages),
+            tokens=TokenCounts(sums["tokens"], sums["truncated"]),
+            bytes=sums["bytes"],
+            seconds=time.perf_counter() - self._started,
+            stages=dict(self._stages),
             busy=self.busy(),
-            engine=self.engine,
-            skipped=tuple(self.skipped),
-            failures=(*self.failures, *self.failed_chunks),
-            refused=self.refused,
+            engine=self._engine,
+            skipped=tuple(self._skipped),
+            failures=(*self._failures, *self._failed_chunks),
+            refused=plan.refused if plan else (),
         )

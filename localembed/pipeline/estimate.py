@@ -2,72 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
+from localembed.core.cancellation import CancelToken
+from localembed.pipeline.chunk_workers import ChunkWorkers
 from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.ingest import Ingested, ingest
-from localembed.pipeline.run import Job, to_be_read, windows, workers_of
-from localembed.pipeline.stage_threads import CancelToken, overlap
+from localembed.pipeline.run import Job, WindowSizes, plan_run, windows
+from localembed.pipeline.stage_threads import run_stages
 from localembed.store.head import read_head
 from localembed.store.lance.connection import newest_version
 from localembed.store.manifest import Manifest
-from localembed.types.documents import Chunk
+from localembed.types.events import EventListener, Step
 from localembed.types.models import ModelInput
-from localembed.types.runs import Estimate, Event
+from localembed.types.runs import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from localembed.types.arrays import Vector
+    from localembed.pipeline.stored_vectors import StoredVectors
 
 
-def estimate(job: Job, count: Callable[[Sequence[ModelInput]], int], on_event: Event) -> Estimate:
-    """Read, cut and look up as a run would, and nothing else.
+class RequestCounter(Protocol):
+    """Knows how many requests texts take."""
+
+    def count_requests(self, inputs: Sequence[ModelInput], /) -> int:
+        """Return the requests to a remote model; 0 where the model is local."""
+
+
+def estimate(job: Job, backend: RequestCounter, listener: EventListener) -> Estimate:
+    """Read, chunk and look up as a run would, and nothing else.
 
     Args:
         job: what the run would do.
-        count: how many requests texts take.
-        on_event: told of progress, as for a run.
+        backend: counts requests.
+        listener: told of progress, as for a run.
     """
-    counters = RunCounters()
+    counters = RunCounters(listener)
     manifest = Manifest(job.layout)
     records = manifest.load(job.facts.name)[0] if job.layout.manifest.exists() else {}
-    plan = to_be_read(job, records, counters)
-    on_event("files", len(plan.to_read))
-    look_up = _look_up(job)
-    chunks = tokens = requests = 0
-    seen: set[bytes] = set()
-
-    def look(window: Sequence[Ingested]) -> None:
-        nonlocal chunks, tokens, requests
-        found = {chunk.chunk_hash: chunk for chunk in _chunks(window)}
-        chunks += sum(1 for _ in _chunks(window))
-        stored = look_up([key for key in found if key not in seen])
-        missing = [c for key, c in found.items() if key not in seen and key not in stored]
-        seen.update(chunk.chunk_hash for chunk in missing)
-        tokens += sum(len(chunk.token_ids) for chunk in missing)
-        requests += count([ModelInput(chunk.model_text, chunk.token_ids) for chunk in missing])
-
-    stop = CancelToken()
-    with workers_of(job, plan, stop) as workers:
-        upcoming = windows(ingest(plan, records, workers, counters), on_event)
-        overlap(upcoming, look, lambda _: None, stop)
-    return Estimate(len(plan.to_read), chunks, chunks - len(seen), len(seen), tokens, requests)
+    plan = plan_run(job, records, counters)
+    counters.emit(Step.FILES, len(plan.to_read))
+    token = CancelToken()
+    look = _Look(_stored_vectors(job), backend)
+    with ChunkWorkers(job.chunker, plan.size, token, counters, job.limits) as workers:
+        sizes = WindowSizes(job.limits, counters, may_grow=False)
+        entries = ingest(plan, records, workers, counters)
+        run_stages(windows(entries, sizes, counters), look, token)
+    return look.estimate(len(plan.to_read))
 
 
-def _chunks(window: Sequence[Ingested]) -> list[Chunk]:
-    return [chunk for entry in window if entry.chunked for chunk in entry.chunked.chunks]
+class _Look:
+    """Looks up the chunks of windows in place of embedding and writing them."""
+
+    def __init__(self, stored: StoredVectors | None, backend: RequestCounter) -> None:
+        self._stored = stored
+        self._backend = backend
+        self._seen: set[bytes] = set()
+        self._chunks = self._tokens = self._requests = 0
+
+    def embed(self, window: Sequence[Ingested], /) -> None:
+        """Count what would have to be embedded."""
+        chunks = [chunk for entry in window if entry.chunked for chunk in entry.chunked.chunks]
+        new = {c.chunk_hash: c for c in chunks if c.chunk_hash not in self._seen}
+        stored = self._stored.look_up(new) if self._stored else {}
+        missing = [chunk for key, chunk in new.items() if key not in stored]
+        self._seen.update(chunk.chunk_hash for chunk in missing)
+        self._chunks += len(chunks)
+        self._tokens += sum(len(chunk.token_ids) for chunk in missing)
+        inputs = [ModelInput(chunk.model_text, chunk.token_ids) for chunk in missing]
+        self._requests += self._backend.count_requests(inputs)
+
+    def write(self, _nothing: None, /) -> None:
+        """Write nothing."""
+
+    def estimate(self, files: int) -> Estimate:
+        """Return the sums."""
+        embedded = len(self._seen)
+        reused = self._chunks - embedded
+        return Estimate(files, self._chunks, reused, embedded, self._tokens, self._requests)
 
 
-def _look_up(job: Job) -> Callable[[Collection[bytes]], dict[bytes, Vector]]:
-    """Return what finds stored vectors; without a table nothing is stored."""
+def _stored_vectors(job: Job) -> StoredVectors | None:
+    """Return where vectors are stored; None without a table."""
     head = read_head(job.layout)
     exists = newest_version(job.layout.table(job.facts.name)) > 0
     if not exists and not head.tables:
-        return lambda _keys: {}
+        return None
     from localembed.pipeline.stored_vectors import StoredVectors
     from localembed.store.lance.table import ChunkTable
 
     table = ChunkTable.open(job.layout, job.facts.name) if exists else None
-    return StoredVectors(job.layout, job.facts, head, table).look_up
+    return StoredVectors(job.layout, job.facts, head, table, job.pending)

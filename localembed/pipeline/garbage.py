@@ -6,13 +6,14 @@ import shutil
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from localembed.pipeline.counters import RunCounters
 from localembed.store import runs
 from localembed.store.fsync import FsyncTracker
 from localembed.store.head import publish_head, read_head
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
 from localembed.store.versions import read_versions, to_keep
-from localembed.types.runs import Event
+from localembed.types.events import Step
 
 if TYPE_CHECKING:
     from localembed.store.lance.table import ChunkTable
@@ -24,7 +25,7 @@ def clean_up(
     table: ChunkTable,
     synced: FsyncTracker,
     keep: int,
-    on_event: Event,
+    counters: RunCounters,
 ) -> None:
     """Free what belongs to no version that is kept. The caller holds the writer lock.
 
@@ -34,16 +35,16 @@ def clean_up(
         table: open at its newest version, which is the one that head.json pins.
         synced: its files, which are durable.
         keep: how many of the newest versions stay; tagged ones stay as well.
-        on_event: told of protected and cleaned.
+        counters: told of protected and cleaned.
     """
     kept = to_keep(read_versions(layout), name, keep)
     table.protect(kept)
     # A branch that a power cut takes away again would not protect what is removed now.
     synced.sync()
-    on_event("protected", len(kept))
+    counters.emit(Step.PROTECTED, len(kept))
     table.clean()
-    show(layout, name, table, synced)
-    on_event("cleaned", len(kept))
+    publish_newest(layout, name, table, synced)
+    counters.emit(Step.CLEANED, len(kept))
 
 
 def drop_table(layout: Layout, name: str) -> None:
@@ -53,7 +54,7 @@ def drop_table(layout: Layout, name: str) -> None:
     shutil.rmtree(layout.table(name))
 
 
-def show(layout: Layout, name: str, table: ChunkTable, synced: FsyncTracker) -> None:
+def publish_newest(layout: Layout, name: str, table: ChunkTable, synced: FsyncTracker) -> None:
     """Let the manifest and readers go on from the newest version, once it is durable."""
     mark = TableMark(table.uuid, table.version)
     Manifest(layout).commit(name, synced=synced.sync(), mark=mark)

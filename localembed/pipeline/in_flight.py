@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from localembed.types.arrays import Vector
 
     Outcomes = Mapping[bytes, Vector | str]
     """Chunk hash → its vector, or why it has none."""
+
+
+class Stored(Protocol):
+    """Finds the vectors that are stored."""
+
+    def look_up(self, hashes: Collection[bytes]) -> Mapping[bytes, Vector]:
+        """Return the vectors that are stored for chunk hashes in this space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +51,13 @@ class Reservation:
 class InFlight:
     """The texts whose vectors are on their way into the store; several threads may ask."""
 
-    def __init__(self, look_up: Callable[[Collection[bytes]], Mapping[bytes, Vector]]) -> None:
+    def __init__(self, stored: Stored) -> None:
         """Begin without any.
 
         Args:
-            look_up: chunk hashes → the vectors stored for them; asked by one thread at a time.
+            stored: finds stored vectors; called by one thread at a time.
         """
-        self._look_up = look_up
+        self._stored = stored
         self._lock = Lock()
         self._reserved: dict[bytes, Future[Outcomes]] = {}
 
@@ -61,7 +68,7 @@ class InFlight:
         """
         with self._lock:
             others = {key: self._reserved[key] for key in hashes if key in self._reserved}
-            found = self._look_up([key for key in hashes if key not in others])
+            found = self._stored.look_up([key for key in hashes if key not in others])
             own = tuple(key for key in hashes if key not in others and key not in found)
             outcome: Future[Outcomes] = Future()
             self._reserved.update(dict.fromkeys(own, outcome))

@@ -53,7 +53,7 @@ class Ingested:
 def ingest(
     plan: Plan,
     records: Mapping[bytes, FileRecord],
-    chunk_workers: ChunkWorkers,
+    workers: ChunkWorkers,
     counters: RunCounters,
 ) -> Iterator[Ingested]:
     """Yield what became of every file of the plan, in the order of the walk.
@@ -61,21 +61,21 @@ def ingest(
     Args:
         plan: names the files.
         records: what the manifest remembers, by doc_id.
-        chunk_workers: read and cut them.
+        workers: read and chunk them.
         counters: counts files, bytes and reasons.
     """
     moved = _by_content(plan.removed)
     groups = in_groups(plan.to_read, _bytes)
-    cuts = in_order(
-        chunk_workers.cut,
+    results = in_order(
+        workers.chunk,
         ([(file, records.get(file.doc_id)) for file in group] for group in groups),
-        threads=chunk_workers.at_once,
+        threads=workers.at_once,
         weight=lambda group: sum(_bytes(file) for file, _ in group),
         most=_MAX_BYTES,
     )
-    for file, found in zip(plan.to_read, chain.from_iterable(cuts), strict=True):
-        counters.stages["read"] += found.read_seconds / chunk_workers.at_once
-        counters.stages["chunk"] += found.chunk_seconds / chunk_workers.at_once
+    for file, found in zip(plan.to_read, chain.from_iterable(results), strict=True):
+        counters.add_seconds("read", found.read_seconds / workers.at_once)
+        counters.add_seconds("chunk", found.chunk_seconds / workers.at_once)
         yield _counted(file, records.get(file.doc_id), found, moved, counters)
 
 
@@ -108,7 +108,7 @@ def _counted(
     """Count what a file held, and return what becomes of it."""
     content = found.content
     if content is not None:
-        counters.bytes += found.size
+        counters.add("bytes", found.size)
     if content is None or found.error:
         return _failed(file, previous, found.error, counters)
     if previous is not None and found.unchanged:
@@ -127,7 +127,7 @@ def _counted(
     if found.chunked is None:
         return _skipped(file, previous, record, found.reason, counters)
     _count(previous, content, moved, counters)
-    counters.truncated += found.chunked.truncated
+    counters.add("truncated", found.chunked.truncated)
     record = replace(record, n_chunks=len(found.chunked.chunks), state="indexed")
     return Ingested("written", file, record, previous, found.chunked)
 
@@ -146,9 +146,9 @@ def _refreshed(
 ) -> Ingested:
     record = replace(previous, stat=content.stat, observed_ns=content.observed_ns)
     if previous.state == "skipped":
-        counters.skipped.append(Note(file.absolute, previous.reason))
+        counters.skip(Note(file.absolute, previous.reason))
     else:
-        counters.unchanged += 1
+        counters.add("unchanged")
         if previous.state != "partial":
             record = replace(record, state="indexed", reason="")
     return Ingested("refreshed", file, record, previous)
@@ -158,7 +158,7 @@ def _failed(
     file: SourceFile, previous: FileRecord | None, reason: str, counters: RunCounters
 ) -> Ingested:
     """Keep what is known and stored of a file that could not be read this time."""
-    counters.failures.append(Note(file.absolute, reason))
+    counters.fail(Note(file.absolute, reason))
     record = FileRecord(
         doc_id=file.doc_id,
         root_id=file.root_id,
@@ -181,7 +181,7 @@ def _skipped(
     reason: str,
     counters: RunCounters,
 ) -> Ingested:
-    counters.skipped.append(Note(file.absolute, reason))
+    counters.skip(Note(file.absolute, reason))
     return Ingested("skipped", file, replace(record, reason=reason), previous)
 
 
@@ -190,10 +190,10 @@ def _count(
 ) -> None:
     """Count a file with new text as changed, renamed or added."""
     if previous is not None and previous.n_chunks > 0:
-        counters.changed += 1
+        counters.add("changed")
     elif moved.get(content.content_hash, 0) > 0:
         moved[content.content_hash] -= 1
-        counters.renamed += 1
-        counters.removed -= 1
+        counters.add("renamed")
+        counters.add("removed", -1)
     else:
-        counters.added += 1
+        counters.add("added")

@@ -1,4 +1,4 @@
-"""Read files and cut their texts into chunks; nothing is counted or written here."""
+"""Read files and chunk their texts; nothing is counted or written here."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from localembed.core.text import show_path
 from localembed.errors import ReadError
 from localembed.sources import Content, read_file
 from localembed.types.documents import (
-    ChunkDocuments,
     ChunkedDocument,
     Document,
+    DocumentChunker,
     FileRecord,
     SourceFile,
 )
@@ -38,27 +38,27 @@ class ChunkedFile:
     chunk_seconds: float = 0.0
 
 
-Asked = tuple[SourceFile, FileRecord | None]
-"""A file to cut, and what is remembered of it."""
+KnownFile = tuple[SourceFile, FileRecord | None]
+"""A file to read, and what the manifest remembers of it."""
 
 
-def read_and_chunk(files: Sequence[Asked], chunk: ChunkDocuments) -> list[ChunkedFile]:
-    """Return what each file held, cut unless it is what the manifest remembers.
+def read_and_chunk(files: Sequence[KnownFile], chunker: DocumentChunker) -> list[ChunkedFile]:
+    """Return what each file held, chunked unless it is what the manifest remembers.
 
     Args:
         files: one, or several small ones.
-        chunk: is given the documents of all of them.
+        chunker: chunks the documents of all of them together.
     """
     try:
-        return _cut([_read(*file) for file in files], chunk)
+        return _chunk([_read(*file) for file in files], chunker)
     except MemoryError:
         if len(files) == 1:
             return [ChunkedFile(error="there is not enough memory for it")]
-    return [cut for file in files for cut in read_and_chunk([file], chunk)]
+    return [chunked for file in files for chunked in read_and_chunk([file], chunker)]
 
 
 def _read(file: SourceFile, previous: FileRecord | None) -> tuple[ChunkedFile, Document | None]:
-    """Return what a file held, and its text if there is anything to cut."""
+    """Return what a file held, and its text if there is anything to chunk."""
     begin = time.perf_counter()
     found, document = ChunkedFile(), None
     try:
@@ -75,13 +75,13 @@ def _read(file: SourceFile, previous: FileRecord | None) -> tuple[ChunkedFile, D
     return replace(found, read_seconds=time.perf_counter() - begin), document
 
 
-def _cut(
-    read: Sequence[tuple[ChunkedFile, Document | None]], chunk: ChunkDocuments
+def _chunk(
+    read: Sequence[tuple[ChunkedFile, Document | None]], chunker: DocumentChunker
 ) -> list[ChunkedFile]:
     """Chunk what was read."""
     begin = time.perf_counter()
     documents = [document for _, document in read if document is not None]
-    chunked = iter(chunk(documents) if documents else ())
+    chunked = iter(chunker(documents) if documents else ())
     seconds = (time.perf_counter() - begin) / max(1, len(documents))
     return [
         found if document is None else _with_chunks(found, next(chunked), seconds)

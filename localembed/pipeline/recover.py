@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.ingest import NO_STAT
 from localembed.store import heartbeat, runs
 from localembed.store.fsync import FsyncTracker, Synced, SyncError
@@ -15,7 +16,7 @@ from localembed.store.lance.connection import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
 from localembed.types.documents import FileRecord
-from localembed.types.runs import Event
+from localembed.types.events import Step
 from localembed.types.tables import TableFacts
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _REASON_LOST = "some lines could not be embedded; why was not kept"
 
 
-def recover(layout: Layout, facts: TableFacts, on_event: Event) -> dict[bytes, FileRecord]:
+def recover(layout: Layout, facts: TableFacts, counters: RunCounters) -> dict[bytes, FileRecord]:
     """Return what the manifest remembers of a table, after making it true.
 
     When nothing happened, file names alone show it and no store of vectors is opened. Otherwise
@@ -40,7 +41,7 @@ def recover(layout: Layout, facts: TableFacts, on_event: Event) -> dict[bytes, F
         return records
     if newest == 0:
         return _without_table(manifest, facts, records)
-    return _reconcile(layout, facts, manifest, records, on_event)
+    return _reconcile(layout, facts, manifest, records, counters)
 
 
 def _without_table(
@@ -63,7 +64,7 @@ def _reconcile(
     facts: TableFacts,
     manifest: Manifest,
     records: dict[bytes, FileRecord],
-    on_event: Event,
+    counters: RunCounters,
 ) -> dict[bytes, FileRecord]:
     from localembed.store.lance.table import ChunkTable
 
@@ -92,7 +93,7 @@ def _reconcile(
         mark=TableMark(table.uuid, table.version),
         synced=Synced(synced.new, gone),
     )
-    on_event("reconciled", len(stored))
+    counters.emit(Step.RECONCILED, len(stored))
     return true
 
 

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.in_flight import InFlight
 from localembed.types.documents import Chunk, ChunkedDocument, EmbeddedBatch
+from localembed.types.events import Step
 from localembed.types.models import Embedder, ModelInput
-from localembed.types.runs import Event
 
 if TYPE_CHECKING:
     from localembed.types.arrays import Vector, VectorMatrix
+
+
+class EmbedderSource(Protocol):
+    """Gives the model, loaded once."""
+
+    def embedder(self) -> Embedder:
+        """Return the model."""
 
 
 def embed_window(
     window: Sequence[ChunkedDocument],
     dim: int,
     in_flight: InFlight,
-    embedder: Callable[[], Embedder],
+    source: EmbedderSource,
     counters: RunCounters,
-    on_event: Event,
 ) -> EmbeddedBatch:
     """Return the window's documents with their vectors.
 
@@ -31,17 +38,16 @@ def embed_window(
         window: whole documents.
         dim: numbers of a vector.
         in_flight: know what is stored or on its way.
-        embedder: loads the model at the first call; not called when every vector exists.
-        counters: counts what was embedded, reused and failed.
-        on_event: told of progress as ("chunks", count).
+        source: gives the model; not asked when every vector exists.
+        counters: counts what was embedded, reused and failed, and is told of progress.
     """
     chunks = [chunk for entry in window for chunk in entry.chunks]
     unique = {chunk.chunk_hash: chunk for chunk in chunks}
     with counters.stage("reuse"):
         reservation = in_flight.reserve(unique.keys())
-    on_event("chunks", len(chunks) - len(reservation.own))
+    counters.emit(Step.EMBEDDED, len(chunks) - len(reservation.own))
     try:
-        own = _embed([unique[key] for key in reservation.own], embedder, dim, counters, on_event)
+        own = _embed([unique[key] for key in reservation.own], source, dim, counters)
     except BaseException as error:
         reservation.fail(error)
         raise
@@ -54,7 +60,8 @@ def embed_window(
     reasons = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, str)}
     failures = {c.chunk_id: reasons[c.chunk_hash] for c in chunks if c.chunk_hash in reasons}
     embedded = sum(1 for outcome in own.values() if not isinstance(outcome, str))
-    counters.count_chunks(embedded=embedded, reused=len(chunks) - len(failures) - embedded)
+    counters.add("embedded", embedded)
+    counters.add("reused", len(chunks) - len(failures) - embedded)
     nothing = np.full(dim, np.nan, np.float32)
     rows = [nothing if c.chunk_hash in reasons else outcomes[c.chunk_hash] for c in chunks]
     return EmbeddedBatch(tuple(window), np.concatenate(rows).reshape(-1, dim), failures)
@@ -71,22 +78,21 @@ def failed_passages(chunked: ChunkedDocument, failures: Mapping[bytes, str]) -> 
 
 def _embed(
     missing: list[Chunk],
-    embedder: Callable[[], Embedder],
+    source: EmbedderSource,
     dim: int,
     counters: RunCounters,
-    on_event: Event,
 ) -> dict[bytes, Vector | str]:
     """Embed, and check every vector before anything is done with it."""
     if not missing:
         return {}
     with counters.stage("load model"):
-        model = embedder()
+        model = source.embedder()
     with counters.stage("embed"):
         made = model.embed_documents(
             [ModelInput(c.model_text, c.token_ids, c.chunk_hash) for c in missing],
-            lambda count: on_event("chunks", count),
+            partial(counters.emit, Step.EMBEDDED),
         )
-    counters.count_chunks(tokens=sum(len(chunk.token_ids) for chunk in missing))
+    counters.add("tokens", sum(len(chunk.token_ids) for chunk in missing))
     faults = {**_faults(made.vectors, dim), **made.failures}
     return {
         chunk.chunk_hash: faults.get(row, vector)

@@ -1,8 +1,8 @@
 """Three stages at once: while one window is embedded, the next is read and the last is written.
 
-Each stage has one thread and workers over one window at a time, so at most four are in memory. The
-calling thread embeds, since Ctrl-C reaches it there. Where a server embeds, several windows are
-asked for at once, so that one slow answer holds up none of the others.
+Each stage has one thread and hands over one window at a time, so at most four are in memory. The
+calling thread embeds, since Ctrl-C reaches it there. Where a remote model embeds, several windows
+are in flight at once, so that one slow answer holds up none of the others.
 """
 
 from __future__ import annotations
@@ -10,50 +10,29 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event
-from typing import TypeVar
+from typing import Protocol, TypeVar
+
+from localembed.core.cancellation import CancelToken
 
 Window = TypeVar("Window")
 Batch = TypeVar("Batch")
+Read = TypeVar("Read", contravariant=True)
 
 
-class RunCancelledError(Exception):
-    """The run is over; a stage that works ahead gives up."""
+class Stages(Protocol[Read, Batch]):
+    """What happens to a window after it is read."""
+
+    def embed(self, window: Read, /) -> Batch:
+        """Return the window with its vectors; called by as many threads as windows in flight."""
+
+    def write(self, batch: Batch, /) -> None:
+        """Write a window; called by one thread, in order."""
 
 
-class CancelToken:
-    """Tells the stage that reads ahead to give up."""
-
-    def __init__(self) -> None:
-        """Begin with nothing said."""
-        self._cancelled = Event()
-        self._on_cancel: list[Callable[[], None]] = []
-
-    def on_cancel(self, call: Callable[[], None]) -> None:
-        """Have something called when it is said, for a stage that waits for others."""
-        self._on_cancel.append(call)
-
-    def cancel(self) -> None:
-        """Let the next check raise."""
-        self._cancelled.set()
-        for call in self._on_cancel:
-            call()
-
-    def raise_if_cancelled(self) -> None:
-        """Raise if the run is over.
-
-        Raises:
-            RunCancelledError: always then; nobody waits for what would have come.
-        """
-        if self._cancelled.is_set():
-            raise RunCancelledError
-
-
-def overlap(
+def run_stages(
     windows: Iterator[Window],
-    embed: Callable[[Window], Batch],
-    write: Callable[[Batch], None],
-    stop: CancelToken,
+    stages: Stages[Window, Batch],
+    token: CancelToken,
     at_once: int = 1,
 ) -> None:
     """Run every window through all stages, in order.
@@ -63,9 +42,9 @@ def overlap(
 
     Args:
         windows: read and cut in a thread of their own, one ahead.
-        embed: called in this thread, or in as many others as windows are embedded at once.
-        write: called in a thread of its own, one behind, in order.
-        stop: said when anything goes wrong, so that reading ahead ends soon.
+        stages: embed in this thread, or in as many others as windows are embedded at once; write
+            in a thread of its own, one behind, in order.
+        token: cancelled when anything goes wrong, so that reading ahead ends soon.
         at_once: windows that are embedded side by side, where others do the work.
     """
     with (
@@ -81,16 +60,16 @@ def overlap(
             while (window := upcoming.result()) is not None or begun:
                 if window is not None:
                     upcoming = reader.submit(next, windows, None)
-                    begun.append(begin(embed, window))
+                    begun.append(begin(stages.embed, window))
                 if window is None or len(begun) == at_once:
                     batch = begun.popleft().result()
                     if written is not None:
                         written.result()
-                    written = writer.submit(write, batch)
+                    written = writer.submit(stages.write, batch)
             if written is not None:
                 written.result()
         except BaseException:
-            stop.cancel()
+            token.cancel()
             raise
 
 

@@ -15,7 +15,7 @@ from localembed.store.versions import read_versions
 from localembed.types.tables import TableFacts
 
 if TYPE_CHECKING:
-    from localembed.types.arrays import Vector, VectorMatrix
+    from localembed.types.arrays import Vector
 
 _EARLIER_VERSIONS = 10
 """That are looked through for vectors of texts that come back."""
@@ -25,7 +25,12 @@ class StoredVectors:
     """The vectors of one space: of this run, of versions and tables before it, of paid answers."""
 
     def __init__(
-        self, layout: Layout, facts: TableFacts, head: Head, table: ChunkTable | None
+        self,
+        layout: Layout,
+        facts: TableFacts,
+        head: Head,
+        table: ChunkTable | None,
+        pending: PendingAnswers,
     ) -> None:
         """Pin the versions that may hold vectors when the run begins.
 
@@ -34,10 +39,11 @@ class StoredVectors:
             facts: of the table that is written.
             head: as readers see it.
             table: that is written; None before it is made.
+            pending: answers of a remote model that no table has yet.
         """
         self._table = table
         self._sources = _sources(layout, facts, head, table)
-        self._pending = PendingAnswers(layout, facts.space_id, facts.dim)
+        self._pending = pending
         self._written = WrittenHashes()
         """What this run has written: the only rows that no source of vectors holds."""
 
@@ -53,21 +59,9 @@ class StoredVectors:
                 found.update(table.vectors(missing, version))
         return found
 
-    def save_answers(self, keys: Collection[bytes], vectors: VectorMatrix) -> None:
-        """Keep what a server answered until it is written."""
-        self._pending.keep(list(keys), vectors)
-
     def wrote(self, hashes: Iterable[bytes]) -> None:
         """Remember that the table has rows of these, whether or not they are safe yet."""
         self._written.add(hashes)
-
-    def recorded(self, hashes: Iterable[bytes]) -> None:
-        """Forget what was paid for and is safe now."""
-        self._pending.written(hashes)
-
-    def done(self) -> None:
-        """Forget everything that was paid for: the run has come to its end."""
-        self._pending.clear()
 
 
 def _sources(

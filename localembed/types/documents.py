@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from localembed.types.arrays import IntArray, VectorMatrix
@@ -127,8 +127,15 @@ class ChunkedDocument:
     """Words that the tokenizer gave up on, so that the model never sees them."""
 
 
-ChunkDocuments = Callable[[Sequence[Document]], list[ChunkedDocument]]
-"""Cuts one document of any length, or several short ones."""
+class DocumentChunker(Protocol):
+    """Chunks documents."""
+
+    def __call__(self, documents: Sequence[Document], /) -> list[ChunkedDocument]:
+        """Return each document's chunks in order.
+
+        Args:
+            documents: one of any length, or several short ones, which take less time together.
+        """
 
 
 @dataclass(frozen=True, slots=True)

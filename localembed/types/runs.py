@@ -82,16 +82,8 @@ class RunReport:
         return 3 if self.failures else 0
 
 
-Event = Callable[[str, int], None]
-"""Told of each step that was reached, by name, with a count (see `pipeline.run.run`)."""
-
-
 Notice = Callable[[str], None]
 """Told in a sentence what the user should know."""
-
-
-def ignore_events(_name: str, _count: int) -> None:
-    """Take an event and do nothing."""
 
 
 def ignore_notice(_text: str) -> None:

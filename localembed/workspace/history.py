@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Collection, Mapping
 
 from localembed.errors import StorageError
-from localembed.pipeline.garbage import clean_up, drop_table, show
+from localembed.pipeline.counters import RunCounters
+from localembed.pipeline.garbage import clean_up, drop_table, publish_newest
 from localembed.pipeline.run import restore
 from localembed.search import changes_between
 from localembed.store import heartbeat
@@ -18,7 +19,7 @@ from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
 from localembed.store.manifest import Manifest
 from localembed.store.versions import aged_out, find_version, read_versions, tag, to_keep
-from localembed.types.runs import RunReport, ignore_events
+from localembed.types.runs import RunReport
 from localembed.types.tables import Changes, Garbage, TableHead, Version
 
 
@@ -72,7 +73,7 @@ class History:
         with writer_lock(self._layout):
             found = find_version(self._layout, version)
             facts = facts_of(found.table, found.entry)
-            return restore(self._layout, facts, found.entry, self._keep, ignore_events)
+            return restore(self._layout, facts, found.entry, self._keep)
 
     def garbage(self, keep: int) -> Garbage:
         """Return what `collect_garbage` would drop.
@@ -134,5 +135,5 @@ class History:
         synced = FsyncTracker(table.folder, Manifest(layout).stored_files(name))
         with heartbeat.at_risk(layout):
             table.maintenance.compact()
-            show(layout, name, table, synced)
-            clean_up(layout, name, table, synced, keep, ignore_events)
+            publish_newest(layout, name, table, synced)
+            clean_up(layout, name, table, synced, keep, RunCounters())

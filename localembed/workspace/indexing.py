@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from localembed.chunking import clean
+from localembed.core.cancellation import CancelToken
 from localembed.embedding import count_requests, known_limits, load_embedder, load_tokenizer
 from localembed.embedding.profiles import ProfileStore
 from localembed.pipeline.estimate import estimate
@@ -15,8 +15,11 @@ from localembed.pipeline.run import Job, remove_documents
 from localembed.sources import WalkRules
 from localembed.store.head import facts_of, publish_head, read_head
 from localembed.store.layout import Layout
-from localembed.types.documents import ChunkDocuments, FileRecord
-from localembed.types.runs import Event, Notice, Preview, RunReport
+from localembed.store.pending_answers import PendingAnswers
+from localembed.types.documents import DocumentChunker, FileRecord
+from localembed.types.events import EventListener
+from localembed.types.limits import Limits
+from localembed.types.runs import Notice, Preview, RunReport, ignore_notice
 from localembed.workspace import config_file
 from localembed.workspace.roots import Scope
 from localembed.workspace.settings import Settings, engine_options
@@ -26,8 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from localembed.chunking.rules import ChunkRules
-    from localembed.pipeline.run import SaveAnswers
-    from localembed.types.models import Embedder, ModelSpec
+    from localembed.types.models import Embedder, ModelInput, ModelSpec
 
 _BYTES_PER_TOKEN = 4
 """Of English text; a guess at how long a run will be."""
@@ -52,20 +54,30 @@ class _ChunkerLoader:
     folder: Path
     rules: ChunkRules
 
-    def __call__(self, check: Callable[[], None]) -> ChunkDocuments:
+    def load(self, token: CancelToken) -> DocumentChunker:
+        """Load the chunker (see `pipeline.chunk_workers.ChunkerLoader`)."""
         from localembed.chunking.chunker import Chunker
 
         tokenizer = load_tokenizer(self.spec, self.folder)
-        return Chunker(tokenizer, clean.clean, self.rules, self.spec.document_prompt, check)
+        return Chunker(tokenizer, clean.clean, self.rules, self.spec.document_prompt, token)
 
 
-def make_job(
+@dataclass(frozen=True, slots=True)
+class _RequestCounter:
+    spec: ModelSpec
+
+    def count_requests(self, inputs: Sequence[ModelInput], /) -> int:
+        return count_requests(self.spec, inputs)
+
+
+def make_job(  # noqa: PLR0913 - what a run is made of
     layout: Layout,
     selection: TableSelection,
     settings: Settings,
     scopes: tuple[Scope, ...],
     how: RunOptions,
-    on_notice: Notice,
+    limits: Limits,
+    on_notice: Notice = ignore_notice,
 ) -> Job:
     """Return a run over scopes; what is heavy is loaded when it is first used.
 
@@ -76,6 +88,7 @@ def make_job(
         scopes: what was asked for; a new table, which is served when it is complete, is built from
             all roots.
         how: this run goes about it.
+        limits: sizes and thresholds.
         on_notice: told in a sentence what takes long or could not be had.
     """
     entry = read_head(layout).tables.get(selection.facts.name)
@@ -83,17 +96,19 @@ def make_job(
     roots = {root.root_id: root for root in config_file.read_roots(layout)}
     roots |= {scope.root.root_id: scope.root for scope in scopes}
     looked_at = tuple(Scope(root, b"") for root in roots.values()) if unfinished else scopes
+    pending = PendingAnswers(layout, selection.facts.space_id, selection.facts.dim)
     return Job(
         layout=layout,
         facts=selection.facts,
         scopes=tuple((scope.root, scope.path) for scope in looked_at),
         rules=WalkRules(settings.max_file_size),
-        load_chunker=_ChunkerLoader(selection.model.spec, selection.model.folder, selection.rules),
-        load_embedder=_embedder_loader(selection, settings, how, on_notice),
+        chunker=_ChunkerLoader(selection.model.spec, selection.model.folder, selection.rules),
+        embedder=_EmbedderLoader(selection, settings, pending, how, on_notice),
+        pending=pending,
+        limits=limits,
         becomes_default=selection.becomes_default,
         covers_all=unfinished,
         keep_versions=settings.keep_versions,
-        asks_server=selection.model.spec.remote is not None,
         verify=how.verify,
         allow_mass_delete=how.allow_mass_delete,
         retry_failed=how.retry_failed,
@@ -106,18 +121,19 @@ def preview(
     selection: TableSelection,
     settings: Settings,
     scopes: tuple[Scope, ...],
-    on_event: Event,
+    limits: Limits,
+    listener: EventListener,
 ) -> Preview:
     """Return what a run over scopes would embed and take; nothing is written or sent."""
     spec = selection.model.spec
     remote = spec.remote
-    job = make_job(layout, selection, settings, scopes, RunOptions(), lambda _: None)
-    found = estimate(job, partial(count_requests, spec), on_event)
+    job = make_job(layout, selection, settings, scopes, RunOptions(), limits)
+    found = estimate(job, _RequestCounter(spec), listener)
     if remote is None:
         return Preview(spec.name, None, found, None, None, None)
     requests, tokens = known_limits(remote, ProfileStore())
-    limits = ((found.requests, requests), (found.tokens, tokens))
-    minutes = [needed / limit for needed, limit in limits if limit]
+    rates = ((found.requests, requests), (found.tokens, tokens))
+    minutes = [needed / limit for needed, limit in rates if limit]
     price = remote.usd_per_million_tokens
     return Preview(
         model=spec.name,
@@ -129,27 +145,37 @@ def preview(
     )
 
 
-def _embedder_loader(
-    selection: TableSelection, settings: Settings, how: RunOptions, on_notice: Notice
-) -> Callable[[int, SaveAnswers], Embedder]:
-    model = selection.model
+@dataclass(frozen=True, slots=True)
+class _EmbedderLoader:
+    """Loads the model of a run (see `pipeline.stages.EmbedderLoader`)."""
 
-    def load(most_bytes: int, keep: SaveAnswers) -> Embedder:
+    selection: TableSelection
+    settings: Settings
+    pending: PendingAnswers
+    how: RunOptions
+    on_notice: Notice
+
+    @property
+    def windows_in_flight(self) -> int:
+        """Windows that are embedded side by side."""
+        return 2 if self.selection.model.spec.remote is not None else 1
+
+    def load(self, text_bytes: int) -> Embedder:
+        """Load the model for about so many bytes of text."""
+        model = self.selection.model
         options = replace(
-            engine_options(settings, model.space_id),
-            job_tokens=most_bytes // _BYTES_PER_TOKEN,
-            on_notice=on_notice,
+            engine_options(self.settings, model.space_id),
+            job_tokens=text_bytes // _BYTES_PER_TOKEN,
+            on_notice=self.on_notice,
             purpose="the text of new and changed files, later your queries,",
-            keep=keep,
-            max_cost=how.max_cost,
+            keep=self.pending.keep,
+            max_cost=self.how.max_cost,
         )
         return load_embedder(model.spec, model.folder, options)
 
-    return load
-
 
 def remove_everywhere(
-    layout: Layout, scope: Scope, keep_versions: int, on_event: Event
+    layout: Layout, scope: Scope, keep_versions: int, listener: EventListener
 ) -> RunReport | None:
     """Remove the documents of a scope, and of roots forgotten before, from every table.
 
@@ -167,7 +193,7 @@ def remove_everywhere(
     shown: RunReport | None = None
     for name, entry in head.tables.items():
         facts = facts_of(name, entry)
-        report = remove_documents(layout, facts, should_remove, keep_versions, on_event)
+        report = remove_documents(layout, facts, should_remove, keep_versions, listener)
         shown = report if name == head.default else shown
     config_file.write_roots(layout, config_file.read_roots(layout))
     return shown

@@ -21,8 +21,10 @@ from localembed.store.head import Head, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
 from localembed.types.documents import Root
+from localembed.types.events import EventListener, ignore_event
+from localembed.types.limits import DEFAULT_LIMITS, Limits
 from localembed.types.queries import EVERYTHING, Filter, Query, QueryResult, SearchHit, SearchMode
-from localembed.types.runs import Event, Notice, Preview, RunReport, ignore_events, ignore_notice
+from localembed.types.runs import Notice, Preview, RunReport, ignore_notice
 from localembed.types.tables import Status
 from localembed.workspace import config_file
 from localembed.workspace.history import History
@@ -45,27 +47,36 @@ _NOTHING: Mapping[str, object] = {}
 class Workspace:
     """A folder that holds an index, with everything that can be done with it."""
 
-    def __init__(self, folder: Path, flags: Mapping[str, object] = _NOTHING) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        flags: Mapping[str, object] = _NOTHING,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         """Name a workspace; nothing is read yet.
 
         Args:
             folder: the workspace folder itself.
             flags: settings that win over every file and variable.
+            limits: sizes and thresholds that no user needs to set.
         """
         self.layout = Layout(folder)
+        self.limits = limits
         self._flags = dict(flags)
         self._roots = Roots(self.layout)
         self._models = QueryModels(self.layout, lambda: self.settings.settings)
         self._searcher = Searcher(self.layout)
 
     @classmethod
-    def discover(cls, flags: Mapping[str, object] = _NOTHING) -> Workspace:
+    def discover(
+        cls, flags: Mapping[str, object] = _NOTHING, limits: Limits = DEFAULT_LIMITS
+    ) -> Workspace:
         """Find the workspace as git finds a repository, else take the user-wide one.
 
         `LOCALEMBED_WORKSPACE` names the folder itself and wins.
         """
         found = find_workspace()
-        return cls(Path(found) if found else user_folders.user_workspace(), flags)
+        return cls(Path(found) if found else user_folders.user_workspace(), flags, limits)
 
     @property
     def folder(self) -> Path:
@@ -104,7 +115,7 @@ class Workspace:
         retry_failed: bool = False,
         max_cost: float | None = None,
         wait: bool = False,
-        on_event: Event = ignore_events,
+        on_event: EventListener = ignore_event,
         on_notice: Notice = ignore_notice,
     ) -> RunReport:
         """Bring the index up to date with folders and files.
@@ -117,7 +128,7 @@ class Workspace:
             retry_failed: embed again what got no vector before.
             max_cost: US dollars that a server's answers may cost; the run stops before more.
             wait: if another process is writing, begin when it is done.
-            on_event: told of each step (see `pipeline.run.run`).
+            on_event: told of each step (see `types.events.Step`).
             on_notice: told in a sentence what was asked for and could not be had in full.
 
         Raises:
@@ -137,7 +148,9 @@ class Workspace:
             for notice in selection.notices:
                 on_notice(notice)
             scopes = self._roots.scopes(targets, options)
-            job = make_job(self.layout, selection, sourced.settings, scopes, how, on_notice)
+            job = make_job(
+                self.layout, selection, sourced.settings, scopes, how, self.limits, on_notice
+            )
             report = run(job, on_event)
             self._roots.settle(read_head(self.layout))
             return report
@@ -147,7 +160,7 @@ class Workspace:
         paths: Sequence[str | os.PathLike[str]] = (),
         *,
         options: Mapping[str, Any] = _NOTHING,
-        on_event: Event = ignore_events,
+        on_event: EventListener = ignore_event,
     ) -> Preview:
         """Return what `index` would embed, and what that would cost; nothing is written or sent.
 
@@ -162,7 +175,7 @@ class Workspace:
         scopes = self._roots.scopes(self._roots.targets(paths), options, remember=False)
         sourced = self.settings
         selection = select_table(sourced, read_head(self.layout), self.layout)
-        return preview(self.layout, selection, sourced.settings, scopes, on_event)
+        return preview(self.layout, selection, sourced.settings, scopes, self.limits, on_event)
 
     def query(
         self,
@@ -267,7 +280,7 @@ class Workspace:
         return {root.root_id: root.path for root in self.roots}
 
     def remove(
-        self, path: str | os.PathLike[str], *, on_event: Event = ignore_events
+        self, path: str | os.PathLike[str], *, on_event: EventListener = ignore_event
     ) -> RunReport | None:
         """Forget a root, or exclude a path below one, and take its rows out of every table.
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from localembed.cli.render.text import width
+from localembed.types.events import RunEvent, Step
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -19,7 +20,7 @@ class IndexProgress:
         """Prepare; nothing is shown before there is something to read."""
         self._enabled = enabled and sys.stderr.isatty()
         self._bar: tqdm[None] | None = None
-        self._files = self._cut_files = self._cut_chunks = 0
+        self._files = self._read_files = self._chunks = 0
 
     def __enter__(self) -> IndexProgress:
         """Return itself."""
@@ -39,30 +40,30 @@ class IndexProgress:
         if self._bar is not None:
             self._bar.close()
 
-    def __call__(self, name: str, count: int) -> None:
-        """Take one event (see `pipeline.run.run`)."""
-        if name == "files" and count and self._enabled:
+    def __call__(self, event: RunEvent) -> None:
+        """Take one event of a run."""
+        if event.step is Step.FILES and event.count and self._enabled:
             from tqdm import tqdm
 
-            self._files = count
+            self._files = event.count
             self._bar = tqdm(
                 unit=" chunks", file=sys.stderr, leave=False, ncols=width(), desc="reading"
             )
         if self._bar is None:
             return
-        if name == "file":
-            self._cut_files += 1
-        elif name == "cut":
-            self._cut_chunks += count
+        if event.step is Step.FILE:
+            self._read_files += 1
+        elif event.step is Step.CHUNKED:
+            self._chunks += event.count
             self._estimate()
-        elif name == "chunks":
+        elif event.step is Step.EMBEDDED:
             self._bar.set_description("embedding", refresh=False)
-            self._bar.update(count)
+            self._bar.update(event.count)
 
     def _estimate(self) -> None:
-        """Guess the number of chunks by those of the files that were cut so far."""
+        """Guess the number of chunks by those of the files read so far."""
         if self._bar is None:
             return
-        self._bar.total = round(self._cut_chunks * self._files / max(1, self._cut_files))
-        self._bar.set_postfix_str(f"{self._cut_files}/{self._files} files", refresh=False)
+        self._bar.total = round(self._chunks * self._files / max(1, self._read_files))
+        self._bar.set_postfix_str(f"{self._read_files}/{self._files} files", refresh=False)
         self._bar.update(0)
