@@ -83,7 +83,7 @@ class Machine:
     def index(self, notes: Path, **settings: str) -> bool:
         """Index with small batches; tell whether the run came to its end."""
         done = subprocess.run(
-            [sys.executable, "-m", "tests.slow.cut_cli", "index", "-q", str(notes)],
+            [sys.executable, "-m", "tests.slow.power_cut_cli", "index", "-q", str(notes)],
             cwd=PROJECT,
             env={
                 **os.environ,

@@ -179,7 +179,7 @@ def test_children_find_modules_where_their_parent_does(tmp_path, children):
         "from pathlib import Path\n"
         "from localembed.pipeline import chunk_workers\n"
         "from localembed.pipeline.stage_threads import CancelToken\n"
-        "from tests.test_cutters import chunk_one, load_chunker\n"
+        "from tests.test_chunk_workers import chunk_one, load_chunker\n"
         "chunk_workers.cores = lambda: 2\n"
         "with chunk_workers.chunk_workers(load_chunker, 1 << 30, CancelToken()) as at_work:\n"
         "    assert at_work.at_once == 2\n"
@@ -261,7 +261,7 @@ def test_no_child_outlives_a_killed_run(tmp_path):
     script = (
         "import time\n"
         "from localembed.pipeline.chunk_workers import _Pool\n"
-        "from tests.test_cutters import load_chunker\n"
+        "from tests.test_chunk_workers import load_chunker\n"
         "pool = _Pool(load_chunker, None, 2)\n"
         "print(*(child._process.pid for child in pool._all), flush=True)\n"
         "time.sleep(60)\n"
