@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,6 +41,25 @@ def small(monkeypatch):
     monkeypatch.setattr(run, "LARGE_BATCH_CHUNKS", 40)
 
 
+@pytest.fixture
+def takes(fake, monkeypatch):
+    """Let embedding take so many seconds a chunk, and nothing else take any."""
+    now = [0.0]
+    monkeypatch.setattr(
+        "localembed.pipeline.counters.time", SimpleNamespace(perf_counter=lambda: now[0])
+    )
+    embed_documents = fake.embed_documents
+
+    def let(seconds):
+        def embed(embedder, inputs, *rest):
+            now[0] += seconds * len(inputs)
+            return embed_documents(embedder, inputs, *rest)
+
+        monkeypatch.setattr(fake, "embed_documents", embed)
+
+    return let
+
+
 def sizes(workspace, notes):
     """Index, and return how many chunks each batch had."""
     counts = []
@@ -53,37 +72,35 @@ def write(notes, files):
         (notes / f"{n:03}.md").write_text(paragraphs(5, f"f{n}"))
 
 
-def test_batches_grow_where_embedding_is_cheap(workspace, notes, fake, small):
+def test_batches_grow_where_embedding_is_cheap(workspace, notes, takes, small):
     write(notes, range(60))
+    takes(0.001)
     found = sizes(workspace, notes)
     assert found[0] < 20
     assert max(found) >= 40
 
 
+def test_batches_stay_small_where_embedding_is_slow(workspace, notes, takes, small):
+    write(notes, range(60))
+    takes(1)
+    assert max(sizes(workspace, notes)) < 20
+
+
 def test_batches_are_bounded_by_the_bytes_of_their_files(
-    workspace, notes, fake, small, monkeypatch
+    workspace, notes, takes, small, monkeypatch
 ):
+    takes(0.001)
     monkeypatch.setattr(run, "LARGE_BATCH_BYTES", 1)
     write(notes, range(60))
     assert max(sizes(workspace, notes)) < 20
 
 
-def test_vectors_that_were_found_say_nothing_of_a_models_speed(
-    workspace, notes, fake, small, monkeypatch
-):
+def test_vectors_that_were_found_say_nothing_of_a_models_speed(workspace, notes, takes, small):
     write(notes, range(60))
     workspace.index([notes])
     for path in sorted(notes.glob("*.md")):
         path.rename(notes / f"a{path.name}")
     (notes / "b").mkdir()
     write(notes / "b", range(60, 90))
-    honest = fake.embed_documents
-
-    def slow(*asked):
-        time.sleep(0.05)
-        return honest(*asked)
-
-    monkeypatch.setattr(fake, "embed_documents", slow)
-    monkeypatch.setattr(run, "_CHEAP_SECONDS", 0.01)
-
+    takes(1)
     assert max(sizes(workspace, notes)) < 20

@@ -271,16 +271,17 @@ def test_a_precision_that_would_be_emulated_is_refused(cpuinfo, asked, hint):
         hardware.choose_precision(asked, "cpu")
 
 
-def test_bf16_is_confirmed_by_multiplying():
-    """A fake torch whose bf16 is slow, whatever the flags say."""
-    import time
+@pytest.mark.parametrize(("slow", "is_fast"), [("bf16", False), ("fp32", True)])
+def test_bf16_is_confirmed_by_multiplying(monkeypatch, slow, is_fast):
+    """A fake torch one of whose types is slow, whatever the flags say."""
+    now = [0.0]
 
     class Matrix:
         def __init__(self, dtype):
             self.dtype = dtype
 
         def __matmul__(self, other):
-            time.sleep(0.01 if self.dtype == slow else 0.001)
+            now[0] += 0.01 if self.dtype == slow else 0.001
 
     class Torch:
         bfloat16, float32 = "bf16", "fp32"
@@ -289,10 +290,9 @@ def test_bf16_is_confirmed_by_multiplying():
         def ones(_shape, dtype):
             return Matrix(dtype)
 
-    slow = "bf16"
-    assert not hardware.bf16_is_fast(Torch)
-    slow = "fp32"
-    assert hardware.bf16_is_fast(Torch)
+    with monkeypatch.context() as patched:
+        patched.setattr("time.perf_counter", lambda: now[0])
+        assert hardware.bf16_is_fast(Torch) == is_fast
 
 
 def test_a_device_that_is_not_there_is_refused(no_gpu):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -122,7 +124,9 @@ def test_every_thread_has_a_batch_and_no_more_are_begun_than_can_wait(model, mon
     _, folder = model
     fused = engine(folder)
     gate, names, waiting = threading.Event(), set(), threading.Semaphore(0)
-    really = fused._pooled
+    really, room = fused._pooled, fused._room
+    feeding: queue.Queue[str] = queue.Queue()
+    handles = []
 
     def slow(items):
         names.add(threading.current_thread().name)
@@ -130,16 +134,24 @@ def test_every_thread_has_a_batch_and_no_more_are_begun_than_can_wait(model, mon
         assert gate.wait(60)
         return really(items)
 
+    def acquire():
+        if not room.acquire(blocking=False):
+            feeding.put("waits for room")
+            room.acquire()
+
+    def feed():
+        for _ in range(6):
+            handles.append(fused.submit(random_items((5,))))
+        feeding.put("all begun")
+
     monkeypatch.setattr(fused, "_pooled", slow)
-    handles = []
-    feeder = threading.Thread(
-        target=lambda: handles.extend(fused.submit(random_items((5,))) for _ in range(6))
-    )
+    monkeypatch.setattr(fused, "_room", SimpleNamespace(acquire=acquire, release=room.release))
+    feeder = threading.Thread(target=feed)
     feeder.start()
     for _ in range(2):
         assert waiting.acquire(timeout=60)
-    feeder.join(0.2)
-    assert len(handles) <= streams(2) + 1
+    assert feeding.get(timeout=60) == "waits for room"
+    assert len(handles) == streams(2) + 1
     gate.set()
     feeder.join(60)
     assert len(fused.collect(handles)) == 6

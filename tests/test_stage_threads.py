@@ -3,20 +3,57 @@
 from __future__ import annotations
 
 import threading
-import time
+from concurrent.futures import Future
 
 import pytest
 
+from localembed.pipeline import stage_threads
 from localembed.pipeline.stage_threads import CancelToken, RunCancelledError, overlap
 
+PATIENCE = 60
+"""Seconds to wait for what must happen; only a broken run takes as long."""
 
-def numbers(count, made=None, stop=None):
+
+def numbers(count, made=None):
     for number in range(count):
-        if stop:
-            stop.raise_if_cancelled()
         if made is not None:
             made.append(number)
         yield number
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Replace threads by work that is done when its result is asked for; return what happened."""
+    happened = []
+
+    class Lazy(Future):
+        def __init__(self, stage, number, work):
+            super().__init__()
+            self._step, self._work = (stage, number), work
+
+        def result(self, timeout=None):
+            if not self.done():
+                self.set_result(self._work())
+                happened.append((*self._step, "done"))
+            return super().result(timeout)
+
+    class Executor:
+        def __init__(self, _count, name):
+            self._stage, self._submitted = name.removeprefix("localembed-"), 0
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_error):
+            return None
+
+        def submit(self, function, *arguments):
+            number, self._submitted = self._submitted, self._submitted + 1
+            happened.append((self._stage, number, "begun"))
+            return Lazy(self._stage, number, lambda: function(*arguments))
+
+    monkeypatch.setattr(stage_threads, "ThreadPoolExecutor", Executor)
+    return happened
 
 
 def test_windows_come_through_in_order():
@@ -29,22 +66,26 @@ def test_nothing_to_read_is_no_error():
     overlap(iter(()), pytest.fail, pytest.fail, CancelToken())
 
 
-def test_reading_is_one_window_ahead_and_writing_one_behind():
-    made, written, seen = [], [], []
-
+def test_reading_is_one_window_ahead_and_writing_one_behind(steps):
     def embed(number):
-        time.sleep(0.02)
-        seen.append((len(made), len(written)))
+        steps.append(("embed", number, "done"))
         return number
 
-    overlap(numbers(6, made), embed, written.append, CancelToken())
+    overlap(numbers(6), embed, lambda _: None, CancelToken())
 
-    assert [ahead for ahead, _ in seen] == [min(n + 2, 6) for n in range(6)]
-    assert [behind for _, behind in seen] == [0, 1, 2, 3, 4, 5]
+    place = {step: place for place, step in enumerate(steps)}
+    for n in range(6):
+        embedded = place["embed", n, "done"]
+        assert place["read", n, "done"] < place["read", n + 1, "begun"] < embedded
+        assert embedded < place["read", n + 1, "done"]
+        assert embedded < place["write", n, "begun"] < place["write", n, "done"]
+        if n:
+            assert place["write", n - 1, "begun"] < embedded < place["write", n - 1, "done"]
+            assert place["write", n - 1, "done"] < place["write", n, "begun"]
 
 
 def test_stages_run_at_the_same_time():
-    together = threading.Barrier(3, timeout=20)
+    together = threading.Barrier(3, timeout=PATIENCE)
 
     def read():
         for number in range(3):
@@ -79,7 +120,8 @@ def test_an_error_while_reading_comes_after_what_was_read_is_written():
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_an_error_while_embedding_comes_after_what_was_embedded_is_written(error):
-    written, stop = [], CancelToken()
+    written, stop, cancelled = [], CancelToken(), threading.Event()
+    stop.on_cancel(cancelled.set)
 
     def embed(number):
         if number == 3:
@@ -87,7 +129,7 @@ def test_an_error_while_embedding_comes_after_what_was_embedded_is_written(error
         return number
 
     def write(number):
-        time.sleep(0.02)
+        assert number < 2 or cancelled.wait(PATIENCE)
         written.append(number)
 
     with pytest.raises(error):
@@ -118,14 +160,14 @@ def test_an_error_in_the_last_write_is_not_lost():
 
 
 def test_reading_ahead_gives_up_when_the_run_is_over():
-    stop, gave_up = CancelToken(), []
+    stop, cancelled, gave_up = CancelToken(), threading.Event(), []
+    stop.on_cancel(cancelled.set)
 
     def read():
         yield 1
+        assert cancelled.wait(PATIENCE)
         try:
-            while True:
-                time.sleep(0.001)
-                stop.raise_if_cancelled()
+            stop.raise_if_cancelled()
         except RunCancelledError:
             gave_up.append(True)
             raise
@@ -133,9 +175,8 @@ def test_reading_ahead_gives_up_when_the_run_is_over():
     def embed(_number):
         raise ValueError("no vector")
 
-    begin, others = time.monotonic(), set(threading.enumerate())
+    others = set(threading.enumerate())
     with pytest.raises(ValueError, match="no vector"):
         overlap(read(), embed, pytest.fail, stop)
     assert gave_up == [True]
-    assert time.monotonic() - begin < 20
     assert set(threading.enumerate()) - others == set()
