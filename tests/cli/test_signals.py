@@ -1,0 +1,72 @@
+"""Ctrl-C, SIGTERM and SIGHUP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import PROJECT, paragraphs
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [
+        (signal.SIGINT, 130, "Interrupted"),
+        (signal.SIGTERM, 143, "Terminated"),
+        (signal.SIGHUP, 143, "Terminated"),
+    ],
+)
+def test_a_stopped_index_says_so_and_the_next_run_completes(
+    notes, tmp_path, run_cli, number, code, word
+):
+    for n in range(5):
+        (notes / f"{n}.md").write_text(paragraphs(3, f"f{n}"))
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.slow_cli", "index", notes, "--workspace", "ws"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "LOCALEMBED_MODEL": "fake"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr.readline() == "embedding\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out) == (code, "")
+    assert err.strip() == (
+        f"{word}. What was indexed so far is kept; the same command goes on from there."
+    )
+    status = json.loads(run_cli("status", "--json", "--workspace", "ws").stdout)
+    assert (status["files"], status["running"]) == (0, None)
+    report = json.loads(run_cli("index", "--json", "--workspace", "ws").stdout)
+    assert (report["files"]["added"], report["files"]["failed"]) == (5, 0)
+    assert run_cli("query", "pword", "--workspace", "ws").returncode == 0
+
+
+def test_a_signal_inside_of_a_destructor_is_not_lost(own_home):
+    """Python prints what a destructor raises, and goes on."""
+    script = (
+        "import os, signal, time\n"
+        "from localembed.cli import exit_codes, signals\n"
+        "signals.listen()\n"
+        "class Last:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        for _ in range(1000): pass\n"
+        "try:\n"
+        "    Last()\n"
+        "    time.sleep(20)\n"
+        "    print('went on')\n"
+        "except exit_codes.Terminated:\n"
+        "    print('ended')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=PROJECT
+    )
+    assert (done.stdout, done.stderr) == ("ended\n", "")

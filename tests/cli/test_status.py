@@ -1,0 +1,102 @@
+"""`localembed status`: the index, its settings and a run in progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from tests.conftest import PROJECT
+
+
+def test_status_shows_what_is_indexed(indexed, cli):
+    assert cli("status").parts == (
+        0,
+        "Workspace NOTES/.localembed\n"
+        "Index     2 files, 2 chunks\n"
+        "Model     fake\n"
+        "Run       1, TIME\n"
+        "Disk      SIZE\n"
+        "Root      NOTES\n",
+        "",
+    )
+
+
+def test_status_names_no_more_than_ten_roots(notes, cli):
+    for number in range(12):
+        (notes / f"root{number}").mkdir()
+        (notes / f"root{number}" / "a.txt").write_text(f"note {number}")
+    cli("index", *(f"root{number}" for number in range(12)), "-q")
+
+    lines = cli("status").out.splitlines()
+
+    assert [line[10:] for line in lines if line.startswith("Root")] == [
+        f"NOTES/root{number}" for number in range(10)
+    ]
+    assert lines[-1] == "          and 2 more: status --json"
+    assert len(json.loads(cli("status", "--json").out)["roots"]) == 12
+
+
+def test_status_json_has_the_documented_fields(indexed, cli):
+    shown = json.loads(cli("status", "--json").out)
+
+    assert set(shown) >= {
+        "workspace", "model", "table", "version", "files", "chunks", "roots", "disk_bytes",
+        "running",
+    }  # fmt: skip
+    assert (shown["version"], shown["files"], shown["chunks"]) == (1, 2, 2)
+    assert [root["path"] for root in shown["roots"]] == ["NOTES"]
+    assert shown["running"] is None
+
+
+def test_status_settings_shows_where_each_value_came_from(cli, notes, monkeypatch):
+    cli("init")
+    config = notes / ".localembed" / "config.toml"
+    config.write_text(config.read_text() + "overlap = 8\n")
+    monkeypatch.setenv("LOCALEMBED_TOP_K", "3")
+
+    assert cli("status", "--settings").out == (
+        "model             fake                  LOCALEMBED_MODEL\n"
+        "preset            -                     default\n"
+        "chunk_tokens      -                     default\n"
+        "overlap           8                     .localembed/config.toml\n"
+        "dim               -                     default\n"
+        "vector_type       float16               default\n"
+        "precision         auto                  default\n"
+        "device            auto                  default\n"
+        "engine            auto                  default\n"
+        "batch_tokens      -                     default\n"
+        "threads           -                     default\n"
+        "max_file_size     SIZE              default\n"
+        "top_k             3                     LOCALEMBED_TOP_K\n"
+        "mode              hybrid                default\n"
+        "keep_versions     10                    default\n"
+        "resident_minutes  15                    default\n"
+        "allow_network     False                 default\n"
+    )
+    settings = json.loads(cli("status", "--settings", "--json").out)["settings"]
+    assert settings["top_k"] == {"value": 3, "from": "LOCALEMBED_TOP_K"}
+    assert settings["overlap"] == {"value": 8, "from": "NOTES/.localembed/config.toml"}
+
+
+def test_a_run_in_progress_is_shown_by_status(notes, tmp_path, run_cli):
+    (notes / "a.md").write_text("Some words.")
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.slow_cli", "index", notes, "--workspace", "ws"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "LOCALEMBED_MODEL": "fake"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr.readline() == "embedding\n"
+        shown = json.loads(run_cli("status", "--json", "--workspace", "ws").stdout)
+        query = run_cli("query", "words", "--workspace", "ws")
+        second = run_cli("index", "--workspace", "ws")
+        process.terminate()
+        process.communicate(timeout=60)
+
+    assert shown["running"]["pid"] == process.pid
+    assert (query.returncode, second.returncode) == (5, 5)
+    assert f"(process {process.pid} since " in second.stderr
