@@ -18,9 +18,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from localembed import models
+from localembed.chunking.boundaries import find_anchors
 from localembed.chunking.chunker import Chunker
 from localembed.chunking.clean import clean
-from localembed.chunking.cuts import find_anchors
 from localembed.chunking.rules import CHARS_PER_TOKEN, ChunkRules
 from localembed.chunking.spans import grapheme_floor
 from localembed.chunking.tokens import BLOCK_CHARS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from localembed.chunking.cuts import Limits
+from localembed.chunking.boundaries import Limits
 from localembed.chunking.rules import ChunkRules
 from localembed.chunking.sections import Piece, Section, sections, sections_together
 from localembed.chunking.spans import grapheme_ceiling, grapheme_floor
@@ -65,9 +65,9 @@ class Chunker:
             each = [sections(texts[0], self.tokenizer, headings[0], limits)]
         else:
             each = sections_together(texts, self.tokenizer, headings, limits)
-        return [self._cut(*parts) for parts in zip(documents, headings, each, strict=True)]
+        return [self._chunk(*parts) for parts in zip(documents, headings, each, strict=True)]
 
-    def _cut(
+    def _chunk(
         self, document: Document, headings: list[Heading], parts: Iterable[Section]
     ) -> ChunkedDocument:
         """Return the chunks of a document's sections."""

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localembed.chunking.cuts import (
+from localembed.chunking.boundaries import (
     Limits,
-    cut_keys,
+    boundary_keys,
     find_anchors,
+    inner_boundaries,
     overlap_start,
-    rank_cuts,
+    rank_boundaries,
     rank_headings,
-    split_piece,
     weigh,
 )
 from localembed.chunking.structure import Heading
@@ -60,10 +60,10 @@ class Section:
 
     def pieces(self) -> list[Piece]:
         """Return the pieces in order, none over the limit, with what each repeats."""
-        cuts = set(self.bounds)
+        boundaries = set(self.bounds)
         for begin, end in pairwise(self.bounds):
-            cuts.update(split_piece(self.keys, self.weights, begin, end, self.limits))
-        ordered = sorted(cuts)
+            boundaries.update(inner_boundaries(self.keys, self.weights, begin, end, self.limits))
+        ordered = sorted(boundaries)
         before = [self.floor, *ordered]  # an overlap stays behind the beginning of its predecessor
         return [
             Piece(
@@ -75,13 +75,13 @@ class Section:
     def last_begin(self) -> int:
         """Return where the last piece begins that repeats nothing."""
         begin, end = self.bounds[-2:]
-        return max((begin, *split_piece(self.keys, self.weights, begin, end, self.limits)))
+        return max((begin, *inner_boundaries(self.keys, self.weights, begin, end, self.limits)))
 
     def halves(self, piece: Piece) -> list[Piece]:
         """Return a piece cut once more, at its best place."""
         weight = int(self.weights[piece.end] - self.weights[piece.core])
         limits = Limits.of(max(1, weight - 1), 0)
-        inner = split_piece(self.keys, self.weights, piece.core, piece.end, limits)
+        inner = inner_boundaries(self.keys, self.weights, piece.core, piece.end, limits)
         bounds = [piece.core, *sorted(inner), piece.end]
         return [Piece(begin, begin, end) for begin, end in pairwise(bounds)]
 
@@ -115,10 +115,10 @@ def _section(
     floor, wall = begin
     first = bisect.bisect_left(headings, int(tokens.starts[0]), key=lambda h: h.start)
     behind = bisect.bisect_right(headings, int(tokens.starts[-1]), key=lambda h: h.start)
-    ranks = rank_cuts(tokens)
+    ranks = rank_boundaries(tokens)
     rank_headings(ranks, tokens.starts, headings[first:behind])
     only = np.array((0, len(tokens)))
-    keys = cut_keys(tokens.ids, ranks, only)
+    keys = boundary_keys(tokens.ids, ranks, only)
     anchors = [wall + place for place in find_anchors(keys[wall:], limits.window)]
     bounds = (wall, *anchors, len(tokens))
     return Section(tokens, keys, weigh(tokens, only), bounds, limits, floor)
@@ -133,10 +133,10 @@ def sections_together(
     """Yield for each of several short texts its only section, or none if it has no tokens."""
     found = tokens_together(texts, tokenizer)
     each = found.each()
-    ranks = rank_cuts(found.tokens)
+    ranks = rank_boundaries(found.tokens)
     for (own, tokens), those in zip(each, headings, strict=True):
         rank_headings(ranks[own], tokens.starts, those)
-    keys = cut_keys(found.tokens.ids, ranks, found.first)
+    keys = boundary_keys(found.tokens.ids, ranks, found.first)
     weights = weigh(found.tokens, found.first)
     for own, tokens in each:
         if len(tokens):

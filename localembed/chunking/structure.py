@@ -52,7 +52,7 @@ class Heading:
     level: int
     """The smaller, the further out."""
     title: str
-    cuttable: bool = True
+    is_boundary: bool = True
     """Whether a chunk should rather begin here; not so for a method inside its class."""
 
 
@@ -197,7 +197,7 @@ def _definitions(text: str) -> Iterator[Heading]:
     for match in _DEFINITION.finditer(text):
         level = len(match["indent"].expandtabs(4))
         start = _with_attached_lines(text, match.start()) if level == 0 else match.start()
-        yield Heading(start, match.end(), level, _title(match["title"]), cuttable=level == 0)
+        yield Heading(start, match.end(), level, _title(match["title"]), is_boundary=level == 0)
 
 
 def _with_attached_lines(text: str, start: int) -> int:

@@ -60,7 +60,7 @@ class Limits:
         return cls(most=most, window=most // 2, least=-(-3 * most // 8), overlap=overlap)
 
 
-def rank_cuts(tokens: DocumentTokens) -> RankArray:
+def rank_boundaries(tokens: DocumentTokens) -> RankArray:
     """Return the rank of cutting before each token, (n,) uint64; a text's first is unused."""
     n = len(tokens)
     ranks = np.full(n, SPACE, np.uint64)
@@ -87,7 +87,7 @@ def rank_headings(ranks: RankArray, starts: IntArray, headings: Sequence[Heading
     first = np.searchsorted(starts, [heading.start for heading in headings])
     behind = np.searchsorted(starts, [heading.end for heading in headings])
     for begin, heading in zip(first, headings, strict=True):
-        if heading.cuttable:
+        if heading.is_boundary:
             ranks[begin : begin + 1] = HEADING
     for begin, end in zip(first, behind, strict=True):
         ranks[begin + 1 : end] = np.maximum(ranks[begin + 1 : end], INSIDE_HEADING)
@@ -95,7 +95,7 @@ def rank_headings(ranks: RankArray, starts: IntArray, headings: Sequence[Heading
             ranks[end : end + 1] = np.maximum(ranks[end : end + 1], AFTER_HEADING)
 
 
-def cut_keys(ids: IntArray, ranks: RankArray, first: IntArray) -> KeyArray:
+def boundary_keys(ids: IntArray, ranks: RankArray, first: IntArray) -> KeyArray:
     """Return the key of cutting before each token: its rank, then 56 bits of the ids around it.
 
     Args:
@@ -126,7 +126,7 @@ def weigh(tokens: DocumentTokens, first: IntArray) -> npt.NDArray[np.int64]:
     """Return cumulative weights, (n + 1,): a token weighs 1, or more when it spans many characters.
 
     One measure then bounds a chunk in tokens and in characters (16 per token, 4,064 for 254). A
-    text's last token (see `cut_keys`) weighs what it spans itself.
+    text's last token (see `boundary_keys`) weighs what it spans itself.
     """
     spans = np.diff(tokens.starts, append=0)
     last = first[1:][np.diff(first) > 0] - 1
@@ -163,23 +163,23 @@ def _sliding_min(values: KeyArray, width: int) -> KeyArray:
     return np.minimum(values[:-rest], values[rest:]) if rest else values
 
 
-def split_piece(
+def inner_boundaries(
     keys: KeyArray, weights: npt.NDArray[np.int64], begin: int, end: int, limits: Limits
 ) -> list[int]:
     """Return the cuts inside tokens [begin, end) that leave no piece over the limit."""
-    cuts: list[int] = []
+    boundaries: list[int] = []
     pieces = [(begin, end)]
     while pieces:
         left, right = pieces.pop()
         if weights[right] - weights[left] <= limits.most or right - left < 2:
             continue
-        cut = _best_inner_cut(keys, weights, left, right, limits.least)
-        cuts.append(cut)
-        pieces += [(left, cut), (cut, right)]
-    return cuts
+        boundary = _best_inner_boundary(keys, weights, left, right, limits.least)
+        boundaries.append(boundary)
+        pieces += [(left, boundary), (boundary, right)]
+    return boundaries
 
 
-def _best_inner_cut(
+def _best_inner_boundary(
     keys: KeyArray, weights: npt.NDArray[np.int64], left: int, right: int, least: int
 ) -> int:
     """Return the smallest key at least `least` from both ends, or the middle if there is none."""
@@ -209,16 +209,16 @@ def overlap_start(
         span: where the predecessor begins, where the chunk's own part begins, where it ends.
         limits: the sizes.
     """
-    before, cut, end = span
-    room = min(limits.overlap, limits.most - int(weights[end] - weights[cut]))
-    if cut == 0 or room < max(2, limits.overlap // 2) or _rank(keys[cut]) == HEADING:
-        return cut
-    low = max(before + 1, int(weights.searchsorted(weights[cut] - room)))
-    high = min(cut, int(weights.searchsorted(weights[cut] - room // 2, "right")))
+    before, boundary, end = span
+    room = min(limits.overlap, limits.most - int(weights[end] - weights[boundary]))
+    if boundary == 0 or room < max(2, limits.overlap // 2) or _rank(keys[boundary]) == HEADING:
+        return boundary
+    low = max(before + 1, int(weights.searchsorted(weights[boundary] - room)))
+    high = min(boundary, int(weights.searchsorted(weights[boundary] - room // 2, "right")))
     if low >= high:
-        return cut
+        return boundary
     best = low + int(keys[low:high].argmin())
-    return best if _rank(keys[best]) <= SPACE else cut
+    return best if _rank(keys[best]) <= SPACE else boundary
 
 
 def _rank(key: np.uint64) -> int:
