@@ -573,7 +573,7 @@ def test_a_document_in_sections_has_the_chunks_of_the_whole(monkeypatch, kind):
     chunker = Chunker(FakeTokenizer(), clean, ChunkRules(64, 16))
     whole = chunker([document])[0].chunks
     monkeypatch.setattr(tokens, "BLOCK_CHARS", 300)
-    monkeypatch.setattr(tokens, "_PART_CHARS", 1)
+    monkeypatch.setattr(tokens, "_MAX_PART_CHARS", 1)
 
     parts = chunker([document])[0].chunks
 
@@ -597,7 +597,7 @@ def test_documents_are_cut_together_as_each_alone(name, kind, monkeypatch):
     from localembed.chunking import tokens
 
     monkeypatch.setattr(tokens, "BLOCK_CHARS", 64)
-    monkeypatch.setattr(tokens, "_CHARS_TOGETHER", 200)
+    monkeypatch.setattr(tokens, "_MAX_BATCH_CHARS", 200)
     chunker = Chunker(tokenizer(name), clean, ChunkRules(16, 4))
 
     @settings(max_examples=60, deadline=None)

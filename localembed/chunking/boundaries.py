@@ -1,10 +1,10 @@
-"""Where to cut: places chosen by what stands around them, so an edit moves only its neighbours.
+"""Choose chunk boundaries from the tokens around them, so that an edit moves only nearby ones.
 
-The idea is content-defined chunking as backup programs do it (restic, borg), with the rank of the
-structure in front of the hash. A cut whose key is the smallest within half a chunk on both sides is
-an anchor; a piece between anchors that is still too long is split at its smallest key, again and
-again. Nothing far away takes part in either choice. Measured on 17 documents of 190-290 chunks: 1.3
-chunks changed by an edit on average and 4 at most, where packing to the limit changes up to 75.
+This is content-defined chunking as in backup programs (restic, borg), with the rank of the
+structure in front of the hash. A boundary whose key is the smallest within half a chunk on both
+sides is an anchor; a span between anchors that is still too long is divided at its smallest key,
+repeatedly. Neither choice depends on anything far away. Measured on 17 documents of 190-290 chunks:
+an edit changes 1.3 chunks on average and 4 at most, where packing to the limit changes up to 75.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     KeyArray = npt.NDArray[np.uint64]
     RankArray = npt.NDArray[np.uint64]
 
-# Ranks, the better the lower.
+# Ranks of boundaries: lower is better.
 HEADING, BLANK_LINE, BLANK_LINE_INDENTED, LINE, SENTENCE, SPACE, PUNCTUATION = range(7)
 AFTER_HEADING, INSIDE_HEADING, INSIDE_WORD, FORBIDDEN = 7, 8, 9, 10
 
@@ -45,23 +45,28 @@ _LOW_56 = np.uint64((1 << 56) - 1)
 class Limits:
     """Sizes in tokens."""
 
-    most: int
-    """A chunk never has more."""
+    max_tokens: int
+    """Maximum size of a chunk."""
     window: int
-    """An anchor is the best cut within this many tokens on both sides."""
-    least: int
-    """A split never leaves less."""
+    """Distance on both sides within which an anchor has the smallest key."""
+    min_tokens: int
+    """Minimum size on each side of a boundary between anchors, where possible."""
     overlap: int
-    """A chunk repeats up to this much of its predecessor's end."""
+    """Maximum part of its predecessor's end that a chunk repeats."""
 
     @classmethod
-    def of(cls, most: int, overlap: int) -> Limits:
-        """Return the limits for chunks of at most `most` tokens."""
-        return cls(most=most, window=most // 2, least=-(-3 * most // 8), overlap=overlap)
+    def of(cls, max_tokens: int, overlap: int) -> Limits:
+        """Return the limits for chunks of at most `max_tokens` tokens."""
+        return cls(
+            max_tokens=max_tokens,
+            window=max_tokens // 2,
+            min_tokens=-(-3 * max_tokens // 8),
+            overlap=overlap,
+        )
 
 
 def rank_boundaries(tokens: DocumentTokens) -> RankArray:
-    """Return the rank of cutting before each token, (n,) uint64; a text's first is unused."""
+    """Return the rank of a boundary before each token, (n,) uint64; the first is unused."""
     n = len(tokens)
     ranks = np.full(n, SPACE, np.uint64)
     if n < 2:
@@ -81,7 +86,7 @@ def rank_boundaries(tokens: DocumentTokens) -> RankArray:
 
 
 def rank_headings(ranks: RankArray, starts: IntArray, headings: Sequence[Heading]) -> None:
-    """Prefer the cut in front of a heading, avoid those inside and right behind it."""
+    """Prefer the boundary before a heading; avoid those inside it and right after it."""
     if not headings:
         return
     first = np.searchsorted(starts, [heading.start for heading in headings])
@@ -96,12 +101,13 @@ def rank_headings(ranks: RankArray, starts: IntArray, headings: Sequence[Heading
 
 
 def boundary_keys(ids: IntArray, ranks: RankArray, first: IntArray) -> KeyArray:
-    """Return the key of cutting before each token: its rank, then 56 bits of the ids around it.
+    """Return the key of a boundary before each token: rank, then a 56-bit hash of nearby ids.
 
     Args:
-        ids: of the tokens of one text or several.
-        ranks: of the cuts.
-        first: the first token of each text, and how many there are; none reaches into another.
+        ids: token ids of one or several texts.
+        ranks: the ranks of the boundaries.
+        first: the first token of each text, then the number of tokens; the hash never mixes ids of
+            two texts.
     """
     text = np.repeat(np.arange(len(first) - 1), np.diff(first))
     places = np.arange(len(ids)) + len(_CONTEXT) * text
@@ -114,7 +120,7 @@ def boundary_keys(ids: IntArray, ranks: RankArray, first: IntArray) -> KeyArray:
             mixed ^= padded[4 + place : 4 + place + count] * factor
             mixed = (mixed << np.uint64(13)) | (mixed >> np.uint64(51))
         mixed = mixed[places]
-        # The finaliser of splitmix64 (Steele, Lea and Flood 2014) spreads every bit.
+        # The finaliser of splitmix64 (Steele, Lea and Flood 2014): every input bit affects all.
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(31)
@@ -123,10 +129,14 @@ def boundary_keys(ids: IntArray, ranks: RankArray, first: IntArray) -> KeyArray:
 
 
 def weigh(tokens: DocumentTokens, first: IntArray) -> npt.NDArray[np.int64]:
-    """Return cumulative weights, (n + 1,): a token weighs 1, or more when it spans many characters.
+    """Return cumulative weights, (n + 1,): a token weighs 1, or more if it spans many characters.
 
-    One measure then bounds a chunk in tokens and in characters (16 per token, 4,064 for 254). A
-    text's last token (see `boundary_keys`) weighs what it spans itself.
+    One limit then bounds a chunk in tokens and in characters (16 per token, 4,064 for 254). The
+    last token of each text is weighed by its own characters only, without the gap after it.
+
+    Args:
+        tokens: the tokens of one or several texts.
+        first: as for `boundary_keys`.
     """
     spans = np.diff(tokens.starts, append=0)
     last = first[1:][np.diff(first) > 0] - 1
@@ -136,7 +146,7 @@ def weigh(tokens: DocumentTokens, first: IntArray) -> npt.NDArray[np.int64]:
 
 
 def find_anchors(keys: KeyArray, window: int) -> list[int]:
-    """Return the cuts with the smallest key within `window` tokens, and that far from both ends."""
+    """Return boundaries with the smallest key within `window` tokens, that far from both ends."""
     n = len(keys)
     first = window + 1
     if n - window <= first:
@@ -146,7 +156,7 @@ def find_anchors(keys: KeyArray, window: int) -> list[int]:
     places = places[places < n - window]
     anchors: list[int] = []
     at = 0
-    # Equal keys (identical lines) are the only neighbours within a window: the first wins.
+    # Only equal keys (identical lines) can lie within one window: the first wins.
     while at < len(places):
         anchors.append(int(places[at]))
         at = int(places.searchsorted(anchors[-1] + window, "right"))
@@ -154,7 +164,7 @@ def find_anchors(keys: KeyArray, window: int) -> list[int]:
 
 
 def _sliding_min(values: KeyArray, width: int) -> KeyArray:
-    """Return the minimum of every `width` neighbours, (n - width + 1,), by doubling."""
+    """Return the minimum of every `width` adjacent values, (n - width + 1,), by doubling."""
     reach = 1
     while 2 * reach <= width:
         values = np.minimum(values[:-reach], values[reach:])
@@ -166,25 +176,25 @@ def _sliding_min(values: KeyArray, width: int) -> KeyArray:
 def inner_boundaries(
     keys: KeyArray, weights: npt.NDArray[np.int64], begin: int, end: int, limits: Limits
 ) -> list[int]:
-    """Return the cuts inside tokens [begin, end) that leave no piece over the limit."""
+    """Return boundaries inside tokens [begin, end) that leave no span over the limit."""
     boundaries: list[int] = []
-    pieces = [(begin, end)]
-    while pieces:
-        left, right = pieces.pop()
-        if weights[right] - weights[left] <= limits.most or right - left < 2:
+    pending = [(begin, end)]
+    while pending:
+        left, right = pending.pop()
+        if weights[right] - weights[left] <= limits.max_tokens or right - left < 2:
             continue
-        boundary = _best_inner_boundary(keys, weights, left, right, limits.least)
+        boundary = _best_inner_boundary(keys, weights, left, right, limits.min_tokens)
         boundaries.append(boundary)
-        pieces += [(left, boundary), (boundary, right)]
+        pending += [(left, boundary), (boundary, right)]
     return boundaries
 
 
 def _best_inner_boundary(
-    keys: KeyArray, weights: npt.NDArray[np.int64], left: int, right: int, least: int
+    keys: KeyArray, weights: npt.NDArray[np.int64], left: int, right: int, minimum: int
 ) -> int:
-    """Return the smallest key at least `least` from both ends, or the middle if there is none."""
-    low = max(left + 1, int(weights.searchsorted(weights[left] + least)))
-    high = min(right - 1, int(weights.searchsorted(weights[right] - least, "right")) - 1)
+    """Return the place of the smallest key at least `minimum` from both ends, else the middle."""
+    low = max(left + 1, int(weights.searchsorted(weights[left] + minimum)))
+    high = min(right - 1, int(weights.searchsorted(weights[right] - minimum, "right")) - 1)
     if low > high:
         middle = int(weights.searchsorted((weights[left] + weights[right]) // 2))
         return min(max(middle, left + 1), right - 1)
@@ -197,20 +207,20 @@ def overlap_start(
     span: tuple[int, int, int],
     limits: Limits,
 ) -> int:
-    """Return where a chunk begins once it repeats its predecessor's end.
+    """Return where a chunk begins, including the end of its predecessor that it repeats.
 
-    The repeated part is at most `limits.overlap`, at least half of it, snapped to the best cut
-    there, and never makes the chunk too long. A heading begins a new subject: nothing is repeated;
-    nor is it where only punctuation or the inside of a word could begin the chunk.
+    The overlap is at most `limits.overlap` and at least half of it, begins at the best boundary in
+    that range, and never makes the chunk too long. There is none at a heading, which begins a new
+    subject, or where the chunk would begin with punctuation or inside a word.
 
     Args:
-        keys: of the cuts before each token.
-        weights: cumulative.
-        span: where the predecessor begins, where the chunk's own part begins, where it ends.
+        keys: the key of the boundary before each token.
+        weights: cumulative weights.
+        span: where the predecessor begins, where the chunk begins without overlap, where it ends.
         limits: the sizes.
     """
     before, boundary, end = span
-    room = min(limits.overlap, limits.most - int(weights[end] - weights[boundary]))
+    room = min(limits.overlap, limits.max_tokens - int(weights[end] - weights[boundary]))
     if boundary == 0 or room < max(2, limits.overlap // 2) or _rank(keys[boundary]) == HEADING:
         return boundary
     low = max(before + 1, int(weights.searchsorted(weights[boundary] - room)))

@@ -1,4 +1,4 @@
-"""The chunker: documents in, their chunks with the token ids that the model will get out."""
+"""The chunker: turn documents into chunks with the token ids that the model will read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from localembed.chunking.boundaries import Limits
 from localembed.chunking.rules import ChunkRules
-from localembed.chunking.sections import Piece, Section, sections, sections_together
+from localembed.chunking.sections import Section, TokenSpan, sections, sections_together
 from localembed.chunking.spans import grapheme_ceiling, grapheme_floor
 from localembed.chunking.structure import Heading, find_headings, heading_paths
 from localembed.chunking.tokens import DocumentTokens
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chunker:
-    """Cuts documents on the offsets of one tokenizer."""
+    """Chunks documents using the token offsets of one tokenizer."""
 
     tokenizer: Tokenizer
     clean: Cleaner
     rules: ChunkRules
     prompt: str = ""
-    """Stands in front of every text that the model gets, never in a chunk's own text or hash."""
+    """Prefix of every text that the model reads; not part of a chunk's text or hash."""
     token: CancelToken = field(default_factory=CancelToken)
-    """Checked between the parts of a long document."""
+    """Checked between the sections of a document."""
 
     @cached_property
     def _prompt_ids(self) -> IntArray:
@@ -43,19 +43,19 @@ class Chunker:
 
     @cached_property
     def _slices(self) -> bool:
-        """Whether the ids of prompt and text are the prompt's and a slice of the document's."""
+        """Whether a chunk's ids are the prompt's ids and a slice of the document's."""
         return self.tokenizer.word_local and (not self.prompt or self.prompt[-1].isspace())
 
     def _ids(self, cleaned: Sequence[str]) -> list[IntArray]:
-        """Return the ids of whole texts, each behind the prompt."""
+        """Return the ids of texts, each with the prompt in front."""
         return [tokens.ids for tokens in self.tokenizer([self.prompt + text for text in cleaned])]
 
     def __call__(self, documents: Sequence[Document]) -> list[ChunkedDocument]:
-        """Return each document's chunks in order; none when it has no visible text.
+        """Return each document's chunks in order; none if it has no visible text.
 
         Args:
-            documents: one of any length, of which no more than a section is held; or several short
-                ones, which take less time together than alone.
+            documents: one of any length, of which only a section is held in memory; or several
+                short ones, which take less time together than one by one.
         """
         limits = Limits.of(self.rules.max_tokens, self.rules.overlap_tokens)
         headings = [find_headings(document.text, document.kind) for document in documents]
@@ -72,51 +72,52 @@ class Chunker:
     ) -> ChunkedDocument:
         """Return the chunks of a document's sections."""
         spans: list[_Span] = []
-        lost = 0
+        truncated = 0
         for section in parts:
             self.token.raise_if_cancelled()
             spans += self._fitting_spans(document.text, section)
-            lost += len(section.tokens.overlong)
+            truncated += len(section.tokens.overlong)
         starts = [heading.start for heading in headings]
         above = np.searchsorted(starts, [span.core for span in spans], "right") - 1
         paths = heading_paths(headings)
-        names = [paths[index] if index >= 0 else "" for index in above]
-        return ChunkedDocument(document, _records(document, spans, names, self.prompt), lost)
+        titles = [paths[index] if index >= 0 else "" for index in above]
+        return ChunkedDocument(document, _records(document, spans, titles, self.prompt), truncated)
 
     @property
-    def _most(self) -> int:
-        """The most ids of a chunk, those of the prompt included."""
+    def _max_ids(self) -> int:
+        """Maximum ids of a chunk, including those of the prompt."""
         return self.rules.max_tokens + len(self._prompt_ids)
 
     def _fitting_spans(self, text: str, section: Section) -> list[_Span]:
-        """Return a section's chunks, splitting those whose own ids are over the limit.
+        """Return a section's chunks, dividing those whose own ids are over the limit.
 
-        A piece's ids are a slice of the document's where that is exact; otherwise its cleaned text
-        is tokenised alone, which can give more.
+        A chunk's ids are a slice of the document's where that is exact; otherwise its cleaned text
+        is tokenised alone, which can give more ids.
         """
-        most = self._most
+        max_ids = self._max_ids
         fitting: list[_Span] = []
-        pieces = section.pieces()
-        while pieces:
-            again: list[Piece] = []
-            for piece, span in zip(pieces, self._spans(text, section.tokens, pieces), strict=True):
-                if len(span.ids) <= most:
+        pending = section.token_spans()
+        while pending:
+            too_long: list[TokenSpan] = []
+            spans = self._spans(text, section.tokens, pending)
+            for token_span, span in zip(pending, spans, strict=True):
+                if len(span.ids) <= max_ids:
                     fitting.append(span)
-                elif piece.end - piece.core > 1:
-                    again += section.halves(piece)
+                elif token_span.end - token_span.core > 1:
+                    too_long += section.halves(token_span)
                 else:
                     fitting += self._forced(text, span)
-            pieces = again
+            pending = too_long
         visible = [span for span in fitting if span.cleaned.strip()]
         return sorted(visible, key=lambda span: (span.core, span.start))
 
     def _forced(self, text: str, span: _Span) -> list[_Span]:
-        """Split one token's span in halves until each fits, within a grapheme if need be."""
+        """Divide one token's span into halves until each fits, inside a grapheme if necessary."""
         done: list[_Span] = []
         pending = [span]
         while pending:
             last = pending.pop()
-            if len(last.ids) <= self._most or len(last.text) < 2:
+            if len(last.ids) <= self._max_ids or len(last.text) < 2:
                 done.append(last)
                 continue
             middle = (last.start + last.end) // 2
@@ -131,21 +132,23 @@ class Chunker:
                 )  # fmt: skip
         return done
 
-    def _spans(self, text: str, tokens: DocumentTokens, pieces: list[Piece]) -> list[_Span]:
-        """Return the pieces' characters, cleaned texts and ids."""
-        spans = [_span(text, tokens, piece, self.clean, self._prompt_ids) for piece in pieces]
-        doubtful = [i for i, span in enumerate(spans) if not (self._slices and span.exact)]
-        for i, found in zip(doubtful, self._ids([spans[i].cleaned for i in doubtful]), strict=True):
-            spans[i] = spans[i]._replace(ids=found)
+    def _spans(
+        self, text: str, tokens: DocumentTokens, token_spans: list[TokenSpan]
+    ) -> list[_Span]:
+        """Return the characters, cleaned texts and ids of token spans."""
+        spans = [_span(text, tokens, entry, self.clean, self._prompt_ids) for entry in token_spans]
+        inexact = [i for i, span in enumerate(spans) if not (self._slices and span.exact)]
+        for i, ids in zip(inexact, self._ids([spans[i].cleaned for i in inexact]), strict=True):
+            spans[i] = spans[i]._replace(ids=ids)
         return spans
 
 
 class _Span(NamedTuple):
-    """A chunk's characters, and what the model sees of them."""
+    """A chunk's characters, its cleaned text and its ids."""
 
     start: int
     core: int
-    """Where the part begins that repeats nothing."""
+    """First character after the overlap."""
     end: int
     start_line: int
     end_line: int
@@ -153,29 +156,30 @@ class _Span(NamedTuple):
     cleaned: str
     ids: IntArray
     exact: bool
-    """Whether `ids` are prompt and `cleaned`: whole words, an untouched text, no joint inside."""
+    """Whether `ids` are exactly those of prompt and `cleaned`, so need not be computed again."""
 
 
 def _span(
-    text: str, tokens: DocumentTokens, piece: Piece, clean: Cleaner, prompt_ids: IntArray
+    text: str, tokens: DocumentTokens, token_span: TokenSpan, clean: Cleaner, prompt_ids: IntArray
 ) -> _Span:
-    begin, end = piece.begin, piece.end
+    begin, end = token_span.begin, token_span.end
     first, last = int(tokens.starts[begin]), int(tokens.ends[end - 1])
     start, stop = grapheme_floor(text, first), grapheme_ceiling(text, last)
     if end < len(tokens):
-        # The next chunk begins at its own floor: no character of a grapheme is left between.
+        # The next chunk begins at its grapheme floor: leave no characters in between.
         stop = min(stop, grapheme_floor(text, int(tokens.starts[end])))
     span = text[start:stop]
     cleaned = clean(span)
     whole_words = bool(tokens.word_start[begin]) and (
         end == len(tokens) or bool(tokens.word_start[end])
     )
-    joints = tokens.joints  # nearly always none: looking is not free
+    joints = tokens.joints  # nearly always none: skip the costly test
     joint = len(joints) > 0 and bool(((joints > start) & (joints < stop)).any())
+    # Whole words, unchanged text, no joint inside.
     exact = (start, stop) == (first, last) and cleaned == span and whole_words and not joint
     return _Span(
         start=start,
-        core=int(tokens.starts[piece.core]),
+        core=int(tokens.starts[token_span.core]),
         end=stop,
         start_line=int(tokens.start_lines[begin]) + 1,
         end_line=int(tokens.end_lines[end - 1]) + 1,
@@ -193,8 +197,8 @@ def _records(
     chunks: list[Chunk] = []
     for ordinal, (span, heading) in enumerate(zip(spans, headings, strict=True)):
         chunk_hash = hashing.digest(span.cleaned.encode("utf-8", "surrogatepass"))
-        # Most texts are clean: one string then serves as both.
-        seen_text = span.text if span.cleaned == span.text else span.cleaned
+        # Most texts are clean: use one string for both.
+        cleaned = span.text if span.cleaned == span.text else span.cleaned
         chunks.append(
             Chunk(
                 chunk_id=hashing.chunk_id(document.doc_id, chunk_hash, seen[chunk_hash]),
@@ -208,7 +212,7 @@ def _records(
                 heading=heading,
                 text=span.text,
                 token_ids=span.ids,
-                model_text=prompt + seen_text,
+                model_text=prompt + cleaned,
             )
         )
         seen[chunk_hash] += 1

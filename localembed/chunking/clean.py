@@ -1,6 +1,6 @@
-"""What the model sees of a chunk: pure steps from the untouched span to its cleaned form.
+"""Clean a chunk's text for the model in pure steps; the stored text is not changed.
 
-A step is one function from text to text; adding one is adding it to `STEPS`.
+A step is a function from text to text; to add one, add it to `STEPS`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from localembed.types.documents import Cleaner
 
 VERSION = 1
-"""Raise it when a step changes what comes out: cleaned text decides what is embedded again."""
+"""Version of the steps; raise it when their output changes, so that affected chunks are embedded
+again."""
 
 _NEWLINES = re.compile(r"\r\n?")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f\ufeff]")
@@ -25,21 +26,21 @@ def line_feeds(text: str) -> str:
 
 
 def composed(text: str) -> str:
-    """Compose characters (NFC), so that two spellings of one text are one text."""
+    """Compose characters (NFC), so that two encodings of the same text become equal."""
     return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
 
 
 def without_controls(text: str) -> str:
-    """Drop control characters that carry no text; tab, line and form feed stay."""
+    """Remove control characters except tab, line feed and form feed."""
     return _CONTROLS.sub("", text)
 
 
 STEPS: tuple[Cleaner, ...] = (line_feeds, without_controls, composed)
-"""In this order: what a control character kept apart is composed once it is gone."""
+"""Steps in order: characters are composed after control characters between them are removed."""
 
 
 def clean(text: str) -> str:
-    """Return what the model sees of `text`; the same object when nothing had to change."""
+    """Return `text` cleaned for the model; the same object if nothing changed."""
     for step in STEPS:
         text = step(text)
     return text

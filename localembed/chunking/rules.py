@@ -1,16 +1,16 @@
-"""What decides where a document is cut."""
+"""The rules by which documents are chunked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 VERSION = 2
-"""Raise it when the same text and rules give other chunks."""
+"""Version of the algorithm; raise it when the same text and rules give other chunks."""
 
-_LEAST = 2
+_MIN_TOKENS = 2
 
 CHARS_PER_TOKEN = 16
-"""A token that stands for more characters than this counts for more than one."""
+"""Maximum characters per token; a longer token counts as several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +21,18 @@ class ChunkRules:
     overlap_tokens: int
 
     def __post_init__(self) -> None:
-        """Refuse sizes that cannot work.
+        """Check the sizes.
 
         Raises:
-            ValueError: the maximum is below 2, or the overlap over half of it.
+            ValueError: the maximum is below 2, or the overlap is more than half of it.
         """
-        if self.max_tokens < _LEAST or not 0 <= self.overlap_tokens <= self.max_tokens // 2:
-            message = f"chunks of {self.max_tokens} tokens, {self.overlap_tokens} repeated"
+        if self.max_tokens < _MIN_TOKENS or not 0 <= self.overlap_tokens <= self.max_tokens // 2:
+            message = f"invalid chunk size {self.max_tokens} with overlap {self.overlap_tokens}"
             raise ValueError(message)
 
     @property
     def facts(self) -> dict[str, object]:
-        """Everything that belongs to a table's fingerprint."""
+        """The values that are part of a table's fingerprint."""
         return {
             "version": VERSION,
             "max_tokens": self.max_tokens,

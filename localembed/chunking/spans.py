@@ -1,4 +1,4 @@
-"""Exact characters: a chunk never begins or ends inside what a reader takes for one character."""
+"""Grapheme boundaries: a chunk never begins or ends inside a user-perceived character."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ _APART = regex.compile(
     r"|[\p{GCB=Control}\r\n].|.[\p{GCB=Control}\r\n]",
     regex.VERSION1,
 )
-"""Two characters that are never one, but for CR LF: most letters join no others (UAX #29, GB999),
-and line ends nothing at all (GB4, GB5). The three are said to join nothing as well, and still `\\X`
-joins them to what follows."""
-_BACK = 256
+"""Two characters with a grapheme boundary between them, except CR LF: most letters join no others
+(UAX #29, GB999), and line ends join nothing (GB4, GB5). The three excluded characters should join
+nothing either, but `\\X` joins them to what follows."""
+_MAX_LOOKBACK = 256
+"""Maximum characters to go back for a grapheme boundary."""
 
 
 def grapheme_floor(text: str, place: int) -> int:
-    """Return the last boundary between graphemes at or before `place` (UAX #29)."""
+    """Return the last grapheme boundary at or before `place` (UAX #29)."""
     if place <= 0 or place >= len(text):
         return max(0, min(place, len(text)))
     around = text[place - 1 : place + 1]
@@ -33,7 +34,7 @@ def grapheme_floor(text: str, place: int) -> int:
 
 
 def grapheme_ceiling(text: str, place: int) -> int:
-    """Return the first boundary between graphemes at or behind `place`."""
+    """Return the first grapheme boundary at or after `place`."""
     floor = grapheme_floor(text, place)
     if floor == place:
         return place
@@ -42,9 +43,9 @@ def grapheme_ceiling(text: str, place: int) -> int:
 
 
 def _safe_start(text: str, place: int) -> int:
-    """Return a boundary before `place` that needs no context: an ASCII character begins one."""
+    """Return an earlier grapheme boundary that needs no context: before an ASCII character."""
     at = place - 1
-    stop = max(0, place - _BACK)
+    stop = max(0, place - _MAX_LOOKBACK)
     while at > stop and not (text[at].isascii() and text[at] != "\n"):
         at -= 1
     return at

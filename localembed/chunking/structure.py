@@ -1,6 +1,6 @@
-"""Headings: what the text itself says about where its parts begin.
+"""Find the headings of a document.
 
-Only the kind of file decides what a heading is: `#` begins one in Markdown and a comment in code.
+The document's kind decides what a heading is: `#` begins one in Markdown and a comment in code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from localembed.types.documents import DocumentKind
 
-_TITLE_CHARS = 120
+_MAX_TITLE_CHARS = 120
 _UNDERLINES = "=\\-~^\"'`#*+.:_"
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)([^\n]*)$", re.MULTILINE)
 _CLOSING_MARKS = re.compile(r"(?:^|[ \t]+)#+[ \t]*$")
@@ -23,7 +23,7 @@ _ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]++(\S[^\n]*)$", re.MULTILINE)
 _SETEXT = re.compile(r"^(?! {4}|[ \t]*$)([^\n]+)\n {0,3}(=+|-{2,})[ \t]*\r?$", re.MULTILINE)
 _RULE_LINE = re.compile(rf"(?P<marks>([{_UNDERLINES}])\2{{2,}})[ \t]*\r?(?=\n|\Z)")
 _NEXT_RULE_LINE = re.compile(rf"\n{_RULE_LINE.pattern}")
-"""Its first character is searched for many times faster than the beginning of a line."""
+"""Rule lines after the first: searching for the line feed is many times faster than for `^`."""
 _RULE = re.compile(rf"[{_UNDERLINES}\s]+")
 _MODIFIERS = (
     "export|default|public|private|protected|internal|static|abstract|final|async|inline|"
@@ -46,14 +46,14 @@ class Heading:
     """A heading or a definition."""
 
     start: int
-    """First character of its block: an overline, a decorator or a comment belongs to it."""
+    """First character of the block, including an overline, decorators and comments."""
     end: int
-    """Behind its last line."""
+    """End of the last line."""
     level: int
-    """The smaller, the further out."""
+    """Nesting level; smaller is further out."""
     title: str
     is_boundary: bool = True
-    """Whether a chunk should rather begin here; not so for a method inside its class."""
+    """Whether a chunk should preferably begin here; false for a method inside a class."""
 
 
 def find_headings(text: str, kind: DocumentKind) -> list[Heading]:
@@ -68,7 +68,7 @@ def find_headings(text: str, kind: DocumentKind) -> list[Heading]:
 
 
 def heading_paths(headings: list[Heading]) -> list[str]:
-    """Return for each heading its own title behind those of the headings above it."""
+    """Return for each heading its title, preceded by those of the headings above it."""
     open_headings: list[Heading] = []
     paths: list[str] = []
     for heading in headings:
@@ -80,11 +80,11 @@ def heading_paths(headings: list[Heading]) -> list[str]:
 
 
 def _title(raw: str) -> str:
-    return " ".join(raw.split())[:_TITLE_CHARS]
+    return " ".join(raw.split())[:_MAX_TITLE_CHARS]
 
 
 def _fenced(text: str) -> list[tuple[int, int]]:
-    """Return the spans of fenced code, in which `#` is no heading."""
+    """Return the spans of fenced code, in which `#` begins no heading."""
     spans: list[tuple[int, int]] = []
     opened: tuple[int, str] | None = None
     for match in _FENCE.finditer(text):
@@ -126,13 +126,13 @@ def _inside(spans: list[tuple[int, int]], place: int) -> bool:
 
 
 def _opens(text: str, start: int) -> bool:
-    """Tell whether a blank line, or nothing, stands in front of a line."""
+    """Tell whether a line follows a blank line or begins the text."""
     before = text.rfind("\n", 0, max(0, start - 1)) + 1
     return start == 0 or not text[before:start].strip()
 
 
 class _Title(NamedTuple):
-    """A line that stands on a line of marks, or between two."""
+    """A line above a line of marks, or between two."""
 
     start: int
     end: int
@@ -163,14 +163,14 @@ def _underlined(text: str) -> Iterator[Heading]:
 
 
 def _rule_lines(text: str) -> dict[int, tuple[str, int]]:
-    """Return the lines that are one mark again and again: where each begins → marks and end."""
+    """Return the lines that repeat one mark: start → marks and end."""
     first = _RULE_LINE.match(text)
     found = chain([first] if first else [], _NEXT_RULE_LINE.finditer(text))
     return {match.start("marks"): (match["marks"], match.end()) for match in found}
 
 
 def _between_rules(text: str, rules: dict[int, tuple[str, int]]) -> Iterator[_Title]:
-    """Yield the titles between two equal lines of marks, none of them in two titles."""
+    """Yield the titles between two equal lines of marks; each line belongs to one title at most."""
     taken = -1
     for begin, (marks, end) in rules.items():
         below = text.find("\n", end + 1)
@@ -182,7 +182,7 @@ def _between_rules(text: str, rules: dict[int, tuple[str, int]]) -> Iterator[_Ti
 
 
 def _above_rules(text: str, rules: dict[int, tuple[str, int]]) -> Iterator[_Title]:
-    """Yield the titles above a line of marks, no line of marks in two titles."""
+    """Yield the titles above a line of marks; each line belongs to one title at most."""
     taken = 0
     for begin, (marks, end) in rules.items():
         start = text.rfind("\n", 0, max(0, begin - 1)) + 1
@@ -193,7 +193,7 @@ def _above_rules(text: str, rules: dict[int, tuple[str, int]]) -> Iterator[_Titl
 
 
 def _definitions(text: str) -> Iterator[Heading]:
-    """Yield definitions of the usual programming languages, nested by indentation."""
+    """Yield definitions of common programming languages, nested by indentation."""
     for match in _DEFINITION.finditer(text):
         level = len(match["indent"].expandtabs(4))
         start = _with_attached_lines(text, match.start()) if level == 0 else match.start()
@@ -201,7 +201,7 @@ def _definitions(text: str) -> Iterator[Heading]:
 
 
 def _with_attached_lines(text: str, start: int) -> int:
-    """Return where the decorators and comments right above a definition begin."""
+    """Return where the decorators and comments directly above a definition begin."""
     while start > 0:
         above = text.rfind("\n", 0, start - 1) + 1
         if not _ATTACHED.match(text, above):

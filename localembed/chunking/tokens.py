@@ -1,4 +1,4 @@
-"""The model's tokens of a whole document, found once, block by block.
+"""Tokenise a whole document once with the model's tokenizer, block by block.
 
 Blocks bound the tokenizer's memory: 50 MB without spaces took 2.9 GB as one text and 137 MB in
 blocks of 64k characters. Blocks end at line ends, where token counts do not change.
@@ -23,18 +23,21 @@ if TYPE_CHECKING:
     BoolArray = npt.NDArray[np.bool_]
 
 BLOCK_CHARS = 16_384
-_PART_CHARS = 64 * BLOCK_CHARS
-_CHARS_TOGETHER = 4 * BLOCK_CHARS
-"""Of blocks that are looked at as one: files of 7,000 alone take half as long again, and more at a
-time gain nothing."""
-LONG_TOKEN_CHARS = 256
-"""Longer than any real token: a word the tokenizer gave up on, cut so that no chunk outgrows it."""
+"""Maximum characters per block."""
+_MAX_PART_CHARS = 64 * BLOCK_CHARS
+"""Maximum characters of a document tokenised at a time."""
+_MAX_BATCH_CHARS = 4 * BLOCK_CHARS
+"""Maximum characters of the blocks processed together: files of 7,000 characters take half as long
+again alone, and larger batches gain nothing."""
+MAX_TOKEN_CHARS = 256
+"""Maximum characters per token. No real token is longer; a word the tokenizer gave up on is, and is
+divided so that no chunk outgrows its limit."""
 
 _SPACE, _STOP, _CLOSER, _WIDE_STOP = 1, 2, 4, 8
 
 
 def _character_classes() -> npt.NDArray[np.uint8]:
-    """Return the class of every code point of the basic plane: one look-up serves all questions."""
+    """Return the class of every code point of the basic plane, for one look-up per character."""
     classes = np.zeros(0x10000, np.uint8)
     members = {
         _SPACE: "\t\n\v\f\r \x85\xa0\u2028\u2029\u3000",
@@ -59,40 +62,40 @@ class DocumentTokens:
     starts: IntArray
     ends: IntArray
     start_lines: IntArray
-    """Line feeds before the token's first character."""
+    """Number of line feeds before the token's first character."""
     end_lines: IntArray
-    """Line feeds before the token's end."""
+    """Number of line feeds before the token's end."""
     word_start: BoolArray
-    """The token begins a word, so cutting before it does not change any id."""
+    """Whether the token begins a word, so that a boundary before it changes no id."""
     column_zero: BoolArray
-    """Nothing stands before the token on its line."""
+    """Whether the token is the first on its line, without indentation."""
     ends_sentence: BoolArray
     ends_in_colon: BoolArray
     joints: IntArray
-    """Characters where a line or a word had to be cut by force: no ids across them are trusted."""
+    """Offsets where a line or a word had to be broken: ids across them are not trusted."""
     overlong: IntArray
-    """Where words of more than LONG_TOKEN_CHARS begin that became one unknown token."""
+    """Offsets of words over MAX_TOKEN_CHARS that became one unknown token."""
 
     def __len__(self) -> int:
         """Return the number of tokens."""
         return len(self.ids)
 
-    def joined(self, behind: DocumentTokens) -> DocumentTokens:
+    def joined(self, following: DocumentTokens) -> DocumentTokens:
         """Return these tokens and those that follow them."""
-        return _concatenate([self, behind])
+        return _concatenate([self, following])
 
     def sliced(self, begin: int) -> DocumentTokens:
-        """Return the tokens from `begin` on, free of the memory of the others."""
+        """Return a copy of the tokens from `begin` on, so that the others can be freed."""
         arrays = {name: getattr(self, name)[begin:].copy() for name in _PER_TOKEN}
         return DocumentTokens(**arrays, joints=self.joints, overlong=_NONE)
 
     def part(self, tokens: slice, chars: slice, line: int) -> DocumentTokens:
-        """Return the tokens of a text that stands in a longer one.
+        """Return the tokens of a text that is part of a longer one.
 
         Args:
-            tokens: which are its own.
-            chars: where it stands.
-            line: line feeds before it.
+            tokens: the range of its tokens.
+            chars: the range of its characters.
+            line: number of line feeds before it.
         """
         begin = chars.start
         return DocumentTokens(
@@ -126,36 +129,36 @@ def _inside(places: IntArray, chars: slice) -> IntArray:
 
 @dataclass(frozen=True, slots=True)
 class TextsTokens:
-    """The tokens of several texts, as they stand in one text with a line feed between them."""
+    """The tokens of several texts that were joined with line feeds between them."""
 
     tokens: DocumentTokens
     first: IntArray
-    """The first token of each text, and how many there are: (texts + 1,)."""
+    """The first token of each text, then the number of tokens: (texts + 1,)."""
     chars: tuple[slice, ...]
-    """Where each text stands."""
+    """Characters of each text in the joined text."""
     lines: tuple[int, ...]
-    """Line feeds before each text."""
+    """Number of line feeds before each text."""
 
     def each(self) -> list[tuple[slice, DocumentTokens]]:
-        """Return for each text which tokens are its own, and these tokens."""
-        own = [slice(begin, end) for begin, end in pairwise(self.first.tolist())]
+        """Return for each text the range of its tokens, and these tokens."""
+        ranges = [slice(begin, end) for begin, end in pairwise(self.first.tolist())]
         return [
             (tokens, self.tokens.part(tokens, chars, line))
-            for tokens, chars, line in zip(own, self.chars, self.lines, strict=True)
+            for tokens, chars, line in zip(ranges, self.chars, self.lines, strict=True)
         ]
 
 
 def token_parts(text: str, tokenizer: Tokenizer) -> Iterator[DocumentTokens]:
     """Yield the tokens of `text` in parts of about a million characters."""
     at = line = 0
-    for blocks in _batched(_blocks(0, text), _PART_CHARS):
+    for blocks in _batched(_blocks(0, text), _MAX_PART_CHARS):
         line += text.count("\n", at, blocks[0].begin)
         at = blocks[0].begin
         yield _located(text, blocks, tokenizer, line)
 
 
 def tokens_together(texts: Sequence[str], tokenizer: Tokenizer) -> TextsTokens:
-    """Return the tokens of short texts, in half the time that they take one after another."""
+    """Return the tokens of short texts, in half the time that tokenising them one by one takes."""
     chars: list[slice] = []
     lines: list[int] = []
     blocks: list[_Block] = []
@@ -169,41 +172,41 @@ def tokens_together(texts: Sequence[str], tokenizer: Tokenizer) -> TextsTokens:
     joined = "\n".join(texts)
     blocks = blocks or [_Block(0, 0, joint=False)]
     tokens = _located(joined, blocks, tokenizer, joined.count("\n", 0, blocks[0].begin))
-    # A token of nothing but spaces may begin at its text's end.
-    behind = np.searchsorted(tokens.starts, [place.stop for place in chars], "right")
-    return TextsTokens(tokens, np.append(0, behind), tuple(chars), tuple(lines))
+    # A token that is only spaces may begin at its text's end.
+    ends = np.searchsorted(tokens.starts, [place.stop for place in chars], "right")
+    return TextsTokens(tokens, np.append(0, ends), tuple(chars), tuple(lines))
 
 
 class _Block(NamedTuple):
-    """Characters [begin, end) of a text, for the tokenizer."""
+    """Characters [begin, end) of a text that are tokenised together."""
 
     begin: int
     end: int
     joint: bool
-    """It begins inside of a line."""
+    """Whether it begins inside a line."""
 
 
 def _blocks(begin: int, text: str) -> Iterator[_Block]:
-    """Yield blocks that cover a text which stands at `begin`."""
+    """Yield blocks that cover a text which starts at character `begin`."""
     start, joint = 0, False
     while start < len(text):
         end = min(start + BLOCK_CHARS, len(text))
         next_joint = False
         if end < len(text):
-            cut = text.rfind("\n", start, end) + 1
-            if cut <= start:
-                cut = text.rfind(" ", start, end) + 1
+            place = text.rfind("\n", start, end) + 1
+            if place <= start:
+                place = text.rfind(" ", start, end) + 1
                 next_joint = True
-            end = cut if cut > start else end
+            end = place if place > start else end
         yield _Block(begin + start, begin + end, joint)
         start, joint = end, next_joint
 
 
-def _batched(blocks: Iterable[_Block], chars: int) -> Iterator[list[_Block]]:
-    """Yield blocks of so many characters at a time."""
+def _batched(blocks: Iterable[_Block], max_chars: int) -> Iterator[list[_Block]]:
+    """Yield lists of blocks with at most `max_chars` characters together."""
     batch: list[_Block] = []
     for block in blocks:
-        if batch and block.end - batch[0].begin > chars:
+        if batch and block.end - batch[0].begin > max_chars:
             yield batch
             batch = []
         batch.append(block)
@@ -214,27 +217,27 @@ def _batched(blocks: Iterable[_Block], chars: int) -> Iterator[list[_Block]]:
 def _located(
     text: str, blocks: Sequence[_Block], tokenizer: Tokenizer, line: int
 ) -> DocumentTokens:
-    """Return the tokens of blocks one behind the other; `line` line feeds stand before them."""
+    """Return the tokens of consecutive blocks, which have `line` line feeds before them."""
     parts: list[DocumentTokens] = []
     at = blocks[0].begin
-    for few in _batched(blocks, _CHARS_TOGETHER):
-        line += text.count("\n", at, few[0].begin)
-        at = few[0].begin
-        found = tokenizer([text[block.begin : block.end] for block in few])
-        parts.append(_locate(text, few, found, line))
+    for batch in _batched(blocks, _MAX_BATCH_CHARS):
+        line += text.count("\n", at, batch[0].begin)
+        at = batch[0].begin
+        found = tokenizer([text[block.begin : block.end] for block in batch])
+        parts.append(_locate(text, batch, found, line))
     return _concatenate(parts)
 
 
 def _locate(
     text: str, blocks: Sequence[_Block], found: Sequence[Tokens], line: int
 ) -> DocumentTokens:
-    """Return the tokens of a few blocks with their lines and neighbours, in the text's places."""
+    """Return the tokens of a batch of blocks with their lines and offsets in the text."""
     begin = blocks[0].begin
     around = text[begin : blocks[-1].end + 1]
     codes = np.frombuffer(around.encode("utf-32-le", "surrogatepass"), np.uint32)
-    tokens = _one_behind_the_other(found, [block.begin - begin for block in blocks])
-    overlong = tokens.starts[tokens.ends - tokens.starts > LONG_TOKEN_CHARS]
-    ids, starts, ends, words, forced = _split_overlong(tokens)
+    tokens = _joined_blocks(found, [block.begin - begin for block in blocks])
+    overlong = tokens.starts[tokens.ends - tokens.starts > MAX_TOKEN_CHARS]
+    ids, starts, ends, words, forced = _divide_overlong(tokens)
     classes = _CLASSES[np.minimum(codes, len(_CLASSES) - 1)]
     starts = _skip_spaces(classes, starts, ends)
     feeds = np.zeros(len(codes) + 1, np.int32)
@@ -261,8 +264,8 @@ def _locate(
     )
 
 
-def _one_behind_the_other(found: Sequence[Tokens], begins: Sequence[int]) -> Tokens:
-    """Return the tokens of blocks that begin at these characters, as those of one text."""
+def _joined_blocks(found: Sequence[Tokens], begins: Sequence[int]) -> Tokens:
+    """Return the tokens of blocks that begin at `begins` as the tokens of one text."""
     if len(found) == 1:
         return found[0]
     counts = [int(tokens.words[-1]) + 1 if len(tokens.ids) else 0 for tokens in found]
@@ -276,7 +279,7 @@ def _one_behind_the_other(found: Sequence[Tokens], begins: Sequence[int]) -> Tok
 
 
 def _skip_spaces(classes: npt.NDArray[np.uint8], starts: IntArray, ends: IntArray) -> IntArray:
-    """Move starts past white space: byte-level tokenizers count it into the token."""
+    """Move starts past white space, which byte-level tokenizers include in the token."""
     starts = starts.copy()
     while True:
         inner = np.flatnonzero(starts < ends)
@@ -287,38 +290,38 @@ def _skip_spaces(classes: npt.NDArray[np.uint8], starts: IntArray, ends: IntArra
 
 
 def _ends_sentence(classes: npt.NDArray[np.uint8], last: IntArray) -> BoolArray:
-    """Tell which tokens end a sentence: a full stop, or one with a closing mark behind it."""
+    """Tell which tokens end a sentence: a full stop, optionally with a closing mark after it."""
     if not len(last):
         return np.zeros(0, np.bool_)
-    behind = np.minimum(last + 1, len(classes) - 1)
-    own = classes[last]
-    closed = (own == _CLOSER) & (classes[np.maximum(last, 1) - 1] == _STOP)
-    followed = (classes[behind] == _SPACE) | (behind == last)
-    ends: BoolArray = (((own == _STOP) | closed) & followed) | (own == _WIDE_STOP)
+    following = np.minimum(last + 1, len(classes) - 1)
+    kinds = classes[last]
+    closed = (kinds == _CLOSER) & (classes[np.maximum(last, 1) - 1] == _STOP)
+    followed = (classes[following] == _SPACE) | (following == last)
+    ends: BoolArray = (((kinds == _STOP) | closed) & followed) | (kinds == _WIDE_STOP)
     return ends
 
 
-def _split_overlong(
+def _divide_overlong(
     tokens: Tokens,
 ) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray]:
-    """Split tokens longer than LONG_TOKEN_CHARS into pieces that a boundary may separate.
+    """Divide tokens longer than MAX_TOKEN_CHARS into parts that a boundary may separate.
 
-    Returns ids, starts, ends, words, and the characters where a word was cut.
+    Returns ids, starts, ends, words, and the offsets where a word was divided.
     """
     lengths = tokens.ends - tokens.starts
-    if not len(lengths) or int(lengths.max()) <= LONG_TOKEN_CHARS:
+    if not len(lengths) or int(lengths.max()) <= MAX_TOKEN_CHARS:
         return tokens.ids, tokens.starts, tokens.ends, tokens.words, np.zeros(0, np.int32)
-    pieces = np.maximum(1, -(-lengths // LONG_TOKEN_CHARS))
-    index = np.repeat(np.arange(len(lengths)), pieces)
-    first = np.concatenate(([0], np.cumsum(pieces)[:-1]))
+    counts = np.maximum(1, -(-lengths // MAX_TOKEN_CHARS))
+    index = np.repeat(np.arange(len(lengths)), counts)
+    first = np.concatenate(([0], np.cumsum(counts)[:-1]))
     step = (np.arange(len(index)) - first[index]).astype(np.int32)
-    starts = tokens.starts[index] + step * LONG_TOKEN_CHARS
-    ends = np.minimum(starts + LONG_TOKEN_CHARS, tokens.ends[index])
+    starts = tokens.starts[index] + step * MAX_TOKEN_CHARS
+    ends = np.minimum(starts + MAX_TOKEN_CHARS, tokens.ends[index])
     return tokens.ids[index], starts, ends, tokens.words[index], starts[step > 0]
 
 
 def _concatenate(parts: Sequence[DocumentTokens]) -> DocumentTokens:
-    """Return neighbouring parts as one."""
+    """Return consecutive parts as one."""
     if len(parts) == 1:
         return parts[0]
     names = DocumentTokens.__dataclass_fields__
