@@ -1,4 +1,4 @@
-"""The engine around a model: batches, memory that runs out, what a machine can do."""
+"""The embedder around an engine: batches, running out of memory, what a machine can do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOTHING = np.zeros(0, np.int32)
 
 
 class CountingEngine:
-    """Returns what shows which item a vector belongs to; raises when a batch is over its room."""
+    """An engine whose vectors identify their items, and which raises for a batch over its room."""
 
     name, device, precision, pads_to = "counting", "cpu", "fp32", 1
 
@@ -56,9 +56,9 @@ class CountingEngine:
         self.freed += 1
 
 
-def embedder(engine, budget=1000, told=None, frame=None) -> LocalEmbedder:
+def embedder(engine, budget=1000, told=None) -> LocalEmbedder:
     return LocalEmbedder(
-        SPEC, None, frame or SpecialTokens(NOTHING, NOTHING), engine, budget,
+        SPEC, None, SpecialTokens(NOTHING, NOTHING), engine, budget,
         on_smaller=(told if told is not None else []).append,
     )  # fmt: skip
 
@@ -96,7 +96,7 @@ def batches_of(lengths, budget, **how):
 
 
 @given(st.integers(1, 600), st.sampled_from([1, 16]), st.integers(0, 600))
-def test_rounding_up_is_short_of_one_step_and_of_what_the_model_reads(longest, pads_to, most):
+def test_rounding_up_stays_below_one_step_and_the_models_maximum(longest, pads_to, most):
     (padded,) = padded_lengths(np.array([longest]), pads_to, most).tolist()
     assert longest <= padded < longest + pads_to
     assert padded == longest or padded <= most
@@ -112,12 +112,9 @@ def test_padding_of_a_window_is_under_a_twentieth(seed, longest):
 
 
 def test_the_longest_come_first():
-    longest = [max(batch) for batch in cut_batches_lengths([5, 200, 7, 100, 201, 6], 256)]
+    lengths = [5, 200, 7, 100, 201, 6]
+    longest = [max(lengths[i] for i in batch) for batch in batches_of(lengths, 256)]
     assert longest == sorted(longest, reverse=True)
-
-
-def cut_batches_lengths(lengths, budget):
-    return [[lengths[index] for index in batch] for batch in batches_of(lengths, budget)]
 
 
 def test_a_few_short_texts_are_one_batch_whatever_their_padding():
@@ -146,9 +143,9 @@ def test_the_order_of_vectors_is_that_of_the_items(lengths, budget):
     assert vectors[:, 1].tolist() == lengths
 
 
-def test_special_ids_stand_around_a_text():
-    frame = SpecialTokens(np.array([1], np.int32), np.array([9], np.int32))
-    assert frame.around(np.array([7, 8], np.int32)).tolist() == [1, 7, 8, 9]
+def test_special_tokens_surround_a_text():
+    special_tokens = SpecialTokens(np.array([1], np.int32), np.array([9], np.int32))
+    assert special_tokens.around(np.array([7, 8], np.int32)).tolist() == [1, 7, 8, 9]
 
 
 @pytest.mark.parametrize("length", [1, 6, 7, 50])
@@ -162,7 +159,7 @@ def test_a_long_text_is_split_evenly_behind_its_prompt(length):
     assert len(pieces) == -(-length // 6)
 
 
-def test_progress_is_told_for_every_item():
+def test_progress_counts_every_item():
     told: list[int] = []
     embedder(CountingEngine(), 100).embed_ids(items([10] * 25), told.append)
     assert sum(told) == 25
@@ -177,7 +174,7 @@ def test_use_counts_tokens_and_padding():
     assert embedder(CountingEngine()).use.padding == 0
 
 
-# memory that runs out
+# running out of memory
 
 
 def test_a_batch_that_does_not_fit_is_halved_until_it_does():
@@ -215,7 +212,7 @@ def test_one_item_that_does_not_fit_fails_alone():
     assert made.use.tokens == 90
 
 
-def test_another_error_is_not_taken_for_too_little_memory():
+def test_another_error_is_not_mistaken_for_too_little_memory():
     class Broken(CountingEngine):
         def submit(self, items):
             raise RuntimeError("a kernel failed")
@@ -239,7 +236,7 @@ def no_gpu(monkeypatch):
 
 @pytest.fixture
 def cpuinfo(monkeypatch, tmp_path):
-    """Fake what the processor says of itself."""
+    """Fake the CPU's flags."""
 
     def fake(flags: str) -> None:
         monkeypatch.setattr(hardware, "_text", lambda path: {
@@ -259,7 +256,7 @@ def cpuinfo(monkeypatch, tmp_path):
         ("amx_bf16", "bf16", "bf16"),
     ],
 )
-def test_precision_is_gated_by_the_processors_flags(cpuinfo, flags, asked, found):
+def test_precision_is_gated_by_the_cpus_flags(cpuinfo, flags, asked, found):
     cpuinfo(flags)
     assert hardware.choose_precision(asked, "cpu") == found
 
@@ -295,7 +292,7 @@ def test_bf16_is_confirmed_by_multiplying(monkeypatch, slow, is_fast):
         assert hardware.bf16_is_fast(Torch) == is_fast
 
 
-def test_a_device_that_is_not_there_is_refused(no_gpu):
+def test_a_missing_device_is_refused(no_gpu):
     with pytest.raises(UsageError, match="torch finds no CUDA GPU here"):
         hardware.choose_device("cuda")
     with pytest.raises(UsageError, match="cuda:7"):

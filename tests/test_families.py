@@ -18,14 +18,14 @@ from tests.families import FAMILIES, QUERIES, TEXTS, Family, build, cosine, ids_
 
 
 def load(spec: ModelSpec, folder: Path) -> tuple[Tokenizer, Embedder]:
-    """Load a model as the product does; only here does the way of asking for fp32 stand."""
+    """Load a model as the product does; the only place where fp32 is requested."""
     options = EngineOptions(precision="fp32", device="cpu", engine="torch")
     return load_tokenizer(spec, folder), load_embedder(spec, folder, options)
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One family's model as the plain library loads it."""
+    """One family's model as the library itself loads it."""
 
     family: Family
     folder: Path
@@ -74,7 +74,7 @@ def prompted(embedder: Embedder, chunk: Chunk) -> str:
 
 @pytest.mark.parametrize("name", [family.name for family in FAMILIES])
 def test_the_vectors_of_different_texts_differ(models, name):
-    """Else no comparison below could fail."""
+    """Otherwise no comparison below could fail."""
     vectors = models[name].reference.encode(list(TEXTS), normalize_embeddings=True)
     products = vectors @ vectors.T - 2 * np.eye(len(TEXTS))
     assert products.max() < 0.999
@@ -82,7 +82,7 @@ def test_the_vectors_of_different_texts_differ(models, name):
 
 def test_the_model_gets_the_ids_that_encode_gives_it(loaded, ours):
     if loaded.family.transformer is None:
-        pytest.skip("our table of word vectors is no torch module that could be watched")
+        pytest.skip("our table of word vectors is not a torch module, so its ids cannot be seen")
     tokenizer, embedder = ours
     words = len(loaded.reference.tokenizer.get_vocab())
     for chunk in chunks(tokenizer, embedder):

@@ -1,4 +1,4 @@
-"""BERT's pass in few steps: the vectors of `encode`, in any batch, and left alone where unknown."""
+"""The fused pass gives the vectors of `encode` in any batch; other models are left to torch."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def reorders_bf16() -> bool:
 
 
 def whole_model(folder, items, pooling="mean"):
-    """Return what the modules of transformers give, one text at a time."""
+    """Return the vectors of the modules of transformers, one text at a time."""
     import torch
     from transformers import AutoModel
 
@@ -75,7 +75,7 @@ def whole_model(folder, items, pooling="mean"):
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_it_gives_the_vectors_of_the_models_own_modules(model, pooling):
-    """Lengths on both sides of what is rounded up, and as long as the model reads."""
+    """Lengths on both sides of rounding up, and as long as the model allows."""
     family, folder = model
     longest = family.spec().max_tokens
     items = random_items((longest, longest - 1, 63, 40, 17, 16, 3, 1))
@@ -102,9 +102,9 @@ def test_it_gives_the_vectors_of_encode(model):
     ("precision", "between", "to_fp32"), [("fp32", 0.999999, 0.999999), ("bf16", 0.9999, 0.9998)]
 )
 def test_a_batch_does_not_change_a_vector(located, precision, between, to_fp32):
-    """In bf16 where torch's reordering of weights has it, which AVX2 alone is not enough for."""
+    """In bf16 only where torch reorders bf16 weights, for which AVX2 alone is not enough."""
     if precision == "bf16" and not reorders_bf16():
-        pytest.skip("torch reorders no bf16 weights on this processor")
+        pytest.skip("torch does not reorder bf16 weights on this CPU")
     words = load_tokenizer(located.spec, located.folder)([(PROJECT / "README.md").read_text()])
     begins = np.cumsum([0, 200, 130, 128, 64, 20])
     items = [
@@ -120,7 +120,7 @@ def test_a_batch_does_not_change_a_vector(located, precision, between, to_fp32):
     assert cosine(together, exact.collect([exact.submit(items)])).min() >= to_fp32
 
 
-def test_every_thread_has_a_batch_and_no_more_are_begun_than_can_wait(model, monkeypatch):
+def test_every_thread_has_a_batch_and_no_more_than_one_waits(model, monkeypatch):
     _, folder = model
     fused = engine(folder)
     gate, names, waiting = threading.Event(), set(), threading.Semaphore(0)
@@ -158,7 +158,7 @@ def test_every_thread_has_a_batch_and_no_more_are_begun_than_can_wait(model, mon
     assert len(names) == streams(2)
 
 
-def test_a_batch_without_room_is_halved_and_one_text_fails_alone(model, monkeypatch):
+def test_a_batch_that_does_not_fit_is_halved_and_one_text_fails_alone(model, monkeypatch):
     _, folder = model
     fused = engine(folder)
     really, sizes = fused._pooled, []
@@ -203,7 +203,7 @@ def test_another_architecture_is_left_to_its_own_modules(model, tmp_path, change
         assert auto.use.engine == "torch"
 
 
-def test_without_its_steps_the_model_is_left_to_its_own_modules(model, monkeypatch):
+def test_without_the_fused_operations_the_model_is_left_to_its_own_modules(model, monkeypatch):
     family, folder = model
     monkeypatch.setattr(fused, "is_available", lambda: False)
     auto = load_embedder(family.spec(), folder, replace(OPTIONS, engine="auto"))

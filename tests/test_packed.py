@@ -1,4 +1,4 @@
-"""The engine without padding gives the vectors of the padded one; its plumbing needs no GPU."""
+"""The engine without padding gives the vectors of the padded one; this needs no GPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests import families
 
 
 def attend_text_by_text(query, key, value, bounds, longest, scale):
-    """What `varlen_attn` computes on a GPU, (tokens, heads, head size), by torch's plain kernel."""
+    """Compute what `varlen_attn` does on a GPU, (tokens, heads, head size), in plain torch."""
     import torch
 
     outs = []

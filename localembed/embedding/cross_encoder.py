@@ -1,4 +1,4 @@
-"""A cross-encoder reads query and text together, which ranks better than vectors and costs more."""
+"""Cross-encoders read query and text together, which ranks better than vectors and costs more."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _BATCH = 16
 
 
 class CrossEncoderReranker:
-    """A sentence-transformers `CrossEncoder` with one score for a pair, on the processor."""
+    """A sentence-transformers `CrossEncoder` with one score per pair, on the CPU."""
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - sentence-transformers
         """Wrap a loaded model (see `load_reranker`)."""
         self._model = model
 
     def __call__(self, query: str, texts: Sequence[str], /) -> Vector:
-        """Return (n,) float32, the higher the better; what is too long for the model is cut off."""
+        """Return (n,) float32, higher is better; pairs too long for the model are truncated."""
         pairs = [(query, text) for text in texts]
-        # Sorted by length inside, so one call pads little.
+        # The library sorts by length, so one call pads little.
         scores = self._model.predict(pairs, batch_size=_BATCH, show_progress_bar=False)
         return np.asarray(scores, np.float32).reshape(len(texts))
 
@@ -37,7 +37,7 @@ def load_reranker(spec: ModelSpec, folder: Path) -> CrossEncoderReranker:
     """Load a reranker from files on this machine.
 
     Raises:
-        ModelChangedError: the files are no cross-encoder with one score.
+        ModelChangedError: the files are not a cross-encoder with one score.
     """
     prepare()
     from sentence_transformers import CrossEncoder

@@ -1,4 +1,4 @@
-"""What a model folder says of the model, read without loading it."""
+"""The shape of a model, read from its folder without loading it."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _LAYER = re.compile(r"(?:^|\.)layers?\.(\d+)\.")
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """The sizes that decide how much memory and arithmetic a token takes."""
+    """Sizes that determine the memory and arithmetic of a token."""
 
     modules: tuple[str, ...]
     """Class names of the sentence-transformers modules, in order."""
     family: str
-    """The architecture as transformers names it, such as bert; empty where there is none."""
+    """Architecture as transformers names it, such as bert; empty if there is none."""
     hidden: int
     intermediate: int
     layers: int
     heads: int
     pad_id: int
     matmul_weights: int
-    """Numbers in the matrices that every token is multiplied with."""
+    """Parameters in the matrices that every token is multiplied with."""
     stored_layers: int
-    """Whose weights are in the file; 0 where it names none. Missing ones would be random."""
+    """Layers with weights in the file; 0 if it names none. Missing ones would be random."""
     pooling: str | None
-    """mean, cls, lasttoken or another; None where the folder does not say."""
+    """mean, cls, lasttoken or another; None if the folder does not say."""
     leaves_prompt_out: bool
-    """Whether the prompt's tokens are not pooled."""
+    """Whether pooling excludes the prompt's tokens."""
 
     @property
     def is_static(self) -> bool:
@@ -48,26 +48,26 @@ class ModelShape:
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing stands behind the transformer but pooling and normalisation."""
+        """Whether only pooling and normalisation follow the transformer."""
         return self.modules in (
             ("Transformer", "Pooling"),
             ("Transformer", "Pooling", "Normalize"),
         )
 
     def bytes_per_token(self, longest: int) -> int:
-        """Return about how much memory a padded token takes in fp32, at its layer's peak.
+        """Estimate the memory of a padded token in fp32, at the peak of a layer.
 
-        Seven times the hidden state, twice the wide layer and one row of attention for each head.
+        Seven times the hidden state, twice the intermediate layer and one attention row per head.
         """
         return 4 * (7 * self.hidden + 2 * self.intermediate + self.heads * longest)
 
     def flops_per_token(self, tokens: float) -> float:
-        """Return the multiplications and additions for one token of a text of `tokens` tokens."""
+        """Return the floating-point operations for one token of a text of `tokens` tokens."""
         return 2 * self.matmul_weights + 4 * tokens * self.hidden * self.layers
 
 
 def read_shape(folder: Path) -> ModelShape:
-    """Return the shape of the model in a folder; what it does not say is 0."""
+    """Return the shape of the model in a folder; sizes that are not given are 0."""
     config = _json(folder / "config.json", {})
     listed = _json(folder / "modules.json", [])
     modules = [m for m in listed if isinstance(m, dict)] if isinstance(listed, list) else []
@@ -95,16 +95,16 @@ def read_shape(folder: Path) -> ModelShape:
 
 
 def module_file(folder: Path, name: str) -> Path:
-    """Return a file of a model: that in its folder, else that of its first module."""
+    """Return a file of a model: the one in its folder, else the one of its first module."""
     own = folder / name
     inner = next(iter(sorted(folder.glob(f"0_*/{name}"))), own)
     return own if own.exists() else inner
 
 
 def weights_header(weights: Path) -> tuple[dict[str, Any], int]:
-    """Return what a safetensors file says of its tensors, and at which byte they begin.
+    """Return the header of a safetensors file and the byte at which its tensors start.
 
-    Of another file, or one that is cut off in its header, nothing and 0.
+    Nothing and 0 for another kind of file, or one that is truncated in its header.
     """
     try:
         with weights.open("rb") as file:
@@ -119,7 +119,7 @@ def weights_header(weights: Path) -> tuple[dict[str, Any], int]:
 
 
 def _pooling(config: Mapping[str, Any]) -> str | None:
-    """Return the way of pooling, as either form of the file names it."""
+    """Return the pooling mode from either format of the file."""
     if "pooling_mode" in config:
         return str(config["pooling_mode"])
     named = [name for name, value in config.items() if name.startswith("pooling_mode_") and value]
@@ -128,7 +128,7 @@ def _pooling(config: Mapping[str, Any]) -> str | None:
 
 
 def _matmul_weights(tensors: Mapping[str, Any]) -> int:
-    """Count the numbers in all matrices but the embeddings."""
+    """Count the parameters of all matrices except the embeddings."""
     return sum(
         math.prod(tensor["shape"])
         for name, tensor in tensors.items()
@@ -141,7 +141,7 @@ def _stored_layers(tensors: Mapping[str, Any]) -> int:
     return len({match[1] for name in tensors if (match := _LAYER.search(name))})
 
 
-def _json(path: Path, missing: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+def _json(path: Path, missing: Any) -> Any:  # noqa: ANN401 - whatever the file contains
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):

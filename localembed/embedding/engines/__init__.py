@@ -1,1 +1,1 @@
-"""What computes a batch: one file an engine, all with the methods of `base.Engine`."""
+"""The engines that compute batches: one file each, all with the methods of `base.Engine`."""

@@ -1,4 +1,4 @@
-"""The seam between batches and what computes them."""
+"""The interface between batches and the engines that compute them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """A loaded model on one device. Batches are begun one by one and collected together."""
+    """A loaded model on one device. Batches are submitted one by one and collected together."""
 
     name: str
-    """fused, torch, torch compiled, torch packed, openvino, light or static."""
+    """fused, torch, torch compiled, torch packed, openvino, static, or light (the NumPy engine)."""
     device: str
     precision: str
     """fp32, bf16 or fp16; pooling and normalisation are always fp32."""
     pads_to: int
-    """To a multiple of what all items of a batch are padded (see `batching.padded_lengths`); 1 for
-    the longest's own length, 0 where nothing is padded."""
+    """Multiple that a batch's width is rounded up to (see `batching.padded_lengths`): 1 for the
+    length of its longest item, 0 where nothing is padded."""
 
-    def submit(self, items: Sequence[IntArray], /) -> Any:  # noqa: ANN401 - its own handle
-        """Begin one batch of framed ids; where memory runs out, raise."""
+    def submit(self, items: Sequence[IntArray], /) -> Any:  # noqa: ANN401 - the engine's handle
+        """Start one batch of ids with their special tokens; raise if memory runs out."""
 
     def collect(self, handles: Sequence[Any], /) -> VectorMatrix:
-        """Return (items of all batches in order, dim) float32, waiting for them."""
+        """Wait for all batches and return (items in order, dim) float32."""
 
     def is_out_of_memory(self, error: Exception, /) -> bool:
-        """Tell whether a smaller batch may succeed."""
+        """Return whether a smaller batch may succeed."""
 
     def free(self) -> None:
-        """Give back what memory the device holds without need."""
+        """Release unused device memory."""

@@ -1,7 +1,7 @@
-"""Batches of token ids: longest first, cut by a budget of padded tokens and by what padding wastes.
+"""Batches of token ids: longest first, limited by padded tokens and by the share of padding.
 
-Neighbours have nearly the same length, so padding is next to nothing, and the longest batch comes
-first, so that too little memory shows at once. The order of results never depends on it.
+Neighbours have nearly the same length, so there is almost no padding, and the longest batch comes
+first, so that a lack of memory shows at once. The order of results never depends on it.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
     Lengths = npt.NDArray[np.int64]
 
 _MAX_WASTE = 0.04
-"""Of a batch's padded tokens."""
+"""Maximum share of padding in a batch."""
 _WORTH_A_BATCH = 512
-"""Padded tokens under which a forward pass costs more than its padding."""
+"""Padded tokens below which a forward pass costs more than its padding."""
 ATTENTION_WIDTH = 16
-"""Numbers that a processor takes at once. torch computes what is left of a row of attention one by
+"""Floats that a CPU processes at once. torch computes the remainder of an attention row one by
 one: 254 tokens took 2.4 times as long as 256."""
 _WIDE = 64
-"""Tokens from which on attention costs more than rounding up does."""
+"""Width in tokens from which the remainder costs more than rounding up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Padding:
-    """What a model's batches are filled up with."""
+    """How a model's batches are padded."""
 
     pad_id: int
     most: int = 0
-    """Tokens that the model reads at most: rounding up never passes that."""
+    """Maximum tokens of an input, which rounding up never exceeds."""
 
 
 def padded_lengths(lengths: Lengths, pads_to: int, most: int) -> Lengths:
-    """Return how long every item of a batch becomes, for batches by their longest items' lengths.
+    """Return the padded width of each batch, from the length of its longest item.
 
     Args:
         lengths: tokens of the longest items.
-        pads_to: what the engine rounds up to; 1 for not at all.
-        most: the most that the model reads, which rounding up never passes.
+        pads_to: multiple that the engine rounds up to; 1 for no rounding.
+        most: maximum tokens of an input, which rounding up never exceeds.
     """
     rounded = np.minimum(most, -(-lengths // pads_to) * pads_to)
     return np.where(lengths < _WIDE, lengths, np.maximum(lengths, rounded))
@@ -56,9 +56,8 @@ def make_batches(lengths: Lengths, budget: int, *, pads: bool = True) -> list[Le
 
     Args:
         lengths: tokens of each item, (items,).
-        budget: tokens of one batch, padding included; an item longer than that is a batch of its
-            own.
-        pads: whether all items of a batch become as long as its longest.
+        budget: tokens of one batch, padding included; a longer item is a batch of its own.
+        pads: whether all items of a batch are padded to its longest.
     """
     order = np.argsort(-lengths, kind="stable")
     sums = np.concatenate(([0], np.cumsum(lengths[order])))
@@ -73,17 +72,17 @@ def make_batches(lengths: Lengths, budget: int, *, pads: bool = True) -> list[Le
 
 
 def _fitting(sums: Lengths, budget: int) -> int:
-    """Return how many items fit into a batch, one at least.
+    """Return how many items fit into a batch, at least one.
 
     Args:
-        sums: tokens of the first 0, 1, 2 ... items, the longest first.
+        sums: total tokens of the first 0, 1, 2 ... items, the longest first.
         budget: tokens of the batch.
     """
     return max(1, int(np.searchsorted(sums, budget, "right")) - 1)
 
 
 def _fitting_padded(sums: Lengths, budget: int) -> int:
-    """Return the same where all become as long as the first and padding must not waste much."""
+    """Return the same for items padded to the first, within the maximum share of padding."""
     width = int(sums[1])
     most = max(1, min(len(sums) - 1, budget // max(1, width)))
     padded = width * np.arange(1, most + 1)
@@ -93,18 +92,18 @@ def _fitting_padded(sums: Lengths, budget: int) -> int:
 
 
 def split_evenly(ids: IntArray, room: int, prompt: IntArray) -> list[IntArray]:
-    """Return prompted ids in equal pieces that fit the model, each with the prompt in front.
+    """Split ids into equal parts that fit the model, each with the prompt in front.
 
     Args:
-        ids: of prompt and text.
-        room: the most that the model reads, without special tokens.
-        prompt: the prompt's own ids.
+        ids: token ids of prompt and text together.
+        room: maximum tokens of an input, without special tokens.
+        prompt: token ids of the prompt alone.
     """
     if len(ids) <= room:
         return [ids]
     text = ids[len(prompt) :]
     count = -(-len(text) // (room - len(prompt)))
-    return [np.concatenate((prompt, piece)) for piece in np.array_split(text, count)]
+    return [np.concatenate((prompt, part)) for part in np.array_split(text, count)]
 
 
 def pad(

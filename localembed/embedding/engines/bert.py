@@ -1,7 +1,7 @@
-"""BERT's kind of models, for the engines that know their forward pass: what a folder says of one.
+"""BERT-like models, for the engines that implement their forward pass: parameters from the folder.
 
-The published architecture (Devlin and others 2018); RoBERTa (Liu and others 2019) counts positions
-from the id of padding on.
+The architecture is the published one (Devlin et al. 2018); RoBERTa (Liu et al. 2019) numbers
+positions from the padding id on.
 """
 
 from __future__ import annotations
@@ -19,44 +19,45 @@ _WORDS = "embeddings.word_embeddings.weight"
 
 @dataclass(frozen=True, slots=True)
 class Bert:
-    """What its pass takes besides the weights."""
+    """Parameters of the forward pass besides the weights."""
 
     weights: Path
-    """The safetensors file."""
+    """Path of the safetensors file."""
     prefix: str
-    """What stands before `embeddings.` in the names of its tensors."""
+    """Prefix of the tensor names, before `embeddings.`."""
     layers: int
     heads: int
     epsilon: float
-    """Of layer normalisation."""
+    """Epsilon of layer normalisation."""
     first_position: int
+    """Position of a text's first token."""
     pad_id: int
     pooling: str
     """mean or cls."""
 
 
 def is_bert(shape: ModelShape) -> bool:
-    """Tell whether this is a plain model of a family whose pass is known here."""
+    """Return whether this is a plain model of a family whose forward pass is implemented here."""
     return shape.is_plain and shape.family in FAMILIES and shape.pooling in POOLINGS
 
 
 def read_bert(folder: Path, shape: ModelShape) -> Bert:
-    """Return what a folder says of a model for which `is_bert` holds.
+    """Read the parameters of a model for which `is_bert` holds.
 
     Raises:
         OSError: a file is missing.
-        ValueError: it is not quite such a model.
+        ValueError: the model differs from BERT.
     """
     config = json.loads((folder / "config.json").read_bytes())
     positions = config.get("position_embedding_type") or "absolute"
     if config.get("hidden_act") != "gelu" or positions != "absolute":
-        message = "another activation or other positions than BERT's"
+        message = "activation or position embeddings differ from BERT's"
         raise ValueError(message)
     weights = folder / "model.safetensors"
     tensors, _ = weights_header(weights)
     prefix = next((name.removesuffix(_WORDS) for name in tensors if name.endswith(_WORDS)), None)
     if prefix is None:
-        message = f"{weights} holds no embeddings of words"
+        message = f"{weights} contains no word embeddings"
         raise ValueError(message)
     return Bert(
         weights=weights,

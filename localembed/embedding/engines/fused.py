@@ -1,9 +1,9 @@
-"""BERT's forward pass on a processor in as few steps as torch has: several batches at a time.
+"""BERT's forward pass on a CPU with torch's fused operations, several batches at a time.
 
-The sentence-transformers modules leave three things on the table, measured on two cores with AMX
-(docs/architecture.md): oneDNN gets its weights in a layout of its own, once, and adds bias, GELU
-and residual while it multiplies; every batch is as wide as attention computes without a remainder;
-and each core has a batch of its own, so that none waits for the other after every step.
+It does three things that the sentence-transformers modules do not, measured on two cores with AMX
+(docs/architecture.md): oneDNN gets its weights in its own layout, once, and adds bias, GELU and
+residual while it multiplies; every batch has a width that attention computes without a remainder;
+and each core has its own batch, so that none waits for the other after every step.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from localembed.types.arrays import IntArray, VectorMatrix
 
 _MAX_STREAMS = 8
-"""Each holds a batch in memory; where there are more cores, a batch gets several."""
+"""Maximum batches at a time. Each takes memory; with more cores, a batch gets several."""
 _BATCHES_BETWEEN_TRIMS = 16
-"""Batches of all shapes leave holes in the heap: 10,745 chunks took 977 MB, 826 with trims every 16
-batches (2% of the time), 793 every four (8%)."""
+"""Batches between heap trims. Batches of all shapes fragment the heap: 10,745 chunks took 977 MB,
+826 with trims every 16 batches (2% of the time), 793 every four (8%)."""
 _ROWS = 2048
-"""About how many tokens are multiplied at once: what the layout of the weights is chosen for."""
+"""Approximate tokens of one product, which the layout of the weights is chosen for."""
 
 
 def streams(threads: int) -> int:
@@ -42,7 +42,7 @@ def streams(threads: int) -> int:
 
 
 def is_available() -> bool:
-    """Tell whether this torch has oneDNN and its fused products; known of x86 only."""
+    """Return whether this torch has oneDNN and its fused products; verified on x86 only."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return False
     import torch
@@ -55,7 +55,7 @@ def is_available() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Dense:
-    """A matrix in oneDNN's own layout and a bias."""
+    """A matrix in oneDNN's layout and a bias."""
 
     matrix: Tensor
     bias: Tensor
@@ -69,7 +69,7 @@ class _Norm:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One of the transformer's, query, key and value in one matrix."""
+    """One layer of the transformer, with query, key and value in one matrix."""
 
     attend: _Dense
     out: _Dense
@@ -80,7 +80,7 @@ class _Layer:
 
 
 class FusedEngine:
-    """A transformer of BERT's kind, in fp32 or bf16."""
+    """A BERT-like transformer in fp32 or bf16."""
 
     name = "fused"
     device = "cpu"
@@ -90,8 +90,8 @@ class FusedEngine:
         """Load the weights of a model.
 
         Raises:
-            ValueError: the file is not whole, or tensors are missing.
-            RuntimeError: torch cannot lay them out.
+            ValueError: the file is incomplete, or tensors are missing.
+            RuntimeError: torch cannot reorder the weights.
         """
         prepare()
         import torch
@@ -112,11 +112,11 @@ class FusedEngine:
 
     @property
     def dim(self) -> int:
-        """How many numbers a vector has."""
+        """Dimensions of a vector."""
         return int(self._words.shape[1])
 
     def submit(self, items: Sequence[IntArray], /) -> Future[VectorMatrix]:
-        """Begin a batch as soon as a thread is about to be free; see `collect`."""
+        """Queue a batch once no other is waiting for a thread; see `collect`."""
         self._room.acquire()
         self._begun += 1
         if self._begun % _BATCHES_BETWEEN_TRIMS == 0:
@@ -126,19 +126,19 @@ class FusedEngine:
         return handle
 
     def collect(self, handles: Sequence[Future[VectorMatrix]], /) -> VectorMatrix:
-        """Return (items of all batches in order, dim) float32; a row without room is not finite."""
+        """Return (items in order, dim) float32; a row that did not fit into memory is NaN."""
         return np.concatenate([handle.result() for handle in handles])
 
     def is_out_of_memory(self, error: Exception, /) -> bool:
-        """Tell whether there was no room; a batch finds out by itself, in its own thread."""
+        """Return whether memory ran out; a batch handles that itself, in its own thread."""
         return is_out_of_memory(error)
 
     def free(self) -> None:
-        """Give back what was freed."""
+        """Return freed memory to the system."""
         give_back_memory()
 
     def _vectors(self, items: Sequence[IntArray]) -> VectorMatrix:
-        """Return a batch's vectors, in halves where memory does not suffice."""
+        """Return a batch's vectors, computed in halves where memory runs out."""
         try:
             with self._torch.inference_mode():
                 vectors: VectorMatrix = self._pooled(items).numpy()
@@ -172,20 +172,20 @@ class FusedEngine:
         return torch.nn.functional.normalize(pooled, dim=-1) if self._normalize else pooled
 
     def _embedded(self, ids: Tensor) -> Tensor:
-        """Return the sum of word, position and type of each token, normalised: (tokens, hidden)."""
+        """Return the normalised sum of word, position and type embeddings: (tokens, hidden)."""
         words = self._torch.nn.functional.embedding(ids, self._words)
         states = words + self._places[: ids.shape[1]]
         return self._norm(states.view(-1, self.dim), self._first_norm)
 
     def _bias(self, seen: Tensor) -> Tensor:
-        """Return what is added to the scores so that nobody attends to padding."""
+        """Return the attention bias that masks padding."""
         never = self._torch.finfo(self._type).min
         return ((1 - seen.float()) * never).to(self._type)[:, None, None, :]
 
     def _through(
         self, layer: _Layer, states: Tensor, count: int, width: int, bias: Tensor | None
     ) -> Tensor:
-        """Return the states behind one layer, (tokens, hidden)."""
+        """Return the states after one layer, (tokens, hidden)."""
         three = self._dense(layer.attend, states).view(count, width, 3, self._bert.heads, -1)
         query, key, value = three.permute(2, 0, 3, 1, 4)
         seen = self._torch.nn.functional.scaled_dot_product_attention(query, key, value, bias)

@@ -1,4 +1,4 @@
-"""What this machine can compute in, and how much memory there is for it."""
+"""The devices, precisions and free memory of this machine."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _FULL = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 def cpu_has_bf16() -> bool:
-    """Tell whether the processor multiplies bf16: without AMX or AVX512-BF16 it is emulated."""
+    """Return whether the CPU multiplies bf16; without AMX or AVX512-BF16 it is emulated."""
     flags = _text(Path("/proc/cpuinfo"))
     return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
 def cpu_name() -> str:
-    """Return the processor's name and the number of cores that this process may use."""
+    """Return the CPU's name and the number of cores that this process may use."""
     line = re.search(r"model name\s*:\s*(.+)", _text(Path("/proc/cpuinfo")))
     name = line[1].strip() if line else platform.processor() or platform.machine()
     return f"{name} x{cores()}"
@@ -39,16 +39,16 @@ def cores() -> int:
 
 
 def has_compiler() -> bool:
-    """Tell whether a C++ compiler is on the path, which torch.compile needs."""
+    """Return whether a C++ compiler, which torch.compile needs, is on the path."""
     named = os.environ.get("CXX")
     return any(shutil.which(name) for name in (named, "g++", "clang++", "c++") if name)
 
 
 def free_memory() -> int | None:
-    """Return the bytes that may still be taken: what is available, or what the cgroup leaves.
+    """Return the bytes that this process may still allocate, None where the system does not say.
 
-    Linux hands out more memory than there is and kills who uses it, so this is asked beforehand.
-    None where the system does not tell.
+    The lower of what is available and what the cgroup leaves. Linux hands out more memory than
+    there is and kills the process that uses it, so this is checked beforehand.
     """
     found = re.search(r"MemAvailable:\s*(\d+) kB", _text(Path("/proc/meminfo")))
     amounts = [int(found[1]) * 1024] if found else []
@@ -62,14 +62,14 @@ def free_memory() -> int | None:
 
 
 def give_back_memory() -> None:
-    """Let the C library return what was freed; others than glibc do that by themselves, or not."""
+    """Let glibc return freed memory to the system; other C libraries have no call for it."""
     trim = _malloc_trim()
     if trim is not None:
         trim(0)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether torch or one of its libraries found no room; theirs are all RuntimeErrors."""
+    """Return whether memory ran out; torch and its libraries raise a RuntimeError."""
     named = isinstance(error, RuntimeError) and any(mark in str(error) for mark in _FULL)
     return named or isinstance(error, MemoryError)
 
@@ -87,11 +87,11 @@ def _malloc_trim() -> Callable[[int], int] | None:
 def choose_device(requested: str) -> str:
     """Return the device to use: cpu, cuda:N or mps.
 
-    `auto` is the first CUDA GPU if there is one, else the processor; Apple's GPU has to be asked
-    for, as small models are slower on it. A device that is named is a promise.
+    `auto` is the first CUDA GPU if there is one, else the CPU; Apple's GPU must be requested, as
+    small models are slower on it. A device that is named is never replaced by another.
 
     Raises:
-        UsageError: the name is none, or the device is not there.
+        UsageError: the name is invalid, or there is no such device.
     """
     if not DEVICE_NAME.fullmatch(requested):
         message = f"--device is {requested!r}, but must be auto, cpu, cuda, cuda:N or mps."
@@ -120,11 +120,11 @@ def choose_precision(requested: str, device: str) -> str:
     """Return fp32, bf16 or fp16.
 
     Raises:
-        UsageError: the device cannot compute in the precision, or only by slow emulation.
+        UsageError: the device does not support the precision, or only by slow emulation.
     """
     if device == "cpu":
         if requested == "bf16" and not cpu_has_bf16():
-            message = "--precision bf16 needs a processor with AMX or AVX512-BF16. Use: fp32"
+            message = "--precision bf16 needs a CPU with AMX or AVX512-BF16. Use: fp32"
             raise UsageError(message)
         if requested == "fp16":
             message = "--precision fp16 needs a GPU. Use: --precision auto"
@@ -142,7 +142,7 @@ def choose_precision(requested: str, device: str) -> str:
 
 
 def device_name(device: str) -> str:
-    """Return what a profile is kept under: the model of the processor or the GPU."""
+    """Return the name of the CPU or GPU, for the key of its profile."""
     if device.startswith("cuda"):
         import torch
 
@@ -152,7 +152,7 @@ def device_name(device: str) -> str:
 
 
 def device_peak(device: str) -> int | None:
-    """Return the most bytes that tensors took on a CUDA GPU since the last call; None elsewhere."""
+    """Return the peak bytes of tensors on a CUDA GPU since the last call; None elsewhere."""
     if not device.startswith("cuda"):
         return None
     import torch
@@ -163,10 +163,11 @@ def device_peak(device: str) -> int | None:
 
 
 def bf16_is_fast(torch: Any) -> bool:  # noqa: ANN401 - a module
-    """Multiply in both precisions, 40 ms: flags are not proof that the library uses them.
+    """Return whether bf16 multiplies faster, measured in 40 ms: flags do not prove it.
 
-    In turn, and the best of each: what else the machine does meets both. One after the other, 2 of
-    60 probes on a busy machine took bf16, which is twice as fast there, for the slower one.
+    The precisions take turns and the best of each counts, so that other load affects both alike.
+    One after the other, 2 of 60 probes on a busy machine took bf16, which is twice as fast there,
+    for the slower one.
     """
     import time
 
@@ -184,7 +185,7 @@ def bf16_is_fast(torch: Any) -> bool:  # noqa: ANN401 - a module
 
 
 def _may_have_cuda() -> bool:
-    """Tell whether looking for a GPU is worth importing torch."""
+    """Return whether looking for a GPU is worth importing torch."""
     return sys.platform != "linux" or Path("/dev/nvidiactl").exists()
 
 

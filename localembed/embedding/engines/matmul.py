@@ -1,4 +1,4 @@
-"""The machine's own rate of multiplying matrices: what an engine's speed is a share of."""
+"""The machine's matrix multiplication rate, against which engines are measured."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _ROUNDS = 4
 
 @cache
 def matmul_rate(device: str, precision: str, threads: int) -> float:
-    """Return the floating-point operations per second of one large product, the best of four.
+    """Return floating-point operations per second of one large product, the best of four.
 
     Args:
         device: cpu, cuda:N or mps.
         precision: fp32, bf16 or fp16.
-        threads: of the processor.
+        threads: CPU threads.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""What engines in NumPy have in common: each batch is computed when it is begun."""
+"""Base of the engines in NumPy, which compute each batch when it is submitted."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 
 class NumpyEngine:
-    """A model on the processor, without torch."""
+    """A model on the CPU, without torch."""
 
     device = "cpu"
     precision = "fp32"
     pads_to = 0
 
     def collect(self, handles: Sequence[VectorMatrix], /) -> VectorMatrix:
-        """Return all batches' vectors."""
+        """Return the vectors of all batches."""
         return np.concatenate(handles)
 
     def is_out_of_memory(self, error: Exception, /) -> bool:
-        """Tell whether NumPy found no room."""
+        """Return whether NumPy ran out of memory."""
         return isinstance(error, MemoryError)
 
     def free(self) -> None:
-        """Hold nothing."""
+        """Do nothing: no memory is held."""

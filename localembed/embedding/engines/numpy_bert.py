@@ -1,8 +1,8 @@
-"""BERT's forward pass in NumPy, for one short text at a time: a query need not import torch.
+"""BERT's forward pass in NumPy, one short text at a time, so that a query need not import torch.
 
-Importing torch and sentence-transformers takes seconds, the pass over a query milliseconds. The
-weights are mapped from the file, so that only what a query touches is read. Whether it gives the
-vectors of the engine that embeds documents is checked before it is trusted (see `sbert`).
+Importing torch and sentence-transformers takes seconds, embedding a query milliseconds. The weights
+are memory-mapped, so that only the rows that a query needs are read. Its vectors are compared with
+those of the engine that embeds documents before they are trusted (see `local`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class LightEngine(NumpyEngine):
-    """A transformer of BERT's kind."""
+    """A BERT-like transformer in fp32."""
 
     name = "light"
 
@@ -34,7 +34,7 @@ class LightEngine(NumpyEngine):
         """Map the weights of a model.
 
         Raises:
-            ValueError: its numbers are not fp32.
+            ValueError: the weights are not fp32.
         """
         self._tensors = _map_tensors(bert)
         self._epsilon = np.float32(bert.epsilon)
@@ -55,7 +55,7 @@ class LightEngine(NumpyEngine):
         return pooled
 
     def _embed(self, ids: IntArray) -> Matrix:
-        """Return the sum of word, position and type of each token, normalised: (n, hidden)."""
+        """Return the normalised sum of word, position and type embeddings: (n, hidden)."""
         positions = np.arange(len(ids)) + self._bert.first_position
         words = self._tensors["embeddings.word_embeddings.weight"][ids]
         places = self._tensors["embeddings.position_embeddings.weight"][positions]
@@ -63,7 +63,7 @@ class LightEngine(NumpyEngine):
         return self._norm(words + places + kinds, "embeddings.LayerNorm")
 
     def _layer(self, states: Matrix, at: str) -> Matrix:
-        """Return the states behind one layer, (n, hidden)."""
+        """Return the states after one layer, (n, hidden)."""
         seen = self._attend(states, f"{at}attention.self.")
         out = self._dense(seen, f"{at}attention.output.dense")
         states = self._norm(states + out, f"{at}attention.output.LayerNorm")
@@ -72,7 +72,7 @@ class LightEngine(NumpyEngine):
         return self._norm(states + out, f"{at}output.LayerNorm")
 
     def _attend(self, states: Matrix, at: str) -> Matrix:
-        """Return what each token sees of the others, (n, hidden)."""
+        """Return the output of self-attention, (n, hidden)."""
         n, heads = len(states), self._bert.heads
 
         def split(name: str) -> Matrix:
@@ -99,9 +99,9 @@ class LightEngine(NumpyEngine):
 
 
 def _gelu(values: Matrix) -> Matrix:
-    """Return x times the normal distribution at x.
+    """Return x times the cumulative normal distribution at x.
 
-    The error function is Abramowitz and Stegun's 7.1.26, at most 1.5e-7 from the true one.
+    The error function is Abramowitz and Stegun's 7.1.26, with an error of at most 1.5e-7.
     """
     size = np.abs(values) * np.float32(0.7071067811865476)
     t = 1 / (1 + np.float32(0.3275911) * size)
@@ -114,10 +114,10 @@ def _gelu(values: Matrix) -> Matrix:
 
 
 def _map_tensors(bert: Bert) -> dict[str, Matrix]:
-    """Return all fp32 tensors of a safetensors file, mapped, named from `embeddings.` on.
+    """Map the fp32 tensors of a safetensors file, named without the prefix.
 
     Raises:
-        ValueError: it holds numbers of another type.
+        ValueError: a tensor is of another type.
     """
     with bert.weights.open("rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -131,7 +131,7 @@ def _map_tensors(bert: Bert) -> dict[str, Matrix]:
 
 def _mapped(data: mmap.mmap, start: int, entry: Mapping[str, Any]) -> Matrix:
     if entry["dtype"] != "F32":
-        message = f"numbers of type {entry['dtype']}"
+        message = f"weights of type {entry['dtype']}"
         raise ValueError(message)
     begin, end = entry["data_offsets"]
     flat = np.frombuffer(data, np.float32, (end - begin) // 4, start + begin)

@@ -1,6 +1,6 @@
-"""OpenVINO on the processor: about as exact as torch, faster, and ready without importing torch.
+"""OpenVINO on the CPU: about as exact as torch, faster, and ready without importing torch.
 
-The converted model is made once, in a process of its own (see `convert`).
+A model is converted once, in a separate process (see `openvino_convert`).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ POOLINGS = ("mean", "cls", "lasttoken")
 
 
 def is_installed() -> bool:
-    """Tell whether the extra is there, without importing it."""
+    """Return whether the extra is installed, without importing it."""
     return importlib.util.find_spec("openvino") is not None
 
 
 def import_openvino() -> Any:  # noqa: ANN401 - a module
-    """Import the library without the package by which it reports its use over the network."""
+    """Import the library without its telemetry package, which reports use over the network."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
@@ -39,7 +39,7 @@ def import_openvino() -> Any:  # noqa: ANN401 - a module
 
 
 def converted_path(folder: Path, model_id: str) -> Path:
-    """Return where a model's converted form lies: another version of OpenVINO has its own."""
+    """Return the path of a model converted by the installed version of OpenVINO."""
     return folder / "openvino" / f"{model_id}-{version('openvino')}.xml"
 
 
@@ -60,7 +60,7 @@ class OpenVinoEngine:
         padding: Padding,
         threads: int,
     ) -> None:
-        """Load a converted model and fit it to this processor."""
+        """Load a converted model and compile it for this CPU."""
         openvino = import_openvino()
         self.precision = precision
         self._pooling = pooling
@@ -76,23 +76,23 @@ class OpenVinoEngine:
         self._queue.set_callback(self._take)
 
     def submit(self, items: Sequence[IntArray], /) -> list[VectorMatrix]:
-        """Begin a batch; its vectors, (items, dim) float32, appear in the list returned."""
+        """Start a batch; its vectors, (items, dim) float32, are appended to the returned list."""
         ids, mask = pad(items, self._padding, self.pads_to)
         vectors: list[VectorMatrix] = []
         self._queue.start_async({"input_ids": ids, "attention_mask": mask}, (mask, vectors))
         return vectors
 
     def collect(self, handles: Sequence[list[VectorMatrix]], /) -> VectorMatrix:
-        """Return all batches' vectors, waiting for those that are not done."""
+        """Wait for all batches and return their vectors."""
         self._queue.wait_all()
         return np.concatenate([vectors for handle in handles for vectors in handle])
 
     def is_out_of_memory(self, error: Exception, /) -> bool:
-        """Tell whether an allocation failed."""
+        """Return whether an allocation failed."""
         return isinstance(error, MemoryError) or "bad_alloc" in str(error)
 
     def free(self) -> None:
-        """Hold nothing that could be given back."""
+        """Do nothing: no memory could be released."""
 
     def _take(
         self, request: InferRequest, batch: tuple[npt.NDArray[np.int64], list[VectorMatrix]]
@@ -109,7 +109,7 @@ class OpenVinoEngine:
 def pool(
     hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64], pooling: str
 ) -> VectorMatrix:
-    """Return (items, dim) float32 of (items, tokens, dim), as sentence-transformers pools."""
+    """Pool (items, tokens, dim) to (items, dim) float32 as sentence-transformers does."""
     rows = np.arange(len(mask))
     if pooling == "cls":
         pooled: VectorMatrix = hidden[:, 0].copy()

@@ -1,9 +1,9 @@
-"""Convert a model for OpenVINO, and find out whether it is faster: a process of its own.
+"""Convert a model for OpenVINO and measure whether it is faster, in a separate process.
 
     python -m localembed.embedding.engines.openvino_convert JOB.json
 
-A child, because conversion needs torch and half a gigabyte, and the run that asked for it may then
-need neither.
+A child process, because conversion needs torch and half a gigabyte, and the run that started it may
+then need neither.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from localembed.types.arrays import IntArray
 
 _MIN_COSINE = 0.9998
-"""Of a converted model's vectors to torch's in fp32; bf16 was measured at 0.99997."""
+"""Minimum cosine of a converted model to torch in fp32; bf16 was measured at 0.99997."""
 _LENGTHS = (192, 128, 100, 64, 37, 5)
 _ITEMS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class ConversionJob:
-    """What the child is told."""
+    """The job of the child process."""
 
     model: str
-    """The model's folder."""
+    """Path of the model's folder."""
     converted: str
-    """The .xml file to write; the weights go beside it."""
+    """Path of the .xml file to write; the weights go beside it."""
     precision: str
     pooling: str
     normalize: bool
@@ -58,19 +58,19 @@ class ConversionJob:
 
     @property
     def padding(self) -> Padding:
-        """What batches are filled up with."""
+        """How batches are padded."""
         return Padding(self.pad_id, self.max_tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What the child found out."""
+    """The outcome of a conversion."""
 
     cosine: float
-    """The worst one."""
+    """Lowest cosine of all items."""
     torch_seconds: float
     openvino_seconds: float
-    """For the same batches."""
+    """Seconds for the same batches."""
 
     @property
     def is_better(self) -> bool:
@@ -79,7 +79,7 @@ class Conversion:
 
 
 def convert_in_child(job: ConversionJob) -> Conversion | None:
-    """Convert and compare; None when the model cannot be converted."""
+    """Convert and compare; return None if the model cannot be converted."""
     command = python("localembed.embedding.engines.openvino_convert", json.dumps(asdict(job)))
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
@@ -88,7 +88,7 @@ def convert_in_child(job: ConversionJob) -> Conversion | None:
 
 
 def main() -> None:
-    """Do the job that the command line holds and write what was found to stdout."""
+    """Do the job from the command line and write the outcome to stdout."""
     guard.start()  # the converter has telemetry of its own
     job = ConversionJob(**json.loads(sys.argv[1]))
     sys.stdout.write(json.dumps(asdict(_convert(job))) + "\n")
@@ -116,7 +116,7 @@ def _convert(job: ConversionJob) -> Conversion:
 
 
 def _rival(job: ConversionJob, reference: TorchEngine) -> Engine:
-    """Return what would embed otherwise."""
+    """Return the engine that would embed otherwise."""
     folder = Path(job.model)
     shape = read_shape(folder)
     if is_bert(shape) and fused.is_available():
@@ -134,13 +134,13 @@ def _torch_engine(job: ConversionJob, precision: str) -> TorchEngine:
 
 
 def _save(model: Any, target: Path) -> None:  # noqa: ANN401 - a torch type
-    """Convert the transformer alone; pooling stays fp32 outside. The weights go first."""
+    """Convert the transformer alone; pooling stays outside, in fp32. Weights are written first."""
     import torch
 
     openvino = import_openvino()
 
     class HiddenStates(torch.nn.Module):  # type: ignore[misc]
-        """The transformer with the two inputs that it gets here."""
+        """The transformer with the two inputs that are used here."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -161,7 +161,7 @@ def _save(model: Any, target: Path) -> None:  # noqa: ANN401 - a torch type
 
 
 def _batches(vocabulary: int, most: int) -> list[list[IntArray]]:
-    """Return random ids: lengths differ within a batch, so that masks are compared as well."""
+    """Return random ids; lengths differ within a batch, so that masks are compared too."""
     rng = np.random.default_rng(5)
     return [
         [

@@ -1,6 +1,6 @@
-"""Batches without padding on a CUDA GPU: all texts of a batch in one row, kept apart by attention.
+"""Batches without padding on a CUDA GPU: all texts of a batch in one row, separated by attention.
 
-The features are those that sentence-transformers makes for flash attention's unpadded input
+The features are those that sentence-transformers passes to flash attention without padding
 (`DataCollatorWithFlattening` in transformers); the attention is torch's own `varlen_attn`, so that
 no extra wheel is needed.
 """
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 _NAME = "localembed_packed"
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta"})
 _OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta"})
-"""Families whose positions begin behind the id of padding."""
+"""Families whose positions start after the padding id."""
 
 Attention = Callable[[Any, Any, Any, Any, int, float], Any]
 """(query, key, value (tokens, heads, head size), bounds, longest, scale) → like query."""
 
 
 class PackedEngine(TorchEngine):
-    """A transformer that sees one long row of texts."""
+    """A transformer whose input is one long row of texts."""
 
     name = "torch packed"
 
@@ -46,7 +46,7 @@ class PackedEngine(TorchEngine):
         normalize: bool,
         attention: Attention | None = None,
     ) -> None:
-        """Register the attention with transformers and give it to the model."""
+        """Register the attention with transformers and set it on the model."""
         super().__init__(model, device, precision, padding=padding, normalize=normalize)
         self.pads_to = 0
         from transformers import AttentionInterface
@@ -86,17 +86,17 @@ class PackedEngine(TorchEngine):
 def varlen_attention(
     query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, longest: int, scale: float
 ) -> Tensor:
-    """Attend within each text by torch's variable-length flash attention; CUDA only."""
+    """Attend within each text with torch's variable-length flash attention; CUDA only."""
     from torch.nn.attention.varlen import varlen_attn
 
-    # Older versions know no other scale than the usual one, and no argument for it.
+    # Older versions support only the usual scale and have no argument for it.
     usual = math.isclose(scale, query.shape[-1] ** -0.5)
     options = {} if usual else {"scale": scale}
     return varlen_attn(query, key, value, bounds, bounds, longest, longest, **options)
 
 
 def _interface(attention: Attention) -> Callable[..., tuple[Tensor, None]]:
-    """Return an attention as transformers calls it, with (1, heads, tokens, head size) tensors."""
+    """Return an attention as transformers calls it, for (1, heads, tokens, head size) tensors."""
 
     def attend(
         _module: object,
@@ -105,7 +105,7 @@ def _interface(attention: Attention) -> Callable[..., tuple[Tensor, None]]:
         value: Tensor,
         _mask: None,
         scaling: float | None = None,
-        **features: Any,  # noqa: ANN401 - whatever the model passes on
+        **features: Any,  # noqa: ANN401 - whatever the model passes
     ) -> tuple[Tensor, None]:
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         query, key, value = (part[0].transpose(0, 1) for part in (query, key, value))
@@ -118,7 +118,7 @@ def _interface(attention: Attention) -> Callable[..., tuple[Tensor, None]]:
 
 
 def is_available() -> bool:
-    """Tell whether this torch has attention over texts of different lengths (2.10 and later)."""
+    """Return whether this torch has attention over texts of different lengths (2.10 and later)."""
     import importlib.util
 
     try:

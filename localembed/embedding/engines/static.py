@@ -1,4 +1,4 @@
-"""Static models: a text's vector is the mean of its tokens' vectors. NumPy is all it takes."""
+"""Static models in NumPy: a text's vector is the mean of its tokens' vectors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StaticEngine(NumpyEngine):
-    """The table of a sentence-transformers StaticEmbedding."""
+    """The embedding table of a sentence-transformers StaticEmbedding."""
 
     name = "static"
 
@@ -24,20 +24,20 @@ class StaticEngine(NumpyEngine):
         """Read the table.
 
         Raises:
-            ModelChangedError: the weights are missing or no static table.
+            ModelChangedError: the weights are missing or contain no embedding table.
         """
         self._table = _read_table(weights)
         self._normalize = normalize
 
     @property
     def dim(self) -> int:
-        """Numbers of a vector."""
+        """Dimensions of a vector."""
         return int(self._table.shape[1])
 
     def submit(self, items: Sequence[IntArray], /) -> VectorMatrix:
-        """Return the batch's vectors, (items, dim) float32; of no tokens, zeros."""
+        """Return the batch's vectors, (items, dim) float32; zeros for an item without tokens."""
         ones = np.ones(max(map(len, items), default=0), np.float32)
-        # A product with ones adds rows in half the time that a sum over them takes.
+        # A product with ones adds rows in half the time of a sum over them.
         rows = [ones[: len(item)] @ self._table.take(item, axis=0) for item in items]
         sums = np.concatenate(rows).reshape(len(items), -1)
         lengths = np.array([[max(1, len(item))] for item in items], np.float32)
@@ -51,7 +51,7 @@ class StaticEngine(NumpyEngine):
 def _read_table(path: Path) -> VectorMatrix:
     """Return (vocabulary, dim) float32.
 
-    The second form is model2vec's: rows shared by a mapping and weighted by token, as
+    The second format is model2vec's: rows shared by a mapping and weighted by token, as
     `StaticEmbedding.load` in sentence-transformers reads it.
     """
     from safetensors import SafetensorError
@@ -66,7 +66,7 @@ def _read_table(path: Path) -> VectorMatrix:
         whole: VectorMatrix = tensors["embedding.weight"].astype(np.float32, copy=False)
         return whole
     if "embeddings" not in tensors:
-        message = f"The weights {path} hold no table of a static model."
+        message = f"The weights {path} contain no embedding table of a static model."
         raise ModelChangedError(message)
     table: VectorMatrix = tensors["embeddings"].astype(np.float32, copy=False)
     if "mapping" in tensors:

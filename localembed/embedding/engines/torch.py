@@ -1,4 +1,4 @@
-"""Padded batches in torch, eager or compiled, on a processor or a GPU."""
+"""Padded batches in torch, eager or compiled, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from localembed.types.arrays import IntArray, VectorMatrix
 
 _WARM_UP = (40, 24)
-"""Tokens of the batches that are compiled for: two lengths, so that none is taken for fixed."""
+"""Widths of the warm-up batches: two, so that the compiler takes neither for fixed."""
 _BATCHES_BETWEEN_TRIMS = 4
-"""On a processor. Batches of all shapes leave holes in the heap: 900 texts took the process from
-450 to 890 MB; with trims, 2 ms each, and batches of half the size to 715."""
+"""Batches between heap trims on a CPU. Batches of all shapes fragment the heap: 900 texts took the
+process from 450 to 890 MB; with trims, 2 ms each, and batches of half the size to 715."""
 
 
 class TorchEngine:
-    """The sentence-transformers modules, one after the other."""
+    """The sentence-transformers modules, called one after the other."""
 
     name = "torch"
 
@@ -42,10 +42,10 @@ class TorchEngine:
 
         Args:
             model: the loaded model.
-            device: where it is.
-            precision: of the transformer; fp32, bf16 or fp16.
-            padding: what batches are filled up with.
-            normalize: give vectors length 1, behind the model's own modules.
+            device: the device it is on.
+            precision: fp32, bf16 or fp16 for the transformer.
+            padding: how batches are padded.
+            normalize: whether to give vectors length 1 after the model's own modules.
         """
         import torch
 
@@ -60,9 +60,9 @@ class TorchEngine:
         self._batches = 0
 
     def compile(self) -> bool:
-        """Fuse the transformer's small operations, which takes half a minute; tell if it worked.
+        """Fuse the transformer's small operations in half a minute; return whether it worked.
 
-        A compiler that is there may still fail, at the first batch; then the model stays as it is.
+        An installed compiler may still fail at the first batch; then the model stays as it is.
         """
         import torch._inductor.config as inductor
 
@@ -82,7 +82,7 @@ class TorchEngine:
     def submit(self, items: Sequence[IntArray], /) -> Tensor:
         """Return the batch's vectors as a tensor on the device, (items, dim) float32."""
         if len(items) == 1 and self.name == "torch compiled":
-            # A batch of one is a shape of its own to the compiler, another half a minute.
+            # A batch of one is a separate shape to the compiler, another half a minute.
             return self.submit([*items, *items])[:1]
         ids, mask = pad(items, self._padding, self.pads_to)
         features = {"input_ids": self._moved(ids), "attention_mask": self._moved(mask)}
@@ -93,22 +93,22 @@ class TorchEngine:
             return self._pooled(features)
 
     def collect(self, handles: Sequence[Tensor], /) -> VectorMatrix:
-        """Return all batches' vectors; a GPU is waited for once."""
+        """Return the vectors of all batches; waits for a GPU once."""
         vectors: VectorMatrix = self._torch.cat(list(handles)).cpu().numpy()
         return vectors
 
     def is_out_of_memory(self, error: Exception, /) -> bool:
-        """Tell whether torch or one of its libraries found no room."""
+        """Return whether torch or one of its libraries ran out of memory."""
         return is_out_of_memory(error)
 
     def free(self) -> None:
-        """Give back what the allocator holds."""
+        """Release the memory that the allocator caches."""
         if self._on_gpu and self._torch.cuda.is_available():
             self._torch.cuda.empty_cache()
         give_back_memory()
 
     def _pooled(self, features: dict[str, Tensor]) -> Tensor:
-        """Run the transformer in its own precision, and everything behind it in fp32."""
+        """Run the transformer in its precision and everything after it in fp32."""
         for position, module in enumerate(self.model):
             features = module(features)
             if position == 0:
@@ -117,7 +117,7 @@ class TorchEngine:
         return self._torch.nn.functional.normalize(pooled, dim=-1) if self._normalize else pooled
 
     def _moved(self, array: npt.NDArray[np.integer[Any]]) -> Tensor:
-        """Return an array as a tensor on the device; a GPU copies from pinned memory meanwhile."""
+        """Copy an array to the device; a GPU copies asynchronously from pinned memory."""
         tensor = self._torch.from_numpy(array)
         if not self._on_gpu:
             return tensor

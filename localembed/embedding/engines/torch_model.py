@@ -1,4 +1,4 @@
-"""Load a model folder with sentence-transformers, from this machine and nothing but data."""
+"""Load a model folder with sentence-transformers, offline and without running its code."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from localembed.errors import ModelChangedError
 
 QUIET = {"TOKENIZERS_PARALLELISM": "true", "TRANSFORMERS_VERBOSITY": "error"}
 _LARGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
-"""torch then asks Linux for pages of 2 MB under large tensors: a batch touched 100,000 pages of
-4 KB anew, a tenth of its time."""
+"""Setting that makes torch request 2 MB pages from Linux for large tensors: a batch touched 100,000
+new pages of 4 KB, a tenth of its time."""
 
 
 def prepare() -> None:
-    """Tell the libraries, before they are imported, to stay offline and quiet."""
+    """Set the environment that keeps the libraries offline and quiet, before they are imported."""
     os.environ.update({**SWITCHES, **QUIET, **_LARGE_PAGES})
 
 
 def load_model(folder: Path, device: str, precision: str) -> Any:  # noqa: ANN401 - a torch type
-    """Return a SentenceTransformer in evaluation mode, its transformer's weights in a precision.
+    """Return a SentenceTransformer in evaluation mode, with its transformer in a precision.
 
-    What stands behind the transformer, such as a dense layer, stays fp32.
+    Modules after the transformer, such as a dense layer, stay fp32.
 
     Raises:
-        ModelChangedError: the files do not load.
+        ModelChangedError: the files cannot be loaded.
     """
     prepare()
     import torch

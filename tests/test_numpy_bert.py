@@ -1,4 +1,4 @@
-"""Queries in NumPy: the vectors of the engine that embeds documents, or not used at all."""
+"""The NumPy engine gives queries the vectors of the whole model, or is not used."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ KNOWN = {"bert", "xlm-roberta"}
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory):
-    """Return the folder of a family's tiny model, made when it is first asked for."""
-    home = tmp_path_factory.mktemp("light")
+    """Return the folder of a family's tiny model, built on first use."""
+    home = tmp_path_factory.mktemp("numpy")
 
     def folder(name):
         if not (home / name).exists():
@@ -51,7 +51,7 @@ def options(**other):
 
 
 def loaded(name, folder, **other):
-    """Load a family's model as an indexing run does, which tries the light engine."""
+    """Load a family's model as an indexing run does, which compares the NumPy engine with it."""
     return load_embedder(family(name).spec(), folder, options(engine="torch", **other))
 
 
@@ -59,45 +59,45 @@ def loaded(name, folder, **other):
 def test_a_query_gets_the_vector_of_the_whole_model(own_home, model_folder, name):
     spec, folder = family(name).spec(), model_folder(name)
     whole = loaded(name, folder)
-    light = load_query_embedder(spec, folder, options())
+    numpy = load_query_embedder(spec, folder, options())
 
-    assert (whole.engine.name, light.engine.name) == ("torch", "light")
+    assert (whole.engine.name, numpy.engine.name) == ("torch", "light")
     for query in (*QUERIES, "", "word " * 500):
-        assert cosine(light.embed_query(query), whole.embed_query(query)) >= 0.999999
-        assert light.embed_query(query).dtype == np.float32
+        assert cosine(numpy.embed_query(query), whole.embed_query(query)) >= 0.999999
+        assert numpy.embed_query(query).dtype == np.float32
 
 
-def test_the_packaged_model_is_light(own_home, minilm):
+def test_the_packaged_model_is_embedded_by_numpy(own_home, minilm):
     model = models.open_model("all-MiniLM-L6-v2")
-    asked = options(model_id=model.space_id)
-    whole = load_embedder(model.spec, model.folder, replace(asked, engine="torch"))
-    light = load_query_embedder(model.spec, model.folder, asked)
+    auto = options(model_id=model.space_id)
+    whole = load_embedder(model.spec, model.folder, replace(auto, engine="torch"))
+    numpy = load_query_embedder(model.spec, model.folder, auto)
 
-    assert light.engine.name == "light"
+    assert numpy.engine.name == "light"
     for query in ("rotating api keys", "parseConfig", "天安门", "a " * 300, "émigré naïve"):
-        assert cosine(light.embed_query(query), whole.embed_query(query)) >= 0.999999
+        assert cosine(numpy.embed_query(query), whole.embed_query(query)) >= 0.999999
 
 
 @pytest.mark.parametrize("name", [f.name for f in FAMILIES if f.name not in KNOWN])
 def test_other_families_take_the_whole_model(own_home, model_folder, name):
     folder = model_folder(name)
     assert not is_bert(read_shape(folder))
-    asked = load_query_embedder(family(name).spec(), folder, options())
-    assert asked.engine.name in ("torch", "static")
+    queries = load_query_embedder(family(name).spec(), folder, options())
+    assert queries.engine.name in ("torch", "static")
 
 
-def test_a_light_model_that_differs_is_not_used(own_home, model_folder, monkeypatch):
+def test_a_numpy_model_that_differs_is_not_used(own_home, model_folder, monkeypatch):
     folder = model_folder("bert")
     right = LightEngine.submit
     monkeypatch.setattr(LightEngine, "submit", lambda self, items: right(self, items)[:, ::-1])
     loaded("bert", folder)
 
     assert ProfileStore().recall(query_key("some-model")) == Profile(engine="torch")
-    asked = load_query_embedder(family("bert").spec(), folder, options())
-    assert asked.engine.name == "fused"
+    queries = load_query_embedder(family("bert").spec(), folder, options())
+    assert queries.engine.name == "fused"
 
 
-def test_what_was_never_compared_is_not_used(own_home, model_folder):
+def test_an_engine_that_was_never_compared_is_not_used(own_home, model_folder):
     spec, folder = family("bert").spec(), model_folder("bert")
     assert load_query_embedder(spec, folder, options()).engine.name == "fused"
     assert load_query_embedder(spec, folder, options()).engine.name == "light"
@@ -105,7 +105,7 @@ def test_what_was_never_compared_is_not_used(own_home, model_folder):
     assert load_query_embedder(spec, folder, options(model_id="x")).engine.name == "fused"
 
 
-def test_an_engine_that_was_asked_for_is_used(own_home, model_folder):
+def test_a_requested_engine_is_used(own_home, model_folder):
     spec, folder = family("bert").spec(), model_folder("bert")
     loaded("bert", folder)
     assert load_query_embedder(spec, folder, options(engine="torch")).engine.name == "torch"
@@ -116,7 +116,7 @@ def test_another_architecture_under_the_same_name_is_left_alone(model_folder, tm
     folder = model_folder("bert")
     config = json.loads((folder / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
-    with pytest.raises(ValueError, match="another activation"):
+    with pytest.raises(ValueError, match="activation or position"):
         read_bert(tmp_path, read_shape(folder))
     assert local._light(family("bert").spec(), tmp_path, read_shape(folder)) is None
 
