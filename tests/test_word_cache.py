@@ -1,4 +1,4 @@
-"""The tokens of words seen before are those that the tokenizer itself finds."""
+"""The word cache returns the tokens that the tokenizer itself returns."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ texts = st.lists(
 
 
 def word_piece(added=("[UNK]", "[MASK]"), **normalizer):
-    """Return a tokenizer of BERT's kind that knows few words."""
+    """Return a BERT-like tokenizer with a small vocabulary."""
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFG0123456789éßfiς中한"
     marks = ".,;'#[]-—…"
     words = ["[UNK]", "[MASK]", "token", "don", *letters, *marks, *(f"##{one}" for one in letters)]
@@ -50,32 +50,32 @@ def word_piece(added=("[UNK]", "[MASK]"), **normalizer):
 
 
 def loaded(folder, tokenizer):
-    """Return a tokenizer as a model's folder holds it."""
+    """Return a tokenizer loaded from a model's folder."""
     tokenizer.save(str(folder / "tokenizer.json"))
     return FastTokenizer(folder)
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    """Collect words from the first character on."""
+    """Cache words from the first character on."""
     monkeypatch.setattr("localembed.embedding.tokenizers.fast._WORTH_CHARS", -1)
 
 
-class Asked:
-    """A tokenizer's cache, and every text that the tokenizer itself was asked for."""
+class Recorded:
+    """A tokenizer's cache, and every text that the tokenizer itself was given."""
 
     def __init__(self, folder, tokenizer) -> None:
         self.whole = loaded(folder, tokenizer)._whole
         self.texts = []
-        self.cache = WordCache.of(tokenizer, self._ask)
+        self.cache = WordCache.of(tokenizer, self._encode)
 
-    def _ask(self, text):
+    def _encode(self, text):
         self.texts.append(text)
         return self.whole(text)
 
 
 def assert_same(found, expected):
-    """Compare all that is told of tokens; a word's number only where the next one begins."""
+    """Compare all fields of tokens; for word numbers, only where they change."""
     for name in ("ids", "starts", "ends"):
         one, other = getattr(found, name), getattr(expected, name)
         assert one.dtype == other.dtype
@@ -84,26 +84,26 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("normalizer", NORMALIZERS, ids=str)
-def test_a_text_has_the_tokens_that_the_tokenizer_finds(normalizer, tmp_path):
-    asked = Asked(tmp_path, word_piece(**normalizer))
+def test_a_text_has_the_tokenizers_tokens(normalizer, tmp_path):
+    recorded = Recorded(tmp_path, word_piece(**normalizer))
     by_words = 0
 
     @settings(max_examples=150, deadline=None)
     @given(texts)
     def check(text):
         nonlocal by_words
-        (found,) = asked.cache([text])
+        (found,) = recorded.cache([text])
         if found is not None:
             by_words += 1
-            assert_same(found, asked.whole(text))
+            assert_same(found, recorded.whole(text))
 
     check()
     assert by_words > 100
 
 
 @pytest.mark.parametrize("normalizer", NORMALIZERS, ids=str)
-def test_texts_that_are_looked_at_together_have_the_tokens_of_each(normalizer, tmp_path):
-    cache = Asked(tmp_path, word_piece(**normalizer)).cache
+def test_texts_that_are_tokenised_together_have_the_tokens_of_each(normalizer, tmp_path):
+    cache = Recorded(tmp_path, word_piece(**normalizer)).cache
 
     @settings(max_examples=60, deadline=None)
     @given(st.lists(texts, max_size=8))
@@ -117,29 +117,29 @@ def test_texts_that_are_looked_at_together_have_the_tokens_of_each(normalizer, t
     check()
 
 
-def test_every_character_is_taken_as_the_tokenizer_takes_it(tmp_path):
-    """Each stands alone, inside of a word, at its end and behind a mark."""
-    asked = Asked(tmp_path, word_piece())
+def test_every_character_is_treated_as_the_tokenizer_treats_it(tmp_path):
+    """Alone, inside a word, at its end and after a mark."""
+    recorded = Recorded(tmp_path, word_piece())
     for page in range(0, 0x20000, 0x100):
         codes = [code for code in range(page, page + 0x100) if not 0xD800 <= code < 0xE000]
         text = "".join(f"{chr(code)} a{chr(code)}b .{chr(code)}, " for code in codes)
-        if (found := asked.cache([text])[0]) is not None:
-            assert_same(found, asked.whole(text))
+        if (found := recorded.cache([text])[0]) is not None:
+            assert_same(found, recorded.whole(text))
         else:
-            assert "[MASK]" in text, f"page {page:#x} was not understood"
+            assert "[MASK]" in text, f"page {page:#x} was not classified"
 
 
 def test_a_word_is_tokenised_once(tmp_path):
-    asked = Asked(tmp_path, word_piece())
-    asked.cache(["one token, two tokens"])
-    pages = len(asked.texts) - 1
+    recorded = Recorded(tmp_path, word_piece())
+    recorded.cache(["one token, two tokens"])
+    pages = len(recorded.texts) - 1
     assert pages == 1
-    asked.texts.clear()
-    asked.cache(["two tokens, three; one token"])
-    assert [set(text.split()) for text in asked.texts] == [{"three", ";"}]
+    recorded.texts.clear()
+    recorded.cache(["two tokens, three; one token"])
+    assert [set(text.split()) for text in recorded.texts] == [{"three", ";"}]
 
 
-def test_tokens_that_stand_outside_of_words_are_left_to_the_tokenizer(tmp_path):
+def test_added_tokens_are_left_to_the_tokenizer(tmp_path):
     tokenizer = loaded(tmp_path, word_piece())
     assert tokenizer._words(["a [MASK] b", "b"])[0] is None
     text, other = tokenizer(["a [MASK] b", "a [mask] b"])
@@ -148,7 +148,7 @@ def test_tokens_that_stand_outside_of_words_are_left_to_the_tokenizer(tmp_path):
     assert len(other.ids) > 3
 
 
-def test_a_token_like_the_letters_that_are_asked_with_is_no_word(tmp_path):
+def test_an_added_token_equal_to_the_probe_letters_is_not_a_word(tmp_path):
     made = word_piece()
     made.add_tokens([AddedToken("a", lstrip=True, normalized=False)])
     tokenizer = loaded(tmp_path, made)
@@ -170,33 +170,33 @@ def test_a_token_like_the_letters_that_are_asked_with_is_no_word(tmp_path):
 def test_other_tokenizers_have_no_cache(change, tmp_path):
     made = word_piece()
     change(made)
-    assert WordCache.of(made, lambda _: pytest.fail("nothing is asked")) is None
+    assert WordCache.of(made, lambda _: pytest.fail("the tokenizer was called")) is None
     tokenizer = loaded(tmp_path, made)
     assert tokenizer(["a_b token"])[0].ids.tolist() == made.encode("a_b token").ids
 
 
-def test_words_are_forgotten_before_they_take_much_memory(tmp_path, monkeypatch):
+def test_the_cache_is_emptied_before_it_takes_much_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(word_cache, "_MAX_CHARS", 500)
-    asked = Asked(tmp_path, word_piece())
+    recorded = Recorded(tmp_path, word_piece())
     for number in range(100):
         text = " ".join(f"token{number}{place:03}" for place in range(20))
-        assert_same(asked.cache([text])[0], asked.whole(text))
-        assert asked.cache._words.chars <= 500 + len(text)
+        assert_same(recorded.cache([text])[0], recorded.whole(text))
+        assert recorded.cache._words.chars <= 500 + len(text)
 
 
-def test_several_threads_may_ask_at_once(tmp_path, monkeypatch):
+def test_several_threads_may_use_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(word_cache, "_MAX_CHARS", 3000)
-    asked = Asked(tmp_path, word_piece())
+    recorded = Recorded(tmp_path, word_piece())
     many = [
         " ".join(f"{'ab'[word % 2]}{(number * word) % 97}" for word in range(300))
         for number in range(200)
     ]
     with ThreadPoolExecutor(8) as pool:
-        for text, (found,) in zip(many, pool.map(asked.cache, [[t] for t in many]), strict=True):
-            assert_same(found, asked.whole(text))
+        for text, (found,) in zip(many, pool.map(recorded.cache, [[t] for t in many]), strict=True):
+            assert_same(found, recorded.whole(text))
 
 
-def test_a_question_does_not_make_the_cache(tmp_path, monkeypatch):
+def test_a_query_does_not_create_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr("localembed.embedding.tokenizers.fast._WORTH_CHARS", 100)
     tokenizer = loaded(tmp_path, word_piece())
     tokenizer(["one token"])

@@ -1,4 +1,4 @@
-"""Words by number: a hash table that is asked for thousands at once."""
+"""The hash table of words, which looks up thousands at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from localembed.embedding.tokenizers import word_table
 from localembed.embedding.tokenizers.word_table import LONGEST, WordTable, word_keys
 
-# Many begin with the same bits, so that they want the same places.
+# Many start with the same bits, so that they want the same slots.
 keys = st.one_of(st.integers(0, 30), st.integers(2**64 - 30, 2**64 - 1), st.integers(0, 2**64 - 1))
 
 
@@ -24,13 +24,13 @@ def keys_of(words):
 
 
 @given(st.lists(st.lists(keys, max_size=40), max_size=6), st.lists(keys, max_size=20))
-def test_a_table_is_a_dict(parts, asked):
+def test_a_table_is_a_dict(parts, others):
     table, known = WordTable(), {}
     for part in parts:
         new = [key for key in dict.fromkeys(part) if key not in known]
         table.add(array(new))
         known.update(zip(new, range(len(known), len(known) + len(new)), strict=True))
-        wanted = [*known, *asked]
+        wanted = [*known, *others]
         found = table.find(array(wanted))
         assert found.dtype == np.int32
         assert found.tolist() == [known.get(key, -1) for key in wanted]
@@ -59,11 +59,11 @@ def test_equal_words_have_equal_keys_and_others_do_not(several):
 @pytest.mark.parametrize(
     ("one", "other"), [("ab", "ba"), ("\0", "\0\0"), ("a" * LONGEST, "a" * (LONGEST - 1))]
 )
-def test_what_sums_confuse_is_told_apart(one, other):
+def test_words_with_equal_sums_have_different_keys(one, other):
     assert len(set(keys_of([one, other]).tolist())) == 2
 
 
-def test_nobody_can_know_the_keys_of_another_process():
+def test_the_keys_of_another_process_cannot_be_predicted():
     import subprocess
     import sys
 

@@ -1,1 +1,1 @@
-"""From text to token ids."""
+"""Tokenizers: from text to token ids."""

@@ -1,4 +1,4 @@
-"""The model's own tokenizer, without the model: fast, with offsets, cutting nothing off."""
+"""The model's tokenizer without the model: fast, with offsets, never truncating."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 
 _WORTH_CHARS = 20_000
-"""A question or a few files are tokenised before words are collected."""
+"""Characters to tokenise before words are cached: more than a query or a few files."""
 
 
 class FastTokenizer:
     """A tokenizer.json, used for its offsets.
 
-    `word_local` is true for BERT's WordPiece behind BERT's pre-tokenizer, which looks at one word
-    at a time: of 13,040 chunks all had the ids of their own text. Byte-level BPE and Unigram look
-    at the space in front of a word, so their chunks are tokenised again.
+    `word_local` is true for BERT's WordPiece after BERT's pre-tokenizer, which handles one word at
+    a time: all of 13,040 chunks had the ids of their own text. Byte-level BPE and Unigram depend on
+    the space before a word, so their chunks are tokenised again.
     """
 
     def __init__(self, folder: Path) -> None:
         """Load `folder/tokenizer.json`.
 
         Raises:
-            ModelChangedError: the file is missing or is no tokenizer.
+            ModelChangedError: the file is missing or is not a tokenizer.
         """
         from tokenizers import Tokenizer
 
@@ -62,15 +62,15 @@ class FastTokenizer:
         )
 
     def special_ids(self) -> tuple[IntArray, IntArray]:
-        """Return the ids that stand before and behind every input of the model."""
-        framed = self._tokenizer.encode("a", add_special_tokens=True)
-        own = [place for place, special in enumerate(framed.special_tokens_mask) if not special]
-        ids = np.array(framed.ids, np.int32)
-        return ids[: own[0]], ids[own[-1] + 1 :]
+        """Return the ids before and after every input of the model."""
+        encoding = self._tokenizer.encode("a", add_special_tokens=True)
+        text = [index for index, special in enumerate(encoding.special_tokens_mask) if not special]
+        ids = np.array(encoding.ids, np.int32)
+        return ids[: text[0]], ids[text[-1] + 1 :]
 
     @property
     def vocabulary(self) -> int:
-        """How many ids there are."""
+        """Number of ids."""
         return int(self._tokenizer.get_vocab_size())
 
     def __call__(self, texts: Sequence[str], /) -> list[Tokens]:
@@ -83,7 +83,7 @@ class FastTokenizer:
         return [_tokens(next(encodings)) if tokens is None else tokens for tokens in found]
 
     def _by_words(self, texts: Sequence[str]) -> list[Tokens | None]:
-        """Return the tokens of the texts that need not be tokenised whole."""
+        """Return the tokens of each text from the word cache, None where it cannot tell."""
         self._chars += sum(map(len, texts))
         words = self._words if self._chars > _WORTH_CHARS else None
         return [None] * len(texts) if words is None else words(texts)

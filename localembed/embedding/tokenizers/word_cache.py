@@ -1,10 +1,10 @@
-"""The tokens of words seen before: a WordPiece tokenizer looks at one word at a time.
+"""A cache of the tokens of words: a WordPiece tokenizer handles one word at a time.
 
-The tokenizer itself says which characters separate words, are words of their own or belong to one,
-a page of 256 at a time, and it tokenises every word once. Nothing is known here of Unicode or of
-what a normaliser does, so nothing differs from it, unless two words have one key (see
-`word_table`). 7.3 million tokens of documentation took 1.9 s where the tokenizer took 9.6 s, 0.8 s
-once the words were known, and 0.5 s with several files looked at together.
+The tokenizer itself determines which characters separate words, are words by themselves or belong
+to one, a page of 256 at a time, and it tokenises every word once. This module knows nothing of
+Unicode or normalisation, so its results are the tokenizer's, unless two words have the same key
+(see `word_table`). 7.3 million tokens of documentation took 1.9 s where the tokenizer took 9.6 s,
+0.8 s once the words were known, and 0.5 s with several files tokenised together.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from localembed.embedding.tokenizers.word_table import KeyArray
     from localembed.types.arrays import IntArray
 
-_UNASKED, _SPACE, _UNCLEAR, _LETTER, _MARK = range(5)
+_UNKNOWN, _SPACE, _UNCLEAR, _LETTER, _MARK = range(5)
 _LOCAL = {
     ("WordPiece", "BertNormalizer", "BertPreTokenizer", processor)
     for processor in ("NoneType", "TemplateProcessing", "BertProcessing")
@@ -36,11 +36,11 @@ _LOCAL = {
 _WHITE = re.compile(r"\s")
 _PAGE = 256
 _MAX_CHARS = 1_000_000
-"""Of all words that are kept, about 25 MB; then they are forgotten and collected anew."""
+"""Characters of all cached words, about 25 MB; above that the cache starts again."""
 
 
 class _Column:
-    """Numbers that others are added to."""
+    """A growing int32 array."""
 
     def __init__(self, *first: int) -> None:
         self._room = np.zeros(4096, np.int32)
@@ -60,7 +60,7 @@ class _Column:
 
 
 class _Words:
-    """Words by number; a word's tokens stand in `ids[first[number] : first[number + 1]]`."""
+    """Words by number; a word's tokens are `ids[first[number] : first[number + 1]]`."""
 
     def __init__(self) -> None:
         self.numbers = WordTable()
@@ -68,11 +68,11 @@ class _Words:
         self.first = _Column(0)
         self.ids = _Column()
         self.starts = _Column()
-        """Characters from the beginning of the word."""
+        """Offsets in characters from the start of the word."""
         self.ends = _Column()
 
     def learn(self, keys: KeyArray, lengths: IntArray, found: Tokens) -> None:
-        """Take in the tokens of new words, which stood in one text with a space between them."""
+        """Add the tokens of new words, from one text with a space between words."""
         begins = np.cumsum(lengths + 1, dtype=np.int32) - lengths - 1
         word = np.searchsorted(begins, found.starts, "right") - 1
         counts = np.bincount(word, minlength=len(keys))
@@ -84,7 +84,7 @@ class _Words:
         self.chars += int(lengths.sum())
 
     def tokens(self, numbers: IntArray, begins: IntArray) -> Tokens:
-        """Return the tokens of words that begin at these characters."""
+        """Return the tokens of words that start at these characters."""
         first = self.first.values[numbers]
         counts = self.first.values[numbers + 1] - first
         words = np.repeat(np.arange(len(numbers), dtype=np.int32), counts)
@@ -100,7 +100,7 @@ class _Words:
 
 
 class WordCache:
-    """Tokenises texts by their words; several threads may use it."""
+    """A word-by-word tokenizer; several threads may use it."""
 
     @classmethod
     def of(cls, tokenizer: RustTokenizer, encode: Callable[[str], Tokens]) -> WordCache | None:
@@ -108,7 +108,7 @@ class WordCache:
 
         Args:
             tokenizer: loaded, neither truncating nor padding.
-            encode: asks it.
+            encode: tokenises a text with it.
         """
         parts = (
             tokenizer.model, tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.post_processor
@@ -123,36 +123,36 @@ class WordCache:
         return cls(encode, [token.content for token in added if token.content])
 
     def __init__(self, encode: Callable[[str], Tokens], added: Sequence[str]) -> None:
-        """Begin with nothing.
+        """Start empty.
 
         Args:
             encode: the tokenizer.
-            added: tokens that it looks for before it looks for words.
+            added: tokens that it matches before it splits words.
         """
         self._encode = encode
         self._added = re.compile("|".join(map(re.escape, added)) or r"(?!)")
-        self._classes = np.full(0x110000, _UNASKED, np.uint8)
-        self._classes[0xD800:0xE000] = _UNCLEAR  # surrogates alone are no text
+        self._classes = np.full(0x110000, _UNKNOWN, np.uint8)
+        self._classes[0xD800:0xE000] = _UNCLEAR  # lone surrogates are not text
         self._words = _Words()
         self._lock = Lock()
 
     def __call__(self, texts: Sequence[str]) -> list[Tokens | None]:
-        """Return the tokens of each text, or None when only the tokenizer itself can tell them.
+        """Return the tokens of each text, or None if only the tokenizer itself can tell.
 
-        Several are looked at as one, with a line feed between them, if that separates words.
+        Several texts are tokenised as one, with line feeds between them, if those separate words.
         """
         with self._lock:
             if len(texts) > 1:
                 found = self._tokens("\n".join(texts))
                 if found is not None and self._classes[ord("\n")] == _SPACE:
-                    return list(_apart(found, [len(text) for text in texts]))
+                    return list(_separate(found, [len(text) for text in texts]))
             return [self._tokens(text) for text in texts]
 
     def _tokens(self, text: str) -> Tokens | None:
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         classes = self._classes[codes]
         if not classes.all():
-            self._ask(codes[classes == _UNASKED])
+            self._classify(codes[classes == _UNKNOWN])
             classes = self._classes[codes]
         if (classes == _UNCLEAR).any() or self._added.search(text):
             return None
@@ -164,26 +164,26 @@ class WordCache:
         numbers = self._numbers(text, keys, begins, lengths)
         return self._words.tokens(numbers, begins)
 
-    def _ask(self, codes: npt.NDArray[np.uint32]) -> None:
-        """Find out what the characters of these pages are: each stands between two letters."""
+    def _classify(self, codes: npt.NDArray[np.uint32]) -> None:
+        """Classify the characters of these pages by placing each between two letters."""
         for page in np.unique(codes // _PAGE).tolist():
             codes = np.arange(page * _PAGE, (page + 1) * _PAGE)
-            question = " ".join(f"a{chr(code)}a" for code in codes.tolist())
-            if self._added.search(question):
+            sample = " ".join(f"a{chr(code)}a" for code in codes.tolist())
+            if self._added.search(sample):
                 self._classes[codes] = _UNCLEAR
                 continue
-            tokens = self._encode(question)
+            tokens = self._encode(sample)
             word = np.full(4 * _PAGE, -1)
             for start, end, number in zip(tokens.starts, tokens.ends, tokens.words, strict=True):
                 word[start:end] = number
-            before, own, behind, _ = word.reshape(-1, 4).T
-            alone = (own != before) & (own != behind)
+            before, middle, after, _ = word.reshape(-1, 4).T
+            alone = (middle != before) & (middle != after)
             self._classes[codes] = np.select(
-                [before == behind, own < 0, alone], [_LETTER, _SPACE, _MARK], _UNCLEAR
+                [before == after, middle < 0, alone], [_LETTER, _SPACE, _MARK], _UNCLEAR
             )
 
     def _numbers(self, text: str, keys: KeyArray, begins: IntArray, lengths: IntArray) -> IntArray:
-        """Return the numbers of a text's words, having codes for those that are unknown."""
+        """Return the numbers of a text's words; tokenise the unknown ones first."""
         numbers = self._words.numbers.find(keys)
         if (numbers >= 0).all():
             return numbers
@@ -199,8 +199,8 @@ class WordCache:
         return numbers
 
 
-def _apart(found: Tokens, lengths: Sequence[int]) -> Iterator[Tokens]:
-    """Yield the tokens of each text of those that stood in one, with a character between them."""
+def _separate(found: Tokens, lengths: Sequence[int]) -> Iterator[Tokens]:
+    """Yield the tokens of each text from those of all, joined with a character between them."""
     begins = [0, *accumulate(length + 1 for length in lengths)]
     first = np.searchsorted(found.starts, begins).tolist()
     for begin, (left, right) in zip(begins, pairwise(first), strict=False):
@@ -213,7 +213,7 @@ def _apart(found: Tokens, lengths: Sequence[int]) -> Iterator[Tokens]:
 
 
 def _bounds(classes: npt.NDArray[np.uint8]) -> tuple[IntArray, IntArray]:
-    """Return where each word begins and ends, in characters."""
+    """Return the start and end of each word in characters."""
     letter = np.zeros(len(classes) + 2, np.bool_)
     letter[1:-1] = classes == _LETTER
     mark = classes == _MARK

@@ -1,9 +1,9 @@
-"""Words by number, looked up thousands at once: a hash table in NumPy.
+"""A hash table of words in NumPy that looks up thousands at once.
 
-A dict would need each word as a string of its own; here a word is its key, the sum of its
-characters, each times a random number that belongs to its place (multilinear hashing; Carter and
-Wegman, 1979), modulo 2^64. The random numbers are drawn anew by every process. Two of 100,000 words
-have one key in one of 10^8 processes, and nobody can choose such words.
+A dict would need a string for each word; here a word's key is the sum of its characters, each
+multiplied by a random number for its position (multilinear hashing; Carter and Wegman, 1979),
+modulo 2^64. Every process draws new random numbers. Two of 100,000 words have the same key in one
+of 10^8 processes, and an attacker cannot choose such words.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     KeyArray = npt.NDArray[np.uint64]
 
 LONGEST = 1024
-"""Characters of a word that has a key."""
+"""Maximum characters of a word with a key."""
 _FACTORS = np.frombuffer(os.urandom(8 * LONGEST), np.uint64)
 _MIN_BITS = 12
 _ROOM = 4
-"""Places for each word: few stand where another should."""
+"""Slots per word: enough that collisions are rare."""
 
 
 def word_keys(codes: npt.NDArray[np.uint32], lengths: IntArray) -> KeyArray:
     """Return the keys of words: (words,) uint64.
 
     Args:
-        codes: the code points of all words, one behind the other.
-        lengths: of each word, `LONGEST` at most, in characters.
+        codes: the code points of all words, one after the other.
+        lengths: the length of each word in characters, at most `LONGEST`.
     """
     ends = np.cumsum(lengths)
     places = np.arange(len(codes)) - np.repeat(ends - lengths, lengths)
@@ -44,19 +44,19 @@ def word_keys(codes: npt.NDArray[np.uint32], lengths: IntArray) -> KeyArray:
 
 
 class WordTable:
-    """Numbers from 0 on by keys: open addressing with linear probing."""
+    """Consecutive numbers from 0 by key: open addressing with linear probing."""
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Start empty."""
         self._count = 0
         self._make_room(_MIN_BITS)
 
     def __len__(self) -> int:
-        """Return how many words there are."""
+        """Return the number of words."""
         return self._count
 
     def find(self, keys: KeyArray) -> IntArray:
-        """Return the words' numbers, -1 for one that is not there: (words,) int32."""
+        """Return the words' numbers, -1 for an unknown word: (words,) int32."""
         slots = self._first_slots(keys)
         numbers = self._numbers[slots]
         left = np.flatnonzero((self._keys[slots] != keys) & (numbers >= 0))
@@ -67,7 +67,7 @@ class WordTable:
         return numbers
 
     def add(self, keys: KeyArray) -> None:
-        """Give the next numbers to new words, all different."""
+        """Assign the next numbers to new words, all different."""
         numbers = np.arange(self._count, self._count + len(keys), dtype=np.int32)
         self._count += len(keys)
         if self._count * _ROOM > len(self._keys):
@@ -81,7 +81,7 @@ class WordTable:
         slots = self._first_slots(keys)
         while len(keys):
             free = self._numbers[slots] < 0
-            # Of several that want one slot the last gets it, in both arrays.
+            # If several want the same slot, the last gets it, in both arrays.
             self._keys[slots[free]] = keys[free]
             self._numbers[slots[free]] = numbers[free]
             left = self._numbers[slots] != numbers
