@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 from localembed.cli import main as command_line
 from localembed.cli.render.progress import IndexProgress
-from localembed.pipeline import run
+from localembed.types.events import RunEvent, Step
+from localembed.types.limits import Limits
 from tests import fake_backend
 
 
-def _stop_at(name: str, count: int, number: int) -> None:
-    left = {name: count}
+def _stop_at(step: Step, count: int, number: int) -> None:
+    left = {step: count}
     original = IndexProgress.__call__
 
-    def call(self, event: str, amount: int) -> None:
-        original(self, event, amount)
-        if event in left:
-            left[event] -= 1
-            if left[event] == 0:
+    def call(self, event: RunEvent) -> None:
+        original(self, event)
+        if event.step in left:
+            left[event.step] -= 1
+            if left[event.step] == 0:
                 os.kill(os.getpid(), number)
 
     IndexProgress.__call__ = call
@@ -33,16 +35,16 @@ def _stop_at(name: str, count: int, number: int) -> None:
 
 def main() -> None:
     fake_backend.register(Path(os.environ["XDG_CONFIG_HOME"]))
+    limits = Limits()
     if size := os.environ.get("BATCH_CHUNKS"):
-        run.BATCH_CHUNKS = run.LARGE_BATCH_CHUNKS = int(size)
-    if most := os.environ.get("MAX_FRAGMENTS"):
-        from localembed.store.lance import maintenance
-
-        maintenance._MAX_OF_FEW_ROWS = int(most)
+        limits = replace(limits, batch_chunks=int(size), large_batch_chunks=int(size))
+    if fragments := os.environ.get("MAX_FRAGMENTS"):
+        limits = replace(limits, max_small_fragments=int(fragments))
     if stop := os.environ.get("STOP_AT"):
         step, _, number = stop.partition(":")
-        _stop_at(step, int(number or 1), signal.Signals[os.environ.get("STOP_WITH", "SIGKILL")])
-    command_line.main()
+        signal_number = signal.Signals[os.environ.get("STOP_WITH", "SIGKILL")]
+        _stop_at(Step(step), int(number or 1), signal_number)
+    command_line.main(limits)
 
 
 if __name__ == "__main__":

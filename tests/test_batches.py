@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from localembed.pipeline import run
 from localembed.pipeline.counters import RunCounters
-from localembed.pipeline.run import BATCH_CHUNKS, LARGE_BATCH_CHUNKS, batch_chunks
+from localembed.pipeline.run import WindowSizes
+from localembed.types.events import Step
+from localembed.types.limits import Limits
 from tests.conftest import paragraphs
+
+LIMITS = Limits()
+LEAST, MOST = LIMITS.batch_chunks, LIMITS.large_batch_chunks
 
 
 def counters(embedded=0, reused=0, seconds=0.0):
-    counted = RunCounters(embedded=embedded, reused=reused)
-    if seconds:
-        counted.stages["embed"] = seconds
+    counted = RunCounters()
+    counted.add("embedded", embedded)
+    counted.add("reused", reused)
+    counted.add_seconds("embed", seconds)
     return counted
 
 
 @pytest.mark.parametrize(
     ("seen", "chunks"),
     [
-        (counters(), BATCH_CHUNKS),
-        (counters(embedded=2048, seconds=20), BATCH_CHUNKS),
-        (counters(embedded=2048, seconds=0.2), LARGE_BATCH_CHUNKS),
+        (counters(), LEAST),
+        (counters(embedded=2048, seconds=20), LEAST),
+        (counters(embedded=2048, seconds=0.2), MOST),
         (counters(embedded=3000, seconds=1.5), 4000),
-        (counters(reused=5000), BATCH_CHUNKS),
-        (counters(embedded=100, reused=5000, seconds=2), BATCH_CHUNKS),
+        (counters(reused=5000), LEAST),
+        (counters(embedded=100, reused=5000, seconds=2), LEAST),
     ],
 )
 def test_a_batch_is_two_seconds_of_embedding(seen, chunks):
-    assert batch_chunks(LARGE_BATCH_CHUNKS, seen) == chunks
+    assert WindowSizes(LIMITS, seen, may_grow=True).chunks == chunks
+    assert WindowSizes(LIMITS, seen, may_grow=False).chunks == LEAST
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(workspace):
     """Batches of 10 chunks, 40 where embedding is cheap."""
-    monkeypatch.setattr(run, "BATCH_CHUNKS", 10)
-    monkeypatch.setattr(run, "LARGE_BATCH_CHUNKS", 40)
+    workspace.limits = Limits(batch_chunks=10, large_batch_chunks=40)
 
 
 @pytest.fixture
@@ -63,7 +69,10 @@ def takes(fake, monkeypatch):
 def sizes(workspace, notes):
     """Index, and return how many chunks each batch had."""
     counts = []
-    workspace.index([notes], on_event=lambda name, n: counts.append(n) if name == "added" else None)
+    workspace.index(
+        [notes],
+        on_event=lambda event: counts.append(event.count) if event.step is Step.ADDED else None,
+    )
     return counts
 
 
@@ -86,11 +95,9 @@ def test_batches_stay_small_where_embedding_is_slow(workspace, notes, takes, sma
     assert max(sizes(workspace, notes)) < 20
 
 
-def test_batches_are_bounded_by_the_bytes_of_their_files(
-    workspace, notes, takes, small, monkeypatch
-):
+def test_batches_are_bounded_by_the_bytes_of_their_files(workspace, notes, takes, small):
     takes(0.001)
-    monkeypatch.setattr(run, "LARGE_BATCH_BYTES", 1)
+    workspace.limits = replace(workspace.limits, large_batch_bytes=1)
     write(notes, range(60))
     assert max(sizes(workspace, notes)) < 20
 

@@ -10,10 +10,11 @@ import pytest
 import localembed
 from localembed import doctor
 from localembed.errors import LockedError, NotIndexedError
-from localembed.pipeline import run
 from localembed.store.head import read_head
 from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lock import writer_lock
+from localembed.types.events import RunEvent, Step
+from localembed.types.limits import Limits
 from tests.conftest import paragraphs
 from tests.test_incremental import all_rows
 
@@ -218,14 +219,13 @@ def test_a_query_before_the_first_batch_says_so(workspace, notes, run_cli):
         workspace.query("anything")
 
 
-def test_queries_during_a_first_build_see_what_is_stored(workspace, notes, monkeypatch):
-    monkeypatch.setattr(run, "BATCH_CHUNKS", 10)
-    monkeypatch.setattr(run, "LARGE_BATCH_CHUNKS", 10)
+def test_queries_during_a_first_build_see_what_is_stored(workspace, notes):
+    workspace.limits = Limits(batch_chunks=10, large_batch_chunks=10)
     write_first(notes)
     counts = []
 
-    def watch(event: str, _count: int) -> None:
-        if event == "published":
+    def watch(event: RunEvent) -> None:
+        if event.step is Step.PUBLISHED:
             counts.append((workspace.status().complete, workspace.status().chunks))
 
     workspace.index(on_event=watch)

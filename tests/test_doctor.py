@@ -18,6 +18,7 @@ from localembed.store import disk
 from localembed.store.head import read_head
 from localembed.store.lance.connection import connect, manifest_path
 from localembed.store.manifest import Manifest
+from localembed.types.events import RunEvent, Step
 from tests.conftest import paragraphs
 from tests.damage import damage, file_of, grow
 from tests.test_crash import assert_equals_clean_build
@@ -228,8 +229,8 @@ def test_a_refresh_that_was_cut_off_is_not_shown_by_a_repair(grown, notes, run_c
 def test_during_a_run_only_what_is_published_counts(grown, notes):
     verdicts = []
 
-    def look(event: str, _count: int) -> None:
-        if event in ("added", "synced", "recorded", "published"):
+    def look(event: RunEvent) -> None:
+        if event.step in (Step.ADDED, Step.SYNCED, Step.RECORDED, Step.PUBLISHED):
             verdicts.append(found(doctor(grown), "wrong"))
 
     (notes / "more.md").write_text(paragraphs(3, "more"))

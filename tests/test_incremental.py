@@ -18,6 +18,7 @@ from localembed.errors import ModelError, UsageError
 from localembed.pipeline import read_and_chunk
 from localembed.sources import Content, read_file
 from localembed.store.lance.connection import newest_version
+from localembed.types.events import RunEvent, Step
 from localembed.types.queries import Query
 from tests.conftest import all_rows, paragraphs
 from tests.fake_backend import DIM
@@ -325,8 +326,8 @@ def test_another_chunking_is_built_beside_and_served_when_complete(workspace, no
     before = workspace.status()
     seen = []
 
-    def watch(event: str, _count: int) -> None:
-        if event == "recorded":
+    def watch(event: RunEvent) -> None:
+        if event.step is Step.RECORDED:
             seen.append((workspace.status().table, len(workspace.query("pword1x1", mode="text"))))
 
     smaller = localembed.Workspace(workspace.folder, {"chunk_tokens": 32})

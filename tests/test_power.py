@@ -56,7 +56,7 @@ def test_after_a_reboot_what_was_not_synced_is_taken_back(
     reboot(monkeypatch)
     seen = []
 
-    workspace.index(on_event=lambda event, _: seen.append(event))
+    workspace.index(on_event=lambda event: seen.append(event.step))
 
     assert "reconciled" not in seen, "the manifest speaks of the version that was gone back to"
     assert_equals_clean_build(workspace, notes, tmp_path)
@@ -162,7 +162,7 @@ def test_a_sync_that_fails_while_a_cut_off_run_is_taken_over_takes_it_back(
     index_on_a_failing_disk(workspace, monkeypatch)
     seen = []
 
-    workspace.index(on_event=lambda event, _: seen.append(event))
+    workspace.index(on_event=lambda event: seen.append(event.step))
 
     assert "reconciled" not in seen, f"it was gone back to version {safe}"
     assert_equals_clean_build(workspace, notes, tmp_path)

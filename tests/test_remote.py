@@ -24,6 +24,7 @@ from localembed.errors import (
     RemoteModelError,
     UsageError,
 )
+from localembed.types import limits
 from localembed.types.models import ModelInput, RemoteSpec
 from tests.conftest import paragraphs
 from tests.openai_server import DIM, FAULTS, Limits, OpenAIServer, spec_of, vector
@@ -381,12 +382,13 @@ def test_what_was_paid_for_is_good_for_chunks_of_another_size(known, server, not
     assert not list((notes.parent).rglob("pending/*.bin"))
 
 
-def test_the_same_text_in_windows_side_by_side_is_asked_for_once(known, server, notes, monkeypatch):
-    monkeypatch.setattr("localembed.pipeline.run.BATCH_CHUNKS", 2)
+def test_the_same_text_in_windows_side_by_side_is_asked_for_once(known, server, notes):
     for n in range(30):
         (notes / f"{n}.md").write_text(f"boilerplate\n\n# own {n}\n\nown text {n}")
     server.delay = 0.02
-    workspace = localembed.Workspace(notes.parent / "ws", {"model": "remote"})
+    workspace = localembed.Workspace(
+        notes.parent / "ws", {"model": "remote"}, limits.Limits(batch_chunks=2)
+    )
     report = workspace.index([notes])
     assert len(server.texts) == len(set(server.texts))
     assert report.chunks.embedded == len(server.texts)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any, NamedTuple
 
 import pytest
 
+from localembed.core.cancellation import CancelToken, RunCancelledError
 from localembed.pipeline import stage_threads
-from localembed.pipeline.stage_threads import CancelToken, RunCancelledError, overlap
+from localembed.pipeline.stage_threads import run_stages
 
 PATIENCE = 60
 """Seconds to wait for what must happen; only a broken run takes as long."""
+
+
+class Stages(NamedTuple):
+    """The stages of a run, as functions."""
+
+    embed: Callable[[Any], Any]
+    write: Callable[[Any], Any]
 
 
 def numbers(count, made=None):
@@ -58,12 +68,12 @@ def steps(monkeypatch):
 
 def test_windows_come_through_in_order():
     written = []
-    overlap(numbers(20), lambda n: n * 2, written.append, CancelToken())
+    run_stages(numbers(20), Stages(lambda n: n * 2, written.append), CancelToken())
     assert written == [n * 2 for n in range(20)]
 
 
 def test_nothing_to_read_is_no_error():
-    overlap(iter(()), pytest.fail, pytest.fail, CancelToken())
+    run_stages(iter(()), Stages(pytest.fail, pytest.fail), CancelToken())
 
 
 def test_reading_is_one_window_ahead_and_writing_one_behind(steps):
@@ -71,7 +81,7 @@ def test_reading_is_one_window_ahead_and_writing_one_behind(steps):
         steps.append(("embed", number, "done"))
         return number
 
-    overlap(numbers(6), embed, lambda _: None, CancelToken())
+    run_stages(numbers(6), Stages(embed, lambda _: None), CancelToken())
 
     place = {step: place for place, step in enumerate(steps)}
     for n in range(6):
@@ -102,7 +112,7 @@ def test_stages_run_at_the_same_time():
         if number == 0:
             together.wait()
 
-    overlap(read(), embed, write, CancelToken())
+    run_stages(read(), Stages(embed, write), CancelToken())
 
 
 def test_an_error_while_reading_comes_after_what_was_read_is_written():
@@ -114,7 +124,7 @@ def test_an_error_while_reading_comes_after_what_was_read_is_written():
         raise OSError("a disk is gone")
 
     with pytest.raises(OSError, match="disk"):
-        overlap(read(), lambda n: n, written.append, CancelToken())
+        run_stages(read(), Stages(lambda n: n, written.append), CancelToken())
     assert written == [1, 2]
 
 
@@ -133,7 +143,7 @@ def test_an_error_while_embedding_comes_after_what_was_embedded_is_written(error
         written.append(number)
 
     with pytest.raises(error):
-        overlap(numbers(10), embed, write, stop)
+        run_stages(numbers(10), Stages(embed, write), stop)
     assert written == [0, 1, 2]
 
 
@@ -146,7 +156,7 @@ def test_an_error_while_writing_ends_the_run_and_nothing_more_is_written():
         written.append(number)
 
     with pytest.raises(OSError, match="space"):
-        overlap(numbers(50, made), lambda n: n, write, CancelToken())
+        run_stages(numbers(50, made), Stages(lambda n: n, write), CancelToken())
     assert written == [0]
     assert len(made) < 8
 
@@ -156,7 +166,7 @@ def test_an_error_in_the_last_write_is_not_lost():
         raise OSError("No space left")
 
     with pytest.raises(OSError, match="space"):
-        overlap(numbers(1), lambda n: n, write, CancelToken())
+        run_stages(numbers(1), Stages(lambda n: n, write), CancelToken())
 
 
 def test_reading_ahead_gives_up_when_the_run_is_over():
@@ -177,6 +187,6 @@ def test_reading_ahead_gives_up_when_the_run_is_over():
 
     others = set(threading.enumerate())
     with pytest.raises(ValueError, match="no vector"):
-        overlap(read(), embed, pytest.fail, stop)
+        run_stages(read(), Stages(embed, pytest.fail), stop)
     assert gave_up == [True]
     assert set(threading.enumerate()) - others == set()

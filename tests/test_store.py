@@ -15,7 +15,6 @@ import localembed
 from localembed.core.files import read_json, write_atomically, write_json
 from localembed.core.hashing import digest
 from localembed.errors import StorageError, TooNewError
-from localembed.pipeline import run
 from localembed.pipeline.written_hashes import WrittenHashes
 from localembed.store import heartbeat
 from localembed.store.fsync import FsyncTracker, StoredFile, Synced
@@ -26,6 +25,8 @@ from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lance.maintenance_child import MaintenanceChild
 from localembed.store.layout import Layout
 from localembed.store.runs import claim_run, newest_claimed
+from localembed.types.events import Step
+from localembed.types.limits import Limits
 from localembed.types.tables import TableHead
 from tests.conftest import paragraphs
 
@@ -273,7 +274,7 @@ def small_batches(workspace, notes, monkeypatch):
     workspace.index()
     for name in ("b", "c", "d"):
         (notes / f"{name}.md").write_text(paragraphs(8, f"late{name}"))
-    monkeypatch.setattr(run, "BATCH_CHUNKS", 1)
+    workspace.limits = Limits(batch_chunks=1)
     monkeypatch.setattr(maintenance, "_BUILT_HERE", 0)
 
 
@@ -282,8 +283,8 @@ def test_the_child_begins_as_soon_as_all_files_are_read(workspace, small_batches
     begun, asked = children_of(monkeypatch)
     at_each_batch = []
 
-    def listen(name, _count):
-        if name == "added":
+    def listen(event):
+        if event.step is Step.ADDED:
             at_each_batch.append(len(begun))
 
     workspace.index(on_event=listen)

@@ -9,6 +9,7 @@ import pytest
 
 from localembed import doctor
 from localembed.errors import StorageError, UsageError
+from localembed.pipeline.counters import RunCounters
 from localembed.store.head import read_head
 from localembed.store.lance import maintenance
 from localembed.store.lance.connection import connect, versions_on_disk
@@ -258,19 +259,19 @@ def test_after_a_restore_the_files_decide_again(three, notes, fake, tmp_path):
 
 @pytest.mark.parametrize("step", ["claimed", "restored", "reconciled", "published"])
 def test_a_kill_during_a_restore_loses_nothing(three, notes, monkeypatch, step, tmp_path):
-    from localembed.workspace import history
     from tests.test_crash import assert_equals_clean_build
 
     class Killed(BaseException):
         pass
 
-    def kill(name, _count):
-        if name == step:
+    def kill(_counters, reached, _count):
+        if reached == step:
             raise Killed
 
-    monkeypatch.setattr(history, "ignore_events", kill)
-    with pytest.raises(Killed):
-        three.history.restore("1")
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCounters, "emit", kill)
+        with pytest.raises(Killed):
+            three.history.restore("1")
     assert found(three) in (["zebra first"], ["zebra second"])
     three.index()
     assert found(three) == ["zebra second"]

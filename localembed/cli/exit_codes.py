@@ -23,18 +23,18 @@ stopping: type[BaseException] | None = None
 """What a signal raised in this process, if one came."""
 
 
-def run(command: click.Command, arguments: list[str], kept: object = None) -> int:
+def run(command: click.Command, arguments: list[str], session: object = None) -> int:
     """Carry out a command line and return its exit code, with everything said that has to be said.
 
     Args:
         command: the group.
         arguments: of the program, without its name.
-        kept: workspaces that stay open from one command to the next (see `options.Common`).
+        session: what the process brings along (see `options.Session`).
     """
     code = 0
     stdout = sys.stdout
     try:
-        result = command.main(arguments, prog_name="localembed", standalone_mode=False, obj=kept)
+        result = command.main(arguments, prog_name="localembed", standalone_mode=False, obj=session)
         code = result if isinstance(result, int) else 0
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _stopped(*_AT_CTRL_C)

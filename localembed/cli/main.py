@@ -15,8 +15,10 @@ import click
 import localembed
 from localembed.cli import exit_codes, signals
 from localembed.cli.exit_codes import run
+from localembed.cli.options import Session
 from localembed.core import offline
 from localembed.store.lance.slim_import import leave_out_namespaces
+from localembed.types.limits import DEFAULT_LIMITS, Limits
 
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Build": {
@@ -99,8 +101,12 @@ def cli() -> None:
     """Hold the commands."""
 
 
-def main() -> NoReturn:
-    """Run the command line and exit with its code."""
+def main(limits: Limits = DEFAULT_LIMITS) -> NoReturn:
+    """Run the command line and exit with its code.
+
+    Args:
+        limits: sizes and thresholds that no user needs to set.
+    """
     _open_closed_streams()
     if not sys.warnoptions:
         # They are for developers; a library that is stopped in the middle has one more to give.
@@ -108,7 +114,7 @@ def main() -> NoReturn:
     signals.listen()
     offline.guard.start()
     leave_out_namespaces()
-    code = run(cli, sys.argv[1:])
+    code = run(cli, sys.argv[1:], Session(limits))
     try:
         sys.stdout.flush()
     except OSError:  # nobody reads it any more, or its disk is full

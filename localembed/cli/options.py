@@ -10,8 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localembed.types.limits import DEFAULT_LIMITS, Limits
+
 if TYPE_CHECKING:
     from localembed.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a process brings to the commands that it runs."""
+
+    limits: Limits = DEFAULT_LIMITS
+    workspaces: dict[Path, Workspace] | None = None
+    """Workspaces that stay open from one command to the next; None in a process for one command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +32,19 @@ class Common:
     folder: Path | None
     as_json: bool
     quiet: bool
-    kept: dict[Path, Workspace] | None = None
-    """Workspaces that stay open from one command to the next; None in a process for one command."""
+    session: Session
 
     def workspace(self, flags: Mapping[str, object] | None = None) -> Workspace:
         """Return the workspace that was named, or the one that is found."""
         from localembed.workspace.workspace import Workspace
 
         if self.folder is not None:
-            found = Workspace(self.folder, flags or {})
+            found = Workspace(self.folder, flags or {}, self.session.limits)
         else:
-            found = Workspace.discover(flags or {})
-        if self.kept is None or flags:
+            found = Workspace.discover(flags or {}, self.session.limits)
+        if self.session.workspaces is None or flags:
             return found
-        return self.kept.setdefault(found.folder, found)
+        return self.session.workspaces.setdefault(found.folder, found)
 
     def notice(self, text: str) -> None:
         """Say something that is no result, on stderr."""
@@ -57,8 +67,8 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def wrapped(folder: Path | None, as_json: bool, quiet: bool, **rest: Any) -> Any:  # noqa: ANN401
         place = folder.expanduser().absolute() if folder else None
-        kept = click.get_current_context().obj
-        return command(Common(place, as_json, quiet, kept), **rest)
+        session = click.get_current_context().obj or Session()
+        return command(Common(place, as_json, quiet, session), **rest)
 
     return wrapped  # fmt: skip
 

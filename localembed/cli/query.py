@@ -172,7 +172,7 @@ def query(
     _print(result, form, budget, request.lines, explain)
     if form == "context" and result.hits and all(hit.tokens > budget for hit in result.hits):
         options.notice(f"No hit fits into {counted(budget, 'token')}. Raise --budget.")
-    if options.kept is None and not no_resident:
+    if options.session.workspaces is None and not no_resident:
         _leave_resident(workspace, options)
     if not result.hits:
         miss = next(iter(everything.hits), None)

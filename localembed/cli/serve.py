@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localembed.cli.options import Common, common
+from localembed.cli.options import Common, Session, common
 from localembed.cli.render.text import from_home, printable
 from localembed.errors import LocalembedError, StorageError
 
@@ -57,10 +57,10 @@ def _tell(folder: Path, options: Common, *, stop: bool) -> int:
 def _serve(ctx: click.Context, workspace: Workspace, options: Common) -> int:
     from localembed.server.resident import serve as serve_clients
 
-    kept: dict[Path, Workspace] = {workspace.folder: workspace}
+    session = Session(workspace.limits, {workspace.folder: workspace})
 
     def answer(request: Request) -> Answer:
-        return _answer(ctx.find_root().command, request, kept)
+        return _answer(ctx.find_root().command, request, session)
 
     minutes = workspace.settings.settings.resident_minutes or 24 * 60
     options.notice(f"Answering queries of {printable(from_home(str(workspace.folder)))}")
@@ -83,7 +83,7 @@ def _warm(workspace: Workspace) -> None:
         return
 
 
-def _answer(command: click.Command, request: Request, kept: dict[Path, Workspace]) -> Answer:
+def _answer(command: click.Command, request: Request, session: Session) -> Answer:
     """Carry out a command line as a process of its own would, in the kept workspaces."""
     from localembed.cli.exit_codes import run
     from localembed.server.resident import Answer
@@ -92,7 +92,7 @@ def _answer(command: click.Command, request: Request, kept: dict[Path, Workspace
         return Answer(2, b"", b"Error: only queries are answered here.\n")
     out, err = (_Stream(is_terminal=terminal) for terminal in request.terminals)
     with _as_client(request.folder, request.environment, out, err):
-        code = run(command, list(request.arguments), kept)
+        code = run(command, list(request.arguments), session)
     return Answer(code, out.written(), err.written())
 
 

@@ -86,7 +86,7 @@ class ChunkWorkers:
         self._own = OwnChunker(loader, token)
         self._left = total_bytes
         self._counters = counters
-        self._start_bytes = limits.worker_start_bytes
+        self._limits = limits
         self._max_workers = min(limits.max_chunk_workers, cores()) if cores() > 1 else 0
         self._lock = Lock()
         self._closed = self._broken = False
@@ -145,18 +145,18 @@ class ChunkWorkers:
         with self._lock:
             if self._closed:
                 raise RunCancelledError
-            self._left -= size
+            left, self._left = self._left, self._left - size
             if self._broken:
                 return None
-            if not self._idle and (needed or self._may_start()):
+            if not self._idle and (needed or self._may_start(left)):
                 with suppress(OSError):  # this machine may be short of processes
                     self._idle.append(_Worker(self._loader))
                     self._all.append(self._idle[-1])
                     self._started = max(self._started, len(self._all))
             return self._idle.pop() if self._idle else None
 
-    def _may_start(self) -> bool:
-        """Tell whether one more worker makes the run faster.
+    def _may_start(self, left: int) -> bool:
+        """Tell whether one more worker makes the run faster, with so many bytes left to read.
 
         One at a time, so that this process goes on while a worker loads its chunker.
         """
@@ -165,8 +165,9 @@ class ChunkWorkers:
         if self._all:
             ready = all(worker.has_answered for worker in self._all)
             return ready and len(self._all) < self._max_workers
-        enough = self._left >= max(1, self._start_bytes)
-        return self._max_workers > 0 and enough and self._counters.waits_for_chunks()
+        if not self._max_workers or left < max(1, self._limits.worker_start_bytes):
+            return False
+        return self._counters.waits_for_chunks(self._limits.worker_start_ratio)
 
     def _without(self, worker: _Worker, files: Sequence[KnownFile]) -> list[ChunkedFile]:
         """Return what files held after the worker that had them ended."""

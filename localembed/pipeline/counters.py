@@ -132,11 +132,15 @@ class RunCounters:
             seconds = self._stages.get("embed", 0.0)
             return self._sums["embedded"] / seconds if seconds else 0.0
 
-    def waits_for_chunks(self) -> bool:
-        """Tell whether chunking has taken longer than embedding, once there are vectors."""
+    def waits_for_chunks(self, ratio: float) -> bool:
+        """Tell whether chunking takes `ratio` times as long as embedding, once there are vectors.
+
+        A ratio of 0 needs no measurement.
+        """
         with self._lock:
             begun = self._sums["embedded"] + self._sums["reused"] > 0
-            return begun and self._stages.get("chunk", 0.0) > self._stages.get("embed", 0.0)
+            slower = self._stages.get("chunk", 0.0) > ratio * self._stages.get("embed", 0.0)
+            return not ratio or (begun and slower)
 
     def progress(self) -> dict[str, int]:
         """Return what the heartbeat shows: files and chunks done, and files to read."""

@@ -23,8 +23,8 @@ class Limits:
     """Worker processes that do; each chunks 8,300 chunks/s, and writing takes in 15,400."""
     worker_start_bytes: int = 16 << 20
     """Bytes of files from which worker processes may pay off; one takes half a second to start."""
-    block_chars: int = 1 << 20
-    """Characters that are tokenised at a time."""
+    worker_start_ratio: float = 1.0
+    """Chunking seconds per embedding second from which they are started; 0 starts them at once."""
 
 
 DEFAULT_LIMITS = Limits()

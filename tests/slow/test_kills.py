@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PARTS, KILLS = 8, 25
 FILES = 8
 SETTINGS = {"BATCH_CHUNKS": "6", "MAX_FRAGMENTS": "2", "LOCALEMBED_KEEP_VERSIONS": "2"}
-NAMED = ("files", "chunks", *STEPS, "compacted", "protected", "cleaned")
+NAMED = ("files", "embedded", *STEPS, "compacted", "protected", "cleaned")
 
 
 def text(rng: random.Random) -> str:

@@ -241,7 +241,7 @@ def test_a_clock_that_jumps_hides_no_change(workspace, notes, clock, tmp_path, j
         (notes / "3.md").write_text(f"the same size {turn}")
         (notes / f"new{turn}.md").write_text(f"added {turn}")
 
-        report = workspace.index(on_event=lambda *_, to=ahead: clock(to))
+        report = workspace.index(on_event=lambda _event, to=ahead: clock(to))
 
         assert (report.files.changed, report.files.added, report.exit_code) == (1, 1, 0)
         assert workspace.query(f"size {turn}", mode="text", top_k=1)[0].text == (
