@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from localembed.embedding import BACKENDS
+from localembed.embedding.local_backend import LocalBackend
 from localembed.types.models import Embeddings, EngineUse, ModelSpec, Tokens
 from tests.registry import write_registry
 
@@ -67,10 +68,11 @@ class FakeEmbedder:
             vectors, dict.fromkeys(failed, "the model gave a vector that is not finite")
         )
 
-    def embed_query(self, text, on_pieces):
-        ids = _tokens(text).ids
-        on_pieces(-(-len(ids) // (self.spec.max_tokens - 2)))
-        return self._vector(ids)
+    def embed_query(self, text):
+        return self._vector(_tokens(text).ids)
+
+    def count_pieces(self, text):
+        return -(-len(_tokens(text).ids) // (self.spec.max_tokens - 2))
 
     def close(self):
         """Hold nothing."""
@@ -82,20 +84,21 @@ class FakeEmbedder:
         return total / max(float(np.linalg.norm(total)), 1e-6)
 
 
-def load_tokenizer(_spec, _folder: Path) -> FakeTokenizer:
-    return FakeTokenizer()
+class FakeBackend(LocalBackend):
+    """The backend of the fake model."""
 
+    def load_tokenizer(self, _folder):
+        return FakeTokenizer()
 
-def load_embedder(spec, _folder: Path, _options) -> FakeEmbedder:
-    return FakeEmbedder(spec)
+    def load(self, *_how):
+        return FakeEmbedder(self.spec)
 
-
-load_query_embedder = load_embedder
+    load_for_queries = load
 
 
 def register(config_home: Path) -> None:
     """Make the model "fake" known to this process."""
-    BACKENDS["fake"] = "tests.fake_backend"
+    BACKENDS["fake"] = "tests.fake_backend:FakeBackend"
     weights = config_home / "fake-model"
     weights.mkdir(parents=True, exist_ok=True)
     if not (weights / "config.json").exists():  # another process may be reading it

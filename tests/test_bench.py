@@ -16,7 +16,14 @@ from localembed import models
 from localembed.bench.measure import Point, knee
 from localembed.bench.sample import synthetic
 from localembed.bench.sweep import save
-from localembed.embedding import EngineOptions, Profile, device_name, load_embedder, profile_key
+from localembed.embedding import (
+    EngineOptions,
+    LoadContext,
+    Profile,
+    device_name,
+    load_embedder,
+    profile_key,
+)
 from localembed.embedding.profiles import ProfileStore
 from tests import families
 from tests.conftest import PROJECT
@@ -88,8 +95,9 @@ def test_a_sweep_runs_where_no_store_is_installed_and_is_saved(bench):
     assert kept == Profile(batch_tokens=found["knee"]["batch_tokens"], chunks_per_second=speed)
 
     located = models.open_model("tiny-bert")
-    options = EngineOptions(precision=precision, engine="torch", memory=ProfileStore())
-    loaded = load_embedder(located.spec, located.folder, options)
+    options = EngineOptions(precision=precision, engine="torch")
+    context = LoadContext(profiles=ProfileStore())
+    loaded = load_embedder(located.spec, located.folder, options, context=context)
     assert loaded.use.batch_tokens == kept.batch_tokens
 
 
@@ -168,17 +176,17 @@ def test_what_queries_are_not_measured_with_is_refused(bench, given):
 def test_only_what_was_compared_is_kept(own_home):
     model = models.LocatedModel(replace(families.FAMILIES[0].spec(), name="m"), own_home, "id")
     book = ProfileStore()
-    options = EngineOptions(memory=book)
+    context = LoadContext(profiles=book)
     key = profile_key("m", device_name("cpu"), "fp32")
     book.keep(key, Profile(engine="openvino", batch_tokens=64, threads=3))
 
-    save(model, [point(512, 50), point(1024, 100)], options)
+    save(model, [point(512, 50), point(1024, 100)], context)
     assert book.recall(key) == Profile("openvino", 1024, 3, 100)
 
-    save(model, [point(512, 50, threads=1), point(512, 90)], options)
+    save(model, [point(512, 50, threads=1), point(512, 90)], context)
     assert book.recall(key) == Profile("openvino", 512, 2, 90)
 
-    save(model, [point(512, 50, engine="openvino"), point(512, 90, threads=4)], options)
+    save(model, [point(512, 50, engine="openvino"), point(512, 90, threads=4)], context)
     assert book.recall(key) == Profile("torch", 512, 4, 90)
     assert book.speeds(["m", "other"]) == {"m": 90}
 

@@ -12,7 +12,7 @@ from localembed import models
 from localembed.chunking import clean
 from localembed.chunking.chunker import Chunker
 from localembed.chunking.rules import ChunkRules
-from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
+from localembed.embedding import EngineOptions, LoadContext, load_embedder, load_tokenizer
 from localembed.embedding.engines import fused, hardware, openvino
 from localembed.embedding.profiles import ProfileStore
 from localembed.errors import ModelChangedError, UsageError
@@ -147,10 +147,9 @@ def test_a_compiler_that_fails_leaves_the_model_as_it_is(located, monkeypatch):
     monkeypatch.setattr(fused, "is_available", lambda: False)
     monkeypatch.setattr(hardware, "has_compiler", lambda: True)
     told = []
-    options = EngineOptions(
-        precision="fp32", engine="auto", job_tokens=10**12, on_notice=told.append
-    )
-    auto = load_embedder(located.spec, located.folder, options)
+    options = EngineOptions(precision="fp32", engine="auto")
+    context = LoadContext(job_tokens=10**12, on_notice=told.append)
+    auto = load_embedder(located.spec, located.folder, options, context=context)
     assert np.isfinite(auto.embed_ids(short_ids(located))).all()
     assert auto.use.engine == "torch"
     assert told == ["Compiling the model; this takes about half a minute."]
@@ -197,9 +196,10 @@ def test_without_the_extra_for_openvino_torch_embeds(own_home, tmp_path, monkeyp
 
     monkeypatch.setattr(openvino, "is_installed", lambda: False)
     monkeypatch.setattr(openvino, "version", missing)
-    options = EngineOptions(device="cpu", precision="fp32", model_id="x", memory=ProfileStore())
+    options = EngineOptions(device="cpu", precision="fp32")
+    context = LoadContext(model_id="x", profiles=ProfileStore())
 
-    embedder = load_embedder(families.FAMILIES[0].spec(), folder, options)
+    embedder = load_embedder(families.FAMILIES[0].spec(), folder, options, context=context)
 
     assert embedder.use.engine == "fused"
 

@@ -11,6 +11,7 @@ import pytest
 from localembed import models
 from localembed.embedding import (
     EngineOptions,
+    LoadContext,
     Profile,
     load_embedder,
     load_query_embedder,
@@ -44,22 +45,23 @@ def family(name):
     return next(family for family in FAMILIES if family.name == name)
 
 
-def options(**other):
-    return replace(
-        EngineOptions(precision="fp32", model_id="some-model", memory=ProfileStore()), **other
-    )
+def how(engine="auto", **context):
+    """Return how to load: options and context, by name."""
+    known = LoadContext(model_id="some-model", profiles=ProfileStore())
+    options = EngineOptions(precision="fp32", engine=engine)
+    return {"options": options, "context": replace(known, **context)}
 
 
 def loaded(name, folder, **other):
     """Load a family's model as an indexing run does, which compares the NumPy engine with it."""
-    return load_embedder(family(name).spec(), folder, options(engine="torch", **other))
+    return load_embedder(family(name).spec(), folder, **how(engine="torch", **other))
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN))
 def test_a_query_gets_the_vector_of_the_whole_model(own_home, model_folder, name):
     spec, folder = family(name).spec(), model_folder(name)
     whole = loaded(name, folder)
-    numpy = load_query_embedder(spec, folder, options())
+    numpy = load_query_embedder(spec, folder, **how())
 
     assert (whole.engine.name, numpy.engine.name) == ("torch", "light")
     for query in (*QUERIES, "", "word " * 500):
@@ -69,7 +71,7 @@ def test_a_query_gets_the_vector_of_the_whole_model(own_home, model_folder, name
 
 def test_the_packaged_model_is_embedded_by_numpy(own_home, minilm):
     model = models.open_model("all-MiniLM-L6-v2")
-    auto = options(model_id=model.space_id)
+    auto = how(model_id=model.space_id)
     whole = load_embedder(model.spec, model.folder, replace(auto, engine="torch"))
     numpy = load_query_embedder(model.spec, model.folder, auto)
 
@@ -82,7 +84,7 @@ def test_the_packaged_model_is_embedded_by_numpy(own_home, minilm):
 def test_other_families_take_the_whole_model(own_home, model_folder, name):
     folder = model_folder(name)
     assert not is_bert(read_shape(folder))
-    queries = load_query_embedder(family(name).spec(), folder, options())
+    queries = load_query_embedder(family(name).spec(), folder, **how())
     assert queries.engine.name in ("torch", "static")
 
 
@@ -93,22 +95,22 @@ def test_a_numpy_model_that_differs_is_not_used(own_home, model_folder, monkeypa
     loaded("bert", folder)
 
     assert ProfileStore().recall(query_key("some-model")) == Profile(engine="torch")
-    queries = load_query_embedder(family("bert").spec(), folder, options())
+    queries = load_query_embedder(family("bert").spec(), folder, **how())
     assert queries.engine.name == "fused"
 
 
 def test_an_engine_that_was_never_compared_is_not_used(own_home, model_folder):
     spec, folder = family("bert").spec(), model_folder("bert")
-    assert load_query_embedder(spec, folder, options()).engine.name == "fused"
-    assert load_query_embedder(spec, folder, options()).engine.name == "light"
-    assert load_query_embedder(spec, folder, options(memory=None)).engine.name == "fused"
-    assert load_query_embedder(spec, folder, options(model_id="x")).engine.name == "fused"
+    assert load_query_embedder(spec, folder, **how()).engine.name == "fused"
+    assert load_query_embedder(spec, folder, **how()).engine.name == "light"
+    assert load_query_embedder(spec, folder, **how(profiles=None)).engine.name == "fused"
+    assert load_query_embedder(spec, folder, **how(model_id="x")).engine.name == "fused"
 
 
 def test_a_requested_engine_is_used(own_home, model_folder):
     spec, folder = family("bert").spec(), model_folder("bert")
     loaded("bert", folder)
-    assert load_query_embedder(spec, folder, options(engine="torch")).engine.name == "torch"
+    assert load_query_embedder(spec, folder, **how(engine="torch")).engine.name == "torch"
 
 
 @pytest.mark.parametrize("change", [{"hidden_act": "relu"}, {"position_embedding_type": "x"}])

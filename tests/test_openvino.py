@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from localembed.embedding import EngineOptions, Profile, load_embedder, load_tokenizer
+from localembed.embedding import EngineOptions, LoadContext, Profile, load_embedder, load_tokenizer
 from localembed.embedding.engines import hardware
 from localembed.embedding.engines import openvino_convert as conversion
 from localembed.embedding.engines.openvino import converted_path, pool
@@ -39,10 +39,12 @@ def folder(tmp_path):
 
 @pytest.fixture
 def options(own_home):
-    return EngineOptions(
-        device="cpu", precision="fp32", engine="openvino", threads=1, model_id="tiny",
-        memory=ProfileStore(),
-    )  # fmt: skip
+    return EngineOptions(device="cpu", precision="fp32", engine="openvino", threads=1)
+
+
+@pytest.fixture
+def context(own_home):
+    return LoadContext(model_id="tiny", profiles=ProfileStore())
 
 
 def ids(folder):
@@ -50,13 +52,13 @@ def ids(folder):
 
 
 def test_a_converted_model_gives_the_vectors_of_torch_and_needs_no_torch(
-    folder, options, monkeypatch
+    folder, options, context, monkeypatch
 ):
     told: list[str] = []
     spec = BERT.spec()
 
-    ours = load_embedder(spec, folder, replace(options, on_notice=told.append))
-    theirs = load_embedder(spec, folder, replace(options, engine="torch"))
+    ours = load_embedder(spec, folder, options, context=replace(context, on_notice=told.append))
+    theirs = load_embedder(spec, folder, replace(options, engine="torch"), context=context)
 
     assert ours.use.engine == "openvino"
     mine, reference = (embedder.embed_ids(ids(folder)) for embedder in (ours, theirs))
@@ -66,7 +68,7 @@ def test_a_converted_model_gives_the_vectors_of_torch_and_needs_no_torch(
     assert len(told) == 1
 
     monkeypatch.setattr(conversion, "convert_in_child", pytest.fail)
-    again = load_embedder(spec, folder, options)
+    again = load_embedder(spec, folder, options, context=context)
     assert families.cosine(again.embed_ids(ids(folder)), mine).min() >= 0.999999
     assert modules_of_a_fresh_load(folder) == ["openvino"]
 
@@ -75,12 +77,13 @@ def modules_of_a_fresh_load(folder) -> list[str]:
     """Load the converted model in a new process; return which heavy modules that took."""
     code = (
         "import sys, json; from pathlib import Path; from tests.test_openvino import BERT\n"
-        "from localembed.embedding import EngineOptions, load_embedder\n"
+        "from localembed.embedding import EngineOptions, LoadContext, load_embedder\n"
         "from localembed.embedding.profiles import ProfileStore\n"
         "for name in ('torch', 'transformers', 'sentence_transformers'): sys.modules.pop(name, 0)\n"
-        "options = EngineOptions(device='cpu', precision='fp32', engine='openvino', threads=1, "
-        "model_id='tiny', memory=ProfileStore())\n"
-        "load_embedder(BERT.spec(), Path(sys.argv[1]), options).embed_query('keys')\n"
+        "options = EngineOptions(device='cpu', precision='fp32', engine='openvino', threads=1)\n"
+        "context = LoadContext(model_id='tiny', profiles=ProfileStore())\n"
+        "how = {'options': options, 'context': context}\n"
+        "load_embedder(BERT.spec(), Path(sys.argv[1]), **how).embed_query('keys')\n"
         "print(json.dumps([m for m in ('openvino', 'torch', 'openvino_telemetry') "
         "if sys.modules.get(m)]))"
     )
@@ -101,7 +104,7 @@ def modules_of_a_fresh_load(folder) -> list[str]:
     ],
     ids=["faster", "slower", "inexact", "cannot be converted"],
 )
-def test_the_faster_engine_is_remembered(folder, options, monkeypatch, found, engine):
+def test_the_faster_engine_is_remembered(folder, options, context, monkeypatch, found, engine):
     """A long job asks once; what it found holds for short ones."""
     asked = []
     really = conversion.convert_in_child
@@ -114,30 +117,44 @@ def test_the_faster_engine_is_remembered(folder, options, monkeypatch, found, en
 
     monkeypatch.setattr(conversion, "convert_in_child", convert)
     monkeypatch.setattr(hardware, "has_compiler", lambda: False)
-    long = replace(options, engine="auto", job_tokens=10**15)
+    long = {
+        "options": replace(options, engine="auto"),
+        "context": replace(context, job_tokens=10**15),
+    }
 
-    assert load_embedder(BERT.spec(), folder, long).use.engine == engine
-    assert load_embedder(BERT.spec(), folder, replace(options, engine="auto")).use.engine == engine
+    assert load_embedder(BERT.spec(), folder, **long).use.engine == engine
+    assert (
+        load_embedder(
+            BERT.spec(), folder, replace(options, engine="auto"), context=context
+        ).use.engine
+        == engine
+    )
     assert len(asked) == 1
     key = profile_key("bert", hardware.cpu_name(), "fp32")
     assert ProfileStore().recall(key) == Profile(engine=engine)
 
 
-def test_a_short_job_converts_nothing(folder, options, monkeypatch):
+def test_a_short_job_converts_nothing(folder, options, context, monkeypatch):
     monkeypatch.setattr(conversion, "convert_in_child", pytest.fail)
-    short = replace(options, engine="auto", job_tokens=1000)
-    assert load_embedder(BERT.spec(), folder, short).use.engine == "fused"
-    assert not converted_path(options.memory.folder, "tiny").exists()
+    short = {
+        "options": replace(options, engine="auto"),
+        "context": replace(context, job_tokens=1000),
+    }
+    assert load_embedder(BERT.spec(), folder, **short).use.engine == "fused"
+    assert not converted_path(context.profiles.folder, "tiny").exists()
 
 
-def test_an_engine_that_is_not_installed_is_refused(folder, options, monkeypatch):
+def test_an_engine_that_is_not_installed_is_refused(folder, options, context, monkeypatch):
     from localembed.embedding.engines import openvino
 
     monkeypatch.setattr(openvino, "is_installed", lambda: False)
     with pytest.raises(UsageError, match=r"pip install 'localembed\[openvino\]'"):
-        load_embedder(BERT.spec(), folder, options)
-    auto = replace(options, engine="auto", job_tokens=10**9)
-    assert load_embedder(BERT.spec(), folder, auto).use.engine == "fused"
+        load_embedder(BERT.spec(), folder, options, context=context)
+    auto = {
+        "options": replace(options, engine="auto"),
+        "context": replace(context, job_tokens=10**9),
+    }
+    assert load_embedder(BERT.spec(), folder, **auto).use.engine == "fused"
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken"])

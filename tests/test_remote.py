@@ -13,7 +13,7 @@ import pytest
 
 import localembed
 from localembed.embedding import load_embedder, load_tokenizer
-from localembed.embedding.options import EngineOptions
+from localembed.embedding.options import LoadContext, RemoteOptions
 from localembed.embedding.remote.requests import make_requests
 from localembed.errors import (
     CostLimitError,
@@ -33,8 +33,10 @@ from tests.registry import write_registry
 pytest.importorskip("openai", reason="the extra [openai] is not installed")
 
 
-def embedder_of(server, *, options=None, **keys):
-    return load_embedder(spec_of(server, **keys), Path("/nonexistent"), options or EngineOptions())
+def embedder_of(server, *, context=None, allow_network=False, max_cost=None, **keys):
+    remote = RemoteOptions(allow_network=allow_network, max_cost=max_cost)
+    how = {"remote": remote, "context": context or LoadContext()}
+    return load_embedder(spec_of(server, **keys), Path("/nonexistent"), **how)
 
 
 def inputs(count, words=20):
@@ -131,9 +133,8 @@ def test_nobody_at_the_address_is_said_in_a_sentence():
 
 
 def test_a_name_that_nobody_knows_is_said_in_a_sentence():
-    options = EngineOptions(allow_network=True)
     with pytest.raises(RemoteModelError, match="no connection"):
-        embedder_of("http://nobody.invalid/v1", max_tries=1, options=options).embed_documents(
+        embedder_of("http://nobody.invalid/v1", max_tries=1, allow_network=True).embed_documents(
             inputs(1)
         )
 
@@ -246,12 +247,12 @@ def test_the_thread_that_asks_is_the_only_one_let_out(server):
 def test_what_a_server_allows_is_remembered(own_home):
     from localembed.embedding.profiles import ProfileStore
 
-    options = EngineOptions(memory=ProfileStore())
+    context = LoadContext(profiles=ProfileStore())
     with OpenAIServer(limits=Limits(requests=300, tokens=90_000)) as server:
-        embedder = embedder_of(server, options=options)
+        embedder = embedder_of(server, context=context)
         embedder.embed_documents(inputs(2))
         embedder.close()
-        again = embedder_of(server, options=options)
+        again = embedder_of(server, context=context)
         assert again._sender.limits == (300, 90_000)
 
 
@@ -443,19 +444,15 @@ def test_a_run_stops_before_it_costs_more(known, server, notes, real_cli):
 @pytest.mark.parametrize("amount", [float("nan"), float("inf"), -1.0])
 def test_a_limit_that_no_cost_can_reach_is_refused(server, amount):
     with pytest.raises(UsageError, match="must be an amount of US dollars"):
-        embedder_of(
-            server, usd_per_million_tokens=1.0, options=EngineOptions(max_cost=amount)
-        ).embed_documents(inputs(1))
+        embedder_of(server, usd_per_million_tokens=1.0, max_cost=amount).embed_documents(inputs(1))
     assert server.requests == []
 
 
 def test_a_limit_without_a_price_is_refused(server):
     with pytest.raises(UsageError, match="no price is known"):
-        embedder_of(server, options=EngineOptions(max_cost=1.0))
+        embedder_of(server, max_cost=1.0)
     with pytest.raises(CostLimitError):
-        embedder_of(
-            server, options=EngineOptions(max_cost=0.0), usd_per_million_tokens=1.0
-        ).embed_documents(inputs(1))
+        embedder_of(server, max_cost=0.0, usd_per_million_tokens=1.0).embed_documents(inputs(1))
 
 
 # What a models.toml may say
@@ -554,8 +551,9 @@ def test_without_the_extra_the_sentence_says_how_to_get_it(server, monkeypatch):
 
 
 def test_a_long_query_is_asked_for_in_pieces(server):
-    told = []
-    row = embedder_of(server).embed_query("word " * 400, told.append)
-    assert told[0] > 1
+    embedder = embedder_of(server)
+    pieces = embedder.count_pieces("word " * 400)
+    row = embedder.embed_query("word " * 400)
+    assert pieces > 1
     assert np.linalg.norm(row) == pytest.approx(1.0, abs=1e-5)
-    assert len(server.requests[0].texts) == told[0]
+    assert len(server.requests[0].texts) == pieces

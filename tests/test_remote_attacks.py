@@ -14,7 +14,7 @@ import pytest
 import localembed
 from localembed.core import offline
 from localembed.embedding import load_embedder
-from localembed.embedding.options import EngineOptions
+from localembed.embedding.options import RemoteOptions
 from localembed.errors import CostLimitError, RegistryError, RemoteModelError, UsageError
 from localembed.models.blocks import checked_spec
 from tests.conftest import PROJECT, paragraphs
@@ -100,7 +100,9 @@ def test_a_proxy_that_cannot_be_used_is_named(monkeypatch, proxy):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy)
     with pytest.raises(UsageError, match="The proxy that the environment names"):
-        load_embedder(spec_of("http://192.0.2.1/v1"), PROJECT, EngineOptions(allow_network=True))
+        load_embedder(
+            spec_of("http://192.0.2.1/v1"), PROJECT, remote=RemoteOptions(allow_network=True)
+        )
 
 
 def changed(change):
@@ -147,9 +149,7 @@ def test_a_server_that_bills_more_than_it_should_is_stopped_near_the_limit(serve
     monkeypatch.setitem(FAULTS, "dear", changed(dear))
     server.fault_of = lambda *_: "dear"
     server.delay = 0.05
-    embedder = embedder_of(
-        server, max_inputs=1, usd_per_million_tokens=1000.0, options=EngineOptions(max_cost=8.0)
-    )
+    embedder = embedder_of(server, max_inputs=1, usd_per_million_tokens=1000.0, max_cost=8.0)
     with pytest.raises(CostLimitError) as caught:
         embedder.embed_documents(inputs(200))
     spent = sum(10 * request.tokens for request in server.requests) / 1000

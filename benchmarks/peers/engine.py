@@ -21,7 +21,7 @@ class Contestant:
     def __init__(self, task: Task) -> None:
         """Load tokenizer and model; converting it for OpenVINO counts to loading."""
         from localembed import models
-        from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
+        from localembed.embedding import EngineOptions, LoadContext, load_embedder, load_tokenizer
         from localembed.embedding.profiles import ProfileStore
 
         model = models.open_model(MODEL)
@@ -29,11 +29,11 @@ class Contestant:
         self._tokenizer = load_tokenizer(model.spec, model.folder)
         job = sum(len(text) for text in task.texts) // _CHARS_A_TOKEN
         options = EngineOptions(
-            engine=task.settings["engine"], precision=task.settings.get("precision", "auto"),
-            job_tokens=job, model_id=model.space_id, memory=ProfileStore(),
-        )  # fmt: skip
+            engine=task.settings["engine"], precision=task.settings.get("precision", "auto")
+        )
+        context = LoadContext(model.space_id, ProfileStore(), job_tokens=job)
         self._folder = model.folder
-        self._embedder = load_embedder(model.spec, model.folder, options)
+        self._embedder = load_embedder(model.spec, model.folder, options, context=context)
         self._embedder.embed_ids([self._tokenizer([WORD])[0].ids], _ignore)
         self._vectors: Matrix | None = None
 

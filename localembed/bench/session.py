@@ -9,14 +9,20 @@ from dataclasses import dataclass, replace
 from localembed.bench import measure, sample, stages, sweep
 from localembed.chunking import clean
 from localembed.chunking.chunker import Chunker
-from localembed.embedding import EngineOptions, choose_device, device_name, load_tokenizer
+from localembed.embedding import (
+    EngineOptions,
+    LoadContext,
+    choose_device,
+    device_name,
+    load_tokenizer,
+)
 from localembed.embedding.engines.matmul import matmul_rate
 from localembed.errors import UsageError
 from localembed.models import LocatedModel
 from localembed.sources import WalkRules
 from localembed.store.head import read_head
 from localembed.types.documents import Root, SourceFile
-from localembed.workspace.settings import engine_options
+from localembed.workspace.settings import engine_options, load_context
 from localembed.workspace.tables import TableSelection, select_table
 from localembed.workspace.workspace import Workspace
 
@@ -32,6 +38,7 @@ class Bench:
     selection: TableSelection
     """The table that `index` would write: its model, and how that cuts."""
     options: EngineOptions
+    context: LoadContext
     device: str
     machine: str
     files: tuple[SourceFile, ...]
@@ -61,11 +68,11 @@ class Bench:
         layout = workspace.layout
         selection = select_table(workspace.settings, read_head(layout), layout)
         kind = "cpu" if device == "cpu" else "gpu"
-        options = engine_options(settings, selection.model.space_id)
         files = () if synthetic else tuple(_files(workspace, paths, settings.max_file_size))
         return cls(
             selection=selection,
-            options=replace(options, on_notice=on_notice),
+            options=engine_options(settings),
+            context=replace(load_context(selection.model.space_id), on_notice=on_notice),
             device=device,
             machine=device_name(device),
             files=files,
@@ -86,15 +93,17 @@ class Bench:
     def sweep(self, axes: sweep.Axes) -> Iterator[measure.Point]:
         """Yield a point for each combination."""
         sweep.check(axes, self.options)
-        return sweep.sweep(self.model, self._sample(), axes, self.options, self.seconds)
+        return sweep.sweep(
+            self.model, self._sample(), axes, self.options, self.context, self.seconds
+        )
 
     def save(self, points: Sequence[measure.Point]) -> measure.Point:
         """Keep the best for `index`."""
-        return sweep.save(self.model, points, self.options)
+        return sweep.save(self.model, points, self.context)
 
     def largest_batch(self) -> int:
         """Return the largest batch that fits on the device."""
-        embedder = sweep.load(self.model, self.options)
+        embedder = sweep.load(self.model, self.options, self.context)
         texts = self._sample().cut(min(128, self.model.spec.max_tokens - 2))
         return measure.largest_batch(embedder, texts, embedder.use.batch_tokens)
 
@@ -104,7 +113,7 @@ class Bench:
 
     def stages(self) -> list[stages.StageRate]:
         """Measure each stage alone."""
-        embedder = sweep.load(self.model, self.options)
+        embedder = sweep.load(self.model, self.options, self.context)
         return stages.measure_stages(
             self.files, self._chunker(), embedder, embed_chunks=self.chunks
         )

@@ -10,7 +10,9 @@ from localembed.bench.measure import Point, knee, measure
 from localembed.bench.sample import Sample
 from localembed.embedding import (
     EngineOptions,
+    LoadContext,
     Profile,
+    backend_of,
     choose_device,
     choose_precision,
     cores,
@@ -56,7 +58,12 @@ def check(axes: Axes, options: EngineOptions) -> None:
 
 
 def sweep(
-    model: LocatedModel, sample: Sample, axes: Axes, options: EngineOptions, seconds: float
+    model: LocatedModel,
+    sample: Sample,
+    axes: Axes,
+    options: EngineOptions,
+    context: LoadContext,
+    seconds: float,
 ) -> Iterator[Point]:
     """Yield a point for each combination; a model is loaded once for all its budgets."""
     shape = read_shape(model.folder)
@@ -69,7 +76,7 @@ def sweep(
             threads=threads,
             batch_tokens=max(axes.batch_tokens),
         )
-        embedder = load(model, options)
+        embedder = load(model, options, context)
         for texts, budget in product(samples, axes.batch_tokens):
             yield measure(
                 embedder, texts, budget,
@@ -77,28 +84,28 @@ def sweep(
             )  # fmt: skip
 
 
-def load(model: LocatedModel, options: EngineOptions) -> LocalEmbedder:
+def load(model: LocatedModel, options: EngineOptions, context: LoadContext) -> LocalEmbedder:
     """Load a model that runs here.
 
     Raises:
         UsageError: its backend computes elsewhere.
     """
-    remote = model.spec.remote is not None
-    embedder = None if remote else load_embedder(model.spec, model.folder, options)
+    remote = backend_of(model.spec).provider is not None
+    embedder = None if remote else load_embedder(model.spec, model.folder, options, context=context)
     if not isinstance(embedder, LocalEmbedder):
         message = f"Model '{model.spec.name}' is not computed on this machine."
         raise UsageError(message)
     return embedder
 
 
-def save(model: LocatedModel, points: Sequence[Point], options: EngineOptions) -> Point:
+def save(model: LocatedModel, points: Sequence[Point], context: LoadContext) -> Point:
     """Keep the best for `index` on this device, model and precision; return what was kept."""
     best = max(points, key=lambda point: point.chunks_per_second)
     same = [point for point in points if _series(point) == _series(best)]
     chosen = knee(same)
-    if options.memory is not None:
+    if context.profiles is not None:
         key = profile_key(model.spec.name, device_name(chosen.device), chosen.precision)
-        options.memory.keep(key, _learnt(options.memory.recall(key), chosen, points))
+        context.profiles.keep(key, _learnt(context.profiles.recall(key), chosen, points))
     return chosen
 
 

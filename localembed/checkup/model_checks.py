@@ -9,14 +9,20 @@ import numpy as np
 from localembed import models
 from localembed.checkup.finding import REFRESH, CheckContext, note, ok, wrong
 from localembed.chunking import clean
-from localembed.embedding import cpu_has_bf16, device_name, load_embedder, load_tokenizer
+from localembed.embedding import (
+    backend_of,
+    cpu_has_bf16,
+    device_name,
+    load_embedder,
+    load_tokenizer,
+)
 from localembed.errors import LocalembedError, WorkspaceError
 from localembed.models import LocatedModel
 from localembed.store.lance.inspection import Inspection
 from localembed.types.findings import Finding
 from localembed.types.models import ModelInput
 from localembed.types.tables import TableHead
-from localembed.workspace.settings import engine_options
+from localembed.workspace.settings import engine_options, load_context
 
 _SAMPLE = 20
 _SAME = 0.999
@@ -34,7 +40,7 @@ def check_model(context: CheckContext, name: str, entry: TableHead) -> Iterator[
         text = f"The files or settings of {entry.model} are not those the index was made with"
         yield wrong("model", text, REFRESH)
         return
-    if model.spec.remote is None:
+    if backend_of(model.spec).provider is None:
         yield ok("model", f"{entry.model}: every file has its hash")
     try:
         yield from _drift(context, name, entry, model)
@@ -45,11 +51,12 @@ def check_model(context: CheckContext, name: str, entry: TableHead) -> Iterator[
 def _drift(
     context: CheckContext, name: str, entry: TableHead, model: LocatedModel
 ) -> Iterator[Finding]:
-    if model.spec.remote is not None:
+    if backend_of(model.spec).provider is not None:
         yield note("drift", f"{entry.model} is a server's, which is not asked here")
         return
-    options = engine_options(context.settings, model.space_id)
-    embedder = load_embedder(model.spec, model.folder, options)
+    options = engine_options(context.settings)
+    remembered = load_context(model.space_id)
+    embedder = load_embedder(model.spec, model.folder, options, context=remembered)
     try:
         stored = Inspection(context.layout.table(name), entry.lance_version).chunks(_SAMPLE)
     except WorkspaceError:

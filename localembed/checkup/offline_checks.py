@@ -10,12 +10,12 @@ from pathlib import Path
 from localembed import models
 from localembed.checkup.finding import note, ok, wrong
 from localembed.core.offline import SWITCHES, guard
-from localembed.embedding import load_embedder
+from localembed.embedding import backend_of, load_embedder
 from localembed.errors import LocalembedError, NotIndexedError, OfflineError
 from localembed.store.layout import Layout
 from localembed.store.manifest import extensions_are_off
 from localembed.types.findings import Finding
-from localembed.workspace.settings import Settings, engine_options
+from localembed.workspace.settings import Settings, engine_options, load_context
 
 _ELSEWHERE = ("192.0.2.1", 443)
 """An address that is reserved for documentation: nobody has it."""
@@ -78,11 +78,11 @@ def _extensions() -> Finding:
 def _embedding(layout: Layout, settings: Settings) -> Finding:
     try:
         model = models.open_model(settings.model, layout, dim=settings.dim)
-        if model.spec.remote is not None:
+        if backend_of(model.spec).provider is not None:
             return note("embedding", f"{settings.model} is a server's, which is not asked here")
-        options = engine_options(settings, model.space_id)
-        embedder = load_embedder(model.spec, model.folder, options)
-        vector = embedder.embed_query(_PROBE, lambda _: None)
+        options, context = engine_options(settings), load_context(model.space_id)
+        embedder = load_embedder(model.spec, model.folder, options, context=context)
+        vector = embedder.embed_query(_PROBE)
     except LocalembedError as error:
         return wrong("embedding", str(error))
     name, use = settings.model, f"{len(vector)} numbers"

@@ -14,7 +14,7 @@ from localembed.cli.render.progress import IndexProgress
 from localembed.cli.render.run_report import index_report
 from localembed.embedding import ENGINES, PRECISIONS
 from localembed.types.json_forms import report_json
-from localembed.workspace.tables import asks_a_server
+from localembed.workspace.tables import is_remote
 
 _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
 
@@ -78,7 +78,7 @@ def index(
     """
     root_options = {name: given.pop(name) or None for name in _ROOT_OPTIONS}
     workspace = options.workspace(given)
-    limit_arenas(return_blocks=asks_a_server(workspace.settings, workspace.layout))
+    limit_arenas(return_blocks=is_remote(workspace.settings, workspace.layout))
     with IndexProgress(enabled=not options.quiet) as progress:
         if dry_run:
             found = workspace.preview(paths, options=root_options, on_event=progress)

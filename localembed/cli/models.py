@@ -15,7 +15,7 @@ from localembed.cli.bundle import bundle
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.render.text import INDENT, from_home, printable, size, width, wrapped
 from localembed.core.text import counted
-from localembed.embedding import RERANKERS
+from localembed.embedding import RERANKERS, backend_of
 from localembed.errors import OfflineError, UsageError
 
 if TYPE_CHECKING:
@@ -107,8 +107,9 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
 
     workspace = options.workspace({"allow_network": allow_network or None})
     spec = find_spec(name, workspace.layout)
-    if spec.remote is not None:
-        message = f"Model '{name}' stays at {spec.remote.base_url}: there is nothing to pull."
+    provider = backend_of(spec).provider
+    if provider is not None:
+        message = f"Model '{name}' stays at {provider}: there is nothing to pull."
         raise UsageError(message)
     folder, fetched = locate(spec), 0
     if folder is None:

@@ -9,7 +9,7 @@ from localembed.embedding.engines import fused, hardware, openvino
 from localembed.embedding.engines.batching import Padding
 from localembed.embedding.engines.bert import is_bert
 from localembed.embedding.model_shape import ModelShape, read_shape
-from localembed.embedding.options import EngineOptions, Profile, profile_key
+from localembed.embedding.options import EngineOptions, LoadContext, Profile, profile_key
 from localembed.errors import ModelChangedError, UsageError
 from localembed.types.models import ModelSpec
 
@@ -33,6 +33,7 @@ class EnginePlan:
     folder: Path
     shape: ModelShape
     options: EngineOptions
+    context: LoadContext
     device: str
     precision: str
     key: str
@@ -64,13 +65,13 @@ class EnginePlan:
     @property
     def converted(self) -> Path | None:
         """Where the model's form for OpenVINO lies or would lie; None if it can have none."""
-        options = self.options
-        if self.device != "cpu" or options.memory is None or options.model_id is None:
+        context = self.context
+        if self.device != "cpu" or context.profiles is None or context.model_id is None:
             return None
         plain = self.shape.is_plain and self.spec.pooling in openvino.POOLINGS
         if not plain:
             return None
-        return openvino.converted_path(options.memory.folder, options.model_id)
+        return openvino.converted_path(context.profiles.folder, context.model_id)
 
     @property
     def converting_pays(self) -> bool:
@@ -87,17 +88,19 @@ class EnginePlan:
 
     def keep(self, **found: str | int) -> None:
         """Remember what was found out for later runs."""
-        if self.options.memory is not None:
-            self.options.memory.keep(self.key, replace(self.profile, **found))  # type: ignore[arg-type]
+        if self.context.profiles is not None:
+            self.context.profiles.keep(self.key, replace(self.profile, **found))  # type: ignore[arg-type]
 
     @property
     def _seconds(self) -> float:
         """About how long the job takes on a processor."""
-        flops = self.options.job_tokens * self.shape.flops_per_token(128)
+        flops = self.context.job_tokens * self.shape.flops_per_token(128)
         return flops / (_FLOPS_PER_CORE[self.precision] * self.threads)
 
 
-def make_plan(spec: ModelSpec, folder: Path, options: EngineOptions) -> EnginePlan:
+def make_plan(
+    spec: ModelSpec, folder: Path, options: EngineOptions, context: LoadContext
+) -> EnginePlan:
     """Check what was asked for.
 
     Raises:
@@ -108,7 +111,7 @@ def make_plan(spec: ModelSpec, folder: Path, options: EngineOptions) -> EnginePl
     precision = hardware.choose_precision(options.precision, device)
     _check_engine(options.engine, device)
     key = profile_key(spec.name, hardware.device_name(device), precision)
-    profile = options.memory.recall(key) if options.memory is not None else Profile()
+    profile = context.profiles.recall(key) if context.profiles is not None else Profile()
     requested = options.batch_tokens
     kind = device.partition(":")[0]
     wanted = requested or profile.batch_tokens or _BATCH_TOKENS[kind]
@@ -122,7 +125,9 @@ def make_plan(spec: ModelSpec, folder: Path, options: EngineOptions) -> EnginePl
         )
         raise UsageError(message)
     budget = wanted if most is None else max(1, min(wanted, most))
-    return EnginePlan(spec, folder, shape, options, device, precision, key, profile, budget)
+    return EnginePlan(
+        spec, folder, shape, options, context, device, precision, key, profile, budget
+    )
 
 
 def check_folder(spec: ModelSpec, folder: Path, shape: ModelShape) -> None:

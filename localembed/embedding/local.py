@@ -20,10 +20,10 @@ from localembed.embedding.engines.openvino import OpenVinoEngine
 from localembed.embedding.engines.static import StaticEngine
 from localembed.embedding.local_embedder import LocalEmbedder, SpecialTokens
 from localembed.embedding.model_shape import ModelShape, module_file, read_shape
-from localembed.embedding.options import EngineOptions, Profile, query_key
+from localembed.embedding.options import EngineOptions, LoadContext, Profile, query_key
 from localembed.embedding.tokenizers.fast import FastTokenizer
 from localembed.errors import UsageError
-from localembed.types.models import ModelSpec, Tokenizer
+from localembed.types.models import ModelSpec
 
 if TYPE_CHECKING:
     from localembed.embedding.engines.torch import TorchEngine
@@ -39,19 +39,16 @@ _PROBES = (
 )
 
 
-def load_tokenizer(_spec: ModelSpec, folder: Path) -> Tokenizer:
-    """Return the model's tokenizer (see `embedding.load_tokenizer`)."""
-    return FastTokenizer(folder)
-
-
-def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> LocalEmbedder:
-    """Return the loaded model (see `embedding.load_embedder`)."""
+def load_embedder(
+    spec: ModelSpec, folder: Path, options: EngineOptions, context: LoadContext
+) -> LocalEmbedder:
+    """Return the loaded model (see `backends.Backend.load`)."""
     shape = read_shape(folder)
     check_folder(spec, folder, shape)
     tokenizer = FastTokenizer(folder)
     if shape.is_static:
         return _static(spec, folder, shape, tokenizer, options)
-    plan = make_plan(spec, folder, options)
+    plan = make_plan(spec, folder, options, context)
     engine = _converted(plan, tokenizer.vocabulary) or _fused(plan) or _torch(plan)
     frame = SpecialTokens(*tokenizer.special_ids())
     embedder = LocalEmbedder(
@@ -62,15 +59,17 @@ def load_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> Loca
         plan.budget,
         on_smaller=lambda tokens: plan.keep(batch_tokens=tokens),
     )
-    _try_light(embedder, folder, shape, options)
+    _try_light(embedder, folder, shape, context)
     return embedder
 
 
-def load_query_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -> LocalEmbedder:
-    """Return what embeds queries (see `embedding.load_query_embedder`)."""
+def load_query_embedder(
+    spec: ModelSpec, folder: Path, options: EngineOptions, context: LoadContext
+) -> LocalEmbedder:
+    """Return what embeds queries (see `backends.Backend.load_for_queries`)."""
     shape = read_shape(folder)
     light = None
-    if options.engine == "auto" and _remembered(options) == LightEngine.name:
+    if options.engine == "auto" and _remembered(context) == LightEngine.name:
         light = _light(spec, folder, shape)
     if light is not None:
         return light
@@ -80,14 +79,14 @@ def load_query_embedder(spec: ModelSpec, folder: Path, options: EngineOptions) -
         engine="auto" if options.engine == "compile" else options.engine,
         precision="auto" if options.precision == "fp16" else options.precision,
     )
-    return load_embedder(spec, folder, requested)
+    return load_embedder(spec, folder, requested, context)
 
 
-def _remembered(options: EngineOptions) -> str | None:
+def _remembered(context: LoadContext) -> str | None:
     """Return what was found to embed queries, None if that is not known."""
-    if options.memory is None or options.model_id is None:
+    if context.profiles is None or context.model_id is None:
         return None
-    return options.memory.recall(query_key(options.model_id)).engine
+    return context.profiles.recall(query_key(context.model_id)).engine
 
 
 def _light(spec: ModelSpec, folder: Path, shape: ModelShape) -> LocalEmbedder | None:
@@ -106,11 +105,11 @@ def _light(spec: ModelSpec, folder: Path, shape: ModelShape) -> LocalEmbedder | 
 
 
 def _try_light(
-    embedder: LocalEmbedder, folder: Path, shape: ModelShape, options: EngineOptions
+    embedder: LocalEmbedder, folder: Path, shape: ModelShape, context: LoadContext
 ) -> None:
     """Compare the model in NumPy with the one that was loaded, once, and remember the outcome."""
-    memory, model_id = options.memory, options.model_id
-    if memory is None or model_id is None or _remembered(options) is not None:
+    profiles, model_id = context.profiles, context.model_id
+    if profiles is None or model_id is None or _remembered(context) is not None:
         return
     light = _light(embedder.spec, folder, shape)
     engine = embedder.engine
@@ -118,7 +117,7 @@ def _try_light(
     same = light is not None and all(
         _cosine(light.embed_query(text), embedder.embed_query(text)) >= least for text in _PROBES
     )
-    memory.keep(query_key(model_id), Profile(engine=LightEngine.name if same else engine.name))
+    profiles.keep(query_key(model_id), Profile(engine=LightEngine.name if same else engine.name))
 
 
 def _cosine(left: Vector, right: Vector) -> float:
@@ -181,7 +180,7 @@ def _refuse_if_asked(plan: EnginePlan) -> None:
 
 def _convert(plan: EnginePlan, target: Path, vocabulary: int) -> bool:
     """Convert the model, once, and remember whether that made it faster."""
-    plan.options.on_notice("Converting the model for OpenVINO, once; this takes about 25 s.")
+    plan.context.on_notice("Converting the model for OpenVINO, once; this takes about 25 s.")
     job = openvino_convert.ConversionJob(
         model=str(plan.folder),
         converted=str(target),
@@ -273,11 +272,11 @@ def _compile(engine: TorchEngine, plan: EnginePlan) -> None:
     Raises:
         UsageError: it was asked for and did not work.
     """
-    plan.options.on_notice("Compiling the model; this takes about half a minute.")
+    plan.context.on_notice("Compiling the model; this takes about half a minute.")
     warnings.filterwarnings("ignore", module="torch._inductor")
     begin = time.perf_counter()
     if engine.compile():
-        plan.options.on_notice(f"Compiled in {time.perf_counter() - begin:.0f} s.")
+        plan.context.on_notice(f"Compiled in {time.perf_counter() - begin:.0f} s.")
     elif plan.options.engine == "compile":
         message = "--engine compile: torch could not compile the model here. Use: --engine torch"
         raise UsageError(message)

@@ -135,20 +135,23 @@ class LocalEmbedder:
             vectors[np.concatenate(rows)] = self._truncate(self.engine.collect(handles))
         return vectors
 
-    def embed_query(
-        self, text: str, /, on_pieces: Callable[[int], None] = lambda _: None
-    ) -> Vector:
-        """Return (dim,) float32; the mean of its pieces for a query too long for the model."""
-        prompt, whole = self._tokenizer([self.spec.query_prompt, self.spec.query_prompt + text])
-        room = self.spec.max_tokens - self._special_tokens.size
-        pieces = split_evenly(whole.ids, room, prompt.ids)
-        on_pieces(len(pieces))
-        rows = [self._special_tokens.around(piece) for piece in pieces]
-        vectors = self._truncate(self.engine.collect([self.engine.submit(rows)]))
-        mean: Vector = vectors.mean(axis=0)
+    def embed_query(self, text: str, /) -> Vector:
+        """Return (dim,) float32; of a query longer than the model, the mean of its pieces."""
+        rows = [self._special_tokens.around(piece) for piece in self._pieces(text)]
+        mean: Vector = self._truncate(self.engine.collect([self.engine.submit(rows)])).mean(axis=0)
         if len(rows) > 1 and self.spec.normalize:
             mean /= max(float(np.linalg.norm(mean)), 1e-12)
         return mean
+
+    def count_pieces(self, text: str, /) -> int:
+        """Return in how many pieces a query is embedded; 1 if it fits the model."""
+        return len(self._pieces(text))
+
+    def _pieces(self, text: str) -> list[IntArray]:
+        """Return a query's token ids in pieces that fit the model, each behind the prompt."""
+        prompt, whole = self._tokenizer([self.spec.query_prompt, self.spec.query_prompt + text])
+        room = self.spec.max_tokens - self._special_tokens.size
+        return split_evenly(whole.ids, room, prompt.ids)
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""

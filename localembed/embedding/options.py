@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from localembed.types.runs import Notice, ignore_notice
 
 if TYPE_CHECKING:
     from localembed.types.arrays import VectorMatrix
@@ -32,11 +34,24 @@ class Profile:
     """Whether the user was told that texts go to this server."""
 
 
-class ProfileStore(Protocol):
-    """What earlier runs found out on this machine."""
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How the user asked to embed; what is not given is chosen for this machine."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    engine: str = "auto"
+    batch_tokens: int | None = None
+    """Padded tokens of one forward pass; None takes the profile's, or the device's own."""
+    threads: int | None = None
+    """CPU threads for inference; None takes the profile's, or all cores."""
+
+
+class Profiles(Protocol):
+    """What earlier runs found out on this machine (see `profiles.ProfileStore`)."""
 
     folder: Path
-    """Where converted models are kept; it may not exist yet."""
+    """Folder for converted models; it may not exist yet."""
 
     def recall(self, key: str) -> Profile:
         """Return what is known, an empty profile if nothing is."""
@@ -46,33 +61,39 @@ class ProfileStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """What the user asked for; the rest is found out."""
+class LoadContext:
+    """What a model is loaded for."""
 
-    device: str = "auto"
-    precision: str = "auto"
-    engine: str = "auto"
-    batch_tokens: int | None = None
-    """Padded tokens of one forward pass; None takes the profile's, or the device's own."""
-    threads: int | None = None
-    """Of the forward pass on a CPU; None takes the profile's, or all cores."""
-    job_tokens: int = 0
-    """About how many tokens will be embedded: what decides whether preparing an engine pays."""
     model_id: str | None = None
-    """Identifies the model's files; without it nothing converted is kept."""
-    memory: ProfileStore | None = None
-    on_notice: Callable[[str], None] = lambda _: None
+    """Identity of the model's files; without it nothing converted is kept."""
+    profiles: Profiles | None = None
+    job_tokens: int = 0
+    """Estimated tokens to embed, which decides whether preparing an engine pays off."""
+    on_notice: Notice = ignore_notice
     """Told in a sentence what takes long or could not be had."""
+
+
+class AnswerStore(Protocol):
+    """Keeps what a remote model answered until the table has it."""
+
+    def save(self, keys: Sequence[bytes], vectors: VectorMatrix, /) -> None:
+        """Keep vectors under their keys; they are safe when this returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteOptions:
+    """What a remote model may do and cost."""
+
     allow_network: bool = False
-    """Whether a server on another machine may be asked."""
+    """Whether requests may leave this machine."""
     max_cost: float | None = None
-    """US dollars that a server's answers may cost; None for no limit."""
+    """Maximum US dollars for answers; None for no limit."""
     purpose: str = ""
-    """What is sent to a server, in words; nothing is said where it is empty."""
-    said_once: bool = False
-    """Whether that is said only the first time that this user asks the server."""
-    keep: Callable[[Sequence[bytes], VectorMatrix], None] = lambda _keys, _vectors: None
-    """Given what a server answered at once, by key: it was paid for."""
+    """Description of what is sent, for the user; empty to say nothing."""
+    announce_once: bool = False
+    """Whether to say it only the first time that this user sends texts to the provider."""
+    answers: AnswerStore | None = None
+    """Where answers are kept at once, since they were paid for."""
 
 
 def query_key(model_id: str) -> str:

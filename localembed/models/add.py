@@ -173,7 +173,7 @@ def prove(spec: ModelSpec, folder: Path) -> None:
         return
     # In fp32 on the processor: what every machine has, and nothing is remembered of it.
     embedder = load_embedder(spec, folder, EngineOptions(device="cpu", engine="torch"))
-    vector = embedder.embed_query(_PROBE, lambda _: None)
+    vector = embedder.embed_query(_PROBE)
     length = float((vector @ vector) ** 0.5)
     if not 0.0 < length < float("inf"):
         message = f"Model '{spec.name}' gives no usable vector: its weights are damaged."

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from localembed.core import hashing
-from localembed.embedding import RERANKERS
+from localembed.embedding import RERANKERS, backend_of
+from localembed.embedding.local_backend import LocalBackend
 from localembed.errors import ModelNotFoundError, UsageError
 from localembed.models.files import how_to_get, locate, read_pins, store_folder, tokenizer_folder
 from localembed.models.hashes import checked_hashes
@@ -89,7 +87,8 @@ def open_reranker(name: str, layout: Layout | None = None) -> LocatedModel:
 def located(spec: ModelSpec, *, rehash: bool = False) -> LocatedModel:
     """Check the files of a model (see `open_model`)."""
     if spec.remote is not None:
-        return LocatedModel(spec, tokenizer_folder(spec.name, spec.remote), _remote_space_id(spec))
+        place = tokenizer_folder(spec.name, spec.remote)
+        return LocatedModel(spec, place, backend_of(spec).space_id({}))
     folder = locate(spec)
     if folder is None:
         raise ModelNotFoundError(how_to_get(spec))
@@ -102,7 +101,9 @@ def located(spec: ModelSpec, *, rehash: bool = False) -> LocatedModel:
     noted = read_pins(spec.name) if folder == store_folder(spec.name) else {}
     pinned = {**noted, **spec.sha256}
     hashes = checked_hashes(spec.name, folder, deciding, pinned, rehash=rehash)
-    return LocatedModel(spec, folder, _space_id(spec, {name: hashes[name] for name in deciding}))
+    backend = LocalBackend(spec) if spec.backend in RERANKERS else backend_of(spec)
+    space_id = backend.space_id({name: hashes[name] for name in deciding})
+    return LocatedModel(spec, folder, space_id)
 
 
 def _cut(spec: ModelSpec, dim: int | None) -> ModelSpec:
@@ -118,36 +119,3 @@ def _cut(spec: ModelSpec, dim: int | None) -> ModelSpec:
         message = f"Model '{spec.name}' has no vectors of {dim} numbers; it has: {sizes}."
         raise UsageError(message)
     return replace(spec, dim=dim, whole_dim=spec.dim)
-
-
-def _remote_space_id(spec: ModelSpec) -> str:
-    """Return the identity of what a server gives: the port may change, the machine may not."""
-    remote = spec.remote
-    return hashing.fingerprint(
-        {
-            "server": urlsplit(remote.base_url).hostname if remote else "",
-            "model": remote.model if remote else "",
-            "query_prompt": spec.query_prompt,
-            "document_prompt": spec.document_prompt,
-            "normalize": spec.normalize,
-            "dim": spec.dim,
-        }
-    )
-
-
-def _space_id(spec: ModelSpec, hashes: Mapping[str, str]) -> str:
-    """Return the identity of everything that decides whether two vectors may be compared.
-
-    fp32, bf16 and fp16 are one class of precision; device, batch and threads are no part of it.
-    """
-    return hashing.fingerprint(
-        {
-            "files": dict(hashes),
-            "query_prompt": spec.query_prompt,
-            "document_prompt": spec.document_prompt,
-            "pooling": spec.pooling,
-            "normalize": spec.normalize,
-            "dim": spec.dim,
-            "precision": "float",
-        }
-    )

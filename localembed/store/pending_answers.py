@@ -48,7 +48,7 @@ class PendingAnswers:
             self._segments[path] = set(found)
         self._current: Path | None = None
 
-    def keep(self, keys: Sequence[bytes], vectors: VectorMatrix) -> None:
+    def save(self, keys: Sequence[bytes], vectors: VectorMatrix, /) -> None:
         """Append vectors to the file, under their keys.
 
         Raises:

@@ -175,13 +175,11 @@ class Embedder(Protocol):
             on_batch: told how many inputs were begun, or answered where others embed.
         """
 
-    def embed_query(self, text: str, /, on_pieces: Callable[[int], None]) -> Vector:
-        """Return (dim,) float32.
+    def embed_query(self, text: str, /) -> Vector:
+        """Return (dim,) float32; of a query longer than the model, the mean of its pieces."""
 
-        Args:
-            text: of any length.
-            on_pieces: told in how many pieces it was embedded; one if it fits the model.
-        """
+    def count_pieces(self, text: str, /) -> int:
+        """Return in how many pieces a query is embedded; 1 if it fits the model."""
 
     def close(self) -> None:
         """Give up what is under way in other threads, which then fail; it embeds no more."""

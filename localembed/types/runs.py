@@ -91,18 +91,25 @@ def ignore_notice(_text: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What embedding takes and costs."""
+
+    server: str | None = None
+    """Address of the provider; None where the model is on this machine."""
+    minutes: float | None = None
+    """Minutes at the limits that the provider is known to have; None where none is known."""
+    usd: float | None = None
+    """None where no price is known."""
+    price_date: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """What a run would embed, and what that would take."""
 
     model: str
-    server: str | None
-    """None where the model is here."""
     estimate: Estimate
-    minutes: float | None
-    """At the limits that the server is known to have; None where none is known."""
-    usd: float | None
-    """None where no price is known."""
-    price_date: str | None
+    price: Price
 
 
 @dataclass(frozen=True, slots=True)

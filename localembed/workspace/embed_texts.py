@@ -10,10 +10,10 @@ import numpy as np
 
 from localembed import models
 from localembed.chunking import clean
-from localembed.embedding import load_embedder, load_tokenizer
+from localembed.embedding import RemoteOptions, load_embedder, load_tokenizer
 from localembed.errors import ModelError
 from localembed.types.models import ModelInput, Tokens
-from localembed.workspace.settings import engine_options, resolve
+from localembed.workspace.settings import engine_options, load_context, resolve
 
 if TYPE_CHECKING:
     from localembed.types.arrays import VectorMatrix
@@ -35,9 +35,10 @@ def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
     ]
     pieces = [piece for part in pieces_of for piece in part]
     parts = [len(part) for part in pieces_of]
-    asked = engine_options(settings, located.space_id)
-    options = replace(asked, job_tokens=sum(len(piece.token_ids) for piece in pieces))
-    embedder = load_embedder(spec, located.folder, options)
+    tokens = sum(len(piece.token_ids) for piece in pieces)
+    context = replace(load_context(located.space_id), job_tokens=tokens)
+    remote = RemoteOptions(allow_network=settings.allow_network)
+    embedder = load_embedder(spec, located.folder, engine_options(settings), remote, context)
     made = embedder.embed_documents(pieces, lambda _: None)
     if made.failures:
         row, reason = next(iter(made.failures.items()))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from localembed.chunking import clean
 from localembed.core.cancellation import CancelToken
-from localembed.embedding import count_requests, known_limits, load_embedder, load_tokenizer
+from localembed.embedding import RemoteOptions, backend_of, load_embedder, load_tokenizer
 from localembed.embedding.profiles import ProfileStore
 from localembed.pipeline.estimate import estimate
 from localembed.pipeline.run import Job, remove_documents
@@ -22,14 +21,14 @@ from localembed.types.limits import Limits
 from localembed.types.runs import Notice, Preview, RunReport, ignore_notice
 from localembed.workspace import config_file
 from localembed.workspace.roots import Scope
-from localembed.workspace.settings import Settings, engine_options
+from localembed.workspace.settings import Settings, engine_options, load_context
 from localembed.workspace.tables import TableSelection
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from localembed.chunking.rules import ChunkRules
-    from localembed.types.models import Embedder, ModelInput, ModelSpec
+    from localembed.types.models import Embedder, ModelSpec
 
 _BYTES_PER_TOKEN = 4
 """Of English text; a guess at how long a run will be."""
@@ -60,14 +59,6 @@ class _ChunkerLoader:
 
         tokenizer = load_tokenizer(self.spec, self.folder)
         return Chunker(tokenizer, clean.clean, self.rules, self.spec.document_prompt, token)
-
-
-@dataclass(frozen=True, slots=True)
-class _RequestCounter:
-    spec: ModelSpec
-
-    def count_requests(self, inputs: Sequence[ModelInput], /) -> int:
-        return count_requests(self.spec, inputs)
 
 
 def make_job(  # noqa: PLR0913 - what a run is made of
@@ -126,23 +117,10 @@ def preview(
 ) -> Preview:
     """Return what a run over scopes would embed and take; nothing is written or sent."""
     spec = selection.model.spec
-    remote = spec.remote
+    backend = backend_of(spec)
     job = make_job(layout, selection, settings, scopes, RunOptions(), limits)
-    found = estimate(job, _RequestCounter(spec), listener)
-    if remote is None:
-        return Preview(spec.name, None, found, None, None, None)
-    requests, tokens = known_limits(remote, ProfileStore())
-    rates = ((found.requests, requests), (found.tokens, tokens))
-    minutes = [needed / limit for needed, limit in rates if limit]
-    price = remote.usd_per_million_tokens
-    return Preview(
-        model=spec.name,
-        server=remote.base_url,
-        estimate=found,
-        minutes=max(minutes, default=None),
-        usd=found.tokens * price / 1_000_000 if price else None,
-        price_date=remote.price_date or None,
-    )
+    found = estimate(job, backend, listener)
+    return Preview(spec.name, found, backend.price(found, ProfileStore()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +136,25 @@ class _EmbedderLoader:
     @property
     def windows_in_flight(self) -> int:
         """Windows that are embedded side by side."""
-        return 2 if self.selection.model.spec.remote is not None else 1
+        return backend_of(self.selection.model.spec).windows_in_flight
 
     def load(self, text_bytes: int) -> Embedder:
         """Load the model for about so many bytes of text."""
         model = self.selection.model
-        options = replace(
-            engine_options(self.settings, model.space_id),
+        remote = RemoteOptions(
+            allow_network=self.settings.allow_network,
+            max_cost=self.how.max_cost,
+            purpose="the text of new and changed files, later your queries,",
+            answers=self.pending,
+        )
+        context = replace(
+            load_context(model.space_id),
             job_tokens=text_bytes // _BYTES_PER_TOKEN,
             on_notice=self.on_notice,
-            purpose="the text of new and changed files, later your queries,",
-            keep=self.pending.keep,
-            max_cost=self.how.max_cost,
         )
-        return load_embedder(model.spec, model.folder, options)
+        return load_embedder(
+            model.spec, model.folder, engine_options(self.settings), remote, context
+        )
 
 
 def remove_everywhere(

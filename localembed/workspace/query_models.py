@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from localembed import models
-from localembed.embedding import load_query_embedder, load_reranker, permission
+from localembed.embedding import RemoteOptions, backend_of, load_query_embedder, load_reranker
 from localembed.errors import RemoteModelError
 from localembed.store.layout import Layout
 from localembed.types.runs import ignore_notice
 from localembed.types.tables import TableHead
-from localembed.workspace.settings import Settings, engine_options
+from localembed.workspace.settings import Settings, engine_options, load_context
 from localembed.workspace.tables import model_of
 
 if TYPE_CHECKING:
@@ -64,21 +64,20 @@ class QueryModels:
         wanted = (entry.space_id, text)
         last = self._last
         if last is None or last[0] != wanted:
-            pieces: list[int] = [1]
             embedder = self._embedder(entry, allow_network=allow_network, on_notice=on_notice)
             try:
-                vector = embedder.embed_query(text, pieces.append)
+                vector = embedder.embed_query(text)
             except RemoteModelError:
                 # It asks no more; the server may be there for the next query.
                 self._embedders.pop(entry.space_id, embedder).close()
                 raise
-            last = self._last = (wanted, vector, pieces[-1])
+            last = self._last = (wanted, vector, embedder.count_pieces(text))
         return last[1], last[2]
 
     def any_vector(self, entry: TableHead, text: str) -> tuple[Vector, int]:
         """Return the vector of a text, or where a server would be asked, any of its length."""
         spec = model_of(entry, self._layout).spec
-        if spec.remote is None:
+        if backend_of(spec).provider is None:
             return self.query_vector(entry, text, allow_network=False, on_notice=ignore_notice)
         import numpy as np
 
@@ -87,19 +86,20 @@ class QueryModels:
     def _embedder(self, entry: TableHead, *, allow_network: bool, on_notice: Notice) -> Embedder:
         model = model_of(entry, self._layout)
         settings = self._settings()
-        options = replace(
-            engine_options(settings, model.space_id),
+        remote = RemoteOptions(
             allow_network=settings.allow_network or allow_network,
-            on_notice=on_notice,
             purpose="your queries",
-            said_once=True,
+            announce_once=True,
         )
         # What one command was allowed, the next may not be, nor has it the same key.
-        allowed = permission(model.spec, options)
-        if model.space_id in self._embedders and self._permissions[model.space_id] != allowed:
-            self._embedders.pop(model.space_id).close()
-        if model.space_id not in self._embedders:
-            loaded = load_query_embedder(model.spec, model.folder, options)
-            self._embedders[model.space_id] = loaded
-            self._permissions[model.space_id] = allowed
-        return self._embedders[model.space_id]
+        permission = backend_of(model.spec).permission(remote)
+        space = model.space_id
+        if space in self._embedders and self._permissions[space] != permission:
+            self._embedders.pop(space).close()
+        if space not in self._embedders:
+            context = replace(load_context(space), on_notice=on_notice)
+            self._embedders[space] = load_query_embedder(
+                model.spec, model.folder, engine_options(settings), remote, context
+            )
+            self._permissions[space] = permission
+        return self._embedders[space]

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from localembed.core import user_folders
-from localembed.embedding import DEVICE_NAME, ENGINES, PRECISIONS
-from localembed.embedding.options import EngineOptions
+from localembed.embedding import DEVICE_NAME, ENGINES, PRECISIONS, EngineOptions, LoadContext
 from localembed.embedding.profiles import ProfileStore
 from localembed.errors import UsageError
 from localembed.store.head import check_format
@@ -223,15 +222,17 @@ def _checked(name: str, value: object, check: Callable[[object], object], origin
         raise UsageError(message) from error
 
 
-def engine_options(settings: Settings, model_id: str) -> EngineOptions:
-    """Return how to embed: as the settings say, with what is remembered of this machine."""
+def engine_options(settings: Settings) -> EngineOptions:
+    """Return how the settings say to embed."""
     return EngineOptions(
         device=settings.device,
         precision=settings.precision,
         engine=settings.engine,
         batch_tokens=settings.batch_tokens,
         threads=settings.threads,
-        model_id=model_id,
-        memory=ProfileStore(),
-        allow_network=settings.allow_network,
     )
+
+
+def load_context(model_id: str) -> LoadContext:
+    """Return what is remembered of this machine, for a model."""
+    return LoadContext(model_id=model_id, profiles=ProfileStore())

@@ -13,7 +13,7 @@ from localembed import models
 from localembed.chunking import clean
 from localembed.chunking.rules import ChunkRules
 from localembed.core import hashing
-from localembed.embedding import load_tokenizer
+from localembed.embedding import backend_of, load_tokenizer
 from localembed.errors import ModelChangedError, UsageError
 from localembed.models import LocatedModel
 from localembed.store.head import Head, read_head
@@ -38,14 +38,14 @@ class TableSelection:
     """What was asked for and could not be had in full."""
 
 
-def asks_a_server(sourced: Sourced, layout: Layout) -> bool:
-    """Tell whether a server has the model that embeds.
+def is_remote(sourced: Sourced, layout: Layout) -> bool:
+    """Tell whether a provider has the model that embeds.
 
     Raises:
         ModelNotFoundError: nobody knows its name.
     """
     name = _chosen_model(sourced, read_head(layout))
-    return models.find_spec(name, layout).remote is not None
+    return backend_of(models.find_spec(name, layout)).provider is not None
 
 
 def _chosen_model(sourced: Sourced, head: Head) -> str:
@@ -156,7 +156,7 @@ def _table_name(model: LocatedModel, rules: ChunkRules, vector_type: str) -> str
         {
             "space": model.space_id,
             "chunking": rules.facts,
-            **({"tokenizer": spec.remote.tokenizer} if spec.remote else {}),
+            **backend_of(spec).tokenizer_facts(),
             "clean": clean.VERSION,
             "vector_type": vector_type,
             "schema": SCHEMA_VERSION,

@@ -23,10 +23,10 @@ def preview_text(preview: Preview) -> str:
             f"{counted(found.chunks, 'chunk')}: about {counted(found.tokens, 'token')}"
         )
     ]
-    if preview.server is None:
+    if preview.price.server is None:
         lines.append(wrapped(f"with {preview.model} on this machine: nothing is sent", INDENT))
     else:
-        lines.append(wrapped(f"with {preview.model} at {preview.server}", INDENT))
+        lines.append(wrapped(f"with {preview.model} at {preview.price.server}", INDENT))
         lines.append(wrapped(", ".join(_of_server(preview)), INDENT))
     lines.append(wrapped("Nothing was written, and nothing was sent", INDENT))
     return "\n".join(lines)
@@ -34,16 +34,16 @@ def preview_text(preview: Preview) -> str:
 
 def _of_server(preview: Preview) -> list[str]:
     parts = [counted(preview.estimate.requests, "request")]
-    if preview.minutes is None:
+    if preview.price.minutes is None:
         parts.append("the server's limits are not known yet")
     else:
-        minutes = max(1, round(preview.minutes))
+        minutes = max(1, round(preview.price.minutes))
         parts.append(f"about {counted(minutes, 'minute')} at the server's limits")
-    if preview.usd is None:
+    if preview.price.usd is None:
         parts.append("no price is known")
     else:
-        dated = f" (price of {preview.price_date})" if preview.price_date else ""
-        parts.append(f"about ${preview.usd:,.4f}{dated}")
+        dated = f" (price of {preview.price.price_date})" if preview.price.price_date else ""
+        parts.append(f"about ${preview.price.usd:,.4f}{dated}")
     return parts
 
 
@@ -52,9 +52,9 @@ def preview_json(preview: Preview) -> dict[str, object]:
     return {
         "dry_run": True,
         "model": preview.model,
-        "server": preview.server,
+        "server": preview.price.server,
         **asdict(preview.estimate),
-        "minutes": preview.minutes,
-        "usd": preview.usd,
-        "price_date": preview.price_date,
+        "minutes": preview.price.minutes,
+        "usd": preview.price.usd,
+        "price_date": preview.price.price_date,
     }

@@ -17,6 +17,7 @@ from localembed.errors import ProviderUnusableError, RemoteModelError
 from localembed.types.models import Embeddings, EngineUse, ModelInput, ModelSpec, Tokenizer
 
 if TYPE_CHECKING:
+    from localembed.embedding.remote.backend import KnownLimits
     from localembed.types.arrays import Vector
 
 _LAST_SECONDS = 5.0
@@ -32,7 +33,7 @@ class RemoteEmbedder:
         tokenizer: Tokenizer,
         client: Client,
         sender: Sender,
-        on_close: Callable[[float, float], None],
+        limits: KnownLimits,
     ) -> None:
         """Start the thread; nothing is sent yet.
 
@@ -41,9 +42,9 @@ class RemoteEmbedder:
             tokenizer: counts what is in a query.
             client: the server.
             sender: asks it.
-            on_close: told at the end which limits the server has.
+            limits: remembers the limits that the provider named.
         """
-        self._on_close = on_close
+        self._limits = limits
         self.spec = spec
         self._tokenizer = tokenizer
         self._client = client
@@ -72,16 +73,13 @@ class RemoteEmbedder:
         """
         return self._wait(self._sender.embed(inputs, self.spec.dim, on_batch))
 
-    def embed_query(
-        self, text: str, /, on_pieces: Callable[[int], None] = lambda _: None
-    ) -> Vector:
+    def embed_query(self, text: str, /) -> Vector:
         """Return (dim,) float32; of a query longer than the model, the mean of its pieces.
 
         Raises:
             RemoteModelError: the server gives no vector.
         """
         pieces = self._pieces(text)
-        on_pieces(len(pieces))
         try:
             made = self.embed_documents(pieces)
         except ProviderUnusableError as error:
@@ -93,12 +91,17 @@ class RemoteEmbedder:
             mean /= max(float(np.linalg.norm(mean)), 1e-12)
         return mean
 
+    def count_pieces(self, text: str, /) -> int:
+        """Return in how many pieces a query is embedded; 1 if it fits the model."""
+        return len(self._pieces(text))
+
     def close(self) -> None:
         """Give up what is under way, and end the thread."""
         with self._submitting:
             if self._open:
                 self._open = False
-                self._on_close(*self._sender.limits)
+                if self._sender.knows_limits:
+                    self._limits.keep_rates(*self._sender.limits)
                 asyncio.run_coroutine_threadsafe(self._end(), self._loop)
 
     def _no_vector(self, reason: str) -> RemoteModelError:

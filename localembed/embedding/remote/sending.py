@@ -25,13 +25,13 @@ from localembed.errors import (
 from localembed.types.models import Embeddings, ModelInput, RemoteSpec, RemoteUse
 
 if TYPE_CHECKING:
+    from localembed.embedding.options import AnswerStore
     from localembed.embedding.remote.client import Client
     from localembed.embedding.remote.pacing import Pace
     from localembed.embedding.remote.reply import Reply
     from localembed.embedding.remote.spending import Spending
     from localembed.types.arrays import VectorMatrix
 
-    Keep = Callable[[Sequence[bytes], VectorMatrix], None]
 
 _FIRST_WAIT, _MAX_WAIT = 0.25, 20.0
 _LEARN = 0.2
@@ -74,7 +74,7 @@ class Sender:
         remote: RemoteSpec,
         pace: Pace,
         spending: Spending,
-        keep: Keep,
+        answers: AnswerStore | None,
     ) -> None:
         """Take what it is made of.
 
@@ -83,13 +83,13 @@ class Sender:
             remote: how much it takes at once.
             pace: says when.
             spending: says how much.
-            keep: given what came, by key, at once: it was paid for.
+            answers: where answers are kept at once, since they were paid for.
         """
         self._client = client
         self._remote = remote
         self._pace = pace
         self._spending = spending
-        self._keep = keep
+        self._store = answers
         self._scale = 1.0
         """Tokens as the server counts them, for one as counted here."""
         self._end: LocalembedError | None = None
@@ -107,6 +107,11 @@ class Sender:
             usd=self._spending.usd,
             paused_seconds=self._pace.paused,
         )
+
+    @property
+    def knows_limits(self) -> bool:
+        """Whether the provider has named its limits."""
+        return self._pace.was_told
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -197,7 +202,8 @@ class Sender:
                 self._spending.settle(tokens, billed)
             self._pace.went_well()
             # While nothing can come between, or a signal here would lose what was paid for.
-            self._keep(part.keys, reply.vectors)
+            if self._store is not None:
+                self._store.save(part.keys, reply.vectors)
             return reply
 
     async def _takes_a_plain_text(self) -> bool:
