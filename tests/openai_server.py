@@ -12,6 +12,7 @@ import threading
 import time
 import zlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
@@ -31,7 +32,7 @@ def vector(text: str, dim: int = DIM) -> np.ndarray:
 def spec_of(server, **keys) -> ModelSpec:
     """The server's model, or that of the server at an address, as models.toml would have it."""
     remote = RemoteSpec(
-        getattr(server, "url", server), "test-model", **{"timeout_seconds": 5, **keys}
+        getattr(server, "url", server), "test-model", **{"timeout_seconds": 60, **keys}
     )
     return ModelSpec(
         name="remote", backend="openai", sources=(), dim=DIM, max_tokens=128, pooling="none",
@@ -98,6 +99,10 @@ class OpenAIServer:
         self.fault_of = lambda _number, _texts: None
         """Request number, texts → a fault, or None."""
         self.requests: list[Request] = []
+        self.hold_until = 0
+        """Requests that have to be here before the first is answered."""
+        self.on_slow: Callable[[], None] = lambda: None
+        """Called when an answer has begun that takes forever."""
         self._meters = None
         if limits:
             self._meters = {
@@ -169,6 +174,8 @@ class OpenAIServer:
             fault, extra = "429", self._headers()
         if self.delay:
             await asyncio.sleep(self.delay)
+        while len(self.requests) < self.hold_until:
+            await asyncio.sleep(0.001)
         if fault:
             return await FAULTS[fault](self, request, writer)
         await self.answer(writer, request, self.good(request), headers=extra)
@@ -262,15 +269,18 @@ def _raw(data, kind="json"):
 
 
 async def _stall(server, request, writer):
+    server.on_slow()
     await asyncio.sleep(3600)
 
 
 async def _drip(server, request, writer):
     data = json.dumps(server.good(request)).encode()
     writer.write(f"HTTP/1.1 200 X\r\ncontent-length: {len(data)}\r\n\r\n".encode())
-    for byte in data:
+    for place, byte in enumerate(data):
         writer.write(bytes([byte]))
         await writer.drain()
+        if place == 5:
+            server.on_slow()
         await asyncio.sleep(0.05)
     return False
 

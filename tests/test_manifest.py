@@ -5,15 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localembed.errors import StorageError
+from localembed.errors import LockedError, StorageError
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
 from localembed.types.documents import FileRecord, FileStat
@@ -36,11 +36,12 @@ records = st.builds(
     reason=text,
 )
 HOLD = """
-import duckdb, sys, time
+import duckdb, sys
 connection = duckdb.connect(sys.argv[1])
 print("held", flush=True)
-time.sleep(float(sys.argv[2]))
+sys.stdin.readline()
 connection.close()
+print("closed", flush=True)
 """
 
 
@@ -243,23 +244,56 @@ def test_a_manifest_whose_columns_differ_is_set_aside(manifest, layout):
 # Other processes
 
 
-def test_a_manifest_that_another_process_holds_is_waited_for(manifest, layout):
+def test_a_manifest_that_another_process_holds_is_waited_for(manifest, layout, monkeypatch):
     manifest.commit("t", upserts=[record(1)])
-    command = [sys.executable, "-c", HOLD, str(layout.manifest), "0.5"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout.readline() == b"held\n"
-        began = time.monotonic()
+    command = [sys.executable, "-c", HOLD, str(layout.manifest)]
+    waited, now = [], [0.0]
 
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+
+        def wait(seconds):
+            waited.append(seconds)
+            now[0] += seconds
+            if len(waited) == 3:
+                holder.communicate(b"\n", timeout=60)
+
+        clock = SimpleNamespace(sleep=wait, monotonic=lambda: now[0])
+        monkeypatch.setattr("localembed.store.manifest.time", clock)
         assert manifest.load("t")[0] == by_id(record(1))
-        assert time.monotonic() - began > 0.3
+        assert len(waited) == 3
         manifest.commit("t", upserts=[record(2)])
     assert manifest.load("t")[0] == by_id(record(1), record(2))
     assert damaged(layout) == []
 
 
+def test_a_manifest_that_stays_held_is_an_error_after_a_while(manifest, layout, monkeypatch):
+    manifest.commit("t", upserts=[record(1)])
+    command = [sys.executable, "-c", HOLD, str(layout.manifest)]
+    now = [0.0]
+
+    def wait(seconds):
+        now[0] += seconds
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        clock = SimpleNamespace(sleep=wait, monotonic=lambda: now[0])
+        monkeypatch.setattr("localembed.store.manifest.time", clock)
+
+        with pytest.raises(LockedError, match="Another process has"):
+            manifest.load("t")
+
+        assert 5 < now[0] < 6
+        holder.communicate(b"\n", timeout=60)
+    assert manifest.load("t")[0] == by_id(record(1))
+
+
 def test_the_manifest_is_closed_after_every_question(manifest, layout):
     manifest.commit("t", upserts=[record(1)])
     manifest.load("t")
-    command = [sys.executable, "-c", HOLD, str(layout.manifest), "0"]
+    command = [sys.executable, "-c", HOLD, str(layout.manifest)]
 
-    assert subprocess.run(command, capture_output=True, check=True).stdout == b"held\n"
+    done = subprocess.run(command, input=b"\n", capture_output=True, check=True)
+    assert done.stdout == b"held\nclosed\n"
