@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -41,6 +41,20 @@ class Loader:
 
     def load(self, token):
         return Chunker(FakeTokenizer(), clean.clean, ChunkRules(16, 0), token=token)
+
+
+@dataclass(frozen=True)
+class EndlessLoader:
+    """Loads what chunks for ever, and says in a pipe when it has begun."""
+
+    fifo: Path
+
+    def load(self, _token):
+        def chunk(_documents):
+            self.fifo.write_text("begun")
+            signal.pause()
+
+        return chunk
 
 
 class BrokenLoader:
@@ -281,8 +295,9 @@ def test_what_a_worker_raises_is_raised_here(tmp_path, started):
 
 
 def test_workers_end_when_the_run_is_over(tmp_path, started):
-    file = tmp_path / "long.txt"
-    file.write_text("many words " * 2_000_000)
+    file, fifo = tmp_path / "a.txt", tmp_path / "fifo"
+    file.write_text("words")
+    os.mkfifo(fifo)
     token, cancelled = CancelToken(), []
 
     def chunk(workers):
@@ -291,16 +306,16 @@ def test_workers_end_when_the_run_is_over(tmp_path, started):
         except RunCancelledError:
             cancelled.append(True)
 
-    with workers_of(token=token) as workers:
+    with workers_of(EndlessLoader(fifo), token=token) as workers:
         thread = threading.Thread(target=chunk, args=(workers,))
         thread.start()
-        while not started:
-            threading.Event().wait(0.001)
+        assert fifo.read_text() == "begun"
         token.cancel()
         thread.join(60)
+        assert cancelled == [True]
         with pytest.raises(RunCancelledError):
             chunk_one(workers, file)
-    assert cancelled
+    assert len(started) == 1
     assert all(process.poll() is not None for process in started)
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from localembed.server import address, client, start, wire
+from localembed.server import address, client, resident, start, wire
+from localembed.server.code_version import fingerprint
 from localembed.server.resident import Answer, Request, _understood
 from tests.conftest import PROJECT
 
@@ -106,7 +107,7 @@ def workspace_of(tmp_path):
 
 
 def wait_for(tmp_path, *, running=True):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while start.is_running(workspace_of(tmp_path)) is not running:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -130,13 +131,14 @@ def server(runtime, tmp_path):
     """Start a server whose answers are the arguments; return its process."""
     made = []
 
-    def begin(idle=30.0):
+    def begin(idle=3600.0):
         process = subprocess.Popen(
             [sys.executable, "-c", _SERVER, workspace_of(tmp_path), str(idle)],
             env={**os.environ, "PYTHONPATH": str(PROJECT)}, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         made.append(process)
-        wait_for(tmp_path)
+        if idle == 3600:
+            wait_for(tmp_path)
         return process
 
     yield begin
@@ -177,7 +179,9 @@ def test_every_form_of_answer_comes_through(localembed, tmp_path):
 def test_it_carries_out_nothing_but_queries(localembed, tmp_path):
     localembed("query", "zebra")
     wait_for(tmp_path)
-    code, out, err = client.exchange(str(workspace_of(tmp_path)), ["rm", str(tmp_path / "notes")])
+    answer = client.exchange(str(workspace_of(tmp_path)), ["rm", str(tmp_path / "notes")])
+    assert answer is not None
+    code, out, err = answer
     assert (code, out) == (b"2", b"")
     assert b"only queries" in err
     assert localembed("query", "zebra", "-l").stdout.count("\n") == 2
@@ -214,7 +218,7 @@ def test_twenty_clients_at_once_leave_one_process(localembed, tmp_path):
         thread.join()
     assert {(answer.returncode, answer.stdout) for answer in answers} == {(0, answers[0].stdout)}
     wait_for(tmp_path)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(residents(tmp_path)) > 1 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert len(residents(tmp_path)) == 1
@@ -259,17 +263,47 @@ def test_status_and_stop(localembed, tmp_path):
 
 
 def test_it_ends_when_nobody_asks(server, tmp_path):
-    process = server(idle=1.0)
-    assert client.exchange(str(workspace_of(tmp_path)), ["query", "a"]) == [b"0", b"query a", b""]
-    assert process.communicate(timeout=30)[0] == "True\n"
+    process = server(idle=0.1)
+    assert process.communicate(timeout=60)[0] == "True\n"
     assert process.returncode == 0
     assert not Path(address.path_of(str(workspace_of(tmp_path)))).exists()
+
+
+def test_every_client_is_waited_for_as_long_as_the_first(monkeypatch):
+    """Of five clients the second is silent and the fourth breaks off; then nobody comes."""
+    words = [fingerprint(), "/", "--", "1", "query"]
+    ends = [socket.socketpair() for _ in range(5)]
+    for place, (ours, _) in enumerate(ends):
+        if place != 1:
+            wire.send(ours, [b"token", *(word.encode() for word in words)])
+    monkeypatch.setattr(resident, "_CLIENT_SECONDS", 0.01)
+    coming, waits = [theirs for _, theirs in ends], list[float]()
+
+    class Listener(socket.socket):
+        def settimeout(self, seconds):
+            waits.append(seconds)
+
+        def accept(self):
+            if not coming:
+                raise TimeoutError
+            return coming.pop(0), None
+
+    ends[3][0].close()
+    with Listener() as listener:
+        resident._serve_clients(listener, b"token", lambda _: Answer(0, b"found", b""), 900.0)
+
+    assert waits == [900.0] * 6
+    for place in (0, 2, 4):
+        assert wire.receive(ends[place][0]) == [b"0", b"found", b""]
+        ends[place][0].close()
+    assert wire.receive(ends[1][0]) is None
+    ends[1][0].close()
 
 
 def test_a_second_one_ends_at_once(server, tmp_path):
     server()
     second = subprocess.run(
-        [sys.executable, "-c", _SERVER, workspace_of(tmp_path), "30"],
+        [sys.executable, "-c", _SERVER, workspace_of(tmp_path), "3600"],
         env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert second.stdout == "False\n"
@@ -279,7 +313,7 @@ def test_a_second_one_ends_at_once(server, tmp_path):
 def test_signals_end_it_in_order(server, tmp_path, number):
     process = server()
     process.send_signal(number)
-    assert process.communicate(timeout=30)[0] == "True\n"
+    assert process.communicate(timeout=60)[0] == "True\n"
     assert not Path(address.path_of(str(workspace_of(tmp_path)))).exists()
 
 
@@ -287,7 +321,7 @@ def test_another_code_gets_no_answer_and_ends_it(server, tmp_path, monkeypatch):
     process = server()
     monkeypatch.setattr(client, "fingerprint", lambda: "an older one")
     assert client.exchange(str(workspace_of(tmp_path)), ["query", "a"]) == [b""]
-    assert process.communicate(timeout=30)[0] == "True\n"
+    assert process.communicate(timeout=60)[0] == "True\n"
 
 
 def test_a_process_that_dies_while_it_answers_is_no_answer(server, tmp_path):
@@ -299,10 +333,12 @@ def test_silent_and_broken_clients_do_not_hold_it_up(server, tmp_path, monkeypat
     server()
     path = address.path_of(str(workspace_of(tmp_path)))
     for nonsense in (b"", b"\xff\xff\xff\xff", b"\0\0\0\4\0\0\0\x09", b"\0\0\0\0"):
-        connection, _ = address.connect(path, 5)
+        connected = address.connect(path, 5)
+        assert connected is not None
+        connection, _ = connected
         connection.sendall(nonsense)
         connection.close()
-    assert client.exchange(str(workspace_of(tmp_path)), ["query"])[0] == b"0"
+    assert client.exchange(str(workspace_of(tmp_path)), ["query"]) == [b"0", b"query", b""]
 
 
 def test_only_its_user_can_reach_the_socket(server, tmp_path, runtime):
@@ -340,7 +376,9 @@ def test_without_unix_sockets_a_token_is_asked_for(runtime, monkeypatch):
     listener, token = address.listen(path)
     assert len(token) == 32
     assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
-    connection, said = address.connect(path, 5)
+    connected = address.connect(path, 5)
+    assert connected is not None
+    connection, said = connected
     accepted, _ = listener.accept()
     assert said == token
     assert address.is_same_user(accepted)
