@@ -396,7 +396,7 @@ def test_chunks_are_accounted_for(workspace, notes, fake):
         "brokenword"
     ]
     assert all(hit.score > -1 for hit in workspace.query("stands here", mode="vector"))
-    with pytest.raises(ModelError, match="no usable vector"):
+    with pytest.raises(ModelError, match="did not return a usable vector"):
         workspace.query("brokenword", mode="hybrid")
 
 

@@ -1,7 +1,7 @@
-"""From a file's bytes to text. A reader is one entry in `READERS`; the first that accepts reads.
+"""Turn a file's bytes into text. Of the entries of `READERS`, the first that accepts is used.
 
-A reader either returns the text, or says why there is none: `Unreadable` is policy (binary, no
-reader), `ReadError` is a failure of this one file.
+A reader returns the text, or `Unreadable` if the file is skipped by policy (binary, no reader), or
+raises `ReadError` if reading this file failed.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ __all__ = ["READERS", "Reader", "Unreadable", "document_kind", "read_text"]
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Why these bytes hold no text for us; not an error."""
+    """The reason why a file is skipped; not an error."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One way to get text out of bytes."""
+    """One way to extract text from bytes."""
 
     name: str
     accepts: Callable[[bytes], bool]
-    """Looks at the content alone, never at the file's name."""
+    """Test of the content; the file's name is not considered."""
     read: Callable[[bytes], str | Unreadable]
-    """May raise ReadError."""
+    """Function that returns the text or a reason; may raise ReadError."""
 
 
 def _refuse(reason: str) -> Callable[[bytes], Unreadable]:
@@ -51,10 +51,10 @@ READERS: tuple[Reader, ...] = (
 
 
 def read_text(data: bytes) -> str | Unreadable:
-    """Return the text of a file's bytes, or why there is none.
+    """Return the text of a file's bytes, or why the file is skipped.
 
     Raises:
-        ReadError: the bytes look like text and cannot be decoded.
+        ReadError: the bytes look like text but cannot be decoded.
     """
     for reader in READERS:
         if reader.accepts(data):

@@ -1,4 +1,4 @@
-"""What kind of text a name promises: it decides what counts as a heading, and nothing else."""
+"""Kinds of text by file name, which decide only what counts as a heading."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ _KINDS: dict[str, DocumentKind] = {
 
 
 def document_kind(path: bytes) -> DocumentKind:
-    """Return the kind that a file's suffix stands for, "text" if none."""
+    """Return the kind for a file's suffix, "text" if the suffix is unknown."""
     _, dot, suffix = os.fsdecode(path).rpartition(".")
     return _KINDS.get(suffix.lower(), "text") if dot else "text"

@@ -1,4 +1,4 @@
-"""Plain text of any encoding, recognised by content."""
+"""Read plain text in any encoding, recognised by content."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 
 from localembed.errors import ReadError
 
-# UTF-32 first: its little-endian BOM begins with UTF-16's.
+# UTF-32 before UTF-16: its little-endian BOM begins with that of UTF-16.
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -23,7 +23,7 @@ _MAX_CONTROL_SHARE = 0.02
 
 
 def is_binary(data: bytes) -> bool:
-    """Tell whether bytes without a BOM hold a NUL or too many control characters for text."""
+    """Tell whether bytes have no BOM, and contain a NUL or too many control characters for text."""
     if data.startswith(tuple(bom for bom, _ in _BOMS)):
         return False
     head = data[:_SNIFF_BYTES]
@@ -34,7 +34,7 @@ def is_binary(data: bytes) -> bool:
 
 
 def decode(data: bytes) -> str:
-    """Return the text, BOM off, line ends as they are.
+    """Return the text without its BOM, line ends unchanged.
 
     Raises:
         ReadError: no encoding fits, or the text contradicts its own BOM.
@@ -59,8 +59,9 @@ def _decode_as(data: bytes, encoding: str) -> str:
 def _guess_encoding(data: bytes) -> str:
     """Return the legacy encoding that charset-normalizer finds most likely.
 
-    Of encodings with the same share of nonsense, the one whose letters are the more usual in some
-    language wins; cp1250 and cp1252 often tie even there, and the second is far more frequent.
+    Of the encodings with the least "chaos", the one with the highest "coherence" (letters that are
+    usual in some language) wins; cp1250 and cp1252 often tie there too, and cp1252 is far more
+    common.
     """
     from charset_normalizer import from_bytes
 

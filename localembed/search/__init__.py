@@ -1,4 +1,4 @@
-"""Answer a query from what head.json pins: `searcher` reads, `fusion` ranks, `rerank` again."""
+"""Answer queries from the version that head.json pins: search, fuse the rankings, rerank."""
 
 from localembed.search.changes import changes_between
 from localembed.search.rerank import reranked

@@ -1,4 +1,4 @@
-"""What differs between two versions."""
+"""Compare two versions."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 def changes_between(
     layout: Layout, old: Version, new: Version, roots: Mapping[str, bytes]
 ) -> Changes:
-    """Return what differs between two versions, whatever tables they are of.
+    """Return the differences between two versions, which may be of different tables.
 
     Args:
         layout: the workspace.
-        old: where to begin.
-        new: where to end.
+        old: the version to compare from.
+        new: the version to compare to.
         roots: root_id → absolute path.
     """
     before, after = (_reader(layout, version).contents() for version in (old, new))

@@ -1,4 +1,4 @@
-"""Queries against the pinned version of a table."""
+"""Search the pinned version of a table."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ if TYPE_CHECKING:
     from localembed.types.arrays import Vector
 
     Embed = Callable[[TableHead, str], tuple[Vector, int]]
-    """A table and a text → its vector, (dim,) float32, and in how many pieces it was embedded."""
+    """(table, text) → (vector (dim,) float32, number of parts that were embedded)."""
     Rerank = Callable[[Sequence[SearchHit]], tuple[SearchHit, ...]]
 
 _MAX_WORDS = 2000
-"""Of a text query: pruning long ones costs quality, 2,000 words take 67 ms at 113k rows."""
+"""Maximum words of a text query: fewer would cost quality, and 2,000 take 67 ms at 113k rows."""
 
 Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Hits, and the table they came from."""
+    """Hits and the table they come from."""
 
     entry: TableHead
     hits: tuple[SearchHit, ...]
     pieces: int = 1
-    """In how many pieces the query was embedded."""
+    """Number of parts in which the query was embedded."""
 
 
 class Searcher:
-    """Answers the queries of a workspace; it never takes a lock and opens no manifest.
+    """Answers queries on a workspace without taking a lock or opening the manifest.
 
-    It may live long: head.json is read for every query, the table stays open while it is pinned.
+    It may be long-lived: head.json is read for every query, and the table stays open while pinned.
     """
 
     def __init__(self, layout: Layout) -> None:
-        """Name the workspace; nothing is read yet."""
+        """Set the workspace; nothing is read yet."""
         self._layout = layout
         self._open: tuple[tuple[str, str, int], ChunkReader] | None = None
 
@@ -68,15 +68,15 @@ class Searcher:
         """Return the best hits, best first.
 
         Args:
-            query: what is looked for.
-            roots: root_id → absolute path, to show where hits lie.
-            embed: makes a text's vector in a table's space; not called in text mode.
-            rerank: puts at least `DEPTH` hits into another order and returns the best.
+            query: the query.
+            roots: root_id → absolute path, for the paths of hits.
+            embed: embeds a text for a table; not called in text mode.
+            rerank: reorders at least `DEPTH` hits and returns the best.
 
         Raises:
-            UsageError: the filter is not understood.
-            NotIndexedError: there is no table, or its first batch is not committed yet.
-            ModelChangedError: the model gives no usable vector.
+            UsageError: the filter is invalid.
+            NotIndexedError: there is no table, or its first batch is not yet committed.
+            ModelChangedError: the model did not return a usable vector.
         """
 
         def search(reader: ChunkReader, entry: TableHead) -> Answer:
@@ -90,14 +90,14 @@ class Searcher:
         return self._pinned(query, search)
 
     def like(self, where: str, query: Query, roots: Mapping[str, bytes]) -> Answer | None:
-        """Return what is most like some chunks, but for themselves, by the mean of their vectors.
+        """Return the chunks most similar to the mean vector of given chunks, without these.
 
         Args:
-            where: the condition for these chunks.
-            query: how many, among what; mode "vector".
+            where: the condition that selects the given chunks.
+            query: the number of hits and the filter; mode "vector".
             roots: root_id → absolute path.
 
-        Returns None if there is no such chunk, or none with a vector.
+        Returns None if no chunk is selected, or none that has a vector.
         """
 
         def search(reader: ChunkReader, entry: TableHead) -> Answer | None:
@@ -110,7 +110,7 @@ class Searcher:
         return self._pinned(query, search)
 
     def show(self, where: str, query: Query, roots: Mapping[str, bytes]) -> Answer:
-        """Return the chunks for which a condition holds, in the order of their documents."""
+        """Return the chunks that match a condition, in document order."""
 
         def search(reader: ChunkReader, entry: TableHead) -> Answer:
             found = reader.find(where)
@@ -119,12 +119,12 @@ class Searcher:
         return self._pinned(query, search)
 
     def _pinned(self, query: Query, search: Callable[[ChunkReader, TableHead], Found]) -> Found:
-        """Search the version that head.json names, and once more if it went away meanwhile."""
+        """Search the version that head.json names, and retry once if it has been removed since."""
         name, entry = self._choose(query)
         try:
             return search(self._reader(name, entry), entry)
         except VersionGoneError:
-            # A run has replaced the version since head.json was read: the new one is as good.
+            # A run has replaced the version since head.json was read: use the new one.
             self._open = None
             name, entry = self._choose(query)
             return search(self._reader(name, entry), entry)
@@ -138,7 +138,7 @@ class Searcher:
             of_model = f" with model '{query.model}'" if query.model else ""
             message = (
                 f"Nothing is indexed{of_model} in {self._layout.folder} yet. Run: localembed index "
-                "FOLDER (if one is running, its first batch is not stored yet)"
+                "FOLDER (if a run is in progress, its first batch is not stored yet)"
             )
             raise NotIndexedError(message)
         return found
@@ -160,7 +160,7 @@ def _hits(
     roots: Mapping[str, bytes],
     rerank: Rerank | None = None,
 ) -> tuple[SearchHit, ...]:
-    """Search, and rank what both ways brought up."""
+    """Search by vector and by text, and rank the hits."""
     if rerank is not None:
         query = replace(query, top_k=max(query.top_k, DEPTH))
     among = reader.select(where) if where is not None else None
@@ -226,10 +226,10 @@ def _hit(
 
 
 def _usable(vector: Vector, query: str) -> Vector:
-    """Return the vector; one that is not finite or all zeros would silently find nothing."""
+    """Return the vector; reject one that is not finite or all zeros and would find nothing."""
     if math.isfinite(float(vector.sum())) and vector.any():
         return vector
-    message = f"The model gives no usable vector for {query!r}. Try: --mode text"
+    message = f"The model did not return a usable vector for {query!r}. Try: --mode text"
     raise ModelChangedError(message)
 
 

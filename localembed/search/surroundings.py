@@ -1,4 +1,4 @@
-"""The lines around a hit, put together from the chunks beside it: no file is read."""
+"""Assemble the lines around a hit from adjacent chunks, without reading its file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def surroundings(
     reader: ChunkReader, hits: Sequence[StoredChunk], lines: int
 ) -> list[tuple[str, str]]:
-    """Return for each hit what stands in front of its text and behind it, so many lines each.
+    """Return for each hit the text of up to `lines` lines before it and after it.
 
-    The rest of the line in which the text begins or ends comes in addition.
+    The rest of the line in which the hit begins or ends is added.
     """
-    wanted = " OR ".join(f"({_beside(hit, lines)})" for hit in hits)
-    found = reader.find(wanted) if hits else []
+    where = " OR ".join(f"({_beside(hit, lines)})" for hit in hits)
+    found = reader.find(where) if hits else []
     return [
         _around(hit, (c for c in found if (c.root_id, c.path) == (hit.root_id, hit.path)), lines)
         for hit in hits
@@ -29,7 +29,7 @@ def surroundings(
 
 
 def _beside(hit: StoredChunk, lines: int) -> str:
-    """Return the condition for the chunks that hold one of the lines."""
+    """Return the condition for chunks that contain any of the lines around a hit."""
     document = of_document(hit.root_id, hit.path)
     first, last = hit.start_line - lines, hit.end_line + lines
     return f"{document} AND start_line <= {last} AND end_line >= {first}"
@@ -50,7 +50,7 @@ def _around(hit: StoredChunk, beside: Iterable[StoredChunk], lines: int) -> tupl
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A piece of a document."""
+    """A span of a document."""
 
     start: int
     start_line: int
@@ -69,7 +69,7 @@ def _at(span: _Span) -> int:
 
 
 def _joined(spans: Sequence[_Span]) -> str:
-    """Return the text of spans in order: overlaps once, and gaps, which were blank, as such."""
+    """Return the text of sorted spans: overlaps once, gaps between chunks as blanks."""
     text, end, line = "", spans[0].start, spans[0].start_line
     for span in spans:
         if span.start > end:

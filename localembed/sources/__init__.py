@@ -1,4 +1,4 @@
-"""Where documents come from: folders, walked by the rules that their owners wrote down."""
+"""Find and read source files: walk folders and apply ignore rules."""
 
 from localembed.sources.ignore import glob_rules
 from localembed.sources.open_file import Content, read_file

@@ -1,8 +1,8 @@
-"""Which entries of a folder are left out: .gitignore, .localembedignore, options and defaults.
+"""Ignore rules: .gitignore, .localembedignore, options and defaults.
 
-A path is judged as git does it: the rules of the deepest folder speak first, in one file the last
-matching line wins, a line speaks for the path itself and not for what lies below it, and nothing
-below an ignored folder can be taken back.
+Paths match as in git: the rules of the deepest folder are applied first, the last matching line of
+a file wins, a line applies to the path itself and not to the paths below it, and nothing below an
+ignored folder can be re-included.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from localembed.errors import UsageError
 from localembed.sources.open_file import read_rules
 
 IGNORE_FILES = (b".localembedignore", b".gitignore")
-"""In order of precedence within one folder."""
+"""Names of ignore files, in order of precedence within a folder."""
 
 NEVER_ENTERED = frozenset({b".git", b".hg", b".svn", b".bzr", b".jj", b".localembed"})
-"""Version control and our own workspaces hold no input: no option brings them in."""
+"""Folders of version control and workspaces, which no option includes."""
 
 _DEFAULTS = (
     "node_modules/", "bower_components/", "__pycache__/", "__pypackages__/", "*.egg-info/",
@@ -32,54 +32,55 @@ _DEFAULTS = (
     "*.part", "*.crdownload", ".DS_Store", "Thumbs.db",
 )  # fmt: skip
 _CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55"
-"""See the Cache Directory Tagging Specification (bford.info/cachedir)."""
+"""Start of a CACHEDIR.TAG file (Cache Directory Tagging Specification, bford.info/cachedir)."""
 _WORKSPACE = frozenset({b"config.toml", b"writer.lock"})
-"""What any workspace holds, whatever it is called; closing its manifest would drop a lock."""
+"""Files that identify a workspace of any name; reading its manifest would drop a lock."""
 _FOLDER_MARK = "ps_d"
+"""Name of the group with which pathspec marks the slash after a matching folder."""
 _BOM = b"\xef\xbb\xbf"
 _POSIX_CLASSES = {
     "[:alpha:]": "A-Za-z", "[:digit:]": "0-9", "[:alnum:]": "A-Za-z0-9", "[:upper:]": "A-Z",
     "[:lower:]": "a-z", "[:xdigit:]": "0-9A-Fa-f",
 }  # fmt: skip
 _LINE_FEED = "\ue00a"
-"""Stands for a line feed in a name, which `.` and `$` of a regular expression treat specially."""
+"""Replacement for a line feed in a name, which `.` and `$` treat specially."""
 
 
 def rule_path(path: bytes, *, is_folder: bool = False) -> str:
-    """Return a path relative to a root as rules see it: a folder ends in a slash."""
+    """Return a path relative to a root in the form that rules match: a folder ends in a slash."""
     return os.fsdecode(path).replace("\n", _LINE_FEED) + ("/" if is_folder else "")
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoreFile:
-    """The lines of one ignore file, for the folder it stands in."""
+    """The lines of one ignore file, for the folder that contains it."""
 
     name: str
     patterns: tuple[tuple[re.Pattern[str], bool], ...]
-    """(pattern, whether it ignores), the last line first."""
+    """(pattern, whether it ignores) of each line, the last line first."""
     any_line: re.Pattern[str]
-    """Matches wherever one of them does: most paths are done with after this one search."""
+    """Union of all patterns: most paths match none, and need only this one search."""
     prefix: str = ""
-    """The folder relative to the root, with a slash behind it."""
+    """Path of the folder relative to the root, ending in a slash."""
     below: str = ""
-    """The root relative to the folder, where that lies above it, with a slash behind it."""
+    """Path of the root relative to a folder above it, ending in a slash; else empty."""
 
     def verdict(self, path: str) -> bool | None:
-        """Return True for ignored, False for taken back, None for no opinion."""
+        """Return True if ignored, False if re-included, None if no line matches."""
         inner = self.below + path.removeprefix(self.prefix)
         if self.any_line.search(inner) is None:
             return None
         for pattern, ignores in self.patterns:
-            if _speaks_for(pattern, inner):
+            if _matches_path(pattern, inner):
                 return ignores
         return None
 
 
-def _speaks_for(pattern: re.Pattern[str], path: str) -> bool:
+def _matches_path(pattern: re.Pattern[str], path: str) -> bool:
     """Tell whether a line matches the path itself, not only a folder above it.
 
-    pathspec's expressions match what lies below a folder as well, and mark the slash behind the
-    folder; those without the mark ("folder/**") speak only of what lies below.
+    pathspec's expressions also match the paths below a folder, and mark the slash after the folder;
+    those without the mark ("folder/**") match only paths below it.
     """
     if _FOLDER_MARK not in pattern.groupindex:
         return pattern.search(path.rstrip("/")) is not None
@@ -88,22 +89,22 @@ def _speaks_for(pattern: re.Pattern[str], path: str) -> bool:
 
 
 def glob_rules(globs: Iterable[str]) -> IgnoreFile:
-    """Return patterns given as options; one matches what lies below it, too.
+    """Return the rules for patterns given as options, which also match all paths below them.
 
     Raises:
-        UsageError: a pattern is none.
+        UsageError: a pattern is invalid.
     """
     lines = list(globs)
     for line in lines:
         if _compiled(line) is None:
-            message = f"'{line}' is no valid pattern. Write it as in a .gitignore file."
+            message = f"'{line}' is not a valid pattern. Use the syntax of .gitignore files."
             raise UsageError(message)
     return _rules("option", [line for glob in lines for line in (glob, f"{glob.rstrip('/')}/**")])
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRules:
-    """The rules in force in one folder, those of the deepest folder first."""
+    """The rules that apply in one folder, those of the deepest folder first."""
 
     stack: tuple[IgnoreFile, ...]
     enabled: bool
@@ -113,36 +114,36 @@ class IgnoreRules:
     def for_root(
         cls, root: bytes, *, exclude: Iterable[str], hidden: bool, enabled: bool
     ) -> IgnoreRules:
-        """Return the rules that hold at the top of a root, before its own ignore files are read."""
+        """Return the rules at the top of a root, before its own ignore files are read."""
         stack: list[IgnoreFile] = []
         if enabled:
-            # A root was named by its owner: rules above that leave all of it out say nothing.
+            # The user named the root: rules above that would ignore all of it do not apply.
             above = _above(root)
-            stack = [] if _leave_out_root(above) else above
+            stack = [] if _ignore_root(above) else above
             stack.append(_rules("default", _DEFAULTS))
         if lines := list(exclude):
             stack.insert(0, _rules("--exclude", lines))
         return cls(tuple(stack), enabled, hidden)
 
     def entered(self, folder: bytes, prefix: bytes, names: frozenset[bytes]) -> IgnoreRules:
-        """Return the rules in force inside `folder`, whose entries are `names`."""
+        """Return the rules that apply inside `folder`, which contains `names`."""
         if not self.enabled:
             return self
-        place = rule_path(prefix)
-        own = [r for n in IGNORE_FILES if n in names and (r := _read(folder, n, prefix=place))]
-        if not own:
+        path = rule_path(prefix)
+        inner = [r for n in IGNORE_FILES if n in names and (r := _read(folder, n, prefix=path))]
+        if not inner:
             return self
         explicit = [rules for rules in self.stack if rules.name == "--exclude"]
         rest = [rules for rules in self.stack if rules.name != "--exclude"]
-        return IgnoreRules((*explicit, *own, *rest), self.enabled, self.hidden)
+        return IgnoreRules((*explicit, *inner, *rest), self.enabled, self.hidden)
 
     def reason(self, path: bytes, name: bytes, *, is_folder: bool) -> str | None:
-        """Return why the entry is left out, or None if it is not.
+        """Return why the entry is ignored, None if it is not.
 
         Args:
             path: relative to the root.
-            name: the last part of it.
-            is_folder: patterns that end in a slash match folders only.
+            name: its last part.
+            is_folder: whether patterns that end in a slash can match.
         """
         if not self.hidden and name.startswith(b"."):
             return "hidden"
@@ -155,12 +156,12 @@ class IgnoreRules:
 
 
 def no_documents(folder: bytes, names: frozenset[bytes], *, ignore: bool) -> str | None:
-    """Return why a whole folder holds no documents, None if it may.
+    """Return why a folder is skipped as a whole, None if it is not.
 
     Args:
         folder: its absolute path.
         names: its entries.
-        ignore: whether tagged caches and Python environments are left out, too.
+        ignore: whether to skip tagged caches and Python environments, too.
     """
     if names >= _WORKSPACE:
         return "localembed workspace"
@@ -191,8 +192,8 @@ def _above(root: bytes) -> list[IgnoreFile]:
     return found
 
 
-def _leave_out_root(above: Iterable[IgnoreFile]) -> bool:
-    """Tell whether rules above a root ignore it, or a folder between them and it."""
+def _ignore_root(above: Iterable[IgnoreFile]) -> bool:
+    """Tell whether rules above a root ignore the root or a folder above it."""
     for rules in above:
         parts = rules.below.split("/")[:-1]
         for depth in range(1, len(parts) + 1):
@@ -203,7 +204,7 @@ def _leave_out_root(above: Iterable[IgnoreFile]) -> bool:
 
 
 def _read(folder: bytes, name: bytes, *, prefix: str = "", below: str = "") -> IgnoreFile | None:
-    """Return the rules of one ignore file, or None if it is no readable file."""
+    """Return the rules of one ignore file, None if it cannot be read."""
     data = read_rules(os.path.join(folder, name))  # noqa: PTH118 - bytes
     if data is None:
         return None
@@ -222,16 +223,16 @@ def _rules(name: str, lines: Iterable[str], *, prefix: str = "", below: str = ""
 
 @contextmanager
 def _quiet_expressions() -> Iterator[None]:
-    """Let re compile what looks like a set in a set without a word."""
+    """Suppress the warning of `re` about possible nested sets."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield
 
 
 def _compiled(line: str) -> tuple[re.Pattern[str], bool] | None:
-    """Return one line as a pattern, None if it says nothing; git ignores what it cannot read."""
+    """Return one line as a pattern, None if it is empty or, as in git, invalid."""
     if line.endswith("/**/"):
-        line += "*/"  # folders below, not the folder itself, which pathspec would match
+        line += "*/"  # match folders below, not the folder itself, as pathspec would
     for name, members in _POSIX_CLASSES.items():
         line = line.replace(name, members)
     try:

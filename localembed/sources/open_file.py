@@ -1,4 +1,4 @@
-"""Read one file so that what was read is what its stat says."""
+"""Read one file so that its content and its stat belong together."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from localembed.core import hashing
 from localembed.errors import ReadError
 from localembed.types.documents import FileStat
 
-_ATTEMPTS = 3
-# No link is followed at the last moment, and a FIFO that took the file's place does not block.
+_MAX_ATTEMPTS = 3
+# Never follow a link or block on a FIFO that replaced the file after the walk.
 _FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -28,19 +28,19 @@ class Content:
 
     data: bytes
     content_hash: bytes
-    """Digest of exactly these bytes (16)."""
+    """16-byte digest of these bytes."""
     stat: FileStat
     observed_ns: int
-    """Taken before the file was opened."""
+    """Time before the file was opened."""
 
 
 def read_file(path: bytes) -> Content:
-    """Return a file's bytes; it did not change while they were read.
+    """Return a file's bytes, which did not change while they were read.
 
     Raises:
-        ReadError: it cannot be read, is no regular file any more, or kept changing.
+        ReadError: it cannot be read, is no longer a regular file, or kept changing.
     """
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(_MAX_ATTEMPTS):
         if attempt:
             time.sleep(0.02 * attempt)
         try:
@@ -50,12 +50,12 @@ def read_file(path: bytes) -> Content:
             raise ReadError(message) from error
         if content is not None:
             return content
-    message = "changed while it was read; it is tried again at the next run"
+    message = "changed while it was read; the next run will retry it"
     raise ReadError(message)
 
 
 def read_rules(path: bytes) -> bytes | None:
-    """Return the bytes of a file that only steers the walk, None if it is no readable file."""
+    """Return the bytes of a file that controls the walk, None if it cannot be read."""
     try:
         with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - a descriptor
             regular = stat_bits.S_ISREG(os.fstat(file.fileno()).st_mode)
@@ -65,12 +65,12 @@ def read_rules(path: bytes) -> bytes | None:
 
 
 def _read_once(path: bytes) -> Content | None:
-    """Return the content, or None if the file changed meanwhile."""
+    """Return the content, None if the file changed while it was being read."""
     observed_ns = time.time_ns()
     with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - a descriptor
         before = os.fstat(file.fileno())
         if not stat_bits.S_ISREG(before.st_mode):
-            message = "is no regular file any more"
+            message = "is no longer a regular file"
             raise ReadError(message)
         data = file.read()
         after = os.fstat(file.fileno())

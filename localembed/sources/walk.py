@@ -1,7 +1,7 @@
-"""Walk one root: every regular file that no rule leaves out, and a reason for everything else.
+"""Walk one root: find every regular file that no rule ignores, and a reason for each other entry.
 
-Paths are bytes from end to end, so names that are no valid UTF-8 work. No symbolic link is
-followed, and nothing but folders is opened: what a file says is read later.
+Paths are bytes throughout, so names that are not valid UTF-8 work. Symbolic links are not followed,
+and only folders and ignore files are opened; the content of documents is read later.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from localembed.types.documents import FileStat, Note, Root, SourceFile
 
 @dataclass(frozen=True, slots=True)
 class WalkRules:
-    """Limits that hold for every root."""
+    """Limits that apply to every root."""
 
     max_file_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What a walk over one scope of a root found."""
+    """The result of walking one scope of a root."""
 
     root: Root
     scope: bytes
-    """The part that was walked, relative to the root; empty for all of it."""
+    """Path that was walked, relative to the root; empty for the whole root."""
     missing: bool = False
-    """The scope is not there, or its top cannot be listed."""
+    """Whether the scope does not exist or its top cannot be listed."""
     files: list[SourceFile] = field(default_factory=list)
     skipped: list[Note] = field(default_factory=list)
     failures: list[Note] = field(default_factory=list)
     unread: list[bytes] = field(default_factory=list)
-    """Paths that could not be listed or examined: what is or lies there is unknown."""
+    """Paths that could not be listed or examined, so that their content is unknown."""
 
     def covers(self, path: bytes) -> bool:
-        """Tell whether a file with this relative path would have been seen if it existed."""
+        """Tell whether the walk would have found a file with this relative path if it existed."""
         if self.scope and path != self.scope and not path.startswith(self.scope + b"/"):
             return False
         return not any(path == unread or path.startswith(unread + b"/") for unread in self.unread)
@@ -60,7 +60,7 @@ class _Folder:
 
 
 def walk(root: Root, rules: WalkRules, scope: bytes = b"") -> Walk:
-    """Return everything below `scope` of a root, in the order of names."""
+    """Return all entries below `scope` of a root, sorted by name."""
     found = Walk(root, scope)
     top = os.path.join(root.path, scope) if scope else root.path  # noqa: PTH118
     try:
@@ -90,7 +90,7 @@ def walk(root: Root, rules: WalkRules, scope: bytes = b"") -> Walk:
 
 
 def _rules_above(found: Walk, *, is_file: bool) -> IgnoreRules | None:
-    """Return the rules in force where the walk begins, None if they leave its scope out."""
+    """Return the rules that apply where the walk begins, None if they ignore its scope."""
     root = found.root
     rules = IgnoreRules.for_root(
         root.path, exclude=root.exclude, hidden=root.hidden, enabled=not root.no_ignore
@@ -115,7 +115,7 @@ def _rules_above(found: Walk, *, is_file: bool) -> IgnoreRules | None:
 def _reason_of_part(
     rules: IgnoreRules, absolute: bytes, relative: bytes, *, is_folder: bool
 ) -> str | None:
-    """Return why one part of a scope's path leaves it out."""
+    """Return why a scope is skipped because of one part of its path, None if it is not."""
     name = relative.rpartition(b"/")[2]
     if name in NEVER_ENTERED:
         return "version control or workspace"
@@ -140,7 +140,7 @@ def _walk_folders(
     start: _Folder,
     entries: list[os.DirEntry[bytes]],
 ) -> None:
-    """Visit folders depth first, without recursion: nesting is bounded by the disk alone."""
+    """Visit folders depth first, without recursion, so that nesting is not limited."""
     pending: list[_Folder] = []
     folder: _Folder | None = start
     while folder is not None:
@@ -159,7 +159,7 @@ def _walk_folders(
 def _next_folder(
     found: Walk, pending: list[_Folder]
 ) -> tuple[_Folder | None, list[os.DirEntry[bytes]]]:
-    """Return the next folder that can be listed and is worth it, with its entries."""
+    """Return the next folder that can be listed and is not skipped, with its entries."""
     while pending:
         folder = pending.pop()
         try:
@@ -178,7 +178,14 @@ def _next_folder(
 def _holds_documents(
     found: Walk, folder: _Folder, entries: list[os.DirEntry[bytes]], *, named: bool = False
 ) -> bool:
-    """Tell whether a folder is worth walking; one that is a root was named by its owner."""
+    """Tell whether to walk a folder.
+
+    Args:
+        found: notes a folder that is skipped.
+        folder: the folder.
+        entries: its entries.
+        named: whether the user named it as a root.
+    """
     names = frozenset(entry.name for entry in entries)
     reason = no_documents(folder.absolute, names, ignore=folder.rules.enabled and not named)
     if reason is not None:
@@ -189,7 +196,7 @@ def _holds_documents(
 def _admitted(
     found: Walk, folder: _Folder, rules: IgnoreRules, entries: list[os.DirEntry[bytes]]
 ) -> Iterator[tuple[os.DirEntry[bytes], bytes]]:
-    """Yield the entries that no rule leaves out, with their paths relative to the root."""
+    """Yield the entries that no rule ignores, with their paths relative to the root."""
     for entry in entries:
         if entry.name in NEVER_ENTERED:
             continue
@@ -217,7 +224,7 @@ def _take_entry(found: Walk, limits: WalkRules, entry: os.DirEntry[bytes], path:
 def _take_file(
     found: Walk, limits: WalkRules, absolute: bytes, path: bytes, status: os.stat_result
 ) -> None:
-    reason = _unfit(status, limits)
+    reason = _skip_reason(status, limits)
     if reason is not None:
         found.skipped.append(Note(absolute, reason))
         return
@@ -233,8 +240,8 @@ def _take_file(
     )
 
 
-def _unfit(status: os.stat_result, limits: WalkRules) -> str | None:
-    """Return why an entry is never opened, judged by its inode alone."""
+def _skip_reason(status: os.stat_result, limits: WalkRules) -> str | None:
+    """Return why an entry is skipped because of its inode, None if it is not."""
     kind = stat_bits.S_IFMT(status.st_mode)
     if kind != stat_bits.S_IFREG:
         return _KINDS.get(kind, "not a regular file")

@@ -94,7 +94,7 @@ def test_a_file_that_keeps_changing_keeps_its_rows_until_it_rests(
 
     assert report.exit_code == 3
     assert [note.reason for note in report.failures] == [
-        "changed while it was read; it is tried again at the next run"
+        "changed while it was read; the next run will retry it"
     ]
     assert workspace.query("oldword3x1", mode="text")
     report = workspace.index()
