@@ -18,7 +18,7 @@ import pytest
 
 from localembed.server import address, client, resident, start, wire
 from localembed.server.code_version import fingerprint
-from localembed.server.resident import Answer, Request, _understood
+from localembed.server.resident import Answer, Request, _parse
 from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
@@ -348,7 +348,7 @@ def test_only_its_user_can_reach_the_socket(server, tmp_path, runtime):
     assert stat.S_IMODE((runtime / "localembed").stat().st_mode) == 0o700
     (runtime / "localembed").chmod(0o755)
     assert address.connect(path, 1) is None
-    with pytest.raises(PermissionError, match="can be entered by others"):
+    with pytest.raises(PermissionError, match="can be accessed by other users"):
         address.make_private(str(runtime / "localembed"))
 
 
@@ -407,7 +407,7 @@ def test_half_a_message_is_none():
 
 def test_a_request_is_understood_as_it_was_said():
     parts = [b"", b"code", b"/tmp/\xff", b"x-", b"2", b"query", b"a=b", b"A=1", b"B=x=y"]
-    code, request = _understood(parts)
+    code, request = _parse(parts)
     assert code == "code"
     assert request == Request(
         ("query", "a=b"), os.fsdecode(b"/tmp/\xff"), {"A": "1", "B": "x=y"}, (True, False)

@@ -1,5 +1,5 @@
-"""A process that keeps an index open, and the client that asks it without importing Click.
+"""A resident process that keeps an index open, and its client, which does not import Click.
 
-What the client needs (`address`, `wire`, `client`) imports next to nothing: each module of the
-standard library costs it milliseconds.
+The client's modules (`address`, `wire`, `client`) import almost nothing: each module of the
+standard library costs milliseconds.
 """

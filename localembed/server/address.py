@@ -1,7 +1,7 @@
-"""Where the resident of a workspace listens: a socket that only its user can reach.
+"""The address on which a workspace's resident listens: a socket that only its user can reach.
 
-A Unix socket (0600) in a folder of the user's (0700); on systems without Unix sockets a port of the
-loopback interface, with a token in a file there that has to be said first.
+A Unix socket (0600) in a private folder of the user (0700); on systems without Unix sockets, a port
+of the loopback interface, with a token in a file in that folder that clients must send first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _UNIX = hasattr(socket, "AF_UNIX")
 
 
 def folder() -> str:
-    """Return the user's folder for sockets; it may not exist."""
+    """Return the user's folder for sockets, which may not exist."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and os.path.isdir(runtime):
         return os.path.join(runtime, "localembed")
@@ -26,7 +26,7 @@ def folder() -> str:
 
 
 def path_of(workspace: str) -> str:
-    """Return where the socket of a workspace lies, by the workspace's real path."""
+    """Return the path of a workspace's socket, which depends on the workspace's real path."""
     import xxhash
 
     name = xxhash.xxh3_64_hexdigest(os.fsencode(os.path.realpath(workspace)))
@@ -34,7 +34,7 @@ def path_of(workspace: str) -> str:
 
 
 def is_private(directory: str) -> bool:
-    """Tell whether a folder is ours and nobody else can enter it."""
+    """Tell whether a folder belongs to this user and no other user can access it."""
     try:
         found = os.lstat(directory)
     except OSError:
@@ -46,19 +46,19 @@ def is_private(directory: str) -> bool:
 
 
 def make_private(directory: str) -> None:
-    """Make the folder for a socket, before anything in it is touched.
+    """Create the private folder for a socket.
 
     Raises:
-        OSError: it cannot be made, or others can enter it.
+        OSError: it cannot be created, or other users can access it.
     """
     os.makedirs(directory, mode=0o700, exist_ok=True)
     if not is_private(directory):
-        message = f"{directory} can be entered by others"
+        message = f"{directory} can be accessed by other users"
         raise PermissionError(message)
 
 
 def connect(path: str, seconds: float) -> tuple[socket.socket, bytes] | None:
-    """Return a connection and the token to say first, None if nobody listens there."""
+    """Return a connection and the token to send first, None if no resident listens there."""
     if not is_private(os.path.dirname(path)):
         return None
     try:
@@ -80,25 +80,25 @@ def connect(path: str, seconds: float) -> tuple[socket.socket, bytes] | None:
 
 
 def listen(path: str) -> tuple[socket.socket, bytes]:
-    """Return a listening socket and the token that clients have to say.
+    """Return a listening socket and the token that clients must send.
 
-    What lies at the path is replaced: whoever holds the lock beside it is the only one here.
+    An existing file at the path is replaced. The caller holds the lock beside it.
 
     Raises:
-        OSError: nothing can be made there, or the path is too long.
+        OSError: the socket cannot be created, or the path is too long.
     """
     if _UNIX:
         if len(os.fsencode(path)) > _MAX_UNIX_PATH:
-            message = f"{path} is too long for a socket"
+            message = f"{path} is too long for a Unix socket"
             raise OSError(message)
-        # Bound beside its place and moved there, so that nobody finds it before it listens.
+        # Bind at a temporary path and rename, so that no client finds it before it listens.
         listener = socket.socket(socket.AF_UNIX)
-        beside = f"{path}.{os.getpid()}"
-        remove(beside)
-        listener.bind(beside)
-        os.chmod(beside, 0o600)
+        temporary = f"{path}.{os.getpid()}"
+        remove(temporary)
+        listener.bind(temporary)
+        os.chmod(temporary, 0o600)
         listener.listen(64)
-        os.replace(beside, path)
+        os.replace(temporary, path)
         return listener, b""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
@@ -111,7 +111,10 @@ def listen(path: str) -> tuple[socket.socket, bytes]:
 
 
 def is_same_user(connection: socket.socket) -> bool:
-    """Tell whether the other end is ours, as far as the system says; the folder is private."""
+    """Tell whether the peer is this user.
+
+    Where the system cannot tell, return True: the folder is private.
+    """
     if not hasattr(socket, "SO_PEERCRED") or connection.family != socket.AF_UNIX:
         return True
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
@@ -119,7 +122,7 @@ def is_same_user(connection: socket.socket) -> bool:
 
 
 def remove(path: str) -> None:
-    """Take a socket away, if it is there."""
+    """Remove a socket if it exists."""
     try:
         os.unlink(path)
     except OSError:

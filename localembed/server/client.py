@@ -1,4 +1,4 @@
-"""Ask the resident of a workspace; where there is none, or it fails, the caller does it itself."""
+"""Send a query to a workspace's resident; if none answers, the caller runs the query itself."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SECONDS = 30.0
-"""After that somebody else answers; a resident takes as long as any query, and has no start."""
-_OWN_WORK = frozenset({"-", "-h", "--help", "--no-resident"})
-"""What only a process of its own can do, such as reading stdin."""
+_TIMEOUT_SECONDS = 30.0
+"""Seconds to wait for the resident before the caller runs the query itself."""
+_LOCAL_ARGUMENTS = frozenset({"-", "-h", "--help", "--no-resident"})
+"""Arguments that only the caller's own process can handle, such as reading stdin."""
 
 
 def ask(arguments: Sequence[str]) -> int | None:
-    """Print the answer to a command line and return its exit code; None if nobody answered.
+    """Print the answer to a command line and return its exit code, None if no resident answered.
 
     Args:
-        arguments: of the program, `query` first.
+        arguments: the program's arguments, `query` first.
     """
-    if _OWN_WORK.intersection(arguments):
+    if _LOCAL_ARGUMENTS.intersection(arguments):
         return None
     workspace = _workspace(arguments)
     if workspace is None:
@@ -40,13 +40,13 @@ def ask(arguments: Sequence[str]) -> int | None:
 
 
 def exchange(workspace: str, arguments: list[str]) -> list[bytes] | None:
-    """Send a command line to the resident of a workspace and return what it says, None if nothing.
+    """Send a command line to a workspace's resident and return its reply, None if there is none.
 
     Args:
-        workspace: its folder.
-        arguments: of the program; none at all asks it to stop.
+        workspace: the workspace's folder.
+        arguments: the program's arguments; an empty list tells the resident to exit.
     """
-    found = address.connect(address.path_of(workspace), _SECONDS)
+    found = address.connect(address.path_of(workspace), _TIMEOUT_SECONDS)
     if found is None:
         return None
     connection, token = found
@@ -62,7 +62,7 @@ def exchange(workspace: str, arguments: list[str]) -> list[bytes] | None:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment, with the width of the terminal in it."""
+    """Return the environment, including the width of the terminal."""
     environment = dict(os.environ)
     if "COLUMNS" not in environment and os.isatty(1):
         environment["COLUMNS"] = str(os.get_terminal_size(1).columns)
@@ -70,9 +70,9 @@ def _environment() -> dict[str, str]:
 
 
 def _workspace(arguments: Sequence[str]) -> str | None:
-    """Return the workspace that a command line means, None for the user-wide one.
+    """Return the folder of the workspace that a command line selects.
 
-    An abbreviated or broken option is Click's to complain of: nobody listens at a wrong place.
+    Abbreviated and invalid options are left to Click: no resident listens at a wrong address.
     """
     for place, word in enumerate(arguments):
         if word == "--":
@@ -90,7 +90,7 @@ def _workspace(arguments: Sequence[str]) -> str | None:
 
 
 def _print(number: int, data: bytes) -> None:
-    """Write to stdout or stderr; a reader that has gone away is no error."""
+    """Write to stdout or stderr; a closed pipe is not an error."""
     stream = sys.stdout if number == 1 else sys.stderr
     try:
         while data:

@@ -1,4 +1,4 @@
-"""Which code this is: a resident that runs another must not answer."""
+"""Identify the running code: a resident that runs different code must not answer."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 
 
 def fingerprint() -> str:
-    """Return what changes with the interpreter, its packages' place, or any file of this package.
+    """Return a value that changes with the interpreter, this package's path, or any of its files.
 
-    One stat a file, under a millisecond in all.
+    It takes one stat per file, under a millisecond in total.
     """
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     newest = count = 0

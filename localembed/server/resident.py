@@ -1,4 +1,4 @@
-"""The resident process: it answers the queries of one workspace until nobody asks any more."""
+"""The resident process: it answers the queries of one workspace and exits when idle."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from filelock import FileLock, Timeout
 from localembed.server import address, wire
 from localembed.server.code_version import fingerprint
 
-_CLIENT_SECONDS = 5.0
-"""For a client to say what it wants."""
+_REQUEST_TIMEOUT_SECONDS = 5.0
+"""Seconds to wait for a client's request."""
 _REFUSED = b""
+"""Reply that tells the client to run the query itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One command line, with what it depends on."""
+    """One command line with the state of the client that it depends on."""
 
     arguments: tuple[str, ...]
-    """Empty: the resident shall end."""
+    """The program's arguments; empty to make the resident exit."""
     folder: str
     environment: Mapping[str, str]
     terminals: tuple[bool, bool]
@@ -36,15 +37,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command printed."""
+    """The exit code and output of a command."""
 
     code: int
     out: bytes
     err: bytes
 
 
-class _Stopped(BaseException):  # no error: nothing that handles errors may catch it
-    """A signal asked for the end."""
+class _Stopped(BaseException):  # not an error: error handlers must not catch it
+    """A signal told the resident to exit."""
 
 
 def serve(
@@ -53,16 +54,16 @@ def serve(
     warm: Callable[[], None],
     idle_seconds: float,
 ) -> bool:
-    """Answer until nobody has asked for a while; return False at once if another does it already.
+    """Answer queries until idle; return False at once if another resident is already running.
 
     Args:
-        workspace: its folder.
-        answer: carries out one command line; called for one client after the other.
-        warm: called once before anybody can ask.
+        workspace: the workspace's folder.
+        answer: runs one command line; called for one client at a time.
+        warm: called once before the resident listens.
         idle_seconds: how long to wait for the next client.
 
     Raises:
-        OSError: there is no place for a socket that only this user can reach.
+        OSError: a socket that only this user can reach cannot be created.
     """
     path = address.path_of(str(workspace))
     address.make_private(str(Path(path).parent))
@@ -71,7 +72,7 @@ def serve(
         lock.acquire(timeout=0)
     except Timeout:
         return False
-    with lock, _ended_by_signals():
+    with lock, _exit_on_signals():
         warm()
         listener, token = address.listen(path)
         try:
@@ -85,7 +86,7 @@ def serve(
 def _serve_clients(
     listener: socket.socket, token: bytes, answer: Callable[[Request], Answer], idle_seconds: float
 ) -> None:
-    own_code = fingerprint()
+    code_version = fingerprint()
     while True:
         listener.settimeout(idle_seconds)
         try:
@@ -93,37 +94,37 @@ def _serve_clients(
         except TimeoutError:
             return
         with connection:
-            connection.settimeout(_CLIENT_SECONDS)
-            # A client that went away, or stays silent, is its own affair.
+            connection.settimeout(_REQUEST_TIMEOUT_SECONDS)
+            # Ignore clients that disconnect or send no request in time.
             with contextlib.suppress(OSError):
-                if not _serve_client(connection, token, own_code, answer):
+                if not _serve_client(connection, token, code_version, answer):
                     return
 
 
 def _serve_client(
-    connection: socket.socket, token: bytes, own_code: str, answer: Callable[[Request], Answer]
+    connection: socket.socket, token: bytes, code_version: str, answer: Callable[[Request], Answer]
 ) -> bool:
-    """Answer one client; return False if the resident shall end."""
+    """Answer one client; return False if the resident must exit."""
     parts = wire.receive(connection) if address.is_same_user(connection) else None
     if parts is None or len(parts) < 5 or parts[0] != token:
         return True
     try:
-        code, request = _understood(parts)
+        code, request = _parse(parts)
     except ValueError:
         return True
-    if code != own_code or not request.arguments:
+    if code != code_version or not request.arguments:
         wire.send(connection, [_REFUSED])
         return False
-    found = answer(request)
-    wire.send(connection, [str(found.code).encode(), found.out, found.err])
+    result = answer(request)
+    wire.send(connection, [str(result.code).encode(), result.out, result.err])
     return True
 
 
-def _understood(parts: Sequence[bytes]) -> tuple[str, Request]:
-    """Return a client's code and request (see `client.exchange`).
+def _parse(parts: Sequence[bytes]) -> tuple[str, Request]:
+    """Return a client's code version and request (see `client.exchange`).
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the message is malformed.
     """
     code, folder, terminals, count, *words = (os.fsdecode(part) for part in parts[1:])
     arguments, pairs = words[: int(count)], words[int(count) :]
@@ -133,8 +134,8 @@ def _understood(parts: Sequence[bytes]) -> tuple[str, Request]:
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM, SIGINT and SIGHUP end it in order, without a word."""
+def _exit_on_signals() -> Iterator[None]:
+    """Exit cleanly and silently on SIGTERM, SIGINT and SIGHUP."""
 
     def stop(_number: int, _frame: FrameType | None) -> NoReturn:
         raise _Stopped

@@ -1,4 +1,4 @@
-"""Start a resident in the background, and ask one to end."""
+"""Start a resident in the background, and stop one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from localembed.server.client import exchange
 
 
 def is_running(workspace: Path) -> bool:
-    """Tell whether somebody listens for a workspace's queries."""
+    """Tell whether a resident is running for a workspace."""
     found = address.connect(address.path_of(str(workspace)), seconds=1.0)
     if found is None:
         return False
@@ -21,7 +21,7 @@ def is_running(workspace: Path) -> bool:
 
 
 def start(workspace: Path) -> None:
-    """Start a resident that outlives this process; of several, all but one end by themselves."""
+    """Start a resident that outlives this process; if one is already running, the new one exits."""
     subprocess.Popen(
         python("localembed", "serve", "-q", "--workspace", str(workspace)),
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -30,5 +30,5 @@ def start(workspace: Path) -> None:
 
 
 def stop(workspace: Path) -> bool:
-    """Let the resident end; return False if there is none."""
+    """Stop the resident; return False if there is none."""
     return exchange(str(workspace), []) is not None

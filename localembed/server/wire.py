@@ -1,9 +1,10 @@
-"""What client and resident say to each other: a list of byte strings, each behind its length.
+"""The protocol between client and resident: lists of byte strings, each preceded by its length.
 
-    request: token, code, working folder, terminals, arguments …, "", environment …
-    answer:  exit code, stdout, stderr; or one empty part: ask somebody else
+    request: token, code version, working folder, terminals, number of arguments, arguments …,
+             environment …
+    reply:   exit code, stdout, stderr; or one empty part: the client must run the query itself
 
-JSON would do as well, but importing it takes the client 6 ms.
+JSON would also work, but importing it costs the client 6 ms.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def send(connection: socket, parts: Sequence[bytes]) -> None:
 
 
 def receive(connection: socket) -> list[bytes] | None:
-    """Return one message, None if the other end went away in the middle of it or talks nonsense."""
+    """Return one message, None if the peer disconnected in the middle of it or it is malformed."""
     head = _exactly(connection, _LENGTH)
     if head is None or int.from_bytes(head, "big") > _MAX_BYTES:
         return None
@@ -35,10 +36,10 @@ def receive(connection: socket) -> list[bytes] | None:
 def _exactly(connection: socket, count: int) -> bytes | None:
     data = bytearray()
     while len(data) < count:
-        piece = connection.recv(min(1 << 20, count - len(data)))
-        if not piece:
+        received = connection.recv(min(1 << 20, count - len(data)))
+        if not received:
             return None
-        data += piece
+        data += received
     return bytes(data)
 
 
