@@ -68,7 +68,7 @@ def test_a_flipped_bit_costs_its_documents_and_no_more(grown, notes, fake, tmp_p
     fixed = doctor(grown, deep=True, repair=True)
     assert (fixed.verdict, found(fixed, "wrong")) == ("note", {})
     assert [f.check for f in fixed.findings if f.verdict == "note"] == ["leftovers"]
-    assert any("Took 1 document out" in line for line in fixed.fixed)
+    assert any("Removed 1 document;" in line for line in fixed.fixed)
     assert_equals_clean_build(grown, notes, tmp_path)
 
 
@@ -178,7 +178,7 @@ def test_a_tag_whose_version_is_gone_is_said(grown):
 def test_a_model_that_changed_is_said(grown, own_home):
     (own_home / "config" / "fake-model" / "config.json").write_text('{"other": 1}')
 
-    assert "not those the index was made with" in found(doctor(grown), "wrong")["model"]
+    assert "not those the index was built with" in found(doctor(grown), "wrong")["model"]
 
 
 def test_a_model_that_gives_other_vectors_is_said(grown, fake, monkeypatch):
@@ -186,7 +186,7 @@ def test_a_model_that_gives_other_vectors_is_said(grown, fake, monkeypatch):
     turned = np.roll(np.eye(32, dtype=np.float32), 1, axis=0)
     monkeypatch.setattr(fake, "_vector", lambda self, ids: turned @ real(self, ids))
 
-    assert "do not fit the old ones" in found(doctor(grown), "wrong")["drift"]
+    assert "not comparable with the stored ones" in found(doctor(grown), "wrong")["drift"]
 
 
 def test_a_workspace_without_an_index_is_well(notes, fake):
@@ -259,7 +259,7 @@ def test_the_command_tells_with_its_exit_code(grown, notes, run_cli):
     done = run_cli("doctor", cwd=notes)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[0] == "ok     lock          Nobody is writing; the last run came to its end"
+    assert lines[0] == "ok     lock          No run is in progress; the last run finished"
     assert lines[-1] == "All is well"
     damage(file_of(grown, "data"), "cut")
 

@@ -1,4 +1,4 @@
-"""Look whether a workspace is sound, and fix it: `localembed doctor`."""
+"""Check a workspace and repair it: `localembed doctor`."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ __all__ = ["doctor", "examine", "fix", "prove_offline"]
 
 
 def examine(context: CheckContext) -> Iterator[Finding]:
-    """Yield the findings, what rests on least first; nothing is written.
+    """Yield the findings, each check after those it depends on; nothing is written.
 
     Args:
-        context: its `head` is read here.
+        context: the workspace; its `head` is read here.
     """
     yield from check_lock(context)
     yield from check_disk(context)
@@ -60,18 +60,18 @@ def examine(context: CheckContext) -> Iterator[Finding]:
 
 
 def fix(context: CheckContext, keep: int) -> Iterator[str]:
-    """Fix what can be fixed without loss, and say what was done. The caller holds the lock.
+    """Fix what can be fixed without loss, and yield what was done. The caller holds the lock.
 
     Args:
-        context: with `deep`, files are known to be damaged that only their content tells.
-        keep: how many versions a clean-up leaves.
+        context: the workspace; `deep` also detects damage that only reading files shows.
+        keep: number of versions that a clean-up keeps.
     """
     yield from fix_head(context.layout)
     yield from fix_records(context.layout)
     yield from fix_manifest(context.layout)
     context = replace(context, head=read_head(context.layout))
     for name, entry in context.head.tables.items():
-        # What only a run that was cut off has left is finished by the next one, all or nothing.
+        # Do not repair what an interrupted run left: the next run completes or removes it.
         if any(found.verdict == "wrong" for found in check_table(context, name, entry)):
             yield from fix_table(context, name, entry, keep)
     yield from fix_tags(context.layout)
@@ -84,17 +84,17 @@ def doctor(
     repair: bool = False,
     on_event: EventListener = ignore_event,
 ) -> Checkup:
-    """Look whether everything in a workspace is sound; without `repair` nothing is written.
+    """Check everything in a workspace; without `repair` nothing is written.
 
     Args:
-        workspace: what is looked at.
+        workspace: the workspace to check.
         deep: read every file and vector, not only a sample.
-        repair: first fix what can be fixed without loss, embedding again what was lost.
-        on_event: told of each step of the run that embeds again (see `Workspace.index`).
+        repair: first fix what can be fixed without loss, and embed again what was lost.
+        on_event: called for each step of the run that embeds again (see `Workspace.index`).
 
     Raises:
         NotIndexedError: there is no workspace.
-        LockedError: another process is writing, and something is to be repaired.
+        LockedError: `repair` was requested, and another process is writing.
     """
     workspace.ensure_exists()
     layout, settings = workspace.layout, workspace.settings.settings
@@ -112,10 +112,10 @@ def doctor(
 
 
 def prove_offline(workspace: Workspace) -> Checkup:
-    """Embed a text and ask the index while Python's ways out of this machine are refused.
+    """Embed a text and query the index while the offline guard refuses Python's connections.
 
-    They stay refused afterwards, for the whole process.
+    The guard stays active afterwards, for the whole process.
     """
-    ask = partial(workspace.query, top_k=1)
-    findings = check_offline(workspace.layout, workspace.settings.settings, ask)
+    query = partial(workspace.query, top_k=1)
+    findings = check_offline(workspace.layout, workspace.settings.settings, query)
     return Checkup(tuple(findings))

@@ -1,4 +1,4 @@
-"""What is looked at, and what is found."""
+"""The context of a check, and constructors of its findings."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ REFRESH = "localembed index"
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """A workspace and how closely it is looked at."""
+    """A workspace and how thoroughly to check it."""
 
     layout: Layout
     settings: Settings
     roots: Mapping[str, bytes]
     """root_id → absolute path."""
     deep: bool
-    """Read everything, not only a sample."""
+    """Whether to read everything, not only a sample."""
     busy: bool
-    """Whether a run is going on: what it has not published yet is nobody's fault."""
+    """Whether a run is in progress, so that what it has not published yet is no fault."""
     head: Head = field(default_factory=Head)
 
     @property
     def repair(self) -> str:
-        """The command that fixes what was found: what only reading everything shows needs it."""
+        """Command that fixes what was found; with `deep`, a repair must read everything, too."""
         return "localembed doctor --deep --repair" if self.deep else REPAIR
 
 
 def ok(check: str, text: str) -> Finding:
-    """Return a finding that all is well."""
+    """Return a finding that there is no problem."""
     return Finding(check, "ok", text)
 
 
 def note(check: str, text: str, fix: str = "", paths: tuple[str, ...] = ()) -> Finding:
-    """Return a finding that is worth knowing and harms nobody."""
+    """Return a finding that is worth knowing but harmless."""
     return Finding(check, "note", text, fix, paths)
 
 
 def wrong(check: str, text: str, fix: str = "", paths: tuple[str, ...] = ()) -> Finding:
-    """Return a finding that has to be fixed."""
+    """Return a finding that must be fixed."""
     return Finding(check, "wrong", text, fix, paths)

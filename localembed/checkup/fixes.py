@@ -1,4 +1,4 @@
-"""Fix what can be fixed without loss; the next run embeds again what was taken out."""
+"""Fix what can be fixed without loss; the next run embeds removed documents again."""
 
 from __future__ import annotations
 
@@ -24,73 +24,73 @@ from localembed.types.tables import TableHead
 
 
 def fix_head(layout: Layout) -> Iterator[str]:
-    """Put a head.json that cannot be read together again, from what runs wrote down.
+    """Rebuild a head.json that cannot be read, from the records of runs.
 
-    Yields a sentence for each thing that was done. The caller holds the writer lock.
+    Yields a sentence for each action. The caller holds the writer lock.
     """
     try:
         head = read_head(layout)
     except WorkspaceError:
         set_aside(layout, layout.head)
         head = Head()
-        yield "Set head.json aside"
+        yield "Set head.json aside: it could not be read"
     if not head.tables and (found := head_from_runs(layout)).tables:
         publish_head(layout, found)
         yield f"Published {counted(len(found.tables), 'table')} from the records of runs"
 
 
 def fix_manifest(layout: Layout) -> Iterator[str]:
-    """Set a manifest aside that cannot be read: the next run rebuilds it from the rows."""
+    """Set aside a manifest that cannot be read, so that the next run rebuilds it from the rows."""
     if Manifest(layout, read_only=True).problem() is None:
         return
     if layout.manifest.exists():
         Manifest(layout).set_aside()
-        yield "Set the manifest aside, to be rebuilt from the rows"
+        yield "Set the manifest aside; the next run rebuilds it from the rows"
     elif read_head(layout).tables:
-        yield "Found no manifest: it is rebuilt from the rows"
+        yield "Found no manifest; the next run rebuilds it from the rows"
 
 
 def fix_records(layout: Layout) -> Iterator[str]:
-    """Set records of runs and tags aside that cannot be read."""
+    """Set aside records of runs and tags that cannot be read."""
     for number in runs.claimed(layout):
         if runs.read_run(layout, number) is None:
             set_aside(layout, layout.runs / f"{number}.json")
-            yield f"Set runs/{number}.json aside: there is no way back to that run"
+            yield f"Set runs/{number}.json aside: its version can no longer be restored"
     try:
         read_tags(layout)
     except WorkspaceError:
         set_aside(layout, layout.tags)
-        yield "Set the tags aside"
+        yield "Set the tags aside: they could not be read"
 
 
 def fix_tags(layout: Layout) -> Iterator[str]:
-    """Take away the tags of versions that are lost."""
-    there = {version.run for version in read_versions(layout)}
+    """Remove the tags of versions that are lost."""
+    present = {version.run for version in read_versions(layout)}
     for name, run in read_tags(layout).items():
-        if run not in there:
+        if run not in present:
             tag(layout, name, None)
             yield f"Removed the tag {name}: its version is lost"
 
 
 def fix_table(context: CheckContext, name: str, entry: TableHead, keep: int) -> Iterator[str]:
-    """Take out of a table what is damaged, and let readers and the manifest go on from there."""
+    """Remove damaged data from a table, and update head.json and the manifest to match."""
     damaged = damaged_files(context, name)
     folder = context.layout.table(name)
-    cost = affected_documents(context, name, damaged) if damaged else ()
+    documents = affected_documents(context, name, damaged) if damaged else ()
     with heartbeat.at_risk(context.layout):
         if damaged:
-            yield from _take_out(context.layout, folder, set(damaged))
-            yield f"Took {counted(len(cost), 'document')} out, to be embedded again"
+            yield from _remove_damaged(context.layout, folder, set(damaged))
+            yield f"Removed {counted(len(documents), 'document')}; the next run embeds them again"
         if newest_version(folder):
             yield from _drop_unusable(folder, name, context.layout)
-        # A mark that fits no table: the rows decide what is there.
+        # A mark that matches no table: the manifest is rebuilt from the rows.
         Manifest(context.layout).commit(name, mark=TableMark("", 0))
         facts = facts_of(name, entry)
         remove_documents(context.layout, facts, lambda _: False, keep, lambda *_: None)
-    yield f"Brought head.json and the manifest in line with the rows of {entry.model}"
+    yield f"Updated head.json and the manifest to match the rows of {entry.model}"
 
 
-def _take_out(layout: Layout, folder: Path, damaged: set[str]) -> Iterator[str]:
+def _remove_damaged(layout: Layout, folder: Path, damaged: set[str]) -> Iterator[str]:
     for name in sorted(damaged):
         if (folder / name).exists():
             target = set_aside(layout, folder / name)
@@ -99,10 +99,10 @@ def _take_out(layout: Layout, folder: Path, damaged: set[str]) -> Iterator[str]:
         drop_unreadable(folder, damaged)
     except WorkspaceError:
         target = set_aside(layout, folder)
-        yield f"Moved the whole table to {target}: nothing opens it"
+        yield f"Moved the whole table to {target}: it cannot be opened"
         return
     if drop_broken_indexes(folder, damaged):
-        yield "Dropped the indexes that lost a file; they are made anew"
+        yield "Dropped indexes that lost a file; they will be rebuilt"
     if broken := drop_broken_versions(folder, damaged):
         yield f"Dropped {counted(len(broken), 'version')} that lost a file"
 
@@ -112,5 +112,5 @@ def _drop_unusable(folder: Path, name: str, layout: Layout) -> Iterator[str]:
     documents = Inspection(folder).vectors().documents
     if documents:
         table.delete(documents)
-        yield f"Took {counted(len(documents), 'document')} with unusable vectors out"
+        yield f"Removed {counted(len(documents), 'document')} with unusable vectors"
     table.maintenance.ensure_text_index()

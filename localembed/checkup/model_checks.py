@@ -1,4 +1,4 @@
-"""The model and the machine: are they still those that the stored vectors came from?"""
+"""Check that the model and the machine still produce the stored vectors."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ from localembed.types.models import ModelInput
 from localembed.types.tables import TableHead
 from localembed.workspace.settings import engine_options, load_context
 
-_SAMPLE = 20
-_SAME = 0.999
-"""The least cosine between a stored vector and the same text embedded again."""
+_SAMPLE_TEXTS = 20
+"""Number of stored texts to embed again."""
+_MIN_COSINE = 0.999
+"""Minimum cosine between a stored vector and the same text embedded again."""
 
 
 def check_model(context: CheckContext, name: str, entry: TableHead) -> Iterator[Finding]:
-    """Hash the files of a table's model, load it, and embed some stored texts again."""
+    """Hash the files of a table's model, load it, and embed a sample of stored texts again."""
     try:
         model = models.open_stored(entry.model, entry.dim, context.layout, rehash=True)
     except LocalembedError as error:
         yield wrong("model", str(error))
         return
     if model.space_id != entry.space_id:
-        text = f"The files or settings of {entry.model} are not those the index was made with"
+        text = f"The files or settings of {entry.model} are not those the index was built with"
         yield wrong("model", text, REFRESH)
         return
     if backend_of(model.spec).provider is None:
-        yield ok("model", f"{entry.model}: every file has its hash")
+        yield ok("model", f"{entry.model}: all files match their hashes")
     try:
         yield from _drift(context, name, entry, model)
     except LocalembedError as error:
@@ -52,15 +53,15 @@ def _drift(
     context: CheckContext, name: str, entry: TableHead, model: LocatedModel
 ) -> Iterator[Finding]:
     if backend_of(model.spec).provider is not None:
-        yield note("drift", f"{entry.model} is a server's, which is not asked here")
+        yield note("drift", f"{entry.model} is a remote model; doctor sends it no requests")
         return
     options = engine_options(context.settings)
     remembered = load_context(model.space_id)
     embedder = load_embedder(model.spec, model.folder, options, context=remembered)
     try:
-        stored = Inspection(context.layout.table(name), entry.lance_version).chunks(_SAMPLE)
+        stored = Inspection(context.layout.table(name), entry.lance_version).chunks(_SAMPLE_TEXTS)
     except WorkspaceError:
-        return  # the table's own checks say it
+        return  # reported by the table's own checks
     if not stored:
         yield note("drift", "No vectors are stored yet")
         return
@@ -71,19 +72,19 @@ def _drift(
     vectors = embedder.embed_documents(inputs, lambda _: None).vectors
     yield _device(embedder.use.device, embedder.use.engine, embedder.use.precision)
     worst = min(_cosine(a, chunk.vector) for a, chunk in zip(vectors, stored, strict=True))
-    if worst >= _SAME:
-        yield ok("drift", f"{len(stored)} texts embedded again: cosine at least {worst:.5f}")
+    if worst >= _MIN_COSINE:
+        yield ok("drift", f"{len(stored)} texts embedded again: minimum cosine {worst:.5f}")
         return
     text = (
-        f"{len(stored)} texts embedded again: cosine down to {worst:.4f}. A library, a driver or "
-        "the weights changed; new vectors do not fit the old ones"
+        f"{len(stored)} texts embedded again: minimum cosine {worst:.4f}. A library, a driver or "
+        "the weights changed; new vectors are not comparable with the stored ones"
     )
     yield wrong("drift", text)
 
 
 def _device(device: str, engine: str, precision: str) -> Finding:
     flags = " with bf16" if device == "cpu" and cpu_has_bf16() else ""
-    return ok("device", f"{device_name(device)}{flags}: {engine} in {precision} answers")
+    return ok("device", f"{device_name(device)}{flags}: {engine} in {precision} works")
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:

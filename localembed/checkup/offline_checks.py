@@ -1,4 +1,4 @@
-"""The proof that nothing leaves this machine: embed and ask while every way out is refused."""
+"""Prove that nothing leaves this machine: embed and query while connections are refused."""
 
 from __future__ import annotations
 
@@ -17,49 +17,52 @@ from localembed.store.manifest import extensions_are_off
 from localembed.types.findings import Finding
 from localembed.workspace.settings import Settings, engine_options, load_context
 
-_ELSEWHERE = ("192.0.2.1", 443)
-"""An address that is reserved for documentation: nobody has it."""
+_RESERVED_ADDRESS = ("192.0.2.1", 443)
+"""Address reserved for documentation (RFC 5737), which no host has."""
 _PROBE = "rotating api keys"
-_TABLES = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6")
+"""Text that is embedded and searched for."""
+_SOCKET_TABLES = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6")
 
 
 def check_offline(
-    layout: Layout, settings: Settings, ask: Callable[[str], object]
+    layout: Layout, settings: Settings, query: Callable[[str], object]
 ) -> Iterator[Finding]:
-    """Yield what was tried and how it ended; the guard stays on afterwards.
+    """Yield the result of each check; the offline guard stays active afterwards.
 
     Args:
         layout: the workspace, which need not exist.
-        settings: in force.
-        ask: searches the workspace.
+        settings: the current settings.
+        query: searches the workspace.
     """
     guard.start()
     before = len(guard.refused)
     yield _guard()
     yield _switches()
     yield _extensions()
-    tried = len(guard.refused)
+    probes = len(guard.refused)
     yield _embedding(layout, settings)
-    yield _query(ask)
-    if len(guard.refused) > tried:
-        places = tuple(guard.refused[tried:])
-        yield wrong("attempts", "Somebody tried to leave this machine and was refused", "", places)
+    yield _query(query)
+    if len(guard.refused) > probes:
+        hosts = tuple(guard.refused[probes:])
+        text = "Connections to other machines were attempted and refused"
+        yield wrong("attempts", text, "", hosts)
     else:
-        yield ok("attempts", f"Nobody else tried to leave; refused in all: {tried - before}")
+        text = f"No other connection was attempted; refused in total: {probes - before}"
+        yield ok("attempts", text)
     yield _sockets()
 
 
 def _guard() -> Finding:
-    """Try to leave, as any library could."""
+    """Try to open a connection, as any library could."""
     try:
         with socket.socket() as out:
             out.settimeout(0.1)
-            out.connect(_ELSEWHERE)
+            out.connect(_RESERVED_ADDRESS)
     except OfflineError:
-        return ok("guard", f"A connection to {_ELSEWHERE[0]} was refused before it was made")
+        return ok("guard", f"A connection to {_RESERVED_ADDRESS[0]} was refused before it was made")
     except OSError as error:
-        return wrong("guard", f"A connection to {_ELSEWHERE[0]} was tried: {error}")
-    return wrong("guard", f"A connection to {_ELSEWHERE[0]} was made")
+        return wrong("guard", f"A connection to {_RESERVED_ADDRESS[0]} was attempted: {error}")
+    return wrong("guard", f"A connection to {_RESERVED_ADDRESS[0]} was made")
 
 
 def _switches() -> Finding:
@@ -79,42 +82,43 @@ def _embedding(layout: Layout, settings: Settings) -> Finding:
     try:
         model = models.open_model(settings.model, layout, dim=settings.dim)
         if backend_of(model.spec).provider is not None:
-            return note("embedding", f"{settings.model} is a server's, which is not asked here")
+            text = f"{settings.model} is a remote model; doctor sends it no requests"
+            return note("embedding", text)
         options, context = engine_options(settings), load_context(model.space_id)
         embedder = load_embedder(model.spec, model.folder, options, context=context)
         vector = embedder.embed_query(_PROBE)
     except LocalembedError as error:
         return wrong("embedding", str(error))
-    name, use = settings.model, f"{len(vector)} numbers"
-    return ok("embedding", f"{name} embedded a text: {use}, from {model.folder}")
+    text = f"{settings.model} embedded a text in {len(vector)} dimensions, from {model.folder}"
+    return ok("embedding", text)
 
 
-def _query(ask: Callable[[str], object]) -> Finding:
+def _query(query: Callable[[str], object]) -> Finding:
     try:
-        ask(_PROBE)
+        query(_PROBE)
     except NotIndexedError as error:
         return note("query", str(error))
     except LocalembedError as error:
         return wrong("query", str(error))
-    return ok("query", f"The index was asked for '{_PROBE}' and answered")
+    return ok("query", f"The index answered the query '{_PROBE}'")
 
 
 def _sockets() -> Finding:
-    """Look which sockets of the internet this process has open."""
+    """Check which internet sockets this process has open."""
     mine = set()
     try:
         for entry in Path("/proc/self/fd").iterdir():
             mine.add(str(entry.readlink()))
     except OSError:
         if not mine:
-            return note("sockets", "This system does not tell which sockets a process has open")
+            return note("sockets", "This system does not list the open sockets of a process")
     found = []
-    for table in _TABLES:
+    for table in _SOCKET_TABLES:
         try:
             lines = Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]
         except OSError:
             continue
         found += [table for line in lines if f"socket:[{line.split()[9]}]" in mine]
     if found:
-        return wrong("sockets", f"This process has open: {', '.join(found)}")
-    return ok("sockets", "This process has no internet socket open")
+        return wrong("sockets", f"This process has open internet sockets: {', '.join(found)}")
+    return ok("sockets", "This process has no open internet sockets")

@@ -1,4 +1,4 @@
-"""One table: do head.json, Lance and the manifest say the same, and is every row sound?"""
+"""Check one table: head.json, Lance and the manifest must agree, and all rows must be valid."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from localembed.store.manifest import Manifest
 from localembed.types.findings import Finding
 from localembed.types.tables import TableHead
 
-_SAMPLE = 1_000
-_SLACK = 0.25
-"""The share of rows outside an index that is worth a word."""
+_SAMPLE_ROWS = 1_000
+"""Number of vectors to read unless `deep`, and minimum unindexed rows worth a note."""
+_MAX_UNINDEXED_SHARE = 0.25
+"""Maximum share of rows outside the text index without a note."""
 
 
 def check_table(context: CheckContext, name: str, entry: TableHead) -> Iterator[Finding]:
-    """Yield what is found of one table, in the order of what rests on what."""
+    """Yield the findings of one table, each check after those it depends on."""
     folder = context.layout.table(name)
     label = entry.model
     if not folder.is_dir():
-        return  # said of head.json already
+        return  # reported by check_head
     damaged = damaged_files(context, name)
     yield _files(context, name, damaged)
     yield _versions(context, name, entry)
@@ -44,13 +45,13 @@ def check_table(context: CheckContext, name: str, entry: TableHead) -> Iterator[
 
 
 def damaged_files(context: CheckContext, name: str) -> dict[str, str]:
-    """Return which files of a table are not what was written: name → what is wrong with it."""
+    """Return the files of a table that differ from what was written: name → what is wrong."""
     folder = context.layout.table(name)
     known = Manifest(context.layout, read_only=True).stored_files(name)
     found = {file.name: why for file in known.values() if (why := _damage(folder, file, context))}
     gone = {file for file, why in found.items() if why == "gone"}
     if gone and (context.busy or not is_needed(folder, gone, context.head.tables[name])):
-        # A clean-up that is going on, or that was cut off, has taken them.
+        # A clean-up, running or interrupted, has deleted them.
         return {file: why for file, why in found.items() if file not in gone}
     return found
 
@@ -58,10 +59,10 @@ def damaged_files(context: CheckContext, name: str) -> dict[str, str]:
 def affected_documents(
     context: CheckContext, name: str, damaged: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Return the paths of the documents that lose rows when damaged files are left out."""
+    """Return the paths of the documents that lose rows if damaged files are removed."""
     records, _ = Manifest(context.layout, read_only=True).load(name)
-    with tempfile.TemporaryDirectory(prefix="localembed-") as place:
-        folder = linked_view(context.layout.table(name), damaged, Path(place))
+    with tempfile.TemporaryDirectory(prefix="localembed-") as temporary:
+        folder = linked_view(context.layout.table(name), damaged, Path(temporary))
         try:
             drop_unreadable(folder, damaged)
             left = Inspection(folder).rows().documents
@@ -75,7 +76,7 @@ def _damage(folder: Path, file: StoredFile, context: CheckContext) -> str:
     path = folder / file.name
     try:
         if path.stat().st_size != file.size:
-            return "of another size"
+            return "wrong size"
         if context.deep and digest_file(path) != file.xxh3:
             return "changed"
     except FileNotFoundError:
@@ -88,32 +89,32 @@ def _damage(folder: Path, file: StoredFile, context: CheckContext) -> str:
 def _files(context: CheckContext, name: str, damaged: Mapping[str, str]) -> Finding:
     known = Manifest(context.layout, read_only=True).stored_files(name)
     if not known:
-        return note("files", "The manifest knows no digests of the table's files", REFRESH)
+        return note("files", "The manifest has no digests of the table's files", REFRESH)
     if not damaged:
-        how = "read and unchanged" if context.deep else "there (their content: --deep)"
+        how = "unchanged" if context.deep else "present (to check their content: --deep)"
         return ok("files", f"{len(known)} files of the table are {how}")
     documents = affected_documents(context, name, damaged)
     broken = tuple(f"{file}: {why}" for file, why in sorted(damaged.items()))
     cost = counted(len(documents), "document")
-    text = f"Damaged: {len(damaged)} of the table's {len(known)} files; this costs {cost}"
+    text = f"{len(damaged)} of the table's {len(known)} files are damaged; this affects {cost}"
     return wrong("files", text, context.repair, (*broken, *documents))
 
 
 def _versions(context: CheckContext, name: str, entry: TableHead) -> Finding:
-    """Compare what head.json, Lance and the manifest take for the newest version."""
+    """Compare the newest version according to head.json, Lance and the manifest."""
     folder = context.layout.table(name)
     newest = newest_version(folder)
     if context.busy:
         return note("versions", "A run is writing a newer version")
     mark = Manifest(context.layout, read_only=True).marks().get(name)
     if entry.lance_version not in versions_on_disk(folder):
-        text = f"head.json names version {entry.lance_version}, which is gone"
+        text = f"head.json names version {entry.lance_version}, which does not exist"
         return wrong("versions", text, REPAIR)
     if mark is None:
-        return note("versions", "The manifest does not know the table", REFRESH)
+        return note("versions", "The manifest has no entry for the table", REFRESH)
     if not mark.lance_version == newest == entry.lance_version:
         text = f"head.json is at {entry.lance_version}, the manifest at {mark.lance_version}, "
-        return note("versions", f"{text}Lance at {newest}: a run was cut off", REFRESH)
+        return note("versions", f"{text}Lance at {newest}: a run was interrupted", REFRESH)
     return ok("versions", f"head.json, manifest and Lance agree on version {newest}")
 
 
@@ -125,43 +126,43 @@ def _rows(
         yield wrong("rows", f"{counted(census.duplicates, 'chunk')} stored twice", REPAIR)
     elif census.incomplete:
         paths = tuple(_shown(context, *document) for document in census.incomplete)
-        yield wrong("rows", f"{counted(len(paths), 'document')} without all rows", REPAIR, paths)
+        yield wrong("rows", f"{counted(len(paths), 'document')} with missing rows", REPAIR, paths)
     elif census.rows != entry.chunks:
-        text = f"There are {census.rows:,} chunks, head.json says {entry.chunks:,}"
+        text = f"The table has {census.rows:,} chunks; head.json says {entry.chunks:,}"
         yield wrong("rows", text, REPAIR)
     elif text := _disagreement(context, name, entry, census.documents):
         yield wrong("rows", text, REPAIR)
     else:
         documents = counted(len(census.documents), "document")
-        yield ok("rows", f"{counted(census.rows, 'chunk')} of {documents}, each once")
+        yield ok("rows", f"{counted(census.rows, 'chunk')} of {documents}, no duplicates")
 
 
 def _disagreement(
     context: CheckContext, name: str, entry: TableHead, documents: frozenset[bytes]
 ) -> str:
-    """Return where the manifest says something else than the rows, if it speaks of these."""
+    """Return how the manifest and the rows differ, if it describes this version of them."""
     records, mark = Manifest(context.layout, read_only=True).load(name)
     if mark is None or mark.lance_version != entry.lance_version:
         return ""
-    claimed = {record.doc_id for record in records.values() if record.n_chunks}
-    lost, unknown = len(claimed - documents), len(documents - claimed)
+    listed = {record.doc_id for record in records.values() if record.n_chunks}
+    lost, unknown = len(listed - documents), len(documents - listed)
     if not lost and not unknown:
         return ""
-    return f"The manifest claims {lost} documents without rows and misses {unknown} with rows"
+    return f"The manifest lists {lost} documents without rows and lacks {unknown} with rows"
 
 
 def _vectors(context: CheckContext, label: str, table: Inspection) -> Finding:
-    census = table.vectors(None if context.deep else _SAMPLE)
+    census = table.vectors(None if context.deep else _SAMPLE_ROWS)
     what = f"{census.seen:,} vectors of {label}"
     if census.unusable:
         return wrong(
-            "vectors", f"{census.unusable} of {what} are not finite or zero", context.repair
+            "vectors", f"{census.unusable} of {what} are zero or not finite", context.repair
         )
     if census.missing:
         text = f"{census.missing} of {what} are missing: their texts could not be embedded"
         return note("vectors", text)
-    sample = "" if context.deep else " (a sample; all: --deep)"
-    return ok("vectors", f"{what} are finite and not zero{sample}")
+    sample = "" if context.deep else " (a sample; to check all: --deep)"
+    return ok("vectors", f"{what} are finite and nonzero{sample}")
 
 
 def _indexes(label: str, table: Inspection) -> Iterator[Finding]:
@@ -169,18 +170,17 @@ def _indexes(label: str, table: Inspection) -> Iterator[Finding]:
     indexes = {index.column: index for index in table.indexes()}
     text = indexes.get("search_text")
     if text is None:
-        yield wrong("text index", f"There is none for {label}: --mode text finds nothing", REPAIR)
+        yield wrong("text index", f"{label} has no text index: --mode text finds nothing", REPAIR)
     else:
         table.find("the")
-        behind = text.outside / rows
-        said = f"{text.outside:,} of {rows:,} chunks stand outside it"
-        if behind > _SLACK and text.outside > _SAMPLE:
-            yield note("text index", f"{said}: queries take longer", REFRESH)
+        unindexed = f"{text.outside:,} of {rows:,} chunks are not in it"
+        if text.outside / rows > _MAX_UNINDEXED_SHARE and text.outside > _SAMPLE_ROWS:
+            yield note("text index", f"{unindexed}: queries take longer", REFRESH)
         else:
-            yield ok("text index", f"It answers; {said}")
+            yield ok("text index", f"It can be searched; {unindexed}")
     vector = indexes.get("vector")
     if vector is not None:
-        yield ok("vector index", f"{vector.outside:,} of {rows:,} chunks stand outside it")
+        yield ok("vector index", f"{vector.outside:,} of {rows:,} chunks are not in it")
 
 
 def _shown(context: CheckContext, root_id: str, path: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The folder of a workspace: its lock, its disk, its small files, and what lies about in it."""
+"""Check the folder of a workspace: its lock, its disk, its small files and leftovers."""
 
 from __future__ import annotations
 
@@ -15,87 +15,87 @@ from localembed.store.manifest import Manifest
 from localembed.store.versions import head_from_runs, read_tags, read_versions
 from localembed.types.findings import Finding
 
-_LITTLE_ROOM = 256 << 20
+_MIN_FREE_BYTES = 256 << 20
 _GIB = 1 << 30
 
 
 def check_lock(context: CheckContext) -> Iterator[Finding]:
-    """Tell who writes, and whether the last run came to its end."""
+    """Check whether a run is in progress, and whether the last run finished."""
     holder = heartbeat.current(context.layout)
     last = heartbeat.last(context.layout)
     if holder:
-        yield note("lock", f"Run {holder.get('run')} is going on (process {holder.get('pid')})")
+        yield note("lock", f"Run {holder.get('run')} is in progress (process {holder.get('pid')})")
     elif last is None or (last.ended and last.durable):
-        yield ok("lock", "Nobody is writing; the last run came to its end")
+        yield ok("lock", "No run is in progress; the last run finished")
     else:
-        yield note("lock", "The last run was cut off; the next one goes on from there", REFRESH)
+        yield note("lock", "The last run was interrupted; the next one continues it", REFRESH)
 
 
 def check_disk(context: CheckContext) -> Iterator[Finding]:
-    """Tell whether the disk can hold a workspace, and for how long."""
+    """Check whether the disk can hold a workspace and has enough free space."""
     folder = context.layout.folder
     free = free_bytes(folder)
     system = file_system(folder)
-    room = f"{free / _GIB:,.1f} GiB free" + (f" on {system}" if system else "")
+    space = f"{free / _GIB:,.1f} GiB free" + (f" on {system}" if system else "")
     if not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & os.ST_RDONLY:
-        yield note("disk", f"{room}; it is read-only: queries work, nothing can be indexed")
+        yield note("disk", f"{space}; it is read-only: queries work, but nothing can be indexed")
         return
     try:
         check_hard_links(folder)
     except StorageError as error:
         yield wrong("disk", str(error))
         return
-    if free < max(_LITTLE_ROOM, context.layout.disk_bytes() // 4):
-        fix = "localembed versions gc"
-        yield note("disk", f"{room}: a run may not fit. Free some space", fix)
+    if free < max(_MIN_FREE_BYTES, context.layout.disk_bytes() // 4):
+        text = f"{space}: a run may run out of space. Free some space"
+        yield note("disk", text, "localembed versions gc")
     else:
-        yield ok("disk", f"{room}; hard links work")
+        yield ok("disk", f"{space}; hard links work")
 
 
 def check_head(context: CheckContext) -> Iterator[Finding]:
-    """Tell whether readers are sent to tables that are there."""
+    """Check whether the tables that head.json names exist."""
     named = set(context.head.tables)
-    there = {folder.stem for folder in tables_on_disk(context.layout)}
-    lost = sorted(named - there)
+    present = {folder.stem for folder in tables_on_disk(context.layout)}
+    lost = sorted(named - present)
     if lost:
-        yield wrong("head", f"head.json names tables that are gone: {', '.join(lost)}", REPAIR)
+        yield wrong("head", f"head.json names tables that do not exist: {', '.join(lost)}", REPAIR)
     elif not named and head_from_runs(context.layout).tables:
-        yield wrong("head", "head.json names no table, but runs have left some", REPAIR)
-    elif there - named and not context.busy:
-        nameless = ", ".join(sorted(there - named))
-        yield note("head", f"A table is not built to its end yet: {nameless}", REFRESH)
+        yield wrong("head", "head.json names no table, but runs have recorded some", REPAIR)
+    elif present - named and not context.busy:
+        unnamed = ", ".join(sorted(present - named))
+        yield note("head", f"A table is not completely built yet: {unnamed}", REFRESH)
     else:
         yield ok("head", f"head.json names {len(named)} table{'s' * (len(named) != 1)}")
 
 
 def check_runs(context: CheckContext) -> Iterator[Finding]:
-    """Tell whether what is written down of runs can be read."""
+    """Check whether the records of runs can be read."""
     layout = context.layout
     numbers = sorted(runs.claimed(layout))
     broken = tuple(f"runs/{n}.json" for n in numbers if runs.read_run(layout, n) is None)
     if broken:
-        yield wrong("runs", "Records of runs cannot be read", REPAIR, broken)
+        yield wrong("runs", "Some records of runs cannot be read", REPAIR, broken)
     else:
         yield ok("runs", f"{len(numbers)} recorded")
 
 
 def check_tags(context: CheckContext) -> Iterator[Finding]:
-    """Tell whether tags can be read, and the versions that they name are there."""
+    """Check whether tags can be read, and the versions that they name exist."""
     try:
         tags = read_tags(context.layout)
     except StorageError as error:
         yield wrong("tags", str(error), REPAIR)
         return
-    there = {version.run for version in read_versions(context.layout)}
-    missing = sorted(name for name, run in tags.items() if run not in there)
+    present = {version.run for version in read_versions(context.layout)}
+    missing = sorted(name for name, run in tags.items() if run not in present)
     if missing:
-        yield wrong("tags", f"Their versions are gone: {', '.join(missing)}", REPAIR)
+        yield wrong("tags", f"The versions of these tags are lost: {', '.join(missing)}", REPAIR)
 
 
 def check_manifest(context: CheckContext) -> Iterator[Finding]:
-    """Tell whether the manifest can be read."""
+    """Check whether the manifest can be read."""
     if not context.head.tables and not context.layout.manifest.exists():
-        yield ok("manifest", "None yet: nothing was indexed")
+        yield ok("manifest", "There is none yet: nothing is indexed")
         return
     try:
         problem = Manifest(context.layout, read_only=True).problem()
@@ -103,20 +103,21 @@ def check_manifest(context: CheckContext) -> Iterator[Finding]:
         yield note("manifest", str(error))
         return
     if problem is None:
-        yield ok("manifest", "Every record can be read")
+        yield ok("manifest", "All records can be read")
     else:
         yield wrong(
-            "manifest", f"{problem}. It is rebuilt from the rows, nothing embedded", REFRESH
+            "manifest", f"{problem}. It is rebuilt from the rows without embedding", REFRESH
         )
 
 
 def check_leftovers(context: CheckContext) -> Iterator[Finding]:
-    """Tell what lies about that nothing needs."""
+    """Check for files that are not needed."""
     layout = context.layout
     aside = [path for path in (layout.damaged, *layout.folder.glob("*.damaged")) if path.exists()]
     if aside:
         broken = tuple(str(path) for path in aside)
-        yield note("leftovers", "Set aside as broken; look at it, then remove it", "", broken)
+        text = "Damaged files were set aside; inspect them, then remove them"
+        yield note("leftovers", text, "", broken)
     if context.busy:
         return
     found: list[str] = []
@@ -128,7 +129,7 @@ def check_leftovers(context: CheckContext) -> Iterator[Finding]:
         names = [name for name in files_below(folder) if is_written_once(name)]
         found += [f"{folder.name}/{name}" for name in names if name not in known and known]
     if found:
-        text = f"{len(found)} files of runs that were cut off; the next clean-up takes them"
+        text = f"{len(found)} files of interrupted runs; the next clean-up deletes them"
         yield note("leftovers", text, "localembed versions gc", tuple(found))
     elif not aside:
         yield ok("leftovers", "None")
