@@ -1,4 +1,4 @@
-"""How fast a server is asked: minutes of it, in a loop whose clock does not wait."""
+"""Pacing of requests, simulated for minutes in a loop whose clock does not wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from localembed.embedding.remote.pacing import Pace
 
 
 class _Jumping(selectors.SelectSelector):
-    """Does not wait: its clock is put forward instead."""
+    """A selector that advances its clock instead of waiting."""
 
     now = 1000.0
 
@@ -23,7 +23,7 @@ class _Jumping(selectors.SelectSelector):
 
 
 def simulate(work):
-    """Run a coroutine function of a clock in time that costs none."""
+    """Run a coroutine function of a clock in simulated time."""
     selector = _Jumping()
     loop = asyncio.SelectorEventLoop(selector)
     loop.time = lambda: selector.now
@@ -34,7 +34,7 @@ def simulate(work):
 
 
 class Server:
-    """So many tokens a minute, and an answer after so many seconds."""
+    """A provider with a limit of tokens per minute and a delay in seconds."""
 
     def __init__(self, clock, limit, *, all_at_once=False, delay=0.5, told=True):
         self.clock, self.limit, self.all_at_once = clock, limit, all_at_once
@@ -61,7 +61,7 @@ class Server:
         elif now - self.at >= 60:
             self.level, self.at = float(self.limit), now
 
-    async def ask(self, tokens):
+    async def answer(self, tokens):
         await asyncio.sleep(self.delay / 2)
         self._refill()
         good = self.level >= tokens
@@ -72,7 +72,7 @@ class Server:
         return good, headers
 
 
-async def ask_for(server, clock, minutes, *, tokens, guess=1.0, limit=0):
+async def send_requests(server, clock, minutes, *, tokens, guess=1.0, limit=0):
     pace = Pace(0, limit, 64, clock)
     end = clock() + 60 * minutes
 
@@ -81,12 +81,12 @@ async def ask_for(server, clock, minutes, *, tokens, guess=1.0, limit=0):
             async with pace.slot(tokens * guess) as ticket:
                 if clock() >= end:
                     return
-                good, headers = await server.ask(tokens)
+                good, headers = await server.answer(tokens)
                 pace.learn(headers, ticket)
                 if good:
-                    pace.went_well()
+                    pace.speed_up()
                 else:
-                    pace.too_much(retry_after(headers), limited=True)
+                    pace.slow_down(retry_after(headers), limited=True)
 
     await asyncio.gather(*(one() for _ in range(100)))
     return pace
@@ -95,10 +95,10 @@ async def ask_for(server, clock, minutes, *, tokens, guess=1.0, limit=0):
 @pytest.mark.parametrize(
     ("all_at_once", "guess"), [(False, 1.0), (False, 1.3), (False, 0.8), (True, 1.0), (True, 1.3)]
 )
-def test_a_limit_is_used_up_and_not_passed(all_at_once, guess):
+def test_a_limit_is_used_up_and_not_exceeded(all_at_once, guess):
     async def work(clock):
         server = Server(clock, 1_000_000, all_at_once=all_at_once)
-        await ask_for(server, clock, 6, tokens=12_000, guess=guess)
+        await send_requests(server, clock, 6, tokens=12_000, guess=guess)
         return server
 
     server = simulate(work)
@@ -108,10 +108,10 @@ def test_a_limit_is_used_up_and_not_passed(all_at_once, guess):
     assert [at for at, _ in server.refused if at > late] == []
 
 
-def test_a_server_that_says_nothing_of_its_limit_is_kept_to_what_models_toml_says():
+def test_without_headers_the_limit_in_models_toml_holds():
     async def work(clock):
         server = Server(clock, 100_000, told=False)
-        await ask_for(server, clock, 4, tokens=1000, limit=100_000)
+        await send_requests(server, clock, 4, tokens=1000, limit=100_000)
         return server
 
     server = simulate(work)
@@ -119,15 +119,15 @@ def test_a_server_that_says_nothing_of_its_limit_is_kept_to_what_models_toml_say
     assert sum(tokens for at, tokens in server.used if at > 1060) >= 0.95 * 300_000
 
 
-def test_a_refusal_halves_what_is_in_flight_once_and_pauses_everybody():
+def test_a_refusal_halves_the_requests_in_flight_once_and_pauses_all():
     async def work(clock):
         pace = Pace(0, 0, 64, clock)
         for _ in range(40):
-            pace.went_well()
+            pace.speed_up()
         before = pace._limit
         await asyncio.sleep(2)
         for _ in range(5):
-            pace.too_much(3.0, limited=False)
+            pace.slow_down(3.0, limited=False)
         assert pace._limit == before / 2
         begin = clock()
         async with pace.slot(1):

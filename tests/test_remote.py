@@ -1,4 +1,4 @@
-"""Servers that speak OpenAI's protocol: every fault of theirs, and what is paid for only once."""
+"""Remote models: every fault of a provider, and nothing paid for twice."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ def expected(items, dim=DIM):
 
 
 FATAL = {
-    "401": "Look whether the key is right",
-    "403": "Look whether the key is right",
-    "404": "Look whether base_url and model",
-    "302": "It sends elsewhere",
-    "429 quota": "no more quota",
+    "401": "Check that the key is right",
+    "403": "Check that the key is right",
+    "404": "Check base_url and model",
+    "302": "It redirects",
+    "429 quota": "no quota left",
     "429 huge": "asks to wait 86,400 s",
 }
 SLOW = {"stall", "drip"}
 
 
 @pytest.mark.parametrize("fault", sorted(FAULTS.keys() - FATAL.keys() - SLOW))
-def test_a_fault_that_passes_changes_nothing(server, fault):
+def test_a_transient_fault_changes_nothing(server, fault):
     server.faults.append(fault)
     items = inputs(9)
     made = embedder_of(server).embed_documents(items)
@@ -75,7 +75,7 @@ def test_a_fault_that_passes_changes_nothing(server, fault):
 
 
 @pytest.mark.parametrize("fault", sorted(SLOW))
-def test_what_takes_too_long_is_asked_for_in_halves(server, fault, monkeypatch):
+def test_requests_that_take_too_long_are_split_in_halves(server, fault, monkeypatch):
     """The time for an answer is over as soon as the server has begun not to give it."""
     limits = []
 
@@ -101,7 +101,7 @@ def test_what_takes_too_long_is_asked_for_in_halves(server, fault, monkeypatch):
 
 
 @pytest.mark.parametrize("fault", sorted(FATAL))
-def test_a_refusal_ends_it_at_once(server, fault):
+def test_a_refusal_ends_the_run_at_once(server, fault):
     server.faults.append(fault)
     with pytest.raises(RemoteModelError, match=FATAL[fault]):
         embedder_of(server).embed_documents(inputs(3))
@@ -109,7 +109,7 @@ def test_a_refusal_ends_it_at_once(server, fault):
 
 
 @pytest.mark.parametrize("fault", ["400", "413", "500", "nan", "zero", "cut"])
-def test_the_one_text_at_fault_is_named_and_the_rest_goes_on(server, fault):
+def test_a_single_faulty_text_is_reported_and_the_rest_is_embedded(server, fault):
     items = inputs(32)
     bad = items[17].text
     server.fault_of = lambda _number, texts: fault if bad in texts else None
@@ -122,7 +122,7 @@ def test_the_one_text_at_fault_is_named_and_the_rest_goes_on(server, fault):
 
 
 @pytest.mark.parametrize("fault", ["500", "html", "400", "nan"])
-def test_a_server_that_is_no_use_is_given_up_on_soon(server, fault):
+def test_an_unusable_provider_is_given_up_soon(server, fault):
     server.fault_of = lambda *_: fault
     with pytest.raises(RemoteModelError, match=r"gave no usable answer.*the same command again"):
         embedder_of(server, max_tries=2).embed_documents(inputs(400))
@@ -130,32 +130,32 @@ def test_a_server_that_is_no_use_is_given_up_on_soon(server, fault):
 
 
 @pytest.mark.parametrize(("fault", "said"), [("other model", "answers_as"), ("other dim", "16")])
-def test_another_model_is_no_reason_to_ask_for_less(server, fault, said):
+def test_another_model_is_no_reason_for_smaller_requests(server, fault, said):
     server.fault_of = lambda *_: fault
     with pytest.raises(RemoteModelError, match=said):
         embedder_of(server, max_tries=2).embed_documents(inputs(8))
     assert {len(request.texts) for request in server.requests} == {8}
 
 
-def test_a_server_may_answer_under_another_name_that_is_known(server):
+def test_a_provider_may_answer_under_a_configured_name(server):
     server.model = "another-model"
     made = embedder_of(server, answers_as="another-model").embed_documents(inputs(2))
     assert made.failures == {}
 
 
-def test_nobody_at_the_address_is_said_in_a_sentence():
+def test_an_unreachable_address_is_reported():
     with pytest.raises(RemoteModelError, match="no connection"):
         embedder_of("http://127.0.0.1:9/v1", max_tries=2).embed_documents(inputs(1))
 
 
-def test_a_name_that_nobody_knows_is_said_in_a_sentence():
+def test_an_unknown_host_name_is_reported():
     with pytest.raises(RemoteModelError, match="no connection"):
         embedder_of("http://nobody.invalid/v1", max_tries=1, allow_network=True).embed_documents(
             inputs(1)
         )
 
 
-def test_tls_where_there_is_none_is_said_in_a_sentence(server):
+def test_missing_tls_is_reported(server):
     with pytest.raises(RemoteModelError, match="no connection"):
         embedder_of(server.url.replace("http:", "https:"), max_tries=2).embed_documents(inputs(1))
 
@@ -167,7 +167,7 @@ def test_plain_numbers_are_as_good_as_base64(server):
     np.testing.assert_allclose(made.vectors, expected(items), atol=1e-6)
 
 
-def test_a_server_that_does_not_know_base64_is_asked_for_numbers(server):
+def test_a_provider_without_base64_is_requested_to_send_numbers(server):
     server.fault_of = lambda number, _: "encoding" if number == 1 else None
     embedder = embedder_of(server)
     embedder.embed_documents(inputs(2))
@@ -176,7 +176,7 @@ def test_a_server_that_does_not_know_base64_is_asked_for_numbers(server):
     assert formats == ["base64", "float", "float"]
 
 
-def test_requests_are_cut_by_inputs_tokens_and_bytes():
+def test_requests_are_limited_by_inputs_tokens_and_bytes():
     remote = RemoteSpec("http://x/v1", "m", max_inputs=10, max_request_tokens=100)
     parts = make_requests(inputs(25, words=3), remote)
     assert [len(part.rows) for part in parts] == [10, 10, 5]
@@ -216,7 +216,7 @@ def test_a_key_is_sent_and_never_shown(server, monkeypatch):
     assert "***" in str(caught.value)
 
 
-def test_a_key_that_is_missing_is_asked_for(server):
+def test_a_missing_key_is_reported(server):
     with pytest.raises(RemoteModelError, match="variable NO_SUCH_KEY, or into the keyring"):
         embedder_of(server, api_key_env="NO_SUCH_KEY")
 
@@ -224,13 +224,13 @@ def test_a_key_that_is_missing_is_asked_for(server):
 @pytest.mark.parametrize("key", ["sk-one\nsk-two", "sk-ключ", "sk one", "sk\x7f"])
 def test_a_key_that_cannot_be_sent_is_not_shown_either(server, monkeypatch, key):
     monkeypatch.setenv("MY_KEY", key)
-    with pytest.raises(RemoteModelError, match=r"The key for .* holds a space") as caught:
+    with pytest.raises(RemoteModelError, match=r"The key for .* contains a space") as caught:
         embedder_of(server, api_key_env="MY_KEY").embed_documents(inputs(1))
     assert "sk" not in str(caught.value)
     assert server.requests == []
 
 
-def test_a_proxy_is_not_asked_for_what_is_here(server, monkeypatch):
+def test_no_proxy_is_used_for_this_machine(server, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
@@ -243,7 +243,7 @@ def test_another_machine_needs_permission(monkeypatch):
         embedder_of("https://api.openai.com/v1")
 
 
-def test_the_thread_that_asks_is_the_only_one_let_out(server):
+def test_only_the_thread_that_sends_requests_may_connect(server):
     import socket
 
     from localembed.core.offline import guard
@@ -257,10 +257,10 @@ def test_the_thread_that_asks_is_the_only_one_let_out(server):
         guard._watching = False
 
 
-# Limits of the minute
+# Limits per minute
 
 
-def test_what_a_server_allows_is_remembered(own_home):
+def test_the_limits_of_a_provider_are_remembered(own_home):
     from localembed.embedding.profiles import ProfileStore
 
     context = LoadContext(profiles=ProfileStore())
@@ -292,14 +292,14 @@ def test_a_folder_is_indexed_and_searched(known, server, notes, real_cli):
     assert "billed" in run.stdout
     found = real_cli("query", "p1x word 3", "--mode", "vector", "--json", "--no-resident")
     assert len(json.loads(found.stdout)["hits"]) == 10
-    asked = len(server.requests)
+    before = len(server.requests)
     again = real_cli("index", "--json")
     assert json.loads(again.stdout)["changed"] is False
-    assert len(server.requests) == asked
+    assert len(server.requests) == before
 
 
 def test_faults_leave_the_same_index(own_home, notes, tmp_path):
-    """2,000 chunks through a server with every passing fault equal those of one without."""
+    """2,000 chunks from a provider with every transient fault equal those of one without."""
     for n in range(100):
         (notes / f"{n}.md").write_text(paragraphs(20, f"c{n}x"))
     passing = sorted(FAULTS.keys() - FATAL.keys() - SLOW - {"429 seconds", "429 date"})
@@ -329,7 +329,7 @@ def rows_of(workspace):
     return sorted((chunk.text, chunk.vector.astype(np.float16).tobytes()) for chunk in chunks)
 
 
-def test_dead_letters_are_shown_and_taken_up_again(known, server, notes, real_cli):
+def test_failed_chunks_are_shown_and_retried(known, server, notes, real_cli):
     (notes / "good.md").write_text("zebra crossing")
     (notes / "bad.md").write_text("# One\n\npoison here\n\n# Two\n\nhealthy text")
     server.fault_of = lambda _n, texts: "400" if any("poison" in text for text in texts) else None
@@ -345,18 +345,18 @@ def test_dead_letters_are_shown_and_taken_up_again(known, server, notes, real_cl
     assert "1 passage without a vector; run: localembed index --retry-failed" in shown
     found = real_cli("query", "poison", "--mode", "text", "--json", "--no-resident")
     assert json.loads(found.stdout)["hits"]
-    asked = len(server.requests)
+    before = len(server.requests)
     assert real_cli("index").returncode == 0
-    assert len(server.requests) == asked
+    assert len(server.requests) == before
     server.fault_of = lambda *_: None
     again = real_cli("index", "--retry-failed", "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["chunks"]["embedded"] == 1
-    assert [len(request.texts) for request in server.requests[asked:]] == [1]
+    assert [len(request.texts) for request in server.requests[before:]] == [1]
     assert json.loads(real_cli("status", "--json").stdout)["failures"] == []
 
 
-def test_a_manifest_that_was_lost_still_knows_what_has_no_vector(known, server, notes):
+def test_failed_chunks_are_known_after_the_manifest_is_lost(known, server, notes):
     (notes / "bad.md").write_text("poison here")
     (notes / "good.md").write_text("zebra")
     server.fault_of = lambda _n, texts: "400" if any("poison" in text for text in texts) else None
@@ -369,14 +369,14 @@ def test_a_manifest_that_was_lost_still_knows_what_has_no_vector(known, server, 
     assert workspace.status().failures == ()
 
 
-def test_nothing_that_was_paid_for_is_paid_for_twice(known, server, notes, real_cli):
-    """A run that is refused in the middle goes on with what it had."""
+def test_nothing_is_paid_for_twice(known, server, notes, real_cli):
+    """A run that is refused midway continues from the answers that it had."""
     write(notes, 40)
     known(max_inputs=8, max_concurrency=1)
     server.fault_of = lambda number, _: "401" if number > 5 else None
     run = real_cli("index", notes, "--model", "remote")
     assert run.returncode == 4
-    assert "Look whether the key is right" in run.stderr
+    assert "Check that the key is right" in run.stderr
     had = len(server.texts)
     assert had == 40
     server.fault_of = lambda *_: None
@@ -386,7 +386,7 @@ def test_nothing_that_was_paid_for_is_paid_for_twice(known, server, notes, real_
     assert not list((notes.parent).rglob("pending/*.bin"))
 
 
-def test_what_was_paid_for_is_good_for_chunks_of_another_size(known, server, notes, real_cli):
+def test_saved_answers_are_used_for_chunks_of_another_size(known, server, notes, real_cli):
     for n in range(40):
         (notes / f"{n}.md").write_text(f"one short text, number {n}")
     known(max_inputs=8, max_concurrency=1)
@@ -399,7 +399,7 @@ def test_what_was_paid_for_is_good_for_chunks_of_another_size(known, server, not
     assert not list((notes.parent).rglob("pending/*.bin"))
 
 
-def test_the_same_text_in_windows_side_by_side_is_asked_for_once(known, server, notes):
+def test_the_same_text_in_concurrent_windows_is_requested_once(known, server, notes):
     for n in range(30):
         (notes / f"{n}.md").write_text(f"boilerplate\n\n# own {n}\n\nown text {n}")
     server.hold_until = 2
@@ -415,7 +415,7 @@ def test_the_same_text_in_windows_side_by_side_is_asked_for_once(known, server, 
 # Money
 
 
-def test_a_dry_run_costs_nothing_and_says_what_a_run_would(known, server, notes, real_cli):
+def test_a_dry_run_costs_nothing_and_estimates_a_run(known, server, notes, real_cli):
     write(notes, 5)
     known(usd_per_million_tokens=100.0, price_date="2026-11-23", tokens_per_minute=100_000)
     run = real_cli("index", notes, "--model", "remote", "--dry-run", "--json")
@@ -436,7 +436,7 @@ def test_a_dry_run_costs_nothing_and_says_what_a_run_would(known, server, notes,
     assert "Nothing to embed" in nothing
 
 
-def test_a_dry_run_of_a_model_here_says_that_nothing_is_sent(notes, run_cli):
+def test_a_dry_run_of_a_local_model_says_that_nothing_is_sent(notes, run_cli):
     write(notes, 1)
     run = run_cli("index", notes, "--dry-run")
     assert "on this machine: nothing is sent" in run.stdout
@@ -458,7 +458,7 @@ def test_a_run_stops_before_it_costs_more(known, server, notes, real_cli):
 
 
 @pytest.mark.parametrize("amount", [float("nan"), float("inf"), -1.0])
-def test_a_limit_that_no_cost_can_reach_is_refused(server, amount):
+def test_a_limit_that_is_not_an_amount_is_refused(server, amount):
     with pytest.raises(UsageError, match="must be an amount of US dollars"):
         embedder_of(server, usd_per_million_tokens=1.0, max_cost=amount).embed_documents(inputs(1))
     assert server.requests == []
@@ -471,7 +471,7 @@ def test_a_limit_without_a_price_is_refused(server):
         embedder_of(server, max_cost=0.0, usd_per_million_tokens=1.0).embed_documents(inputs(1))
 
 
-# What a models.toml may say
+# What models.toml may contain
 
 
 @pytest.mark.parametrize(
@@ -517,14 +517,14 @@ def test_a_workspace_cannot_name_another_machine(workspace):
         workspace.index()
 
 
-def test_a_tokenizer_that_is_not_here_is_said(server):
+def test_a_missing_tokenizer_is_reported(server):
     with pytest.raises(LocalembedError, match="tiktoken has no encoding 'no_such'"):
         embedder_of(server, tokenizer="tiktoken:no_such")
 
 
 @pytest.fixture
 def bytes_bpe(monkeypatch):
-    """One of tiktoken's encodings, made here: its own are fetched, and there is no network."""
+    """A small tiktoken encoding: the library fetches its own, and there is no network."""
     tiktoken = pytest.importorskip("tiktoken")
     ranks = {bytes([n]): n for n in range(256)} | {b"wo": 256, b"rd": 257, b"word": 258}
     encoding = tiktoken.Encoding(
@@ -540,7 +540,7 @@ def test_tiktoken_counts_and_places_tokens(bytes_bpe):
     assert len(tokens.ids) == 1 + 1 + 2 + 4 + 1 + len("<|end|>")
     assert (tokens.starts[0], tokens.ends[0]) == (0, 4)
     assert all(a < b for a, b in zip(tokens.starts, tokens.ends, strict=True))
-    # Every character belongs to a token, and no token ends inside of one.
+    # Every character belongs to a token, and no token ends inside a character.
     assert {p for a, b in zip(tokens.starts, tokens.ends, strict=True) for p in range(a, b)} == set(
         range(len(text))
     )
@@ -559,14 +559,13 @@ def test_chunks_of_tiktoken_fit_the_model(bytes_bpe, known, server, notes):
     assert all(f"🦊{n}" in "".join(server.texts) for n in range(700))
 
 
-def test_without_the_extra_the_sentence_says_how_to_get_it(server, monkeypatch):
-
+def test_without_the_extra_the_message_says_how_to_install_it(server, monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(ModelNotFoundError, match=r"pip install 'localembed\[openai\]'"):
         embedder_of(server)
 
 
-def test_a_long_query_is_asked_for_in_pieces(server):
+def test_a_long_query_is_embedded_in_pieces(server):
     embedder = embedder_of(server)
     pieces = embedder.count_pieces("word " * 400)
     row = embedder.embed_query("word " * 400)

@@ -1,4 +1,4 @@
-"""Servers, folders and environments with bad intentions, and what must not get to them."""
+"""Hostile providers, folders and environments, and what must not reach them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEY = "sk-proj-" + "AbCd" * 10
 
 
 def echo(monkeypatch, server, name, answer, status=200):
-    """Let the server say the key of who asks it."""
+    """Let the provider echo the key of the request."""
 
     async def say(running, request, writer):
         said = json.loads(json.dumps(answer).replace("KEY", request.headers["authorization"]))
@@ -44,7 +44,7 @@ ECHOES = {
 
 
 @pytest.mark.parametrize(("answer", "status"), ECHOES.values(), ids=ECHOES.keys())
-def test_a_server_that_says_the_key_has_it_shown_nowhere(server, monkeypatch, answer, status):
+def test_an_echoed_key_is_never_shown(server, monkeypatch, answer, status):
     monkeypatch.setenv("MY_KEY", KEY)
     echo(monkeypatch, server, "echo", answer, status)
     with pytest.raises(RemoteModelError) as caught:
@@ -53,7 +53,7 @@ def test_a_server_that_says_the_key_has_it_shown_nowhere(server, monkeypatch, an
     assert "sk-proj" not in str(caught.value)
 
 
-def test_headers_for_other_servers_are_not_sent(server, monkeypatch):
+def test_headers_for_other_providers_are_not_sent(server, monkeypatch):
     monkeypatch.setenv(
         "OPENAI_CUSTOM_HEADERS", "Authorization: Bearer corp-gateway\nHelicone-Auth: sk-helicone"
     )
@@ -74,7 +74,7 @@ def test_a_name_that_looks_like_this_machine_is_another(host):
     ["http://127.0.0.1:abc/v1", "http://127.0.0.1:99999/v1", "http://127.0.0.1:0/v1",
      "http://[::1/v1", "http://[evil]/v1", "http://:7801/v1", "http://127.0.0.1%x.evil.example/v1"],
 )  # fmt: skip
-def test_an_address_that_is_none_is_refused_when_it_is_read(address):
+def test_an_invalid_address_is_refused_when_it_is_read(address):
     block = {"backend": "openai", "base_url": address, "model": "m", "dim": 3, "max_tokens": 100}
     with pytest.raises(RegistryError, match="base_url must be an address"):
         checked_spec("here", "m", block)
@@ -85,7 +85,7 @@ def test_an_address_that_is_none_is_refused_when_it_is_read(address):
     [("max_concurrency", 0.5), ("max_inputs", 2.5), ("max_tries", 0.5), ("max_concurrency", True),
      ("usd_per_million_tokens", float("inf")), ("timeout_seconds", float("nan"))],
 )  # fmt: skip
-def test_a_number_that_cannot_be_is_refused_when_it_is_read(key, value):
+def test_an_impossible_number_is_refused_when_it_is_read(key, value):
     block = {
         "backend": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "m", "dim": 3,
         "max_tokens": 100, key: value,
@@ -95,7 +95,7 @@ def test_a_number_that_cannot_be_is_refused_when_it_is_read(key, value):
 
 
 @pytest.mark.parametrize("proxy", ["foo://127.0.0.1:9", "socks5://127.0.0.1:9"])
-def test_a_proxy_that_cannot_be_used_is_named(monkeypatch, proxy):
+def test_an_unusable_proxy_is_reported(monkeypatch, proxy):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy)
     with pytest.raises(UsageError, match="The proxy that the environment names"):
@@ -113,7 +113,7 @@ def changed(change):
     return say
 
 
-def test_numbers_beyond_all_measure_are_no_answer(server, monkeypatch):
+def test_numbers_too_large_for_a_float_are_no_answer(server, monkeypatch):
     def enormous(body):
         body["data"][0]["embedding"] = [10**400] * 16
 
@@ -123,7 +123,7 @@ def test_numbers_beyond_all_measure_are_no_answer(server, monkeypatch):
     assert len(server.requests) == 2
 
 
-def test_a_bill_beyond_all_measure_is_no_bill(server, monkeypatch):
+def test_an_implausible_bill_is_ignored(server, monkeypatch):
     monkeypatch.setitem(
         FAULTS, "bill", changed(lambda body: body.update(usage={"total_tokens": 10**400}))
     )
@@ -133,7 +133,7 @@ def test_a_bill_beyond_all_measure_is_no_bill(server, monkeypatch):
     assert embedder.use.remote.usd < 1
 
 
-def test_what_a_useless_answer_cost_is_counted(server):
+def test_the_cost_of_an_unusable_answer_is_counted(server):
     server.faults += ["fewer", "nan", "500"]
     embedder = embedder_of(server, usd_per_million_tokens=1.0, max_tries=5)
     assert embedder.embed_documents(inputs(3)).failures == {}
@@ -141,7 +141,7 @@ def test_what_a_useless_answer_cost_is_counted(server):
     assert embedder.use.remote.tokens_billed == fewer + nan + good
 
 
-def test_a_server_that_bills_more_than_it_should_is_stopped_near_the_limit(server, monkeypatch):
+def test_a_provider_that_overcharges_is_stopped_near_the_limit(server, monkeypatch):
     def dear(body):
         body["usage"] = {"total_tokens": 10 * body["usage"]["total_tokens"]}
 
@@ -156,7 +156,7 @@ def test_a_server_that_bills_more_than_it_should_is_stopped_near_the_limit(serve
     assert f"${spent:,.4f}" in str(caught.value)
 
 
-def test_a_file_of_texts_that_are_refused_stops_nothing(known, server, notes):
+def test_a_file_of_rejected_texts_does_not_stop_the_run(known, server, notes):
     known(max_inputs=8)
     (notes / "good.md").write_text(paragraphs(4, "good"))
     (notes / "bad.md").write_text(paragraphs(60, "bad"))
@@ -188,7 +188,7 @@ main()
 """
 
 
-def test_ctrl_c_while_a_server_asks_to_wait_ends_it_at_once(
+def test_ctrl_c_during_a_requested_wait_ends_the_run_at_once(
     known, server, notes, tmp_path, monkeypatch
 ):
     (notes / "a.md").write_text(paragraphs(4))
@@ -206,7 +206,9 @@ def test_ctrl_c_while_a_server_asks_to_wait_ends_it_at_once(
     assert run.returncode == 130, said
 
 
-def test_escapes_of_a_server_do_not_reach_the_terminal(known, server, notes, run_cli, real_cli):
+def test_escape_sequences_of_a_provider_do_not_reach_the_terminal(
+    known, server, notes, run_cli, real_cli
+):
     (notes / "a.md").write_text(paragraphs(1))
     known()
 
@@ -225,7 +227,7 @@ def test_escapes_of_a_server_do_not_reach_the_terminal(known, server, notes, run
     assert "\x1b" not in run.stdout + run.stderr
 
 
-def test_a_query_that_gets_no_vector_names_the_way_around(known, server, notes, real_cli):
+def test_a_query_without_a_vector_names_the_alternative(known, server, notes, real_cli):
     (notes / "a.md").write_text(paragraphs(1))
     known(max_tries=1, patience_seconds=1)
     assert real_cli("index", notes, "--model", "remote").returncode == 0

@@ -1,4 +1,4 @@
-"""What queries send to a server, and that a process which lives on is allowed no more than once."""
+"""What queries send to a provider; permission given to a long-lived process holds once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import paragraphs
 
 @pytest.fixture
 def indexed(known, server, notes):
-    """A workspace whose vectors are a server's, which has forgotten what it was asked."""
+    """A workspace with vectors of a remote model; the requests so far are forgotten."""
     (notes / "a.md").write_text(paragraphs(4))
     workspace = localembed.Workspace(notes.parent / "ws", {"model": "remote"})
     workspace.index([notes])
@@ -27,11 +27,11 @@ def indexed(known, server, notes):
 
 @pytest.fixture
 def far_away(monkeypatch):
-    """Take the server for another machine."""
+    """Treat the provider as another machine."""
     monkeypatch.setattr(offline, "is_here", lambda _host: False)
 
 
-def test_leave_for_one_query_is_none_for_the_next(indexed, server, far_away):
+def test_permission_for_one_query_does_not_hold_for_the_next(indexed, server, far_away):
     assert indexed.search(Query("first", allow_network=True)).hits
     assert server.texts == ["first"]
     with pytest.raises(OfflineError, match="--allow-network"):
@@ -41,7 +41,7 @@ def test_leave_for_one_query_is_none_for_the_next(indexed, server, far_away):
     assert server.texts == ["first", "third"]
 
 
-def test_leave_by_the_environment_ends_with_it(indexed, server, far_away, monkeypatch):
+def test_permission_by_the_environment_ends_with_it(indexed, server, far_away, monkeypatch):
     monkeypatch.setenv("LOCALEMBED_ALLOW_NETWORK", "1")
     assert indexed.query("first")
     monkeypatch.delenv("LOCALEMBED_ALLOW_NETWORK")
@@ -55,7 +55,7 @@ def remote_threads():
     return [thread for thread in threading.enumerate() if thread.name == "localembed-remote"]
 
 
-def test_every_command_has_the_key_of_its_own_environment(indexed, known, server, monkeypatch):
+def test_every_command_uses_the_key_of_its_own_environment(indexed, known, server, monkeypatch):
     known(api_key_env="MY_KEY")
     before = set(remote_threads())
     for key in ("one", "two"):
@@ -72,14 +72,14 @@ def test_every_command_has_the_key_of_its_own_environment(indexed, known, server
         assert not thread.is_alive()
 
 
-def test_the_same_leave_keeps_the_connection(indexed, server):
+def test_the_same_permission_keeps_the_connection(indexed, server):
     for word in ("one", "two", "three"):
         indexed.query(word)
     assert len(indexed._models._embedders) == 1
     assert len({request.connection for request in server.requests}) == 1
 
 
-def test_the_first_query_to_a_server_names_it(indexed, server, own_home):
+def test_the_first_query_to_a_provider_names_it(indexed, server, own_home):
     said: list[str] = []
     for profiles in own_home.rglob("profiles.json"):
         profiles.unlink()  # as if another user had made the index
@@ -89,20 +89,20 @@ def test_the_first_query_to_a_server_names_it(indexed, server, own_home):
     assert sentence == f"Sends your queries to {server.url} (model test-model), nothing else."
 
 
-def test_who_indexed_was_told_of_queries(indexed):
+def test_a_user_who_indexed_was_told_of_queries(indexed):
     said: list[str] = []
     indexed.search(Query("one"), on_notice=said.append)
     assert said == []
 
 
-def test_what_waits_for_queries_sends_nothing(indexed, server):
+def test_warming_up_sends_nothing(indexed, server):
     indexed.warm()
     assert server.requests == []
     assert indexed.query("pword3x7")
     assert len(server.requests) == 1
 
 
-def test_the_first_query_of_a_user_says_it_in_the_terminal(indexed, server, real_cli, own_home):
+def test_the_first_query_of_a_user_prints_the_notice(indexed, server, real_cli, own_home):
     for profiles in own_home.rglob("profiles.json"):
         profiles.unlink()
     first, second = (
@@ -114,26 +114,28 @@ def test_the_first_query_of_a_user_says_it_in_the_terminal(indexed, server, real
     assert "Sends" not in first.stdout
 
 
-@pytest.mark.parametrize("leave", [True, False])
-def test_questions_with_known_answers_need_leave_too(indexed, server, notes, far_away, leave):
+@pytest.mark.parametrize("allowed", [True, False])
+def test_an_evaluation_needs_permission_too(indexed, server, notes, far_away, allowed):
     questions = notes.parent / "questions.tsv"
     questions.write_text("pword3x7\tnotes/a.md\n")
     words = ["eval", questions, "--workspace", indexed.folder, "--mode", "vector"]
-    code = run(cli, [*map(str, words), *(["--allow-network"] if leave else [])])
-    assert code == (0 if leave else 6)
-    assert server.texts == (["pword3x7"] if leave else [])
+    code = run(cli, [*map(str, words), *(["--allow-network"] if allowed else [])])
+    assert code == (0 if allowed else 6)
+    assert server.texts == (["pword3x7"] if allowed else [])
 
 
 def test_the_same_words_are_sent_once(indexed, server, far_away):
     for mode in ("vector", "hybrid", "text"):
         assert indexed.search(Query("pword3x7", mode, allow_network=True)).hits
-    assert indexed.search(Query("pword3x7", top_k=3)).hits  # it sends nothing: no leave is needed
+    assert indexed.search(
+        Query("pword3x7", top_k=3)
+    ).hits  # sends nothing
     assert server.texts == ["pword3x7"]
     with pytest.raises(OfflineError):
         indexed.search(Query("other words"))
 
 
-def test_a_server_that_was_down_is_asked_again(indexed, server, known):
+def test_a_provider_that_was_down_is_tried_again(indexed, server, known):
     known(max_tries=1, patience_seconds=0.5)
     server.fault_of = lambda *_: "503"
     with pytest.raises(RemoteModelError, match="gives the query no vector"):
@@ -142,7 +144,7 @@ def test_a_server_that_was_down_is_asked_again(indexed, server, known):
     assert indexed.query("pword3x7")
 
 
-def test_getting_ready_leaves_no_vector_behind(indexed, server):
+def test_warming_up_leaves_no_vector_behind(indexed, server):
     indexed.warm()
     assert indexed.query("warm", mode="vector")
     assert server.texts == ["warm"]

@@ -1,4 +1,4 @@
-"""One request to a server that speaks OpenAI's protocol, and what its errors mean."""
+"""One request to a provider with OpenAI's protocol, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
     OnHeaders = Callable[[Mapping[str, str]], None]
 
 _CONNECT_SECONDS = 10.0
-_LONG = 60.0
-_PASSING = (408, 409, 425, 429)
-_TOO_MUCH = (400, 413, 422)
-_NOBODY_THERE = {"ConnectError", "ConnectTimeout", "gaierror", "SSLError"}
+_LONG_WAIT_SECONDS = 60.0
+_TRANSIENT_STATUSES = (408, 409, 425, 429)
+_TOO_LARGE_STATUSES = (400, 413, 422)
+_UNREACHABLE_ERRORS = {"ConnectError", "ConnectTimeout", "gaierror", "SSLError"}
 _OWN_HEADERS = (
     "OpenAI-Organization", "OpenAI-Project", "X-Stainless-Lang", "X-Stainless-Package-Version",
     "X-Stainless-OS", "X-Stainless-Arch", "X-Stainless-Runtime", "X-Stainless-Runtime-Version",
     "X-Stainless-Async",
 )  # fmt: skip
-"""What the client library would tell of this machine and of another account."""
+"""Headers by which the openai library would reveal this machine and other accounts."""
 
 
 class Client:
-    """A server, asked through the openai library with the library's own retries off."""
+    """A connection to a provider through the openai library, with the library's own retries off."""
 
     def __init__(self, spec: ModelSpec, remote: RemoteSpec, key: str | None, *, here: bool) -> None:
         """Prepare; nothing is connected yet.
 
         Args:
-            spec: which model.
-            remote: where, and how much at once.
-            key: of the server; None if it needs none.
-            here: whether the server is this machine, which no proxy is asked for.
+            spec: the model.
+            remote: its address and limits.
+            key: the API key; None if none is needed.
+            here: whether the address is this machine, for which no proxy is used.
         """
         import httpx2
         import openai
@@ -61,7 +61,7 @@ class Client:
         self._connect_seconds = min(_CONNECT_SECONDS, remote.timeout_seconds / 2)
         most = remote.max_concurrency
         transport = openai.DefaultAsyncHttpxClient(
-            follow_redirects=False,  # text goes to the host that was named, and to no other
+            follow_redirects=False,  # text goes to the named host and to no other
             trust_env=not here,
             limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
         )
@@ -75,17 +75,17 @@ class Client:
                 http_client=transport,
             )
 
-    async def ask(self, texts: Sequence[str], on_headers: OnHeaders) -> Reply:
+    async def embed(self, texts: Sequence[str], on_headers: OnHeaders) -> Reply:
         """Return the vectors of texts.
 
         Args:
-            texts: as the model shall read them, none empty.
-            on_headers: told of the headers of every answer, also of an error.
+            texts: exactly what the model reads, none empty.
+            on_headers: called with the headers of every response, errors included.
 
         Raises:
-            TransientError: it may go well the next time.
-            RequestTooLargeError: the server does not take these texts, or not together.
-            RemoteModelError: no request to this server can go well.
+            TransientError: a retry may succeed.
+            RequestTooLargeError: the provider rejects these texts, or all of them together.
+            RemoteModelError: no request to this provider can succeed.
         """
         openai = self._openai
         try:
@@ -106,10 +106,10 @@ class Client:
         except openai.OpenAIError as error:
             raise TransientError(f"no answer: {_cause(error)}") from None
         except Exception as error:
-            # What breaks off in the middle of a body is an error of the library's own transport.
+            # A connection lost in the middle of a body is an error of the library's transport.
             if type(error).__module__.partition(".")[0] not in ("httpx2", "httpcore2", "ssl"):
                 raise
-            raise TransientError(f"an answer that broke off: {_cause(error)}") from None
+            raise TransientError(f"an incomplete answer: {_cause(error)}") from None
         return read_reply(self._without_key(body), len(texts), self._spec.dim, self._remote)
 
     async def close(self) -> None:
@@ -134,20 +134,20 @@ class Client:
         return bytes(body)
 
     def _raise_status(self, error: Any) -> NoReturn:  # noqa: ANN401 - openai's, which is lazy
-        """Raise what a status means."""
+        """Raise the error for a status."""
         status = int(error.status_code)
         reason = f"status {status}: {self._message(error)}"
         if status == 429 and "insufficient_quota" in (error.code, error.type):
             raise RemoteModelError(
-                f"{self.host} refuses: {reason}. Your account has no more quota."
+                f"{self.host} refuses: {reason}. Your account has no quota left."
             )
-        if status in _PASSING or status >= 500:
+        if status in _TRANSIENT_STATUSES or status >= 500:
             wait = retry_after(error.response.headers)
-            if wait >= _LONG:
+            if wait >= _LONG_WAIT_SECONDS:
                 reason += f" (it asks to wait {wait:,.0f} s)"
             busy = status in (429, 503)
             raise TransientError(reason, wait=wait, slow_down=busy, limited=status == 429)
-        if status in _TOO_MUCH:
+        if status in _TOO_LARGE_STATUSES:
             if "encoding_format" in reason and self._encoding == "base64":
                 self._encoding = "float"
                 raise TransientError(reason)
@@ -155,20 +155,20 @@ class Client:
         raise RemoteModelError(f"{self.host} refuses: {reason}. {_what_to_do(status)}")
 
     def _message(self, error: Any) -> str:  # noqa: ANN401 - openai's, which is lazy
-        """Return what the server said, in a line, without the key."""
+        """Return the provider's message in one line, without the key."""
         body = error.body if isinstance(error.body, dict) else {}
-        said = body.get("message") or body.get("detail") or error.response.text or "nothing said"
-        whole = self._without_key(str(said).encode("utf-8", "replace")).decode()
-        return " ".join(whole.split())[:200]
+        text = body.get("message") or body.get("detail") or error.response.text or "no message"
+        without_key = self._without_key(str(text).encode("utf-8", "replace")).decode()
+        return " ".join(without_key.split())[:200]
 
-    def _without_key(self, said: bytes) -> bytes:
-        """Take the key out of what a server said, before any of it is cut or shown."""
-        return said.replace(self._key.encode(), b"***") if self._key else said
+    def _without_key(self, body: bytes) -> bytes:
+        """Mask the key in a response, before any of it is truncated or shown."""
+        return body.replace(self._key.encode(), b"***") if self._key else body
 
 
 @contextmanager
 def _without_variable(name: str) -> Iterator[None]:
-    """Hide a variable from the library: other servers' headers and keys stand in it."""
+    """Hide a variable with other providers' headers and keys from the library."""
     held = os.environ.pop(name, None)
     try:
         yield
@@ -179,23 +179,23 @@ def _without_variable(name: str) -> Iterator[None]:
 
 def _what_to_do(status: int) -> str:
     if status in (401, 403):
-        return "Look whether the key is right, and whether it may use this model."
+        return "Check that the key is right and may use this model."
     if status == 404:
-        return "Look whether base_url and model in models.toml are right."
+        return "Check base_url and model in models.toml."
     if 300 <= status < 400:
-        return "It sends elsewhere; put the address that it names into base_url in models.toml."
-    return "Look at base_url and model in models.toml."
+        return "It redirects; set base_url in models.toml to the address that it names."
+    return "Check base_url and model in models.toml."
 
 
 def _connection_fault(error: BaseException) -> TransientError:
-    """Return what an error of the connection means: nobody there, or broken off."""
-    if _names(error) & _NOBODY_THERE:
+    """Return the error for a connection that failed or was lost."""
+    if _names(error) & _UNREACHABLE_ERRORS:
         return UnreachableError(f"no connection: {_cause(error)}")
-    return TransientError(f"the connection broke off: {_cause(error)}")
+    return TransientError(f"the connection was lost: {_cause(error)}")
 
 
 def _names(error: BaseException) -> set[str]:
-    """Return the kinds of an error and of all that lies behind it."""
+    """Return the class names of an error and of all its causes."""
     names = set()
     cause: BaseException | None = error
     while cause is not None:
@@ -205,7 +205,7 @@ def _names(error: BaseException) -> set[str]:
 
 
 def _cause(error: BaseException) -> str:
-    """Return what lies behind an error, in words."""
+    """Return the message of an error's root cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(str(error).split())[:200] or type(error).__name__

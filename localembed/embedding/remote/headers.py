@@ -1,4 +1,4 @@
-"""What a server says of its limits in the headers of an answer."""
+"""The rate limits in the headers of a provider's response."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is left of a limit for a minute; None where the server does not say."""
+    """A limit per minute and what is left of it; None where the headers do not say."""
 
     limit: float | None
     remaining: float | None
     reset: float | None
-    """Seconds until all of it may be used again."""
+    """Seconds until the whole limit is available again."""
 
 
 def allowances(headers: Mapping[str, str]) -> tuple[Allowance, Allowance]:
-    """Return what is left of requests and of tokens; of several budgets the tightest."""
+    """Return the allowances for requests and tokens, the tightest of several budgets."""
     requests = _allowance(headers, "requests")
     tokens = _allowance(headers, "tokens")
     project = _allowance(headers, "project-tokens")
-    if project.remaining is not None and project.remaining < _known(tokens.remaining):
+    if project.remaining is not None and project.remaining < _or_infinity(tokens.remaining):
         tokens = project
     return requests, tokens
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float:
-    """Return the seconds that a server asks to wait, 0 if it does not.
+    """Return the seconds to wait before a retry, 0 if the headers do not say.
 
     Args:
-        headers: of an error; `retry-after-ms`, `retry-after` in seconds or as a date, and resets.
-        now: for a date.
+        headers: `retry-after-ms`, `retry-after` in seconds or as a date, and resets of an error.
+        now: the current time, for a date.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -52,7 +52,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 
 
 def seconds_of(text: str) -> float | None:
-    """Return a duration such as `6m0s`, `1.5s`, `120ms` or `20`, None if it is none."""
+    """Parse a duration such as `6m0s`, `1.5s`, `120ms` or `20`; None if it is not one."""
     number = _number(text)
     if number is not None:
         return number
@@ -80,7 +80,7 @@ def _number(raw: str | None) -> float | None:
     return value if 0 <= value < float("inf") else None
 
 
-def _known(value: float | None) -> float:
+def _or_infinity(value: float | None) -> float:
     return float("inf") if value is None else value
 
 

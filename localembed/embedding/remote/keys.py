@@ -1,4 +1,4 @@
-"""The key of a server: from the environment or the keyring, for this server only."""
+"""API keys from the environment or the keyring, each for one host only."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from localembed.types.models import RemoteSpec
 
 _OPENAI = "api.openai.com"
 _SERVICE = "localembed"
-"""Under which keys lie in the keyring, by host."""
+"""Service name of the keys in the keyring; the user name is the host."""
 
 
 def find_key(remote: RemoteSpec, host: str, *, is_here: bool) -> str | None:
-    """Return the key for a server, None if it needs none that is known.
+    """Return the key for a host, None if there is none and none is required.
 
-    The variable OPENAI_API_KEY is OpenAI's own: no other server gets it unless its block says so.
+    OPENAI_API_KEY is for OpenAI: no other host gets it unless the model's block says so.
 
     Raises:
-        RemoteModelError: the server wants a key, and there is none, or none that can be sent.
+        RemoteModelError: a key is required and there is none, or none that can be sent.
     """
     variable = remote.api_key_env or ("OPENAI_API_KEY" if host == _OPENAI else "")
     key = os.environ.get(variable, "").strip() if variable else ""
@@ -36,25 +36,25 @@ def find_key(remote: RemoteSpec, host: str, *, is_here: bool) -> str | None:
 
 
 def _checked(key: str, host: str) -> str:
-    """Return the key; what cannot be sent in a header would be shown in the library's error.
+    """Return the key if it fits into a header; the library's error would show one that does not.
 
     Raises:
-        RemoteModelError: it has a character that no key has.
+        RemoteModelError: the key contains a character that no key has.
     """
     if key.isascii() and key.isprintable() and " " not in key:
         return key
     message = (
-        f"The key for {host} holds a space, a line break or a letter that no key has. Look whether "
-        "it was copied whole, and nothing else with it."
+        f"The key for {host} contains a space, a line break or a letter that no key has. Check "
+        "that exactly the key was copied."
     )
     raise RemoteModelError(message)
 
 
 def _from_keyring(host: str) -> str:
-    """Return a stored key; where there is no keyring, none."""
+    """Return a stored key, an empty string without a keyring."""
     try:
         import keyring
 
         return (keyring.get_password(_SERVICE, host) or "").strip()
-    except Exception:  # noqa: BLE001 - each backend has errors of its own
+    except Exception:  # noqa: BLE001 - each backend has its own errors
         return ""

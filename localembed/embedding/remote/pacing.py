@@ -1,8 +1,8 @@
-"""How fast to ask: as fast as the server allows, and not once faster than it said.
+"""Pacing of requests: as fast as the provider allows, and never faster than its stated limits.
 
-Two token buckets, for requests and for tokens, are set anew from the headers of every answer; how
-many requests are in flight grows by one for each answer and is halved when the server has too much
-to do (additive increase, multiplicative decrease: Chiu and Jain 1989, with TCP's slow start).
+Two token buckets, for requests and for tokens, are updated from the headers of every answer. The
+number of requests in flight grows by one for each answer and is halved when the provider is
+overloaded (additive increase, multiplicative decrease: Chiu and Jain 1989, with TCP's slow start).
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from dataclasses import dataclass
 from localembed.embedding.remote.headers import Allowance, allowances
 
 FIRST = 4
-"""Requests in flight in the beginning, before anything is known."""
+"""Initial number of requests in flight."""
 _COUNTED_LATER = 1.0
-"""Seconds from sending to the server's counting."""
+"""Seconds from sending a request until the provider counts it."""
 _ROUNDED = 2.0
-"""Seconds that a reset may be off from a bucket that refills bit by bit."""
-_SHORTEST, _LOOK_AGAIN = 0.001, 0.25
-"""Seconds; an answer may say meanwhile that there is more."""
+"""Seconds by which a reset may differ from that of a bucket that refills gradually."""
+_MIN_SLEEP, _MAX_SLEEP = 0.001, 0.25
+"""Seconds between checks; an answer may raise the allowance meanwhile."""
 
 
 class Bucket:
-    """What may be used in a minute, refilling as time goes by."""
+    """An allowance per minute that refills over time."""
 
     def __init__(self, per_minute: float, clock: Callable[[], float]) -> None:
-        """Begin full; 0 a minute means that no limit is known."""
+        """Start full; 0 per minute means that no limit is known."""
         self._clock = clock
         self._limit = float(per_minute)
         self._rate = self._limit / 60
         self._level = self._full
         self._at = clock()
         self._all_at_once = False
-        """Whether the server refills at the end of its minute, and not bit by bit."""
+        """Whether the provider refills at the end of its minute instead of gradually."""
         self._full_at = self._at
 
     @property
     def per_minute(self) -> float:
-        """The limit, 0 if none is known."""
+        """Limit per minute, 0 if none is known."""
         return self._limit
 
     @property
     def _full(self) -> float:
-        """What may be used at once: a second less than all, since the server counts later."""
+        """Maximum level: one second less than the limit, since the provider counts later."""
         return self._limit - self._rate * _COUNTED_LATER
 
     def wait(self, amount: float) -> float:
-        """Return the seconds until so much may be used; more than the whole waits for the whole."""
+        """Return the seconds until `amount`, or a full bucket if that is less, is available."""
         if not self._limit:
             return 0.0
         self._refill()
@@ -62,18 +62,18 @@ class Bucket:
         return lacking / self._rate
 
     def take(self, amount: float) -> None:
-        """Use so much."""
+        """Use `amount`."""
         self._level -= amount
 
     def learn(self, allowance: Allowance, uncounted: float) -> None:
-        """Correct what is left by what the server said.
+        """Correct the level from the provider's headers.
 
-        What is really left lies between two bounds: all that it said, and that less everything
-        which it may have counted since. Answers overtake each other, so it is no more exact.
+        The true level lies between two bounds: what the headers say, and that minus everything
+        the provider may have counted since. Answers overtake each other, so no more is known.
 
         Args:
-            allowance: as its headers had it.
-            uncounted: asked for beside this request, and perhaps not counted when it was answered.
+            allowance: from the headers.
+            uncounted: used by other requests that may not have been counted in this answer.
         """
         self._refill()
         if allowance.limit:
@@ -86,11 +86,11 @@ class Bucket:
         if allowance.reset is not None:
             self._full_at = self._clock() + allowance.reset
             expected = (self._limit - allowance.remaining) / self._rate
-            # Once it is seen it stays: at some moments both kinds say the same.
+            # Never reset: at some moments both kinds give the same headers.
             self._all_at_once |= abs(allowance.reset - expected) > _ROUNDED
 
     def refused(self) -> None:
-        """Remember that there was less than it seemed."""
+        """Empty the bucket after a refusal."""
         self._refill()
         self._level = min(self._level, 0.0)
 
@@ -105,16 +105,17 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A request that was let go."""
+    """A request that may be sent."""
 
     tokens: float
     requests_counted: int
-    """Ever answered when it was sent, and itself: what its answer has counted at least."""
+    """Requests answered before this one was sent, plus itself: what its answer at least counts."""
     tokens_counted: float
+    """The same for tokens."""
 
 
 class Pace:
-    """Lets requests go, one after the other, when the server has room for them."""
+    """Admission of requests, one after the other, within the provider's limits."""
 
     def __init__(
         self,
@@ -124,20 +125,20 @@ class Pace:
         clock: Callable[[], float],
         first: int = FIRST,
     ) -> None:
-        """Begin carefully.
+        """Start with few requests in flight.
 
         Args:
-            requests_per_minute: that are allowed, 0 if that is not known yet.
+            requests_per_minute: the limit, 0 if it is not known yet.
             tokens_per_minute: the same for tokens.
-            most: requests in flight.
-            clock: seconds, never going back.
-            first: of these in the beginning.
+            most: maximum requests in flight.
+            clock: monotonic time in seconds.
+            first: initial requests in flight.
         """
         self._clock = clock
         self._requests = Bucket(requests_per_minute, clock)
         self._tokens = Bucket(tokens_per_minute, clock)
         self.was_told = False
-        """Whether the server said anything of its limits."""
+        """Whether any headers stated the provider's limits."""
         self._most = most
         self._limit = float(min(first, most))
         self._slow_start = True
@@ -145,24 +146,24 @@ class Pace:
         self._paused_until = clock()
         self._requests_sent = self._requests_answered = 0
         self._tokens_sent = self._tokens_answered = 0.0
-        self._over = False
+        self._stopped = False
         self._turn = asyncio.Lock()
         self._landed = asyncio.Event()
         self.paused = 0.0
-        """Seconds that everybody waited because the server had said so."""
+        """Seconds that all requests waited because the provider asked for it."""
 
     @property
     def per_minute(self) -> tuple[float, float]:
-        """Requests and tokens that may be asked for in a minute, 0 where that is not known."""
+        """Limits of requests and tokens per minute, 0 where not known."""
         return self._requests.per_minute, self._tokens.per_minute
 
     @asynccontextmanager
     async def slot(self, tokens: float) -> AsyncIterator[Ticket]:
-        """Wait for one's turn, and be in flight while inside."""
+        """Wait until a request may be sent; it is in flight inside the block."""
         async with self._turn:
-            while not self._over:
+            while not self._stopped:
                 if (seconds := self._wait(tokens)) > 0:
-                    await asyncio.sleep(min(max(seconds, _SHORTEST), _LOOK_AGAIN))
+                    await asyncio.sleep(min(max(seconds, _MIN_SLEEP), _MAX_SLEEP))
                 elif self._requests_sent - self._requests_answered >= int(self._limit):
                     self._landed.clear()
                     await self._landed.wait()
@@ -181,33 +182,33 @@ class Pace:
             self._landed.set()
 
     def learn(self, headers: Mapping[str, str], ticket: Ticket) -> None:
-        """Take over what the headers of an answer say of the limits.
+        """Update the limits from the headers of a response.
 
         Args:
-            headers: of any answer, also of an error.
-            ticket: of the request that was answered.
+            headers: headers of any response, errors included.
+            ticket: the ticket of its request.
         """
         requests, of_tokens = allowances(headers)
         self.was_told = self.was_told or bool(requests.limit or of_tokens.limit)
         self._requests.learn(requests, self._requests_sent - ticket.requests_counted)
         self._tokens.learn(of_tokens, self._tokens_sent - ticket.tokens_counted)
 
-    def let_all_go(self) -> None:
-        """Let nobody wait any more: nothing will be sent, and who waits shall learn of it."""
-        self._over = True
+    def release_all(self) -> None:
+        """Release all waiting requests, since nothing more will be sent."""
+        self._stopped = True
         self._landed.set()
 
-    def went_well(self) -> None:
-        """Allow one more in flight."""
+    def speed_up(self) -> None:
+        """Allow one more request in flight after a success."""
         step = 1.0 if self._slow_start else 1.0 / self._limit
         self._limit = min(float(self._most), self._limit + step)
 
-    def too_much(self, wait: float, *, limited: bool) -> None:
-        """Halve what may be in flight, at most once for what was in flight together, and pause.
+    def slow_down(self, wait: float, *, limited: bool) -> None:
+        """Halve the requests in flight, once for all that were in flight together, and pause.
 
         Args:
-            wait: seconds that the server asked for, 0 if it did not say.
-            limited: whether it was a limit of the minute that was reached.
+            wait: seconds that the provider asked to wait, 0 if it did not say.
+            limited: whether a limit per minute was reached.
         """
         now = self._clock()
         if now - self._halved_at > 1.0:

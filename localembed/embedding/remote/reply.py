@@ -1,4 +1,4 @@
-"""An answer of the server, believed in nothing: clients that do take holes for vectors."""
+"""Strict checks of a provider's answer: clients that trust it store broken vectors."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from localembed.types.arrays import Vector, VectorMatrix
     from localembed.types.models import RemoteSpec
 
-_SHOWN = 120
+_SHOWN_CHARS = 120
 _MAX_TOKENS = 1 << 40
-"""Of one answer; more is no count."""
+"""Maximum plausible token count of one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer that holds what was asked for."""
+    """A checked answer."""
 
     vectors: VectorMatrix
     """(inputs, dim) float32, row i for input i."""
     tokens: int | None
-    """As billed; None where the server does not say."""
+    """Tokens billed; None if the provider does not say."""
 
 
 def largest_reply(count: int, dim: int) -> int:
-    """Return how many bytes an honest answer has at most: a number takes up to 25 as text."""
+    """Return the maximum bytes of a valid answer: a number takes up to 25 as text."""
     return (1 << 20) + count * (dim * 32 + 1024)
 
 
@@ -40,19 +40,19 @@ def read_reply(body: bytes, count: int, dim: int, remote: RemoteSpec) -> Reply:
     """Return the vectors of an answer, in the order of the inputs.
 
     Args:
-        body: as it came.
-        count: of the inputs.
-        dim: numbers of a vector.
-        remote: which model was asked for.
+        body: the body of the response.
+        count: number of inputs.
+        dim: dimensions of a vector.
+        remote: the requested model.
 
     Raises:
-        TransientError: it is no answer, or not to this question.
+        TransientError: the answer is invalid or does not match the inputs.
         WrongModelError: another model answered.
     """
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        raise TransientError(f"an answer that is no JSON: {_shown(body)}") from None
+        raise TransientError(f"an answer that is not JSON: {_shown(body)}") from None
     if not isinstance(answer, dict) or "error" in answer or "data" not in answer:
         raise TransientError(f"an answer without vectors: {_shown(body)}")
     tokens = _tokens(answer.get("usage"))
@@ -64,7 +64,7 @@ def read_reply(body: bytes, count: int, dim: int, remote: RemoteSpec) -> Reply:
 
 
 def _vectors(answer: dict[str, Any], count: int, dim: int, remote: RemoteSpec) -> VectorMatrix:
-    """Return the vectors of an answer that has some (see `read_reply`)."""
+    """Return the vectors of an answer that contains data (see `read_reply`)."""
     _check_model(answer.get("model"), remote)
     items = answer["data"]
     if not isinstance(items, list) or len(items) != count:
@@ -73,7 +73,7 @@ def _vectors(answer: dict[str, Any], count: int, dim: int, remote: RemoteSpec) -
     vectors = [_vector(item) for item in _in_order(items)]
     lengths = {len(vector) for vector in vectors}
     if len(lengths) == 1 and lengths != {dim}:
-        raise WrongModelError(f"vectors of {lengths.pop()} numbers, and models.toml says {dim}")
+        raise WrongModelError(f"vectors of {lengths.pop()} dimensions, and models.toml says {dim}")
     if lengths != {dim}:
         raise TransientError(f"vectors of different lengths: {sorted(lengths)}")
     matrix = np.stack(vectors)
@@ -85,22 +85,22 @@ def _vectors(answer: dict[str, Any], count: int, dim: int, remote: RemoteSpec) -
 
 
 def _check_model(name: object, remote: RemoteSpec) -> None:
-    """Compare names; a server may add a version to what it was asked for, or say nothing."""
+    """Compare names; a provider may append a version to the requested name, or omit it."""
     if not isinstance(name, str) or not name:
         return
     if not name.startswith(remote.model) and name != remote.answers_as:
         reason = (
-            f"an answer of model '{name}' where '{remote.model}' was asked for. If they are one, "
+            f"an answer from model '{name}' instead of '{remote.model}'. If they are the same, "
             f'say so in models.toml: answers_as = "{name}"'
         )
         raise WrongModelError(reason)
 
 
 def _in_order(items: list[Any]) -> list[Any]:
-    """Return the items by their index; the order they came in means nothing."""
+    """Return the items by their index, whatever order they came in."""
     places: list[Any] = [item.get("index") if isinstance(item, dict) else None for item in items]
     if not all(type(place) is int for place in places) or sorted(places) != [*range(len(items))]:
-        raise TransientError("vectors whose numbering has gaps or doubles")
+        raise TransientError("vectors with missing or duplicate indexes")
     ordered: list[Any] = [None] * len(items)
     for place, item in zip(places, items, strict=True):
         ordered[place] = item
@@ -108,7 +108,7 @@ def _in_order(items: list[Any]) -> list[Any]:
 
 
 def _vector(item: dict[str, Any]) -> Vector:
-    """Return one vector, written as base64 of little-endian float32 or as a list of numbers."""
+    """Return one vector, from base64 of little-endian float32 or from a list of numbers."""
     raw = item.get("embedding")
     try:
         if isinstance(raw, str):
@@ -117,7 +117,7 @@ def _vector(item: dict[str, Any]) -> Vector:
     except (ValueError, TypeError, OverflowError, binascii.Error):
         raise TransientError("a vector that cannot be read") from None
     if not isinstance(raw, list) or vector.ndim != 1:
-        raise TransientError("a vector that is none")
+        raise TransientError("a vector that is not a list of numbers")
     with np.errstate(over="ignore"):
         return vector.astype(np.float32)
 
@@ -132,5 +132,5 @@ def _tokens(usage: object) -> int | None:
 
 
 def _shown(body: bytes) -> str:
-    text = " ".join(body[: 4 * _SHOWN].decode("utf-8", "replace").split())
-    return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text or "nothing"
+    text = " ".join(body[: 4 * _SHOWN_CHARS].decode("utf-8", "replace").split())
+    return f"{text[:_SHOWN_CHARS]}…" if len(text) > _SHOWN_CHARS else text or "nothing"

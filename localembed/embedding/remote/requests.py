@@ -1,4 +1,4 @@
-"""Which texts go together in one request."""
+"""Grouping of texts into requests."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from localembed.types.models import ModelInput, RemoteSpec
 
-_FEWEST = 64
-_SPREAD = 8
-"""Requests that a window is spread over, so that they can be answered side by side."""
+_MIN_INPUTS = 64
+_REQUESTS_PER_WINDOW = 8
+"""Requests that a window is spread over, so that they can be answered concurrently."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some rows of what is to be embedded, and how much they are."""
+    """The inputs of one request."""
 
     rows: tuple[int, ...]
     texts: tuple[str, ...]
@@ -22,7 +22,7 @@ class Part:
     tokens: int
 
     def halves(self) -> tuple[Part, Part]:
-        """Return two parts of it; tokens are divided as the characters are."""
+        """Split it in two; tokens are divided in proportion to characters."""
         middle = len(self.rows) // 2
         characters = sum(map(len, self.texts))
         head = self.tokens * sum(map(len, self.texts[:middle])) // max(1, characters)
@@ -34,13 +34,13 @@ class Part:
 
 
 def make_requests(inputs: Sequence[ModelInput], remote: RemoteSpec) -> list[Part]:
-    """Return the inputs in parts that a server takes, in their order.
+    """Group inputs, in order, into parts within the provider's limits.
 
-    OpenAI counts a quarter of a token for every byte before it counts for real, so that bytes have
-    a limit of their own (https://github.com/timescale/pgai/pull/730). An input that is too large
-    alone is a part of its own.
+    OpenAI first counts a quarter of a token per byte before it counts exactly, so that bytes have
+    their own limit (https://github.com/timescale/pgai/pull/730). An input that is too large alone
+    is a part of its own.
     """
-    most = min(remote.max_inputs, max(_FEWEST, -(-len(inputs) // _SPREAD)))
+    most = min(remote.max_inputs, max(_MIN_INPUTS, -(-len(inputs) // _REQUESTS_PER_WINDOW)))
     parts: list[list[int]] = []
     tokens = size = 0
     sizes = [len(item.text.encode("utf-8", "replace")) for item in inputs]
@@ -67,7 +67,7 @@ def _part(inputs: Sequence[ModelInput], rows: Sequence[int]) -> Part:
 
 
 def _sendable(text: str) -> str:
-    """Return the text itself, or a copy with question marks for what UTF-8 has no bytes for."""
+    """Return the text, with question marks for characters that UTF-8 cannot encode."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Everything that was asked for, whatever goes wrong: again, then in halves, then by name."""
+"""Sending with retries: failed requests are retried, then split, then reported by input."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 _FIRST_WAIT, _MAX_WAIT = 0.25, 20.0
 _LEARN = 0.2
 _MAX_LOST = 8
-"""Texts in a row that get no vector, and none that gets one: then it is the server."""
+"""Consecutive failed texts, without a success, after which the provider is suspected."""
 _MAX_UNANSWERED = 24
-"""The same for requests of several texts, all their tries together."""
+"""The same for unanswered requests, all their tries together."""
 
 
 @dataclass(slots=True)
 class _Answers:
-    """One call: what came of it so far."""
+    """The results of one call so far."""
 
     vectors: VectorMatrix
     failures: dict[int, str]
@@ -51,22 +51,22 @@ class _Answers:
 
 
 class _Deadline:
-    """Until when to go on; it begins to run when the request is first sent."""
+    """The time limit of a request with its retries; it starts when the request is first sent."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._at: float | None = None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         if self._at is None:
             self._at = asyncio.get_running_loop().time() + self._seconds
 
-    def leaves(self, wait: float) -> bool:
+    def allows(self, wait: float) -> bool:
         return self._at is None or asyncio.get_running_loop().time() + wait < self._at
 
 
 class Sender:
-    """Asks a server for vectors."""
+    """Sends inputs to a remote model."""
 
     def __init__(
         self,
@@ -76,14 +76,14 @@ class Sender:
         spending: Spending,
         answers: AnswerStore | None,
     ) -> None:
-        """Take what it is made of.
+        """Combine the parts.
 
         Args:
             client: makes one request.
-            remote: how much it takes at once.
-            pace: says when.
-            spending: says how much.
-            answers: where answers are kept at once, since they were paid for.
+            remote: the limits of a request.
+            pace: decides when a request may be sent.
+            spending: counts the cost.
+            answers: store for each answer's vectors, by key, at once: they were paid for.
         """
         self._client = client
         self._remote = remote
@@ -91,15 +91,15 @@ class Sender:
         self._spending = spending
         self._store = answers
         self._scale = 1.0
-        """Tokens as the server counts them, for one as counted here."""
+        """Tokens that the provider counts for each token counted here."""
         self._end: LocalembedError | None = None
         self._lost = self._unanswered = 0
         self._requests = self._retries = 0
-        self._proving = asyncio.Lock()
+        self._probing = asyncio.Lock()
 
     @property
     def use(self) -> RemoteUse:
-        """What was asked for so far."""
+        """Requests and cost so far."""
         return RemoteUse(
             requests=self._requests,
             retries=self._retries,
@@ -115,7 +115,7 @@ class Sender:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Requests and tokens a minute, as far as they are known."""
+        """Limits of requests and tokens per minute, 0 where not known."""
         return self._pace.per_minute
 
     async def embed(
@@ -124,7 +124,7 @@ class Sender:
         """Return the vectors of inputs, and why some have none.
 
         Raises:
-            LocalembedError: no more can be had from this server, or for this money.
+            LocalembedError: the remote model is unusable, or the cost limit is reached.
         """
         answers = _Answers(np.full((len(inputs), dim), np.nan, np.float32), {}, on_batch)
         tries = self._remote.max_tries
@@ -134,20 +134,20 @@ class Sender:
                 for part in make_requests(inputs, self._remote)
             )
         except CostLimitError:
-            raise self._spending.reached() from None  # with what came since
+            raise self._spending.reached() from None  # with the answers since then
         return Embeddings(answers.vectors, answers.failures)
 
     def stop(self, error: LocalembedError) -> None:
-        """Send nothing any more; what is on its way may come, since it is paid for."""
+        """Send no more requests; those in flight may finish, since they are paid for."""
         self._end = self._end or error
-        self._pace.let_all_go()
+        self._pace.release_all()
 
     async def _embed(self, part: Part, answers: _Answers, tries: int, deadline: _Deadline) -> None:
-        """Fill in a part's rows, cutting it in halves where the server does not take it whole."""
+        """Fill in a part's rows; split it in halves if the provider rejects it."""
         try:
-            reply = await self._persist(part, tries, deadline)
+            reply = await self._request_with_retries(part, tries, deadline)
         except (RequestTooLargeError, TransientError) as fault:
-            await self._look_whether_hopeless(part, fault, deadline)
+            await self._raise_if_unusable(part, fault, deadline)
             if len(part.rows) == 1:
                 answers.failures[part.rows[0]] = str(fault)
                 answers.on_batch(1)
@@ -160,65 +160,65 @@ class Sender:
         answers.vectors[list(part.rows)] = reply.vectors
         answers.on_batch(len(part.rows))
 
-    async def _persist(self, part: Part, tries: int, deadline: _Deadline) -> Reply:
-        """Ask until there is an answer, or until it is enough."""
-        asking = AsyncRetrying(
+    async def _request_with_retries(self, part: Part, tries: int, deadline: _Deadline) -> Reply:
+        """Request a part until it is answered or the tries are used up."""
+        retrying = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
-            stop=partial(_is_enough, tries, deadline),
+            stop=partial(_should_stop, tries, deadline),
             wait=self._pause,
             before_sleep=self._count_retry,
             reraise=True,
         )
         try:
-            reply: Reply = await asking(self._once, part, deadline)
+            reply: Reply = await retrying(self._request, part, deadline)
         except LocalembedError as error:
             self.stop(error)
             raise
         return reply
 
-    async def _once(self, part: Part, deadline: _Deadline) -> Reply:
+    async def _request(self, part: Part, deadline: _Deadline) -> Reply:
         tokens = part.tokens * self._scale
         async with self._pace.slot(tokens) as ticket:
             if self._end is not None:
                 raise self._end
-            deadline.begin()
+            deadline.start()
             self._spending.reserve(tokens)
             self._requests += 1
             billed: int | None = None
             learn: Callable[[Mapping[str, str]], None]
             learn = partial(self._pace.learn, ticket=ticket)
             try:
-                reply = await self._client.ask(part.texts, learn)
+                reply = await self._client.embed(part.texts, learn)
                 billed = part.tokens if reply.tokens is None else reply.tokens
                 self._scale += _LEARN * (billed / part.tokens - self._scale)
             except TransientError as fault:
                 billed = fault.billed
                 if fault.slow_down:
-                    # Nobody waits for longer than a request is worth; it fails, and the run ends.
-                    wait = fault.wait if deadline.leaves(fault.wait) else 0.0
-                    self._pace.too_much(wait, limited=fault.limited)
+                    # A pause beyond the deadline is not worth it: the request fails, the run ends.
+                    wait = fault.wait if deadline.allows(fault.wait) else 0.0
+                    self._pace.slow_down(wait, limited=fault.limited)
                 raise
             finally:
                 self._spending.settle(tokens, billed)
-            self._pace.went_well()
-            # While nothing can come between, or a signal here would lose what was paid for.
+            self._pace.speed_up()
+            # Without an await before this, at which a signal could lose what was paid for.
             if self._store is not None:
                 self._store.save(part.keys, reply.vectors)
             return reply
 
-    async def _takes_a_plain_text(self) -> bool:
-        """Tell whether the server is of use at all, by a word that nobody can object to.
+    async def _accepts_plain_text(self) -> bool:
+        """Return whether the provider works at all, by requesting a harmless word.
 
-        It waits for nobody: while it would, all others in the queue would find the same out.
+        It skips the queue: otherwise every queued request would fail and end up here first.
         """
-        async with self._proving:
+        async with self._probing:
             if max(self._lost / _MAX_LOST, self._unanswered / _MAX_UNANSWERED) < 1:
-                return True  # somebody else has just seen it
+                return True  # another request succeeded meanwhile
             self._spending.reserve(1.0)
             self._requests += 1
             billed: int | None = None
             try:
-                billed = (await self._client.ask(("text",), lambda _: None)).tokens
+                billed = (await self._client.embed(("text",), lambda _: None)).tokens
             except TransientError as fault:
                 billed = fault.billed
                 return False
@@ -230,7 +230,7 @@ class Sender:
             return True
 
     def _pause(self, state: RetryCallState) -> float:
-        """Return the seconds before the next try; a pause for all is kept by the pace."""
+        """Return the seconds before the next try; a pause for all requests is up to the pace."""
         fault = _fault(state)
         if fault is not None and fault.wait:
             return 0.0 if fault.slow_down else fault.wait
@@ -240,23 +240,21 @@ class Sender:
     def _count_retry(self, _state: RetryCallState) -> None:
         self._retries += 1
 
-    async def _look_whether_hopeless(
-        self, part: Part, fault: Exception, deadline: _Deadline
-    ) -> None:
-        """Give up where asking for less would not help.
+    async def _raise_if_unusable(self, part: Part, fault: Exception, deadline: _Deadline) -> None:
+        """Give up if smaller requests would not help.
 
         Raises:
-            ProviderUnusableError: then; what came is kept.
+            ProviderUnusableError: they would not; finished answers are kept.
         """
         self._lost += len(part.rows) == 1
         self._unanswered += isinstance(fault, TransientError)
         whole = isinstance(fault, UnreachableError | WrongModelError) or (
             isinstance(fault, TransientError) and fault.slow_down
         )
-        out_of_time = not deadline.leaves(0.0)
+        out_of_time = not deadline.allows(0.0)
         many = self._lost >= _MAX_LOST or self._unanswered >= _MAX_UNANSWERED
-        if many and not whole and await self._takes_a_plain_text():
-            many = False  # then it is the texts, such as all of one file, and not the server
+        if many and not whole and await self._accepts_plain_text():
+            many = False  # the texts are at fault, such as all of one file, not the provider
         if whole or out_of_time or many:
             message = (
                 f"{self._client.host} gave no usable answer: {str(fault).rstrip('.')}. Finished "
@@ -267,10 +265,10 @@ class Sender:
             raise error
 
 
-def _is_enough(tries: int, deadline: _Deadline, state: RetryCallState) -> bool:
-    """Tell whether to stop asking; that others were first does not count as a try."""
+def _should_stop(tries: int, deadline: _Deadline, state: RetryCallState) -> bool:
+    """Return whether to stop retrying; a refusal for overload does not count as a try."""
     fault = _fault(state)
-    if fault is None or not deadline.leaves(fault.wait):
+    if fault is None or not deadline.allows(fault.wait):
         return True
     return not fault.slow_down and state.attempt_number >= tries
 
@@ -281,7 +279,7 @@ def _fault(state: RetryCallState) -> TransientError | None:
 
 
 async def _all(tasks: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Wait for all tasks, also when one fails: what the others get was paid for."""
+    """Wait for all tasks even if one fails: the others' answers are paid for."""
     for outcome in await asyncio.gather(*tasks, return_exceptions=True):
         if outcome is not None:
             raise outcome

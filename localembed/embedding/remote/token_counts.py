@@ -1,4 +1,4 @@
-"""Counting tokens for a server's model, whose own tokenizer may not be at hand."""
+"""Token counts for a remote model, whose tokenizer may not be available."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SPACE, _LINES, _LATIN, _DIGITS, _LETTERS, _SIGNS, _MARKS = range(7)
 _LONGEST = np.array([1 << 30, 1 << 30, 6, 3, 2, 1, 2])
-"""Characters of a piece, by the kind of its characters; a sign is a word or a syllable alone."""
+"""Maximum characters of a piece by kind; a sign is a word or a syllable by itself."""
 _ASCII = np.array(
     [
         _LINES if c == "\n"
@@ -38,15 +38,15 @@ _KINDS = np.array(
      _LETTERS, _SIGNS, _LETTERS, _SIGNS, _LETTERS, _MARKS, _SIGNS],
     np.int8,
 )  # fmt: skip
-"""From which code point on characters are of which kind: about, and blocks at a time."""
+"""Approximate kind of the characters from each code point of `_RANGES` on, by Unicode block."""
 _WORDS = regex.compile(r"\S+")
 
 
 def load_tokenizer(spec: ModelSpec, folder: Path) -> Tokenizer:
-    """Return what counts the tokens of a model that a server has.
+    """Return the tokenizer that counts the tokens of a remote model.
 
     Raises:
-        ModelNotFoundError: the tokenizer that the spec names is not here.
+        ModelNotFoundError: the tokenizer that the spec names is not on this machine.
         ModelChangedError: its file is broken.
     """
     kind, _, rest = (spec.remote.tokenizer if spec.remote else "").partition(":")
@@ -58,21 +58,21 @@ def load_tokenizer(spec: ModelSpec, folder: Path) -> Tokenizer:
 
 
 class EstimatedTokenizer:
-    """Pieces about as long as tokens: some more than a byte-level BPE of 100,000 makes of prose.
+    """Pieces about as long as tokens: slightly more than a byte-level BPE of 100,000 for prose.
 
-    For cutting and for staying below a server's limits; what is billed, the server says.
+    They serve to chunk and to stay below the provider's limits; the provider says what is billed.
     """
 
     word_local = True
     special_tokens = 0
 
     def __call__(self, texts: Sequence[str], /) -> list[Tokens]:
-        """Return the pieces of each text; their ids mean nothing."""
+        """Return the pieces of each text; their ids are meaningless."""
         return [_estimated(text) for text in texts]
 
 
 class TiktokenTokenizer:
-    """One of OpenAI's encodings, from the copy that tiktoken keeps on this machine."""
+    """One of OpenAI's encodings, from tiktoken's copy on this machine."""
 
     word_local = False
     special_tokens = 0
@@ -90,20 +90,20 @@ class TiktokenTokenizer:
         except (ImportError, ValueError, OSError, OfflineError) as error:
             message = (
                 f"tiktoken has no encoding '{name}' on this machine ({type(error).__name__}). "
-                "Fetch it once, with tiktoken itself and a network, or take the line 'tokenizer' "
-                "out of the model's block in models.toml."
+                "Fetch it once, with tiktoken itself and a network, or remove the key 'tokenizer' "
+                "from the model's block in models.toml."
             )
             raise ModelNotFoundError(message) from error
 
     def __call__(self, texts: Sequence[str], /) -> list[Tokens]:
-        """Return the tokens of each text; what looks like a special token is text."""
+        """Return the tokens of each text; special tokens in it are treated as text."""
         return [self._tokens(text) for text in texts]
 
     def _tokens(self, text: str) -> Tokens:
         ids = self._encoding.encode_ordinary(text)
         starts = np.array(self._encoding.decode_with_offsets(ids)[1], np.int32)
         ends = np.append(starts[1:], np.int32(len(text))).astype(np.int32)
-        # A token that is part of a character shares its place with the next one.
+        # A token that is part of a character has the same offset as the next one.
         ends = np.maximum(ends, np.minimum(starts + 1, len(text))).astype(np.int32)
         return Tokens(np.array(ids, np.int32), starts, ends, _words_at(text, starts, ends))
 
