@@ -127,9 +127,7 @@ def test_an_evaluation_needs_permission_too(indexed, server, notes, far_away, al
 def test_the_same_words_are_sent_once(indexed, server, far_away):
     for mode in ("vector", "hybrid", "text"):
         assert indexed.search(Query("pword3x7", mode, allow_network=True)).hits
-    assert indexed.search(
-        Query("pword3x7", top_k=3)
-    ).hits  # sends nothing
+    assert indexed.search(Query("pword3x7", top_k=3)).hits  # sends nothing
     assert server.texts == ["pword3x7"]
     with pytest.raises(OfflineError):
         indexed.search(Query("other words"))

@@ -76,8 +76,8 @@ def read_shape(folder: Path) -> ModelShape:
     tensors, _ = weights_header(folder / "model.safetensors")
 
     def number(*names: str) -> int:
-        found = (config.get(name) for name in names)
-        return next((value for value in found if isinstance(value, int)), 0)
+        values = (config.get(name) for name in names)
+        return next((value for value in values if isinstance(value, int)), 0)
 
     return ModelShape(
         modules=tuple(str(module.get("type", "")).rpartition(".")[2] for module in modules),
@@ -96,9 +96,9 @@ def read_shape(folder: Path) -> ModelShape:
 
 def module_file(folder: Path, name: str) -> Path:
     """Return a file of a model: the one in its folder, else the one of its first module."""
-    own = folder / name
-    inner = next(iter(sorted(folder.glob(f"0_*/{name}"))), own)
-    return own if own.exists() else inner
+    direct = folder / name
+    inner = next(iter(sorted(folder.glob(f"0_*/{name}"))), direct)
+    return direct if direct.exists() else inner
 
 
 def weights_header(weights: Path) -> tuple[dict[str, Any], int]:

@@ -35,19 +35,19 @@ class Padding:
     """How a model's batches are padded."""
 
     pad_id: int
-    most: int = 0
+    max_tokens: int = 0
     """Maximum tokens of an input, which rounding up never exceeds."""
 
 
-def padded_lengths(lengths: Lengths, pads_to: int, most: int) -> Lengths:
+def padded_lengths(lengths: Lengths, pads_to: int, max_tokens: int) -> Lengths:
     """Return the padded width of each batch, from the length of its longest item.
 
     Args:
         lengths: tokens of the longest items.
         pads_to: multiple that the engine rounds up to; 1 for no rounding.
-        most: maximum tokens of an input, which rounding up never exceeds.
+        max_tokens: maximum tokens of an input, which rounding up never exceeds.
     """
-    rounded = np.minimum(most, -(-lengths // pads_to) * pads_to)
+    rounded = np.minimum(max_tokens, -(-lengths // pads_to) * pads_to)
     return np.where(lengths < _WIDE, lengths, np.maximum(lengths, rounded))
 
 
@@ -84,11 +84,11 @@ def _fitting(sums: Lengths, budget: int) -> int:
 def _fitting_padded(sums: Lengths, budget: int) -> int:
     """Return the same for items padded to the first, within the maximum share of padding."""
     width = int(sums[1])
-    most = max(1, min(len(sums) - 1, budget // max(1, width)))
-    padded = width * np.arange(1, most + 1)
-    wasted = padded - sums[1 : most + 1]
+    count = max(1, min(len(sums) - 1, budget // max(1, width)))
+    padded = width * np.arange(1, count + 1)
+    wasted = padded - sums[1 : count + 1]
     fits = (padded <= _WORTH_A_BATCH) | (wasted <= _MAX_WASTE * padded)
-    return most if fits.all() else max(1, int(np.argmin(fits)))
+    return count if fits.all() else max(1, int(np.argmin(fits)))
 
 
 def split_evenly(ids: IntArray, room: int, prompt: IntArray) -> list[IntArray]:
@@ -111,7 +111,7 @@ def pad(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return ids and attention mask, both (items, width) int64; see `padded_lengths`."""
     lengths = np.array([len(item) for item in items])
-    width = int(padded_lengths(lengths.max(keepdims=True), pads_to, padding.most)[0])
+    width = int(padded_lengths(lengths.max(keepdims=True), pads_to, padding.max_tokens)[0])
     mask = np.arange(width) < lengths[:, None]
     ids = np.full(mask.shape, padding.pad_id, np.int64)
     ids[mask] = np.concatenate(items)

@@ -47,9 +47,9 @@ def is_available() -> bool:
         return False
     import torch
 
-    found = torch.ops.mkldnn
+    ops = torch.ops.mkldnn
     return bool(torch.backends.mkldnn.is_available()) and all(
-        hasattr(found, name) for name in ("_linear_pointwise", "_reorder_linear_weight")
+        hasattr(ops, name) for name in ("_linear_pointwise", "_reorder_linear_weight")
     )
 
 

@@ -52,12 +52,12 @@ def free_memory() -> int | None:
     """
     found = re.search(r"MemAvailable:\s*(\d+) kB", _text(Path("/proc/meminfo")))
     amounts = [int(found[1]) * 1024] if found else []
-    own = re.search(r"^0::/(.*)$", _text(Path("/proc/self/cgroup")), re.MULTILINE)
-    group = _CGROUP / (own[1] if own else "")
+    cgroup = re.search(r"^0::/(.*)$", _text(Path("/proc/self/cgroup")), re.MULTILINE)
+    group = _CGROUP / (cgroup[1] if cgroup else "")
     for folder in (group, *group.parents):
-        most, taken = (_text(folder / name).strip() for name in ("memory.max", "memory.current"))
-        if most.isdigit() and taken.isdigit():
-            amounts.append(max(0, int(most) - int(taken)))
+        limit, used = (_text(folder / name).strip() for name in ("memory.max", "memory.current"))
+        if limit.isdigit() and used.isdigit():
+            amounts.append(max(0, int(limit) - int(used)))
     return min(amounts, default=None)
 
 

@@ -160,7 +160,7 @@ def _save(model: Any, target: Path) -> None:  # noqa: ANN401 - a torch type
     made.replace(target)
 
 
-def _batches(vocabulary: int, most: int) -> list[list[IntArray]]:
+def _batches(vocabulary: int, max_tokens: int) -> list[list[IntArray]]:
     """Return random ids; lengths differ within a batch, so that masks are compared too."""
     rng = np.random.default_rng(5)
     return [
@@ -168,7 +168,7 @@ def _batches(vocabulary: int, most: int) -> list[list[IntArray]]:
             rng.integers(1, vocabulary, max(3, length - item % 4)).astype(np.int32)
             for item in range(_ITEMS)
         ]
-        for length in (min(length, most) for length in _LENGTHS)
+        for length in (min(length, max_tokens) for length in _LENGTHS)
     ]
 
 

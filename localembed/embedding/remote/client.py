@@ -59,11 +59,13 @@ class Client:
         self._encoding = "base64"
         self.host = urlsplit(remote.base_url).netloc
         self._connect_seconds = min(_CONNECT_SECONDS, remote.timeout_seconds / 2)
-        most = remote.max_concurrency
+        max_connections = remote.max_concurrency
         transport = openai.DefaultAsyncHttpxClient(
             follow_redirects=False,  # text goes to the named host and to no other
             trust_env=not here,
-            limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
+            limits=httpx2.Limits(
+                max_connections=max_connections, max_keepalive_connections=max_connections
+            ),
         )
         with _without_variable("OPENAI_CUSTOM_HEADERS"):
             self._client = openai.AsyncOpenAI(
@@ -117,7 +119,7 @@ class Client:
         await self._client.close()
 
     async def _body(self, texts: Sequence[str], on_headers: OnHeaders) -> bytes:
-        most = largest_reply(len(texts), self._spec.dim)
+        max_bytes = largest_reply(len(texts), self._spec.dim)
         dimensions = self._spec.dim if self._spec.whole_dim else self._openai.omit
         body = bytearray()
         async with self._client.embeddings.with_streaming_response.create(
@@ -128,8 +130,8 @@ class Client:
         ) as response:
             async for part in response.iter_bytes():
                 body += part
-                if len(body) > most:
-                    raise TransientError(f"an answer of more than {most >> 20} MB")
+                if len(body) > max_bytes:
+                    raise TransientError(f"an answer of more than {max_bytes >> 20} MB")
             on_headers(response.headers)
         return bytes(body)
 

@@ -81,8 +81,8 @@ class Bucket:
             self._rate = self._limit / 60
         if allowance.remaining is None or not self._limit:
             return
-        most = min(allowance.remaining, self._full)
-        self._level = max(min(self._level, most), most - uncounted)
+        remaining = min(allowance.remaining, self._full)
+        self._level = max(min(self._level, remaining), remaining - uncounted)
         if allowance.reset is not None:
             self._full_at = self._clock() + allowance.reset
             expected = (self._limit - allowance.remaining) / self._rate
@@ -121,7 +121,7 @@ class Pace:
         self,
         requests_per_minute: float,
         tokens_per_minute: float,
-        most: int,
+        max_in_flight: int,
         clock: Callable[[], float],
         first: int = FIRST,
     ) -> None:
@@ -130,7 +130,7 @@ class Pace:
         Args:
             requests_per_minute: the limit, 0 if it is not known yet.
             tokens_per_minute: the same for tokens.
-            most: maximum requests in flight.
+            max_in_flight: maximum requests in flight.
             clock: monotonic time in seconds.
             first: initial requests in flight.
         """
@@ -139,8 +139,8 @@ class Pace:
         self._tokens = Bucket(tokens_per_minute, clock)
         self.was_told = False
         """Whether any headers stated the provider's limits."""
-        self._most = most
-        self._limit = float(min(first, most))
+        self._max_in_flight = max_in_flight
+        self._limit = float(min(first, max_in_flight))
         self._slow_start = True
         self._halved_at = clock()
         self._paused_until = clock()
@@ -201,7 +201,7 @@ class Pace:
     def speed_up(self) -> None:
         """Allow one more request in flight after a success."""
         step = 1.0 if self._slow_start else 1.0 / self._limit
-        self._limit = min(float(self._most), self._limit + step)
+        self._limit = min(float(self._max_in_flight), self._limit + step)
 
     def slow_down(self, wait: float, *, limited: bool) -> None:
         """Halve the requests in flight, once for all that were in flight together, and pause.

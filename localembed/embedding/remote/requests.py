@@ -40,7 +40,7 @@ def make_requests(inputs: Sequence[ModelInput], remote: RemoteSpec) -> list[Part
     their own limit (https://github.com/timescale/pgai/pull/730). An input that is too large alone
     is a part of its own.
     """
-    most = min(remote.max_inputs, max(_MIN_INPUTS, -(-len(inputs) // _REQUESTS_PER_WINDOW)))
+    max_inputs = min(remote.max_inputs, max(_MIN_INPUTS, -(-len(inputs) // _REQUESTS_PER_WINDOW)))
     parts: list[list[int]] = []
     tokens = size = 0
     sizes = [len(item.text.encode("utf-8", "replace")) for item in inputs]
@@ -48,7 +48,7 @@ def make_requests(inputs: Sequence[ModelInput], remote: RemoteSpec) -> list[Part
         tokens += len(item.token_ids)
         size += sizes[row]
         fits = tokens <= remote.max_request_tokens and size <= remote.max_request_bytes
-        if parts and fits and len(parts[-1]) < most:
+        if parts and fits and len(parts[-1]) < max_inputs:
             parts[-1].append(row)
         else:
             parts.append([row])
