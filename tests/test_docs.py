@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import re
 import subprocess
 import sys
@@ -10,19 +12,23 @@ from dataclasses import fields
 
 import pytest
 
+import localembed
+from localembed import errors
 from localembed.cli.main import COMMANDS
 from localembed.models.blocks import checked_spec, spec_block
 from localembed.models.safety import is_wanted
+from localembed.store.layout import Layout
 from localembed.types.models import ModelSpec, RemoteSpec
 from localembed.types.queries import Query
 from localembed.types.runs import ChunkCounts, FileCounts, TokenCounts
-from localembed.workspace.settings import Settings
+from localembed.workspace.settings import Settings, resolve
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text()
 JSON = (PROJECT / "docs" / "json.md").read_text()
+PYTHON = (PROJECT / "docs" / "python.md").read_text()
 PAGES = sorted(
-    [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").glob("*.md")]
+    [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").rglob("*.md")]
 )
 
 
@@ -31,11 +37,31 @@ def test_the_page_of_commands_is_their_own_help():
     assert done.returncode == 0, "run: make docs"
 
 
-def test_every_setting_and_exit_code_is_in_the_readme():
-    for setting in fields(Settings):
-        assert f"`{setting.name}`" in README
-    for code in (0, 1, 2, 3, 4, 5, 6, 70, 130, 143):
-        assert re.search(rf"^\| {code} \|", README, re.MULTILINE), code
+def test_the_page_of_settings_lists_every_setting_once():
+    page = (PROJECT / "docs" / "settings.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert sorted(listed) == sorted(setting.name for setting in fields(Settings))
+
+
+def test_the_page_of_settings_shows_a_config_that_works(tmp_path):
+    page = (PROJECT / "docs" / "settings.md").read_text()
+    block = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert block
+    (tmp_path / "config.toml").write_text(block[1])
+    sourced = resolve({}, Layout(tmp_path))
+    assert (sourced.settings.top_k, sourced.settings.keep_versions) == (20, 30)
+
+
+def test_the_page_of_exit_codes_lists_every_code():
+    page = (PROJECT / "docs" / "exit-codes.md").read_text()
+    listed = re.findall(r"^\| (\d+) \|", page, re.MULTILINE)
+    assert listed == ["0", "1", "2", "3", "4", "5", "6", "70", "130", "143"]
+    raised = {kind.exit_code for kind in _kinds(errors.LocalembedError)}
+    assert {str(code) for code in raised} <= set(listed)
+
+
+def _kinds(kind):
+    return [kind, *(below for child in kind.__subclasses__() for below in _kinds(child))]
 
 
 def test_every_command_is_in_the_readme():
@@ -70,12 +96,76 @@ def test_links_between_pages_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
-def test_the_python_block_of_the_readme_runs(notes, fake, monkeypatch):
+def python_blocks(page):
+    """Return the Python blocks of a page, in order."""
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_import_from_localembed_alone(page):
+    for block in python_blocks(page):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Import):
+                assert [alias.name for alias in node.names] == ["localembed"], block
+            if isinstance(node, ast.ImportFrom):
+                assert (node.module, node.level) == ("localembed", 0), block
+                assert {alias.name for alias in node.names} <= set(localembed.__all__), block
+
+
+RUN = """
+import os, pathlib, sys
+from tests import fake_backend
+fake_backend.register(pathlib.Path(os.environ["XDG_CONFIG_HOME"]))
+names = {}
+for block in sys.stdin.read().split(chr(0)):
+    exec(compile(block, sys.argv[1], "exec"), names)
+"""
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_the_python_blocks_run_one_after_the_other(page, notes, fake):
     (notes / "keys.md").write_text("Rotating API keys takes three steps.")
-    monkeypatch.chdir(notes.parent)
-    block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert block
-    exec(compile(block[1], "README.md", "exec"), {})
+    blocks = python_blocks(PROJECT / page)
+    assert blocks
+
+    # In a process of its own: `refuse_network` cannot be undone.
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, page],
+        input="\0".join(blocks),
+        cwd=notes.parent,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "keys.md" in done.stdout
+
+
+PUBLIC = [
+    "Checkup", "Filter", "Finding", "Query", "QueryResult", "Root", "RunReport", "SearchHit",
+    "Status", "Workspace", "__version__", "doctor", "embed", "errors", "open", "prove_offline",
+    "refuse_network",
+]  # fmt: skip
+"""The whole public API; whatever else is imported may change without notice."""
+
+
+def test_the_public_names_are_these_and_each_can_be_had():
+    assert sorted(localembed.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(localembed, name) is not None
+
+
+def test_the_page_of_python_describes_every_public_name_and_no_other():
+    table = PYTHON[: PYTHON.index("\n## ")]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == PUBLIC
+
+
+def test_the_page_of_python_lists_every_method_of_a_workspace():
+    listed = set(re.findall(r"`(?:Workspace\.)?(\w+)(?:\([^`]*\))?`", PYTHON))
+    public = {name for name in vars(localembed.Workspace) if not name.startswith("_")}
+    assert public - {"layout", "ensure_exists"} <= listed
 
 
 def test_the_page_of_measurements_is_what_the_results_say():
