@@ -2,7 +2,7 @@
 
 IVF with RaBitQ's four bits for each number (Gao and Long, SIGMOD 2024), of which the nearest are
 compared exactly. All that its recall needs is to look into enough partitions: how many is measured
-here (see docs/architecture.md).
+here (see docs/decisions/storage.md).
 """
 
 from __future__ import annotations
