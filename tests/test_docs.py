@@ -207,7 +207,7 @@ def test_the_page_of_models_shows_a_block_with_every_key():
     assert {field.name for field in fields(ModelSpec)} == found.keys() | unsaid
 
 
-def test_the_page_of_servers_shows_blocks_that_work_and_every_key():
+def test_the_page_of_remote_models_shows_blocks_that_work_and_every_key():
     page = (PROJECT / "docs" / "remote.md").read_text()
     block = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
     assert block
@@ -215,8 +215,8 @@ def test_the_page_of_servers_shows_blocks_that_work_and_every_key():
         checked_spec("docs/remote.md", name, found)
     for field in fields(RemoteSpec):
         assert f"`{field.name}`" in page, field.name
-    usual = RemoteSpec("", "")
-    for number in (usual.max_inputs, usual.max_request_tokens, usual.max_request_bytes):
+    defaults = RemoteSpec("", "")
+    for number in (defaults.max_inputs, defaults.max_request_tokens, defaults.max_request_bytes):
         assert f"{number:,}" in page
 
 
