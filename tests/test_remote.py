@@ -383,7 +383,7 @@ def test_nothing_is_paid_for_twice(known, server, notes, real_cli):
     run = real_cli("index", "--model", "remote", "--json")
     assert run.returncode == 0, run.stderr
     assert len(server.texts) == len(set(server.texts)) == json.loads(run.stdout)["chunks"]["total"]
-    assert not list((notes.parent).rglob("pending/*.bin"))
+    assert not list((notes.parent).rglob("pending/*"))
 
 
 def test_saved_answers_are_used_for_chunks_of_another_size(known, server, notes, real_cli):
@@ -396,7 +396,7 @@ def test_saved_answers_are_used_for_chunks_of_another_size(known, server, notes,
     run = real_cli("index", "--model", "remote", "--chunk-tokens", "100")
     assert run.returncode == 0, run.stderr
     assert len(server.texts) == len(set(server.texts)) == 40
-    assert not list((notes.parent).rglob("pending/*.bin"))
+    assert not list((notes.parent).rglob("pending/*"))
 
 
 def test_the_same_text_in_concurrent_windows_is_requested_once(known, server, notes):

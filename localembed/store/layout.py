@@ -65,7 +65,7 @@ class Layout:
 
     @property
     def pending(self) -> Path:
-        """What a server answered and no table has yet."""
+        """Answers of a remote model that no table has yet."""
         return self.folder / "pending"
 
     @property
@@ -87,7 +87,7 @@ class Layout:
         return is_workspace(str(self.folder))
 
     def pending_bytes(self) -> int:
-        """Return the size of a server's answers that no table has yet."""
+        """Return the size of the answers of remote models that no table has yet."""
         return _size_of_files(self.pending)
 
     def disk_bytes(self) -> int:

@@ -1,131 +1,125 @@
-"""Vectors that were paid for and are not in the table yet: a kill must not cost them twice.
+"""Vectors that a remote model returned and no table has yet: a kill must not cost them twice.
 
-They are appended as they come and dropped as soon as the table has them; torn ends are left out.
+They lie in SQLite from the moment they arrive until the table has them. The database is opened for
+one call and closed again: a failed run leaves nothing open, and an answer that arrives after its
+end is still saved.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import closing
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
 
-from localembed.core.files import storage_error
+from localembed.core.files import storage_error, sync_folder
+from localembed.store.crash_recovery import set_aside
 from localembed.store.layout import Layout
 
 if TYPE_CHECKING:
     from localembed.types.arrays import Vector, VectorMatrix
 
-_KEY, _CHECK = 16, 8
-_SEGMENT = 4096
-"""Vectors of one file; a file goes when the table has all of it."""
+_SCHEMA = "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, record BLOB NOT NULL)"
+"""A record is a vector, then a digest: SQLite does not notice a flipped bit in a vector."""
 
 
 class PendingAnswers:
-    """The vectors of one space that are on their way; several threads may use it."""
+    """The pending vectors of one space; several threads may use it."""
 
     def __init__(self, layout: Layout, space_id: str, dim: int) -> None:
-        """Read what earlier runs left.
+        """Remember where the database lies; nothing is opened yet.
 
         Args:
             layout: the workspace.
-            space_id: of the vectors, whichever table they go to: cut anew, many texts are the same.
-            dim: numbers of a vector.
+            space_id: the space of the vectors, for whichever table: chunked with other settings,
+                many texts are the same.
+            dim: dimensions of a vector.
         """
         self._layout = layout
-        self._space = space_id[:16]
+        self._path = layout.pending / f"{space_id[:16]}.sqlite"
         self._dim = dim
         self._lock = Lock()
-        self._vectors: dict[bytes, Vector] = {}
-        self._segments: dict[Path, set[bytes]] = {}
-        for path in sorted(layout.pending.glob(f"{self._space}-*.bin")):
-            found = self._read(path)
-            self._vectors.update(found)
-            self._segments[path] = set(found)
-        self._current: Path | None = None
 
     def save(self, keys: Sequence[bytes], vectors: VectorMatrix, /) -> None:
-        """Append vectors to the file, under their keys.
+        """Write vectors under their keys; they survive a power cut.
 
         Raises:
             StorageError: the disk is full or unwritable.
         """
-        records = [
-            key + row.astype("<f4").tobytes() for key, row in zip(keys, vectors, strict=True)
-        ]
-        data = b"".join(record + xxhash.xxh3_64_digest(record) for record in records)
+        values = [row.astype("<f4").tobytes() for row in vectors]
+        rows = [(key, v + _digest(key, v)) for key, v in zip(keys, values, strict=True)]
+        insert = "REPLACE INTO answers VALUES (?, ?)"
         with self._lock:
-            path = self._segment()
-            try:
-                self._append(path, data)
-            except OSError as error:
-                raise storage_error(path, error) from error
-            self._segments[path].update(keys)
-            self._vectors.update(zip(keys, vectors, strict=True))
+            for _ in range(2):  # where a damaged database was set aside, a new one takes them
+                self._make_file()
+                if self._call(lambda database: database.executemany(insert, rows)):
+                    return
 
     def vectors(self, keys: Collection[bytes]) -> dict[bytes, Vector]:
-        """Return those that are here."""
+        """Return those vectors that are pending, (dim,) float32 each."""
+        query = "SELECT key, record FROM answers WHERE key = ?"
         with self._lock:
-            return {key: self._vectors[key] for key in keys if key in self._vectors}
+            found = self._call(lambda db: [db.execute(query, [key]).fetchone() for key in keys])
+        return {
+            key: np.frombuffer(record, "<f4", self._dim).astype(np.float32)
+            for key, record in filter(None, found or ())
+            if record[4 * self._dim :] == _digest(key, record[: 4 * self._dim])
+        }
 
     def written(self, keys: Iterable[bytes]) -> None:
-        """Drop what the table has; a file without anything else goes."""
-        done = set(keys)
+        """Delete vectors that the table has, and with the last of them the database."""
+        delete, rest = "DELETE FROM answers WHERE key = ?", "SELECT EXISTS (SELECT * FROM answers)"
         with self._lock:
-            for key in done:
-                self._vectors.pop(key, None)
-            for path, left in list(self._segments.items()):
-                left -= done
-                if not left:
-                    self._drop(path)
+            self._call(lambda database: database.executemany(delete, ([key] for key in keys)))
+            if self._call(lambda database: database.execute(rest).fetchone()) == (0,):
+                self._remove()
 
     def clear(self) -> None:
-        """Drop everything: the table has all it needs."""
+        """Delete everything: the table has all it needs."""
         with self._lock:
-            self._vectors.clear()
-            for path in list(self._segments):
-                self._drop(path)
+            self._remove()
 
-    def _segment(self) -> Path:
-        """Return the file that is written to, a new one when the last is full."""
-        current = self._current
-        if current is None or len(self._segments.get(current, ())) >= _SEGMENT:
-            numbers = [int(path.stem.rpartition("-")[2]) for path in self._segments]
-            current = self._layout.pending / f"{self._space}-{max(numbers, default=0) + 1}.bin"
-            self._current = current
-        self._segments.setdefault(current, set())
-        return current
+    def _call(self, action: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - whatever it returns
+        """Return what an action in one transaction returns, None without a usable database."""
+        if not self._path.exists():
+            return None
+        import sqlite3
 
-    def _append(self, path: Path, data: bytes) -> None:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        damage = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
         try:
-            while data:
-                data = data[os.write(file, data) :]
-        finally:
-            os.close(file)
-
-    def _drop(self, path: Path) -> None:
-        del self._segments[path]
-        path.unlink(missing_ok=True)
-        if path == self._current:
-            self._current = None
-
-    def _read(self, path: Path) -> dict[bytes, Vector]:
-        """Return the whole records of a file, up to the first that is torn."""
+            with closing(sqlite3.connect(self._path)) as database, database:
+                # With FULL, a power cut could bring back the journal of what was just committed.
+                database.execute("PRAGMA synchronous = EXTRA")
+                database.execute(_SCHEMA)
+                return action(database)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in damage:
+                raise storage_error(self._path, OSError(str(error))) from error
         try:
-            data = path.read_bytes()
+            set_aside(self._layout, self._path)  # a new database makes SQLite drop the old journal
         except OSError as error:
-            raise storage_error(path, error) from error
-        size = _KEY + 4 * self._dim + _CHECK
-        found: dict[bytes, Vector] = {}
-        for at in range(0, len(data) - size + 1, size):
-            record = data[at : at + size - _CHECK]
-            if xxhash.xxh3_64_digest(record) != data[at + size - _CHECK : at + size]:
-                break
-            found[record[:_KEY]] = np.frombuffer(record, "<f4", offset=_KEY).astype(np.float32)
-        return found
+            raise storage_error(self._path, error) from error
+        return None
+
+    def _make_file(self) -> None:
+        """Make an empty database that only its owner may read, if there is none."""
+        if self._path.exists():
+            return
+        try:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            self._path.touch(mode=0o600)
+            sync_folder(self._path.parent)
+            sync_folder(self._layout.folder)
+        except OSError as error:
+            raise storage_error(self._path, error) from error
+
+    def _remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
+
+
+def _digest(key: bytes, vector: bytes) -> bytes:
+    return xxhash.xxh3_64_digest(key + vector)

@@ -13,9 +13,13 @@ import subprocess
 import sys
 from contextlib import contextmanager, nullcontext
 
+import numpy as np
 import pytest
 
 import localembed
+from localembed.errors import StorageError
+from localembed.store.layout import Layout
+from localembed.store.pending_answers import PendingAnswers
 from tests.conftest import paragraphs
 from tests.slow.faults import (
     assert_plain_refusal,
@@ -253,6 +257,25 @@ def test_no_folder_for_temporary_files_is_needed(prepared, notes, tmp_path, how)
     assert done.returncode == 0, done.stderr
     assert "added.md" in found.stdout
     assert_comes_to(tmp_path / "ws", expected)
+
+
+def test_answers_on_a_disk_that_gets_full_are_kept_as_far_as_they_were_saved(tmp_path):
+    saved: list[bytes] = []
+
+    def fill(pending) -> None:
+        for number in range(200):
+            keys = [bytes([number, row]) * 8 for row in range(50)]
+            pending.save(keys, np.full((50, 64), number, np.float32))
+            saved.extend(keys)
+
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        pending = PendingAnswers(Layout(disk), "a space", 64)
+        with pytest.raises(StorageError, match=f"Cannot write {disk}.*Free some space"):
+            fill(pending)
+        found = pending.vectors(saved)
+        assert len(found) == len(saved) > 0
+        assert all((vector == key[0]).all() for key, vector in found.items())
+        pending.clear()
 
 
 def assert_refused_for_want_of_hard_links(done, folder) -> None:

@@ -26,8 +26,11 @@ from localembed.errors import LocalembedError
 from localembed.store.fsync import files_below, is_written_once
 from localembed.store.head import read_head
 from localembed.store.lance.connection import connect
+from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest
+from localembed.store.pending_answers import PendingAnswers
 from tests.conftest import PROJECT, paragraphs
+from tests.slow.pending import DIM, KEYS, SPACE, VECTORS
 from tests.test_crash import BATCH, FILES, STEPS, assert_equals_clean_build, write_first
 from tests.test_crash import write_second as change
 
@@ -375,3 +378,17 @@ def test_without_fsync_the_same_cut_destroys(machine, notes, tmp_path, kept):
     assert machine.index(notes, NO_FSYNC="1")
     machine.cut(kept)
     assert not is_whole(machine, notes, tmp_path)
+
+
+@both_ways
+def test_an_answer_that_was_saved_survives_a_power_cut(machine, kept):
+    machine.workspace.mkdir()
+    folder = os.open(machine.disk, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+    system(sys.executable, "-m", "tests.slow.pending", machine.workspace)
+
+    machine.cut(kept)
+
+    found = PendingAnswers(Layout(machine.workspace), SPACE, DIM).vectors(KEYS)
+    assert [found[key].tobytes() for key in KEYS] == [vector.tobytes() for vector in VECTORS]

@@ -1,7 +1,8 @@
-"""What a kill costs while a server embeds: the requests on their way, and nothing that came."""
+"""What a kill costs while a remote model embeds: requests under way, and no answer that came."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -12,7 +13,11 @@ import numpy as np
 import pytest
 
 import localembed
+from localembed.store.layout import Layout
+from localembed.store.pending_answers import PendingAnswers
 from tests.conftest import PROJECT, paragraphs
+from tests.slow.faults import inject, needs_strace
+from tests.slow.pending import DIM, KEYS, SPACE, VECTORS
 
 pytestmark = pytest.mark.slow
 
@@ -40,3 +45,30 @@ def test_a_kill_costs_at_most_the_requests_on_their_way(known, server, notes, tm
     asked = [text for request in server.requests for text in request.texts]
     assert len(set(asked)) == report.chunks.total
     assert len(asked) - len(set(asked)) <= 8 * kills
+
+
+@pytest.mark.parametrize("call", ["fdatasync", "fsync", "pwrite64", "unlink", "mkdir", "openat"])
+def test_a_kill_at_any_call_loses_no_answer_that_was_saved(tmp_path, call):
+    needs_strace()
+    kills = 0
+    for number in itertools.count(1, 30 if call == "openat" else 1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        log = ["-o", os.devnull, *inject(call, "signal=SIGKILL", number)]
+        done = subprocess.run(
+            ["strace", "-f", "-qq", *log, sys.executable, "-m", "tests.slow.pending", folder],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in (0, -signal.SIGKILL), done.stderr
+        found = PendingAnswers(Layout(folder), SPACE, DIM).vectors(KEYS)
+        there = [KEYS.index(key) for key in found]
+        assert set(there) >= set(map(int, done.stdout.split())), f"{call} {number}"
+        assert all(found[KEYS[n]].tobytes() == VECTORS[n].tobytes() for n in there)
+        kills += done.returncode != 0
+        if not done.returncode:
+            break
+    print(f"{call}: killed {kills} times")  # noqa: T201 - shown by pytest -rP
+    assert kills
