@@ -10,7 +10,7 @@ import tomlkit
 from localembed.embedding import load_reranker
 from localembed.errors import ModelChangedError, ModelNotFoundError, UsageError
 from localembed.models.blocks import spec_block
-from localembed.search import reranked
+from localembed.search import Reranking
 from localembed.search.rerank import DEPTH
 from localembed.types.models import ModelSpec
 from localembed.types.queries import Query, SearchHit
@@ -61,13 +61,13 @@ def test_the_best_come_first_with_the_scores_of_the_reranker():
         return [float(len(text)) for text in texts]
 
     hits = [found(1, "aaa"), found(2, "b"), found(3, "cc " * 9)]
-    best = reranked(by_length, "q", 2, hits)
+    best = Reranking(by_length, "q", 2).rerank(hits)
     assert [(hit.text, hit.score, hit.found_rank) for hit in best] == [
         ("cc " * 9, 27.0, 3),
         ("aaa", 7.0, 1),
     ]
     assert shown == [("q", ["Top\naaa", "b", "cc " * 9])]
-    assert reranked(by_length, "q", 2, []) == ()
+    assert Reranking(by_length, "q", 2).rerank([]) == ()
 
 
 def test_scores_are_those_of_the_library(cross_encoder):

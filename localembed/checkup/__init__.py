@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from localembed.checkup.finding import REPAIR, CheckContext, wrong
@@ -116,6 +115,4 @@ def prove_offline(workspace: Workspace) -> Checkup:
 
     The guard stays active afterwards, for the whole process.
     """
-    query = partial(workspace.query, top_k=1)
-    findings = check_offline(workspace.layout, workspace.settings.settings, query)
-    return Checkup(tuple(findings))
+    return Checkup(tuple(check_offline(workspace)))

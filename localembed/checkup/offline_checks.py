@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from localembed import models
@@ -16,6 +16,7 @@ from localembed.store.layout import Layout
 from localembed.store.manifest import extensions_are_off
 from localembed.types.findings import Finding
 from localembed.workspace.settings import Settings, engine_options, load_context
+from localembed.workspace.workspace import Workspace
 
 _RESERVED_ADDRESS = ("192.0.2.1", 443)
 """Address reserved for documentation (RFC 5737), which no host has."""
@@ -24,15 +25,11 @@ _PROBE = "rotating api keys"
 _SOCKET_TABLES = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6")
 
 
-def check_offline(
-    layout: Layout, settings: Settings, query: Callable[[str], object]
-) -> Iterator[Finding]:
+def check_offline(workspace: Workspace) -> Iterator[Finding]:
     """Yield the result of each check; the offline guard stays active afterwards.
 
     Args:
-        layout: the workspace, which need not exist.
-        settings: the current settings.
-        query: searches the workspace.
+        workspace: the workspace, which need not exist.
     """
     guard.start()
     before = len(guard.refused)
@@ -40,8 +37,8 @@ def check_offline(
     yield _switches()
     yield _extensions()
     probes = len(guard.refused)
-    yield _embedding(layout, settings)
-    yield _query(query)
+    yield _embedding(workspace.layout, workspace.settings.settings)
+    yield _query(workspace)
     if len(guard.refused) > probes:
         hosts = tuple(guard.refused[probes:])
         text = "Connections to other machines were attempted and refused"
@@ -93,9 +90,9 @@ def _embedding(layout: Layout, settings: Settings) -> Finding:
     return ok("embedding", text)
 
 
-def _query(query: Callable[[str], object]) -> Finding:
+def _query(workspace: Workspace) -> Finding:
     try:
-        query(_PROBE)
+        workspace.query(_PROBE, top_k=1)
     except NotIndexedError as error:
         return note("query", str(error))
     except LocalembedError as error:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,14 +59,11 @@ def _serve(ctx: click.Context, workspace: Workspace, options: Common) -> int:
     from localembed.server.resident import serve as serve_clients
 
     session = Session(workspace.limits, {workspace.folder: workspace})
-
-    def answer(request: Request) -> Answer:
-        return _answer(ctx.find_root().command, request, session)
-
+    runner = _Runner(ctx.find_root().command, workspace, session)
     minutes = workspace.settings.settings.resident_minutes or 24 * 60
     options.notice(f"Answering queries of {printable(from_home(str(workspace.folder)))}")
     try:
-        first = serve_clients(workspace.folder, answer, lambda: _warm(workspace), minutes * 60)
+        first = serve_clients(workspace.folder, runner, minutes * 60)
     except OSError as error:
         message = f"Cannot listen for queries: {error}. Set resident_minutes = 0 to do without"
         raise StorageError(message) from error
@@ -74,26 +72,33 @@ def _serve(ctx: click.Context, workspace: Workspace, options: Common) -> int:
     return 0
 
 
-def _warm(workspace: Workspace) -> None:
-    """Open the table and load the model; what is wrong with them is told to who asks."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    try:
-        workspace.warm()
-    except LocalembedError:
-        return
+@dataclass(frozen=True, slots=True)
+class _Runner:
+    """Runs clients' command lines as processes of their own would, in open workspaces."""
 
+    command: click.Command
+    workspace: Workspace
+    session: Session
 
-def _answer(command: click.Command, request: Request, session: Session) -> Answer:
-    """Carry out a command line as a process of its own would, in the kept workspaces."""
-    from localembed.cli.exit_codes import run
-    from localembed.server.resident import Answer
+    def warm(self) -> None:
+        """Open the table and load the model; the first query reports what is wrong with them."""
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        try:
+            self.workspace.warm()
+        except LocalembedError:
+            return
 
-    if request.arguments[0] != "query":
-        return Answer(2, b"", b"Error: only queries are answered here.\n")
-    out, err = (_Stream(is_terminal=terminal) for terminal in request.terminals)
-    with _as_client(request.folder, request.environment, out, err):
-        code = run(command, list(request.arguments), session)
-    return Answer(code, out.written(), err.written())
+    def run(self, request: Request, /) -> Answer:
+        """Run one command line."""
+        from localembed.cli.exit_codes import run
+        from localembed.server.resident import Answer
+
+        if request.arguments[0] != "query":
+            return Answer(2, b"", b"Error: only queries are answered here.\n")
+        out, err = (_Stream(is_terminal=terminal) for terminal in request.terminals)
+        with _as_client(request.folder, request.environment, out, err):
+            code = run(self.command, list(request.arguments), self.session)
+        return Answer(code, out.written(), err.written())
 
 
 class _Stream(io.TextIOWrapper):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from localembed.types.queries import SearchHit
@@ -15,18 +15,24 @@ DEPTH = 50
 """Minimum number of hits to rerank; each costs a forward pass."""
 
 
-def reranked(
-    reranker: Reranker, query: str, top_k: int, hits: Sequence[SearchHit]
-) -> tuple[SearchHit, ...]:
-    """Return the best hits by the reranker's scores, which replace their scores."""
-    if not hits:
-        return ()
-    scores = reranker(query, [_text(hit) for hit in hits])
-    scored = [
-        replace(hit, score=float(score), found_rank=rank)
-        for rank, (hit, score) in enumerate(zip(hits, scores, strict=True), start=1)
-    ]
-    return tuple(sorted(scored, key=lambda hit: -hit.score)[:top_k])
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """Reranks the hits of one query."""
+
+    reranker: Reranker
+    query: str
+    top_k: int
+
+    def rerank(self, hits: Sequence[SearchHit]) -> tuple[SearchHit, ...]:
+        """Return the best hits by the reranker's scores, which replace their scores."""
+        if not hits:
+            return ()
+        scores = self.reranker(self.query, [_text(hit) for hit in hits])
+        scored = [
+            replace(hit, score=float(score), found_rank=rank)
+            for rank, (hit, score) in enumerate(zip(hits, scores, strict=True), start=1)
+        ]
+        return tuple(sorted(scored, key=lambda hit: -hit.score)[: self.top_k])
 
 
 def _text(hit: SearchHit) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from localembed.core.text import show_path
 from localembed.errors import ModelChangedError, NotIndexedError
 from localembed.search.fusion import TEXT_DEPTH, fuse
-from localembed.search.rerank import DEPTH
+from localembed.search.rerank import DEPTH, Reranking
 from localembed.search.surroundings import surroundings
 from localembed.store.head import read_head
 from localembed.store.lance.connection import VersionGoneError
@@ -27,14 +27,17 @@ if TYPE_CHECKING:
     from localembed.store.lance.read_rows import ChunkReader
     from localembed.types.arrays import Vector
 
-    Embed = Callable[[TableHead, str], tuple[Vector, int]]
-    """(table, text) → (vector (dim,) float32, number of parts that were embedded)."""
-    Rerank = Callable[[Sequence[SearchHit]], tuple[SearchHit, ...]]
-
 _MAX_WORDS = 2000
 """Maximum words of a text query: fewer would cost quality, and 2,000 take 67 ms at 113k rows."""
 
 Found = TypeVar("Found")
+
+
+class QueryEmbedder(Protocol):
+    """Embeds queries with the model of a table."""
+
+    def embed(self, entry: TableHead, text: str, /) -> tuple[Vector, int]:
+        """Return (dim,) float32, and the number of parts in which the text was embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,16 @@ class Searcher:
         self,
         query: Query,
         roots: Mapping[str, bytes],
-        embed: Embed,
-        rerank: Rerank | None = None,
+        embedder: QueryEmbedder,
+        reranking: Reranking | None = None,
     ) -> Answer:
         """Return the best hits, best first.
 
         Args:
             query: the query.
             roots: root_id → absolute path, for the paths of hits.
-            embed: embeds a text for a table; not called in text mode.
-            rerank: reorders at least `DEPTH` hits and returns the best.
+            embedder: embeds the query; not used in text mode.
+            reranking: reorders at least `DEPTH` hits and returns the best.
 
         Raises:
             UsageError: the filter is invalid.
@@ -82,10 +85,10 @@ class Searcher:
         def search(reader: ChunkReader, entry: TableHead) -> Answer:
             vector, pieces = None, 1
             if query.mode != "text":
-                vector, pieces = embed(entry, query.text)
+                vector, pieces = embedder.embed(entry, query.text)
                 vector = _usable(vector, query.text)
             where = condition(query.filter, roots)
-            return Answer(entry, _hits(reader, query, vector, where, roots, rerank), pieces)
+            return Answer(entry, _hits(reader, query, vector, where, roots, reranking), pieces)
 
         return self._pinned(query, search)
 
@@ -158,10 +161,10 @@ def _hits(
     vector: Vector | None,
     where: str | None,
     roots: Mapping[str, bytes],
-    rerank: Rerank | None = None,
+    reranking: Reranking | None = None,
 ) -> tuple[SearchHit, ...]:
     """Search by vector and by text, and rank the hits."""
-    if rerank is not None:
+    if reranking is not None:
         query = replace(query, top_k=max(query.top_k, DEPTH))
     among = reader.select(where) if where is not None else None
     by_vector: list[Candidate] = []
@@ -185,8 +188,8 @@ def _hits(
         _hit(chunk, roots, score, candidate, *(rank.get(chunk.chunk_id) for rank in ranks))
         for chunk, (score, candidate) in zip(chunks, best, strict=True)
     )
-    if rerank is not None:
-        hits = rerank(hits)
+    if reranking is not None:
+        hits = reranking.rerank(hits)
     if not query.lines:
         return hits
     by_id = {chunk.chunk_id.hex(): chunk for chunk in chunks}

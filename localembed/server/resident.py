@@ -6,11 +6,11 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -48,18 +48,22 @@ class _Stopped(BaseException):  # not an error: error handlers must not catch it
     """A signal told the resident to exit."""
 
 
-def serve(
-    workspace: Path,
-    answer: Callable[[Request], Answer],
-    warm: Callable[[], None],
-    idle_seconds: float,
-) -> bool:
+class CommandRunner(Protocol):
+    """Runs the command lines of clients."""
+
+    def warm(self) -> None:
+        """Open what the first query needs; called once, before the resident listens."""
+
+    def run(self, request: Request, /) -> Answer:
+        """Run one command line; called for one client at a time."""
+
+
+def serve(workspace: Path, runner: CommandRunner, idle_seconds: float) -> bool:
     """Answer queries until idle; return False at once if another resident is already running.
 
     Args:
         workspace: the workspace's folder.
-        answer: runs one command line; called for one client at a time.
-        warm: called once before the resident listens.
+        runner: runs the command lines.
         idle_seconds: how long to wait for the next client.
 
     Raises:
@@ -73,18 +77,18 @@ def serve(
     except Timeout:
         return False
     with lock, _exit_on_signals():
-        warm()
+        runner.warm()
         listener, token = address.listen(path)
         try:
             with listener:
-                _serve_clients(listener, token, answer, idle_seconds)
+                _serve_clients(listener, token, runner, idle_seconds)
         finally:
             address.remove(path)
     return True
 
 
 def _serve_clients(
-    listener: socket.socket, token: bytes, answer: Callable[[Request], Answer], idle_seconds: float
+    listener: socket.socket, token: bytes, runner: CommandRunner, idle_seconds: float
 ) -> None:
     code_version = fingerprint()
     while True:
@@ -97,12 +101,12 @@ def _serve_clients(
             connection.settimeout(_REQUEST_TIMEOUT_SECONDS)
             # Ignore clients that disconnect or send no request in time.
             with contextlib.suppress(OSError):
-                if not _serve_client(connection, token, code_version, answer):
+                if not _serve_client(connection, token, code_version, runner):
                     return
 
 
 def _serve_client(
-    connection: socket.socket, token: bytes, code_version: str, answer: Callable[[Request], Answer]
+    connection: socket.socket, token: bytes, code_version: str, runner: CommandRunner
 ) -> bool:
     """Answer one client; return False if the resident must exit."""
     parts = wire.receive(connection) if address.is_same_user(connection) else None
@@ -115,7 +119,7 @@ def _serve_client(
     if code != code_version or not request.arguments:
         wire.send(connection, [_REFUSED])
         return False
-    result = answer(request)
+    result = runner.run(request)
     wire.send(connection, [str(result.code).encode(), result.out, result.err])
     return True
 

@@ -12,7 +12,6 @@ from contextlib import closing
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xxhash
 
 from localembed.core.files import storage_error, sync_folder
@@ -60,6 +59,10 @@ class PendingAnswers:
 
     def vectors(self, keys: Collection[bytes]) -> dict[bytes, Vector]:
         """Return those vectors that are pending, (dim,) float32 each."""
+        if not self._path.exists():
+            return {}
+        import numpy as np
+
         query = "SELECT key, record FROM answers WHERE key = ?"
         with self._lock:
             found = self._call(lambda db: [db.execute(query, [key]).fetchone() for key in keys])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from localembed import models
@@ -12,7 +12,7 @@ from localembed.errors import RemoteModelError
 from localembed.store.layout import Layout
 from localembed.types.runs import ignore_notice
 from localembed.types.tables import TableHead
-from localembed.workspace.settings import Settings, engine_options, load_context
+from localembed.workspace.settings import engine_options, load_context, resolve
 from localembed.workspace.tables import model_of
 
 if TYPE_CHECKING:
@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 class QueryModels:
     """What embeds queries and reads answers, by the space of its vectors."""
 
-    def __init__(self, layout: Layout, settings: Callable[[], Settings]) -> None:
-        """Load nothing yet."""
+    def __init__(self, layout: Layout, flags: Mapping[str, object]) -> None:
+        """Load nothing yet.
+
+        Args:
+            layout: the workspace.
+            flags: settings that win over every file and variable.
+        """
         self._layout = layout
-        self._settings = settings
+        self._flags = flags
         self._embedders: dict[str, Embedder] = {}
         self._permissions: dict[str, Hashable] = {}
         """Under which they were loaded."""
@@ -42,50 +47,50 @@ class QueryModels:
             self._rerankers[model.space_id] = load_reranker(model.spec, model.folder)
         return self._rerankers[model.space_id]
 
-    def query_vector(
+    def permitted(self, *, allow_network: bool, on_notice: Notice) -> PermittedModels:
+        """Return what embeds one command's queries.
+
+        Args:
+            allow_network: whether a remote model may be used although the settings do not say so.
+            on_notice: told to which provider the query goes, when it is the first.
+        """
+        return PermittedModels(self, allow_network, on_notice)
+
+    def embed(
         self, entry: TableHead, text: str, *, allow_network: bool, on_notice: Notice
     ) -> tuple[Vector, int]:
         """Return a query's vector, (dim,) float32, and in how many pieces it was embedded.
 
         The same words in another mode, with another filter or for more hits are embedded once: a
-        server would be paid for each time.
+        provider would be paid for each time.
 
         Args:
             entry: the table, whose model embeds, and no other.
             text: of any length.
-            allow_network: whether a server may be asked although the settings do not say so.
-            on_notice: told to which server the query goes, when it is the first.
+            allow_network: see `permitted`.
+            on_notice: see `permitted`.
 
         Raises:
-            OfflineError: a server on another machine has the model, and nobody allowed the network.
-            RemoteModelError: the server gives no vector.
+            OfflineError: the model is remote, and the network is not allowed.
+            RemoteModelError: the provider gave no vector.
             ModelChangedError: the model is not the one the table was made with.
         """
-        wanted = (entry.space_id, text)
+        key = (entry.space_id, text)
         last = self._last
-        if last is None or last[0] != wanted:
+        if last is None or last[0] != key:
             embedder = self._embedder(entry, allow_network=allow_network, on_notice=on_notice)
             try:
                 vector = embedder.embed_query(text)
             except RemoteModelError:
-                # It asks no more; the server may be there for the next query.
+                # It makes no more requests; the provider may be back for the next query.
                 self._embedders.pop(entry.space_id, embedder).close()
                 raise
-            last = self._last = (wanted, vector, embedder.count_pieces(text))
+            last = self._last = (key, vector, embedder.count_pieces(text))
         return last[1], last[2]
-
-    def any_vector(self, entry: TableHead, text: str) -> tuple[Vector, int]:
-        """Return the vector of a text, or where a server would be asked, any of its length."""
-        spec = model_of(entry, self._layout).spec
-        if backend_of(spec).provider is None:
-            return self.query_vector(entry, text, allow_network=False, on_notice=ignore_notice)
-        import numpy as np
-
-        return np.full(spec.dim, spec.dim**-0.5, np.float32), 1
 
     def _embedder(self, entry: TableHead, *, allow_network: bool, on_notice: Notice) -> Embedder:
         model = model_of(entry, self._layout)
-        settings = self._settings()
+        settings = resolve(self._flags, self._layout).settings
         remote = RemoteOptions(
             allow_network=settings.allow_network or allow_network,
             purpose="your queries",
@@ -103,3 +108,35 @@ class QueryModels:
             )
             self._permissions[space] = permission
         return self._embedders[space]
+
+
+@dataclass(frozen=True, slots=True)
+class PermittedModels:
+    """Embeds the queries of one command (see `search.searcher.QueryEmbedder`)."""
+
+    models: QueryModels
+    allow_network: bool
+    on_notice: Notice
+
+    def embed(self, entry: TableHead, text: str, /) -> tuple[Vector, int]:
+        """Return a query's vector, and in how many pieces it was embedded."""
+        return self.models.embed(
+            entry, text, allow_network=self.allow_network, on_notice=self.on_notice
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUpModels:
+    """Loads the model of a table, and sends nothing to a provider."""
+
+    models: QueryModels
+    layout: Layout
+
+    def embed(self, entry: TableHead, text: str, /) -> tuple[Vector, int]:
+        """Return the vector of a text; of a remote model, any of its length."""
+        spec = model_of(entry, self.layout).spec
+        if backend_of(spec).provider is None:
+            return self.models.embed(entry, text, allow_network=False, on_notice=ignore_notice)
+        import numpy as np
+
+        return np.full(spec.dim, spec.dim**-0.5, np.float32), 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,7 +53,6 @@ def adopt(
     roots: Sequence[Root],
     targets: Sequence[bytes],
     options: Mapping[str, Any],
-    new_id: Callable[[], str],
 ) -> Adoption:
     """Return the roots with every target covered.
 
@@ -63,7 +62,6 @@ def adopt(
         roots: known so far.
         targets: absolute paths that exist, or are roots.
         options: include, exclude, hidden, no_ignore; None means unchanged.
-        new_id: draws the identity of a new root.
 
     Raises:
         UsageError: options are given for a path inside a root: they belong to the whole root.
@@ -77,7 +75,7 @@ def adopt(
             children = [root for root in known if _is_below(root.path, target)]
             replaced.update(root.root_id for root in children)
             known = [root for root in known if root not in children]
-            known.append(Root(root_id=new_id(), path=target, **given))
+            known.append(Root(root_id=config_file.new_root_id(), path=target, **given))
         elif given and found.path:
             message = (
                 f"{show_path(target)} lies inside the root {show_path(found.root.path)}, and these "
@@ -135,7 +133,7 @@ class Roots:
         """Return the parts of roots to look at; new roots are remembered first, if so wished."""
         roots = self.roots
         glob_rules([*(options.get("include") or ()), *(options.get("exclude") or ())])
-        adoption = adopt(roots, targets, options, config_file.new_root_id)
+        adoption = adopt(roots, targets, options)
         if adoption.roots != roots and remember:
             forgotten = config_file.read_forgotten(self._layout) | adoption.replaced
             config_file.write_roots(self._layout, adoption.roots, forgotten)

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from localembed.core import user_folders
 from localembed.core.workspace_folder import find_workspace
 from localembed.errors import NotIndexedError, UsageError
 from localembed.pipeline.run import run
-from localembed.search import Searcher, reranked
+from localembed.search import Reranking, Searcher
 from localembed.store.disk import make_folder
 from localembed.store.head import Head, read_head
 from localembed.store.layout import Layout
@@ -35,7 +34,7 @@ from localembed.workspace.indexing import (
     remove_everywhere,
     use_model,
 )
-from localembed.workspace.query_models import QueryModels
+from localembed.workspace.query_models import QueryModels, WarmUpModels
 from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Sourced, resolve
 from localembed.workspace.status import query_result, read_status
@@ -64,7 +63,7 @@ class Workspace:
         self.limits = limits
         self._flags = dict(flags)
         self._roots = Roots(self.layout)
-        self._models = QueryModels(self.layout, lambda: self.settings.settings)
+        self._models = QueryModels(self.layout, self._flags)
         self._searcher = Searcher(self.layout)
 
     @classmethod
@@ -220,14 +219,13 @@ class Workspace:
         if not query.text.strip():
             message = 'The query is empty. Say what to look for: localembed query "some words"'
             raise UsageError(message)
-        rerank = None
+        reranking = None
         if query.rerank is not None:
             # A reranker that cannot be used is refused before anything is searched.
             reranker = self._models.reranker(query.rerank)
-            rerank = partial(reranked, reranker, query.text, query.top_k)
-        allow = query.allow_network
-        embed = partial(self._models.query_vector, allow_network=allow, on_notice=on_notice)
-        answer = self._searcher.search(query, self._root_paths, embed, rerank)
+            reranking = Reranking(reranker, query.text, query.top_k)
+        embedder = self._models.permitted(allow_network=query.allow_network, on_notice=on_notice)
+        answer = self._searcher.search(query, self._root_paths, embedder, reranking)
         return query_result(query, answer, begin)
 
     def warm(self) -> None:
@@ -238,7 +236,7 @@ class Workspace:
             ModelChangedError: the model is not the one the table was made with.
         """
         for _ in range(2):  # the second keeps the vectors in memory
-            self._searcher.search(Query("warm"), {}, self._models.any_vector)
+            self._searcher.search(Query("warm"), {}, WarmUpModels(self._models, self.layout))
 
     def like(self, query: Query) -> QueryResult:
         """Return what is most like a passage that is indexed, without the passage itself.

@@ -1,9 +1,9 @@
 """BERT's forward pass on a CPU with torch's fused operations, several batches at a time.
 
 It does three things that the sentence-transformers modules do not, measured on two cores with AMX
-(docs/decisions/engines.md): oneDNN gets its weights in its own layout, once, and adds bias, GELU and
-residual while it multiplies; every batch has a width that attention computes without a remainder;
-and each core has its own batch, so that none waits for the other after every step.
+(docs/decisions/engines.md): oneDNN gets its weights in its own layout, once, and adds bias, GELU
+and residual while it multiplies; every batch has a width that attention computes without a
+remainder; and each core has its own batch, so that none waits for the other after every step.
 """
 
 from __future__ import annotations
