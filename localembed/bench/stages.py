@@ -92,7 +92,7 @@ def _chunk(documents: Sequence[Document], chunker: DocumentChunker) -> list[Chun
     """Chunk documents, in groups as a run does, until there are enough chunks."""
     chunked: list[ChunkedDocument] = []
     count = 0
-    for group in in_groups(documents, lambda document: len(document.text)):
+    for _, group in in_groups((len(document.text), document) for document in documents):
         chunked += chunker(group)
         count += sum(len(entry.chunks) for entry in chunked[-len(group) :])
         if count >= _MIN_CHUNKS:

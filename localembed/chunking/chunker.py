@@ -136,11 +136,40 @@ class Chunker:
         self, text: str, tokens: DocumentTokens, token_spans: list[TokenSpan]
     ) -> list[_Span]:
         """Return the characters, cleaned texts and ids of token spans."""
-        spans = [_span(text, tokens, entry, self.clean, self._prompt_ids) for entry in token_spans]
+        spans = [self._span(text, tokens, entry) for entry in token_spans]
         inexact = [i for i, span in enumerate(spans) if not (self._slices and span.exact)]
         for i, ids in zip(inexact, self._ids([spans[i].cleaned for i in inexact]), strict=True):
             spans[i] = spans[i]._replace(ids=ids)
         return spans
+
+    def _span(self, text: str, tokens: DocumentTokens, token_span: TokenSpan) -> _Span:
+        """Return the characters, cleaned text and ids of one token span."""
+        begin, end = token_span.begin, token_span.end
+        first, last = int(tokens.starts[begin]), int(tokens.ends[end - 1])
+        start, stop = grapheme_floor(text, first), grapheme_ceiling(text, last)
+        if end < len(tokens):
+            # The next chunk begins at its grapheme floor: leave no characters in between.
+            stop = min(stop, grapheme_floor(text, int(tokens.starts[end])))
+        span = text[start:stop]
+        cleaned = self.clean(span)
+        whole_words = bool(tokens.word_start[begin]) and (
+            end == len(tokens) or bool(tokens.word_start[end])
+        )
+        joints = tokens.joints  # nearly always none: skip the costly test
+        joint = len(joints) > 0 and bool(((joints > start) & (joints < stop)).any())
+        # Whole words, unchanged text, no joint inside.
+        exact = (start, stop) == (first, last) and cleaned == span and whole_words and not joint
+        return _Span(
+            start=start,
+            core=int(tokens.starts[token_span.core]),
+            end=stop,
+            start_line=int(tokens.start_lines[begin]) + 1,
+            end_line=int(tokens.end_lines[end - 1]) + 1,
+            text=span,
+            cleaned=cleaned,
+            ids=np.concatenate((self._prompt_ids, tokens.ids[begin:end])),
+            exact=exact,
+        )
 
 
 class _Span(NamedTuple):
@@ -157,37 +186,6 @@ class _Span(NamedTuple):
     ids: IntArray
     exact: bool
     """Whether `ids` are exactly those of prompt and `cleaned`, so need not be computed again."""
-
-
-def _span(
-    text: str, tokens: DocumentTokens, token_span: TokenSpan, clean: Cleaner, prompt_ids: IntArray
-) -> _Span:
-    begin, end = token_span.begin, token_span.end
-    first, last = int(tokens.starts[begin]), int(tokens.ends[end - 1])
-    start, stop = grapheme_floor(text, first), grapheme_ceiling(text, last)
-    if end < len(tokens):
-        # The next chunk begins at its grapheme floor: leave no characters in between.
-        stop = min(stop, grapheme_floor(text, int(tokens.starts[end])))
-    span = text[start:stop]
-    cleaned = clean(span)
-    whole_words = bool(tokens.word_start[begin]) and (
-        end == len(tokens) or bool(tokens.word_start[end])
-    )
-    joints = tokens.joints  # nearly always none: skip the costly test
-    joint = len(joints) > 0 and bool(((joints > start) & (joints < stop)).any())
-    # Whole words, unchanged text, no joint inside.
-    exact = (start, stop) == (first, last) and cleaned == span and whole_words and not joint
-    return _Span(
-        start=start,
-        core=int(tokens.starts[token_span.core]),
-        end=stop,
-        start_line=int(tokens.start_lines[begin]) + 1,
-        end_line=int(tokens.end_lines[end - 1]) + 1,
-        text=span,
-        cleaned=cleaned,
-        ids=np.concatenate((prompt_ids, tokens.ids[begin:end])),
-        exact=exact,
-    )
 
 
 def _records(

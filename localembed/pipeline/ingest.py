@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -65,13 +65,12 @@ def ingest(
         counters: counts files, bytes and reasons.
     """
     moved = _by_content(plan.removed)
-    groups = in_groups(plan.to_read, _bytes)
+    groups = in_groups((_bytes(file), file) for file in plan.to_read)
     results = in_order(
         workers.chunk,
-        ([(file, records.get(file.doc_id)) for file in group] for group in groups),
+        ((size, [(file, records.get(file.doc_id)) for file in group]) for size, group in groups),
         threads=workers.at_once,
-        weight=lambda group: sum(_bytes(file) for file, _ in group),
-        most=_MAX_BYTES,
+        max_weight=_MAX_BYTES,
     )
     for file, found in zip(plan.to_read, chain.from_iterable(results), strict=True):
         counters.add_seconds("read", found.read_seconds / workers.at_once)
@@ -79,19 +78,22 @@ def ingest(
         yield _counted(file, records.get(file.doc_id), found, moved, counters)
 
 
-def in_groups(things: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
-    """Yield small things together, or a large one alone; `size` is what one takes, in bytes."""
+def in_groups(things: Iterable[tuple[int, T]]) -> Iterator[tuple[int, list[T]]]:
+    """Yield small things together, or a large one alone, with the bytes of all of them.
+
+    Args:
+        things: each with its bytes.
+    """
     group: list[T] = []
-    room = _GROUP_BYTES
-    for thing in things:
-        taken = size(thing)
-        if group and taken > room:
-            yield group
-            group, room = [], _GROUP_BYTES
+    total = 0
+    for size, thing in things:
+        if group and total + size > _GROUP_BYTES:
+            yield total, group
+            group, total = [], 0
         group.append(thing)
-        room -= taken
+        total += size
     if group:
-        yield group
+        yield total, group
 
 
 def _bytes(file: SourceFile) -> int:

@@ -13,28 +13,25 @@ Result = TypeVar("Result")
 
 def in_order(
     work: Callable[[Item], Result],
-    items: Iterable[Item],
+    items: Iterable[tuple[int, Item]],
     *,
     threads: int,
-    weight: Callable[[Item], int],
-    most: int,
+    max_weight: int,
 ) -> Iterator[Result]:
     """Yield `work(item)` for all items, in their order; what it raises is raised in its place.
 
     Args:
         work: called in any of the threads.
-        items: taken as they are needed.
+        items: each with its weight; taken as they are needed.
         threads: how many there are.
-        weight: of an item, before it is worked on.
-        most: weight that may be begun and not yet handed over; a heavier item is alone.
+        max_weight: weight that may be begun and not yet handed over; a heavier item is alone.
     """
     with ThreadPoolExecutor(threads, "localembed-cut") as pool:
         begun: deque[tuple[int, Future[Result]]] = deque()
         heavy = 0
         try:
-            for item in items:
-                own = weight(item)
-                while begun and (heavy + own > most or len(begun) > 2 * threads):
+            for own, item in items:
+                while begun and (heavy + own > max_weight or len(begun) > 2 * threads):
                     heavy -= begun[0][0]
                     yield begun.popleft()[1].result()
                 begun.append((own, pool.submit(work, item)))

@@ -10,7 +10,7 @@ from localembed import models
 from localembed.embedding import RemoteOptions, backend_of, load_query_embedder, load_reranker
 from localembed.errors import RemoteModelError
 from localembed.store.layout import Layout
-from localembed.types.runs import ignore_notice
+from localembed.types.runs import Notice, ignore_notice
 from localembed.types.tables import TableHead
 from localembed.workspace.settings import engine_options, load_context, resolve
 from localembed.workspace.tables import model_of
@@ -18,7 +18,16 @@ from localembed.workspace.tables import model_of
 if TYPE_CHECKING:
     from localembed.types.arrays import Vector
     from localembed.types.models import Embedder, Reranker
-    from localembed.types.runs import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms one command uses remote models."""
+
+    allow_network: bool = False
+    """Whether they may be used although the settings do not say so."""
+    on_notice: Notice = ignore_notice
+    """Told to which provider the query goes, when it is the first."""
 
 
 class QueryModels:
@@ -47,18 +56,7 @@ class QueryModels:
             self._rerankers[model.space_id] = load_reranker(model.spec, model.folder)
         return self._rerankers[model.space_id]
 
-    def permitted(self, *, allow_network: bool, on_notice: Notice) -> PermittedModels:
-        """Return what embeds one command's queries.
-
-        Args:
-            allow_network: whether a remote model may be used although the settings do not say so.
-            on_notice: told to which provider the query goes, when it is the first.
-        """
-        return PermittedModels(self, allow_network, on_notice)
-
-    def embed(
-        self, entry: TableHead, text: str, *, allow_network: bool, on_notice: Notice
-    ) -> tuple[Vector, int]:
+    def embed(self, entry: TableHead, text: str, terms: Terms) -> tuple[Vector, int]:
         """Return a query's vector, (dim,) float32, and in how many pieces it was embedded.
 
         The same words in another mode, with another filter or for more hits are embedded once: a
@@ -67,8 +65,7 @@ class QueryModels:
         Args:
             entry: the table, whose model embeds, and no other.
             text: of any length.
-            allow_network: see `permitted`.
-            on_notice: see `permitted`.
+            terms: of the command that asks.
 
         Raises:
             OfflineError: the model is remote, and the network is not allowed.
@@ -78,7 +75,7 @@ class QueryModels:
         key = (entry.space_id, text)
         last = self._last
         if last is None or last[0] != key:
-            embedder = self._embedder(entry, allow_network=allow_network, on_notice=on_notice)
+            embedder = self._embedder(entry, terms)
             try:
                 vector = embedder.embed_query(text)
             except RemoteModelError:
@@ -88,11 +85,11 @@ class QueryModels:
             last = self._last = (key, vector, embedder.count_pieces(text))
         return last[1], last[2]
 
-    def _embedder(self, entry: TableHead, *, allow_network: bool, on_notice: Notice) -> Embedder:
+    def _embedder(self, entry: TableHead, terms: Terms) -> Embedder:
         model = model_of(entry, self._layout)
         settings = resolve(self._flags, self._layout).settings
         remote = RemoteOptions(
-            allow_network=settings.allow_network or allow_network,
+            allow_network=settings.allow_network or terms.allow_network,
             purpose="your queries",
             announce_once=True,
         )
@@ -102,7 +99,7 @@ class QueryModels:
         if space in self._embedders and self._permissions[space] != permission:
             self._embedders.pop(space).close()
         if space not in self._embedders:
-            context = replace(load_context(space), on_notice=on_notice)
+            context = replace(load_context(space), on_notice=terms.on_notice)
             self._embedders[space] = load_query_embedder(
                 model.spec, model.folder, engine_options(settings), remote, context
             )
@@ -115,14 +112,11 @@ class PermittedModels:
     """Embeds the queries of one command (see `search.searcher.QueryEmbedder`)."""
 
     models: QueryModels
-    allow_network: bool
-    on_notice: Notice
+    terms: Terms
 
     def embed(self, entry: TableHead, text: str, /) -> tuple[Vector, int]:
         """Return a query's vector, and in how many pieces it was embedded."""
-        return self.models.embed(
-            entry, text, allow_network=self.allow_network, on_notice=self.on_notice
-        )
+        return self.models.embed(entry, text, self.terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +130,7 @@ class WarmUpModels:
         """Return the vector of a text; of a remote model, any of its length."""
         spec = model_of(entry, self.layout).spec
         if backend_of(spec).provider is None:
-            return self.models.embed(entry, text, allow_network=False, on_notice=ignore_notice)
+            return self.models.embed(entry, text, Terms())
         import numpy as np
 
         return np.full(spec.dim, spec.dim**-0.5, np.float32), 1

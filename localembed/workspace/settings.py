@@ -172,12 +172,12 @@ def resolve(flags: Mapping[str, object], layout: Layout | None) -> Sourced:
             layers.append((str(path), raw))
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for name, check in _CHECKS.items():
+    for name in _CHECKS:
         for origin, layer in layers:
             if layer.get(name) is None:
                 continue
             origins[name] = origin or _variable(name)
-            values[name] = _checked(name, layer[name], check, origins[name])
+            values[name] = _checked(name, layer[name], origins[name])
             break
         origins.setdefault(name, "default")
     return Sourced(Settings(**values), origins)
@@ -213,9 +213,9 @@ def _environment() -> dict[str, object]:
     return {name: value for name, value in found.items() if value}
 
 
-def _checked(name: str, value: object, check: Callable[[object], object], origin: str) -> object:
+def _checked(name: str, value: object, origin: str) -> object:
     try:
-        return check(value)
+        return _CHECKS[name](value)
     except ValueError as error:
         where = f"--{name.replace('_', '-')}" if origin == "flag" else f"{name} ({origin})"
         message = f"{where} is {value!r}, but {error}."

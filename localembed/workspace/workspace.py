@@ -34,7 +34,7 @@ from localembed.workspace.indexing import (
     remove_everywhere,
     use_model,
 )
-from localembed.workspace.query_models import QueryModels, WarmUpModels
+from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
 from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Sourced, resolve
 from localembed.workspace.status import query_result, read_status
@@ -224,7 +224,7 @@ class Workspace:
             # A reranker that cannot be used is refused before anything is searched.
             reranker = self._models.reranker(query.rerank)
             reranking = Reranking(reranker, query.text, query.top_k)
-        embedder = self._models.permitted(allow_network=query.allow_network, on_notice=on_notice)
+        embedder = PermittedModels(self._models, Terms(query.allow_network, on_notice))
         answer = self._searcher.search(query, self._root_paths, embedder, reranking)
         return query_result(query, answer, begin)
 
