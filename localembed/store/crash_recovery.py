@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
@@ -15,9 +14,9 @@ from pathlib import Path
 from localembed.core.files import storage_error, sync_folder
 from localembed.errors import StorageError
 from localembed.store import heartbeat
-from localembed.store.fsync import files_below, is_written_once
+from localembed.store.fsync import files_below
 from localembed.store.head import read_head
-from localembed.store.lance.connection import manifest_path, versions_on_disk
+from localembed.store.lance import disk_names
 from localembed.store.layout import Layout
 
 
@@ -43,7 +42,7 @@ def sweep(layout: Layout) -> None:
 
 def tables_on_disk(layout: Layout) -> list[Path]:
     """Return the folder of every Lance table."""
-    return sorted(layout.vectors.glob("*.lance"))
+    return sorted(layout.vectors.glob(f"*{disk_names.TABLE_SUFFIX}"))
 
 
 def sweep_partial_files(folder: Path) -> None:
@@ -52,7 +51,7 @@ def sweep_partial_files(folder: Path) -> None:
     No clean-up of Lance's own takes it: after six kills 237 MB lay on disk for 34 MB of data.
     """
     for name in files_below(folder):
-        if os.path.basename(name).startswith(".tmp"):  # noqa: PTH119 - a plain string
+        if disk_names.is_partial(name):
             with contextlib.suppress(OSError):
                 (folder / name).unlink()
 
@@ -64,19 +63,19 @@ def sweep_branches(folder: Path) -> None:
     to make one of that name, and to clean up. What they protected is protected anew before the
     next clean-up.
     """
-    names, trees = folder / "_refs" / "branches", folder / "tree"
-    whole = {path.stem for path in names.glob("*.json") if _parses(path) and _has_tree(trees, path)}
-    for path in names.glob("*.json"):
+    names = disk_names.branch_names(folder)
+    whole = {path.stem for path in names if _parses(path) and _has_files(folder, path.stem)}
+    for path in names:
         if path.stem not in whole:
             path.unlink()
-    for tree in trees.glob("*"):
-        if tree.name not in whole:
-            shutil.rmtree(tree)
+    for files in disk_names.branch_folders(folder):
+        if files.name not in whole:
+            shutil.rmtree(files)
 
 
 def drop_version(folder: Path, version: int) -> None:
     """Take one version out of a Lance table; the files of its rows stay."""
-    path = manifest_path(folder, version)
+    path = disk_names.manifest_path(folder, version)
     path.unlink(missing_ok=True)
     sync_folder(path.parent)
 
@@ -98,7 +97,7 @@ def _roll_back(layout: Layout, folders: list[Path]) -> None:
         entry, mark = entries.get(folder.stem), marks.get(folder.stem)
         safe = max(entry.lance_version if entry else 0, mark.lance_version if mark else 0)
         if safe:
-            for version in versions_on_disk(folder):
+            for version in disk_names.versions_on_disk(folder):
                 if version > safe:
                     drop_version(folder, version)
             if mark and mark.lance_version == safe:
@@ -110,7 +109,7 @@ def _roll_back(layout: Layout, folders: list[Path]) -> None:
 def _remove_others(folder: Path, known: Collection[str]) -> None:
     """Remove the files of a Lance table that were never safely on disk."""
     for name in files_below(folder):
-        if is_written_once(name) and name not in known:
+        if disk_names.is_written_once(name) and name not in known:
             (folder / name).unlink()
 
 
@@ -132,6 +131,6 @@ def _parses(path: Path) -> bool:
         return False
 
 
-def _has_tree(trees: Path, path: Path) -> bool:
-    manifests = list((trees / path.stem / "_versions").glob("*.manifest"))
+def _has_files(folder: Path, branch: str) -> bool:
+    manifests = disk_names.branch_manifests(folder, branch)
     return any(manifest.stat().st_size for manifest in manifests)

@@ -16,13 +16,10 @@ from pathlib import Path
 from localembed.core.files import storage_error, sync_file, sync_folder
 from localembed.core.hashing import digest_file
 from localembed.errors import StorageError
+from localembed.store.lance.disk_names import is_partial
+from localembed.store.lance.disk_names import is_written_once as is_written_once
 
 _THREADS = 4
-_HINT = "latest_version_hint.json"
-"""Lance overwrites this file in place."""
-_BRANCHES = ("_refs/", "tree/")
-"""A branch that was deleted may come back with other files of the same names."""
-_PARTIAL = ".tmp"
 
 
 class SyncError(StorageError):
@@ -68,7 +65,7 @@ class FsyncTracker:
             SyncError: the disk reported an error. The run must end: after a failed fsync the
                 kernel may have dropped the data and a second call would succeed wrongly.
         """
-        present = {name for name in files_below(self._folder) if _PARTIAL not in name}
+        present = {name for name in files_below(self._folder) if not is_partial(name)}
         fixed = {name for name in present if is_written_once(name)}
         new = fixed - self._known
         folders = {os.path.dirname(name) for name in present - self._known}  # noqa: PTH120
@@ -90,11 +87,6 @@ class FsyncTracker:
         path = self._folder / name
         sync_file(os.fspath(path))
         return StoredFile(name, path.stat().st_size, digest_file(path))
-
-
-def is_written_once(name: str) -> bool:
-    """Tell whether a file of a Lance table never changes, so that its digest says something."""
-    return not name.startswith(_BRANCHES) and not name.endswith(_HINT)
 
 
 def files_below(folder: Path) -> Iterable[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localembed.core.workspace_folder import is_workspace
+from localembed.store.lance.disk_names import TABLE_SUFFIX
 
 FORMAT = 1
 """Raise it when what lies on disk cannot be read by an older localembed."""
@@ -80,7 +81,7 @@ class Layout:
 
     def table(self, name: str) -> Path:
         """Return the folder of one Lance table."""
-        return self.vectors / f"{name}.lance"
+        return self.vectors / f"{name}{TABLE_SUFFIX}"
 
     def exists(self) -> bool:
         """Tell whether a workspace lies here."""

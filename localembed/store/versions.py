@@ -15,7 +15,7 @@ from localembed.core.files import read_json, write_json
 from localembed.errors import StorageError, UsageError
 from localembed.store import runs
 from localembed.store.head import Head, read_head, table_head
-from localembed.store.lance.connection import versions_on_disk
+from localembed.store.lance.disk_names import versions_on_disk
 from localembed.store.layout import Layout
 from localembed.types.tables import TableHead, Version
 

@@ -20,6 +20,7 @@ from localembed.models.registry import find_spec
 from localembed.models.safety import files_to_copy
 from localembed.store import heartbeat
 from localembed.store.head import Head, read_head
+from localembed.store.lance.disk_names import is_partial
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
 from localembed.types.models import ModelSpec
@@ -106,7 +107,7 @@ def _index_files(layout: Layout) -> dict[str, Path]:
     found = [layout.folder / name for name in _INDEX_FILES]
     for folder in _INDEX_FOLDERS:
         found += [path for path in (layout.folder / folder).rglob("*") if path.is_file()]
-    there = [path for path in found if path.is_file() and ".tmp" not in path.name]
+    there = [path for path in found if path.is_file() and not is_partial(path.name)]
     return {INDEX + path.relative_to(layout.folder).as_posix(): path for path in there}
 
 

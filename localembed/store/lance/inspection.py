@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localembed.store.lance.connection import connect, lance_errors
+from localembed.store.lance.disk_names import FRAGMENT_BITS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
-
-_FRAGMENT_BITS = 32
-"""A row id is the number of its fragment, then of its row there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class IndexState:
 
     column: str
     uuid: str
-    """The folder below `_indices` that holds its files."""
+    """The name of the folder that holds its files (see `disk_names.index_uuids`)."""
     outside: int
     """Rows that it does not hold."""
 
@@ -173,7 +171,7 @@ class Inspection:
             WorkspaceError: a deletion file is gone or broken.
         """
         ids = self._row_ids()
-        numbers, first = np.unique(ids >> _FRAGMENT_BITS, return_index=True)
+        numbers, first = np.unique(ids >> FRAGMENT_BITS, return_index=True)
         return {int(number): int(ids[at]) for number, at in zip(numbers, first, strict=True)}
 
     def can_read(self, row_id: int) -> bool:

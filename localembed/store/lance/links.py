@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from localembed.store.fsync import files_below
+from localembed.store.lance.disk_names import is_replaced
 
 
 def linked_view(folder: Path, damaged: Collection[str], place: Path) -> Path:
@@ -22,7 +23,7 @@ def linked_view(folder: Path, damaged: Collection[str], place: Path) -> Path:
     Returns the folder of the new table.
     """
     for name in files_below(folder):
-        if name not in damaged and not name.endswith(".json"):
+        if name not in damaged and not is_replaced(name):
             link = place / folder.name / name
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to((folder / name).resolve())

@@ -20,6 +20,9 @@ from localembed.store.lance.connection import (
     connect,
     first_sentence,
     lance_errors,
+)
+from localembed.store.lance.disk_names import (
+    FILTER_FAILED_ON_A_ROW,
     manifest_path,
     versions_on_disk,
 )
@@ -46,7 +49,6 @@ _OF_CHUNK = [
 ]  # fmt: skip
 _MAX_INDEX_BYTES = 1 << 30
 _YES = True
-_FAILED_ON_A_ROW = "Error applying filter expression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class ChunkReader:
             except (ValueError, RuntimeError) as error:
                 # A ValueError is about the words of the condition, a RuntimeError about the files,
                 # unless it says that the condition failed on a row, such as a division by zero.
-                if isinstance(error, RuntimeError) and _FAILED_ON_A_ROW not in str(error):
+                if isinstance(error, RuntimeError) and FILTER_FAILED_ON_A_ROW not in str(error):
                     raise
                 message = f"The filter is not understood: {first_sentence(error)}"
                 raise UsageError(message) from error

@@ -7,24 +7,16 @@ is silently other data: so damaged files go first, and whatever cannot be read t
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Collection
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from localembed.errors import WorkspaceError
 from localembed.store.crash_recovery import drop_version
-from localembed.store.lance.connection import (
-    connect,
-    lance_errors,
-    newest_version,
-    versions_on_disk,
-)
+from localembed.store.lance import disk_names
+from localembed.store.lance.connection import connect, lance_errors
+from localembed.store.lance.disk_names import newest_version, versions_on_disk
 from localembed.store.lance.inspection import Inspection
 from localembed.types.tables import TableHead
-
-_DELETIONS, _INDEXES = "_deletions/", "_indices/"
-_NO_ROWS = struct.pack("<II", 12346, 0)
-"""A Roaring bitmap in which nothing is set: a deletion file that deletes nothing."""
 
 
 def drop_unreadable(folder: Path, damaged: Collection[str]) -> int:
@@ -37,7 +29,7 @@ def drop_unreadable(folder: Path, damaged: Collection[str]) -> int:
     Raises:
         WorkspaceError: no version of the table can be opened.
     """
-    deletions = [name for name in damaged if name.startswith(_DELETIONS)]
+    deletions = disk_names.deletion_files(damaged)
     should_remove: set[int] = set()
     try:
         fragments = Inspection(folder).fragments()
@@ -45,7 +37,7 @@ def drop_unreadable(folder: Path, damaged: Collection[str]) -> int:
         # Not even a delete works without these; nothing of what they held is known.
         for name in deletions:
             _delete_nothing(folder / name)
-        should_remove = {int(PurePosixPath(name).name.split("-")[0]) for name in deletions}
+        should_remove = set(deletions.values())
         fragments = Inspection(folder).fragments()
     table = Inspection(folder)
     should_remove |= {number for number, row in fragments.items() if not table.can_read(row)}
@@ -57,7 +49,7 @@ def drop_unreadable(folder: Path, damaged: Collection[str]) -> int:
 
 def drop_broken_indexes(folder: Path, damaged: Collection[str]) -> int:
     """Take away the indexes that lost a file, so that they are made anew; return how many."""
-    lost = {PurePosixPath(name).parts[1] for name in damaged if name.startswith(_INDEXES)}
+    lost = disk_names.index_uuids(damaged)
     broken = {index.column for index in Inspection(folder).indexes() if index.uuid in lost}
     with lance_errors(folder):
         table = connect(folder.parent).open_table(folder.stem)
@@ -70,7 +62,7 @@ def drop_broken_indexes(folder: Path, damaged: Collection[str]) -> int:
 def drop_broken_versions(folder: Path, damaged: Collection[str]) -> set[int]:
     """Take away every version but the newest that lost a file; return which."""
     newest = newest_version(folder)
-    lost = {PurePosixPath(name).parts[1] for name in damaged if name.startswith(_INDEXES)}
+    lost = disk_names.index_uuids(damaged)
     broken = {v for v in versions_on_disk(folder) - {newest} if not _is_whole(folder, v, lost)}
     for version in broken:
         drop_version(folder, version)
@@ -86,7 +78,7 @@ def is_needed(folder: Path, gone: Collection[str], pinned: TableHead) -> bool:
         pinned: what readers open.
     """
     versions = versions_on_disk(folder)
-    lost = {PurePosixPath(name).parts[1] for name in gone if name.startswith(_INDEXES)}
+    lost = disk_names.index_uuids(gone)
     whole = all(_is_whole(folder, version, lost) for version in versions)
     return pinned.lance_version not in versions or not whole
 
@@ -105,10 +97,10 @@ def _delete_nothing(path: Path) -> None:
     """Write a deletion file that deletes no row."""
     import pyarrow as pa
 
-    if path.suffix == ".bin":
-        path.write_bytes(_NO_ROWS)
+    if path.suffix == disk_names.BITMAP_SUFFIX:
+        path.write_bytes(disk_names.EMPTY_BITMAP)
         return
-    shape = pa.schema([pa.field("row_id", pa.uint32(), nullable=False)])
+    shape = pa.schema([pa.field(disk_names.DELETION_COLUMN, pa.uint32(), nullable=False)])
     empty = pa.RecordBatch.from_arrays([pa.array([], pa.uint32())], schema=shape)
     with pa.ipc.new_file(str(path), shape) as file:
         file.write_batch(empty)
@@ -118,4 +110,4 @@ def _delete_fragments(folder: Path, numbers: Collection[int]) -> None:
     with lance_errors(folder):
         table = connect(folder.parent).open_table(folder.stem)
         for number in sorted(numbers):
-            table.delete(f"_rowid >= {number << 32} AND _rowid < {(number + 1) << 32}")
+            table.delete(disk_names.rows_of_fragment(number))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.store.lance.connection import connect, lance_errors, newest_version
+from localembed.store.lance.connection import connect, lance_errors
+from localembed.store.lance.disk_names import newest_version
 from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lance.rows import batch_rows, schema
 from localembed.store.layout import Layout

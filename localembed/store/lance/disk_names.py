@@ -1,0 +1,121 @@
+"""Every fact about Lance's files and error texts that the project relies on.
+
+`tests/assumptions/test_lance.py` checks each of them against the installed lancedb. File names are
+relative to the folder of a table, with slashes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+TABLE_SUFFIX = ".lance"
+_VERSIONS, _MANIFEST = "_versions", ".manifest"
+_MAX_VERSION = 2**64 - 1
+_HINT = "latest_version_hint.json"
+_BRANCH_NAMES, _BRANCH_FILES, _BRANCH_SUFFIX = ("_refs", "branches"), "tree", ".json"
+_DELETIONS, _INDEXES = "_deletions/", "_indices/"
+_PARTIAL = ".tmp"
+
+FRAGMENT_BITS = 32
+"""A row id is the number of its fragment, then these bits for its row there."""
+BITMAP_SUFFIX = ".bin"
+"""Suffix of a deletion file with a Roaring bitmap; the others are Arrow files."""
+EMPTY_BITMAP = struct.pack("<II", 12346, 0)
+"""A deletion file of that kind that deletes nothing."""
+DELETION_COLUMN = "row_id"
+"""The one column of a deletion file in Arrow's format, uint32 without nulls."""
+
+DISK_FULL = "No space left"
+NO_PERMISSION = "Permission denied"
+READ_ONLY = "Read-only file system"
+IO_ERROR = "Input/output error"
+NO_HARD_LINKS = (
+    "Operation not supported",
+    "os error 95",
+    "safe Lance commits",
+    "Unable to rename file: Op",  # Operation not permitted: vfat
+)
+GONE = re.compile(r"Not found|no longer exists|was not found", re.IGNORECASE)
+"""A version, a table or a file of it does not exist."""
+FILTER_FAILED_ON_A_ROW = "Error applying filter expression"
+"""In a RuntimeError: the condition is at fault, such as a division by zero, not a file."""
+SOURCE_POSITION = re.compile(r", /\S+\.rs:\d+:\d+$")
+"""Where in Lance's source an error arose: the end of its first line."""
+
+
+def manifest_path(folder: Path, version: int) -> Path:
+    """Return the file that makes a version of a table: the newest sorts first."""
+    return folder / _VERSIONS / f"{_MAX_VERSION - version}{_MANIFEST}"
+
+
+def versions_on_disk(folder: Path) -> set[int]:
+    """Return the versions of a table that can be opened, by file names alone."""
+    try:
+        names = [name for name in os.listdir(folder / _VERSIONS) if name.endswith(_MANIFEST)]  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    numbers = [int(stem) for name in names if (stem := name.removesuffix(_MANIFEST)).isdigit()]
+    return {_MAX_VERSION - n if n > _MAX_VERSION // 2 else n for n in numbers}
+
+
+def newest_version(folder: Path) -> int:
+    """Return the newest version of a table by its file names, 0 if there is no table."""
+    return max(versions_on_disk(folder), default=0)
+
+
+def is_partial(name: str) -> bool:
+    """Tell whether Lance has not finished writing a file; a kill leaves it behind."""
+    return os.path.basename(name).startswith(_PARTIAL)  # noqa: PTH119 - a plain string
+
+
+def is_written_once(name: str) -> bool:
+    """Tell whether a file never changes, so that its digest can be compared later.
+
+    The hint is overwritten in place. A branch that was deleted may come back with other files of
+    the same names.
+    """
+    branches = (f"{_BRANCH_NAMES[0]}/", f"{_BRANCH_FILES}/")
+    return not name.startswith(branches) and not name.endswith(_HINT)
+
+
+def is_replaced(name: str) -> bool:
+    """Tell whether Lance may replace the content of a file, though it can do without it."""
+    return name.endswith(".json")
+
+
+def branch_names(folder: Path) -> list[Path]:
+    """Return the files that name the branches of a table."""
+    return list(folder.joinpath(*_BRANCH_NAMES).glob(f"*{_BRANCH_SUFFIX}"))
+
+
+def branch_folders(folder: Path) -> list[Path]:
+    """Return the folders with the files of the branches of a table."""
+    return list((folder / _BRANCH_FILES).glob("*"))
+
+
+def branch_manifests(folder: Path, branch: str) -> list[Path]:
+    """Return the files that make the versions of one branch of a table."""
+    return list((folder / _BRANCH_FILES / branch / _VERSIONS).glob(f"*{_MANIFEST}"))
+
+
+def deletion_files(names: Iterable[str]) -> dict[str, int]:
+    """Return those names that are deletion files → the fragment that each belongs to."""
+    return {
+        name: int(PurePosixPath(name).name.split("-")[0])
+        for name in names
+        if name.startswith(_DELETIONS)
+    }
+
+
+def index_uuids(names: Iterable[str]) -> set[str]:
+    """Return the uuids of the indexes that files belong to."""
+    return {PurePosixPath(name).parts[1] for name in names if name.startswith(_INDEXES)}
+
+
+def rows_of_fragment(number: int) -> str:
+    """Return the condition, in SQL, for all rows of a fragment."""
+    return f"_rowid >= {number << FRAGMENT_BITS} AND _rowid < {(number + 1) << FRAGMENT_BITS}"
