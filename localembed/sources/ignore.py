@@ -36,7 +36,7 @@ _CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55"
 _WORKSPACE = frozenset({b"config.toml", b"writer.lock"})
 """Files that identify a workspace of any name; reading its manifest would drop a lock."""
 _FOLDER_MARK = "ps_d"
-"""Name of the group with which pathspec marks the slash after a matching folder."""
+"""Private group with which pathspec marks the slash after a matching folder."""
 _BOM = b"\xef\xbb\xbf"
 _POSIX_CLASSES = {
     "[:alpha:]": "A-Za-z", "[:digit:]": "0-9", "[:alnum:]": "A-Za-z0-9", "[:upper:]": "A-Z",

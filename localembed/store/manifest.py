@@ -7,6 +7,7 @@ closing it would drop the lock.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _SCHEMA_VERSION = 1
 _WAIT_SECONDS = 5.0
+# What DuckDB's messages are matched for; tests/assumptions/test_duckdb.py provokes each.
+_LOCKED = "Could not set lock"
+_UNWRITABLE = re.compile("No space left|Permission denied|(?i:read-only)")
 _OFFLINE = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -211,7 +215,7 @@ class Manifest:
             try:
                 return duckdb.connect(str(self._path), self._read_only, _OFFLINE)
             except duckdb.Error as error:
-                busy = "Could not set lock" in str(error)
+                busy = _LOCKED in str(error)
                 if not busy or time.monotonic() > deadline:
                     raise self._explain(error) from error
                 time.sleep(0.02)
@@ -226,12 +230,12 @@ class Manifest:
 
     def _explain(self, error: Exception) -> Exception:
         text = str(error)
-        if "Could not set lock" in text:
+        if _LOCKED in text:
             return LockedError(
                 f"Another process has {self._path} open. Wait until it is done, then run the same "
                 "command again."
             )
-        if "No space left" in text or "Permission denied" in text or "read-only" in text.lower():
+        if _UNWRITABLE.search(text):
             return StorageError(
                 f"Cannot write {self._path}: {text.splitlines()[0]}. Free some space or fix the "
                 "permissions, then run the same command again; what was indexed so far is kept."

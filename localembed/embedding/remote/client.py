@@ -28,7 +28,14 @@ _CONNECT_SECONDS = 10.0
 _LONG_WAIT_SECONDS = 60.0
 _TRANSIENT_STATUSES = (408, 409, 425, 429)
 _TOO_LARGE_STATUSES = (400, 413, 422)
+# What is relied on of openai's library and of its transport; tests/assumptions/test_openai.py
+# provokes each.
 _UNREACHABLE_ERRORS = {"ConnectError", "ConnectTimeout", "gaierror", "SSLError"}
+"""Names of the errors behind one of openai's where no connection was made."""
+_CONNECT_TIMEOUT = "ConnectTimeout"
+_TRANSPORT = ("httpx2", "httpcore2", "ssl")
+"""Packages whose errors come unwrapped where an answer breaks off in its body."""
+_HEADERS_VARIABLE = "OPENAI_CUSTOM_HEADERS"
 _OWN_HEADERS = (
     "OpenAI-Organization", "OpenAI-Project", "X-Stainless-Lang", "X-Stainless-Package-Version",
     "X-Stainless-OS", "X-Stainless-Arch", "X-Stainless-Runtime", "X-Stainless-Runtime-Version",
@@ -67,7 +74,7 @@ class Client:
                 max_connections=max_connections, max_keepalive_connections=max_connections
             ),
         )
-        with _without_variable("OPENAI_CUSTOM_HEADERS"):
+        with _without_variable(_HEADERS_VARIABLE):
             self._client = openai.AsyncOpenAI(
                 api_key=key or "none",
                 base_url=remote.base_url,
@@ -97,7 +104,7 @@ class Client:
             on_headers(error.response.headers)
             self._raise_status(error)
         except (TimeoutError, openai.APITimeoutError) as error:
-            if "ConnectTimeout" in _names(error):
+            if _CONNECT_TIMEOUT in _names(error):
                 raise UnreachableError(f"no connection in {self._connect_seconds:g} s") from None
             reason = f"no answer in {self._remote.timeout_seconds:g} s"
             if len(texts) > 1:
@@ -109,7 +116,7 @@ class Client:
             raise TransientError(f"no answer: {_cause(error)}") from None
         except Exception as error:
             # A connection lost in the middle of a body is an error of the library's transport.
-            if type(error).__module__.partition(".")[0] not in ("httpx2", "httpcore2", "ssl"):
+            if type(error).__module__.partition(".")[0] not in _TRANSPORT:
                 raise
             raise TransientError(f"an incomplete answer: {_cause(error)}") from None
         return read_reply(self._without_key(body), len(texts), self._spec.dim, self._remote)
