@@ -64,12 +64,12 @@ def test_the_knee_is_the_smallest_batch_near_the_best():
     assert knee(points[:1]).batch_tokens == 512
 
 
-def test_a_sample_is_cut_to_one_length():
+def test_a_sample_takes_one_length():
     made = synthetic(10, 30, FakeTokenizer())
     assert [len(item) for item in made.ids] == [30] * 10
-    cut = made.cut(64)
-    assert [len(item) for item in cut.ids] == [64] * 10
-    assert cut.mean_tokens == 64
+    equal = made.with_length(64)
+    assert [len(item) for item in equal.ids] == [64] * 10
+    assert equal.mean_tokens == 64
 
 
 def test_a_sweep_runs_where_no_store_is_installed_and_is_saved(bench):

@@ -108,7 +108,7 @@ def test_a_questions_file_is_read(tmp_path):
     ("content", "sentence"),
     [
         ("only a question", "q.tsv:1 must be a question, a tab, and a path"),
-        ("q\tnowhere.md", "q.tsv:1 names nowhere.md, which is no file below"),
+        ("q\tnowhere.md", "q.tsv:1 names nowhere.md, which is not a file below"),
         ("q\ta.md:0", "q.tsv:1 names a.md:0"),
         ("# nothing", "has no questions"),
     ],
@@ -149,11 +149,11 @@ def test_only_judged_questions_are_asked(collection, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "sentence"),
     [
-        ("corpus.jsonl", "{", "corpus.jsonl:1 is no JSON"),
+        ("corpus.jsonl", "{", "corpus.jsonl:1 is not JSON"),
         ("corpus.jsonl", '{"_id": 1}', "corpus.jsonl:1 must be an object"),
         ("corpus.jsonl", '{"_id": 1, "text": ""}\n' * 2, "two documents with _id"),
         ("queries.jsonl", "[]", "queries.jsonl:1 must be an object"),
-        ("queries.jsonl", "", "judges none of its queries"),
+        ("queries.jsonl", "", "has no relevant documents for its queries"),
         ("qrels.tsv", "a\tb\tscore\nq1 c 1", "qrels.tsv:2 must be query-id"),
         ("qrels.tsv", None, "has no qrels.tsv or qrels/test.tsv"),
         ("corpus.jsonl", None, "has no corpus.jsonl"),

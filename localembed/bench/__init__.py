@@ -1,1 +1,1 @@
-"""Measuring this machine: how fast it embeds, how close to its limit that is, and what is slow."""
+"""Benchmark this machine: embedding speed, share of its peak rate, and the slowest stage."""

@@ -1,4 +1,4 @@
-"""How long a query takes: a new process each time, and in one that stays."""
+"""Measure query latency: in new processes, and in one process that stays loaded."""
 
 from __future__ import annotations
 
@@ -13,45 +13,46 @@ from localembed.core.processes import environment, python
 from localembed.errors import StorageError
 from localembed.workspace.workspace import Workspace
 
-_COLD, _WARM = 3, 10
+_COLD_RUNS, _WARM_RUNS = 3, 10
 _QUERY = "how does this work"
 
 
 @dataclass(frozen=True, slots=True)
 class QueryLatency:
-    """Seconds of a query."""
+    """Query times in seconds."""
 
     cold: tuple[float, ...]
-    """Whole processes, the interpreter's start included."""
+    """Times of whole processes, including the start of the interpreter."""
     warm: tuple[float, ...]
-    """In this process, model and table loaded before."""
+    """Times in this process, with model and table already loaded."""
 
     @property
     def medians(self) -> tuple[float, float]:
-        """The medians of both."""
+        """Medians of the cold and warm times."""
         return float(np.median(self.cold)), float(np.median(self.warm))
 
 
 def measure_queries(workspace: Workspace) -> QueryLatency:
-    """Ask the same in new processes and in this one.
+    """Run the same query in new processes and in this one.
 
     Raises:
         NotIndexedError: there is nothing to search.
-        StorageError: a process could not answer.
+        StorageError: a query process failed.
     """
     workspace.query(_QUERY)
-    warm = [_seconds(lambda: workspace.query(_QUERY)) for _ in range(_WARM)]
+    warm = [_seconds(lambda: workspace.query(_QUERY)) for _ in range(_WARM_RUNS)]
     folder = str(workspace.folder)
     command = python("localembed", "query", _QUERY, "-q", "--workspace", folder)
     command.append("--no-resident")
-    cold = [_seconds(lambda: _answer(command)) for _ in range(_COLD)]
+    cold = [_seconds(lambda: _answer(command)) for _ in range(_COLD_RUNS)]
     return QueryLatency(tuple(cold), tuple(warm))
 
 
 def _answer(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     if done.returncode not in (0, 1):
-        raise StorageError(done.stderr.strip() or f"the query ended with {done.returncode}")
+        message = f"the query process exited with code {done.returncode}"
+        raise StorageError(done.stderr.strip() or message)
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""One point of a sweep: a loaded model, texts, and a budget for batches."""
+"""Measure one point of a sweep: a loaded model, a sample and a batch size."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from localembed.types.arrays import IntArray
 
 _MAX_BATCHES = 100
-_KNEE = 0.97
+"""Maximum number of batches timed one by one."""
+_KNEE_SHARE = 0.97
+"""Share of the highest rate that the knee must reach."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What was measured for one combination."""
+    """The measurements of one combination."""
 
     engine: str
     device: str
@@ -34,21 +36,21 @@ class Point:
     threads: int
     sample: str
     mean_tokens: float
-    """Of a text, special tokens included."""
+    """Mean tokens per text, including special tokens."""
     batch_tokens: int
     chunks_per_second: float
     tokens_per_second: float
     p50_ms: float
-    """Of one batch, begun and waited for alone."""
+    """Median latency of single batches."""
     p95_ms: float
     padding: float
-    """Share of the work."""
+    """Share of padding in the computed tokens."""
     host_bytes: int | None
-    """Peak of the process while this was measured."""
+    """Peak memory of the process during the measurement."""
     device_bytes: int | None
-    """Peak of a GPU's tensors."""
+    """Peak memory of tensors on a GPU."""
     share_of_matmul: float | None
-    """Of the rate at which this machine multiplies matrices in this precision."""
+    """Share of this machine's matrix multiplication rate in this precision."""
 
 
 def measure(
@@ -60,20 +62,20 @@ def measure(
     threads: int,
     shape: ModelShape,
 ) -> Point:
-    """Embed for about so many seconds and return what was seen."""
-    narrow = embedder.with_budget(batch_tokens)
+    """Embed for about `seconds` seconds and return the measurements."""
+    limited = embedder.with_budget(batch_tokens)
     engine = embedder.engine
-    engine.collect([engine.submit(narrow.batches(sample.ids)[0])])
+    engine.collect([engine.submit(limited.batches(sample.ids)[0])])
     device_peak(engine.device)
-    _forget_peak()
-    times = _batch_times(narrow, sample.ids, seconds / 2)
-    texts = _as_many(sample.ids, seconds / 2, narrow, times)
+    _reset_peak()
+    times = _batch_times(limited, sample.ids, seconds / 2)
+    texts = _enough_texts(sample.ids, seconds / 2, limited, times)
     begin = time.perf_counter()
-    narrow.embed_ids(texts)
-    spent = time.perf_counter() - begin
-    use = narrow.use
+    limited.embed_ids(texts)
+    elapsed = time.perf_counter() - begin
+    use = limited.use
     mean = use.tokens / len(texts)
-    rate = use.tokens / spent
+    rate = use.tokens / elapsed
     flops = rate * shape.flops_per_token(mean)
     share = None
     if shape.matmul_weights and not shape.is_static:
@@ -86,7 +88,7 @@ def measure(
         sample=sample.name,
         mean_tokens=mean,
         batch_tokens=batch_tokens,
-        chunks_per_second=len(texts) / spent,
+        chunks_per_second=len(texts) / elapsed,
         tokens_per_second=rate,
         p50_ms=float(np.percentile(times, 50)) * 1000,
         p95_ms=float(np.percentile(times, 95)) * 1000,
@@ -98,14 +100,14 @@ def measure(
 
 
 def knee(points: Sequence[Point]) -> Point:
-    """Return the smallest budget within 3% of the fastest: more only takes memory."""
+    """Return the smallest batch size within 3% of the fastest: larger ones only take memory."""
     best = max(point.chunks_per_second for point in points)
-    good = [point for point in points if point.chunks_per_second >= _KNEE * best]
+    good = [point for point in points if point.chunks_per_second >= _KNEE_SHARE * best]
     return min(good, key=lambda point: (point.batch_tokens, -point.chunks_per_second))
 
 
 def largest_batch(embedder: LocalEmbedder, sample: Sample, start: int) -> int:
-    """Return the largest budget, doubled from `start`, that fits on the device."""
+    """Return the largest batch size, doubling from `start`, that fits on the device."""
     engine, budget = embedder.engine, start
     while True:
         count = max(1, 2 * budget // len(sample.ids[0]))
@@ -122,7 +124,7 @@ def largest_batch(embedder: LocalEmbedder, sample: Sample, start: int) -> int:
 
 
 def _batch_times(embedder: LocalEmbedder, ids: Sequence[IntArray], seconds: float) -> list[float]:
-    """Return the seconds of single batches, each waited for."""
+    """Return the seconds that single batches take one by one."""
     engine = embedder.engine
     times: list[float] = []
     deadline = time.perf_counter() + seconds
@@ -136,24 +138,24 @@ def _batch_times(embedder: LocalEmbedder, ids: Sequence[IntArray], seconds: floa
 
 
 def _spread(batches: list[list[IntArray]]) -> list[list[IntArray]]:
-    """Return some batches of all lengths, since not all of them may be reached."""
+    """Return a random selection of batches, so that all lengths are measured in limited time."""
     rng = np.random.default_rng(1)
     order = rng.permutation(len(batches))[:_MAX_BATCHES]
     return [batches[index] for index in order]
 
 
-def _as_many(
+def _enough_texts(
     ids: Sequence[IntArray], seconds: float, embedder: LocalEmbedder, times: Sequence[float]
 ) -> list[IntArray]:
-    """Return as many texts as take about so long, by what the single batches took."""
+    """Return as many texts as take about `seconds`, estimated from the times of single batches."""
     batches = embedder.batches(ids)
     per_text = float(np.mean(times)) * len(batches) / len(ids)
-    wanted = min(max(8, int(seconds / max(per_text, 1e-9))), 20 * len(ids))
-    return [ids[number % len(ids)] for number in range(wanted)]
+    count = min(max(8, int(seconds / max(per_text, 1e-9))), 20 * len(ids))
+    return [ids[number % len(ids)] for number in range(count)]
 
 
-def _forget_peak() -> None:
-    """Let Linux count the peak from now on."""
+def _reset_peak() -> None:
+    """Reset the peak memory that Linux counts for this process."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

@@ -1,4 +1,4 @@
-"""A sweep as a picture: chunks per second against the size of a batch."""
+"""Plot a sweep: chunks per second over batch size."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FORMATS = (".png", ".svg", ".html")
 
 
 def check_plot(path: Path) -> None:
-    """Refuse a picture that could not be made, before anything is measured.
+    """Check that the plot can be written, before anything is measured.
 
     Raises:
-        UsageError: the kind is unknown, or the library is not installed.
+        UsageError: the file type is unknown, its folder does not exist, or matplotlib is missing.
     """
     if path.suffix not in FORMATS:
         message = f"--plot {path}: the name must end in .png, .svg or .html."
@@ -32,7 +32,7 @@ def check_plot(path: Path) -> None:
 
 
 def write_plot(points: Sequence[Point], title: str, path: Path) -> None:
-    """Write the picture; an .html holds it as SVG, with nothing to load.
+    """Write the plot; an .html file contains it as SVG and loads nothing.
 
     Raises:
         UsageError: the file cannot be written.
@@ -49,7 +49,7 @@ def write_plot(points: Sequence[Point], title: str, path: Path) -> None:
         xs = [point.batch_tokens for point in line]
         axes.plot(xs, [point.chunks_per_second for point in line], marker="o", label=label)
     axes.set_xscale("log", base=2)
-    axes.set_xlabel("tokens of a batch")
+    axes.set_xlabel("tokens per batch")
     axes.set_ylabel("chunks/s")
     axes.set_ylim(bottom=0)
     axes.set_title(title)

@@ -1,4 +1,4 @@
-"""What is measured with: chunks of the user's own files, or made-up ids of any length."""
+"""Samples to benchmark with: chunks of the user's files, or synthetic ids of any length."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _MIN_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Token ids of texts, without special tokens, in an order that says nothing of their length."""
+    """Token ids of texts, without special tokens, in an order unrelated to their length."""
 
     name: str
     ids: tuple[IntArray, ...]
 
     @property
     def mean_tokens(self) -> float:
-        """The mean length."""
+        """Mean tokens per text, without special tokens."""
         return float(np.mean([len(item) for item in self.ids]))
 
-    def cut(self, length: int) -> Sample:
-        """Return the same ids as texts of one length."""
+    def with_length(self, length: int) -> Sample:
+        """Return the same ids as texts of `length` tokens each."""
         every = np.concatenate(self.ids)
         repeats = -(-length * len(self.ids) // len(every))
         whole = np.tile(every, repeats)[: length * len(self.ids)]
@@ -44,24 +44,24 @@ class Sample:
 
 
 def synthetic(count: int, length: int, tokenizer: Tokenizer) -> Sample:
-    """Return the ids of made-up words: what they mean does not change how long they take."""
+    """Return the ids of made-up words, which take as long to embed as real ones."""
     rng = random.Random(_SEED)
     words = ["".join(rng.choices(ascii_lowercase, k=rng.randint(2, 8))) for _ in range(2000)]
     tokens = tokenizer([" ".join(rng.choices(words, k=max(1, length)))] * 8)
     every = Sample("made-up words", tuple(item.ids for item in tokens))
     repeated = Sample(every.name, every.ids * (-(-count // len(every.ids))))
-    return Sample(every.name, repeated.cut(length).ids[:count])
+    return Sample(every.name, repeated.with_length(length).ids[:count])
 
 
 def sample_files(roots: Sequence[tuple[Root, bytes]], rules: WalkRules) -> list[SourceFile]:
     """Return the files below roots in a random but repeatable order.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there are no files.
     """
     files = [file for root, scope in roots for file in walk(root, rules, scope).files]
     if not files:
-        message = "There is no file to measure with. Name a folder, or use: --synthetic"
+        message = "There are no files to measure with. Name a folder, or use: --synthetic"
         raise UsageError(message)
     files.sort(key=lambda file: file.absolute)
     random.Random(_SEED).shuffle(files)
@@ -69,7 +69,7 @@ def sample_files(roots: Sequence[tuple[Root, bytes]], rules: WalkRules) -> list[
 
 
 def read_documents(files: Iterable[SourceFile]) -> Iterable[tuple[Document, bytes]]:
-    """Yield the files that can be read, each with its bytes; no error stops a measurement."""
+    """Yield the files that can be read, each with its bytes; skip those that cannot."""
     for file in files:
         try:
             content = read_file(file.absolute)
@@ -89,7 +89,7 @@ def from_files(files: Sequence[SourceFile], chunker: DocumentChunker, count: int
     """Return about `count` chunks from as many files as it takes, at most a fifth from one.
 
     Raises:
-        UsageError: no file has text.
+        UsageError: no file contains text.
     """
     ids: list[IntArray] = []
     rng = random.Random(_SEED)
@@ -100,7 +100,7 @@ def from_files(files: Sequence[SourceFile], chunker: DocumentChunker, count: int
         if len(ids) >= count:
             break
     if not ids:
-        message = "No file there has text to measure with. Name a folder, or use: --synthetic"
+        message = "No file contains text to measure with. Name another folder, or use: --synthetic"
         raise UsageError(message)
     rng.shuffle(ids)
     return Sample("your files", tuple(ids[:count]))

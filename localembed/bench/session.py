@@ -1,4 +1,4 @@
-"""One call of `localembed bench`: the model, the sample, and what can be measured with them."""
+"""One call of `localembed bench`: the model, the sample and the measurements."""
 
 from __future__ import annotations
 
@@ -26,26 +26,27 @@ from localembed.workspace.settings import engine_options, load_context
 from localembed.workspace.tables import TableSelection, select_table
 from localembed.workspace.workspace import Workspace
 
-_CHUNKS = {"cpu": 320, "gpu": 20_000}
-_QUICK_CHUNKS = {"cpu": 96, "gpu": 4_000}
-_SECONDS, _QUICK_SECONDS = 6.0, 3.0
+_SAMPLE_CHUNKS = {"cpu": 320, "gpu": 20_000}
+_QUICK_SAMPLE_CHUNKS = {"cpu": 96, "gpu": 4_000}
+_POINT_SECONDS, _QUICK_POINT_SECONDS = 6.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Everything that was asked for, checked; nothing heavy is loaded yet."""
+    """The checked options of a benchmark; no model is loaded yet."""
 
     selection: TableSelection
-    """The table that `index` would write: its model, and how that cuts."""
+    """Table that `index` would write: its model and chunking rules."""
     options: EngineOptions
     context: LoadContext
     device: str
     machine: str
     files: tuple[SourceFile, ...]
-    """In random order; empty for made-up ids."""
+    """Files in random order; empty for synthetic ids."""
     chunks: int
+    """Size of the sample."""
     seconds: float
-    """For one point."""
+    """Duration of the measurement of one point."""
 
     @classmethod
     def prepare(
@@ -58,10 +59,10 @@ class Bench:
         chunks: int | None,
         on_notice: Callable[[str], None],
     ) -> Bench:
-        """Find the model, the device and the files.
+        """Select the model, the device and the files.
 
         Raises:
-            UsageError: there is nothing to measure with, or a device is not there.
+            UsageError: there is nothing to measure with, or the device is not available.
         """
         settings = workspace.settings.settings
         device = choose_device(settings.device)
@@ -76,18 +77,18 @@ class Bench:
             device=device,
             machine=device_name(device),
             files=files,
-            chunks=chunks or (_QUICK_CHUNKS if quick else _CHUNKS)[kind],
-            seconds=_QUICK_SECONDS if quick else _SECONDS,
+            chunks=chunks or (_QUICK_SAMPLE_CHUNKS if quick else _SAMPLE_CHUNKS)[kind],
+            seconds=_QUICK_POINT_SECONDS if quick else _POINT_SECONDS,
         )
 
     @property
     def model(self) -> LocatedModel:
-        """What is measured."""
+        """Model that is measured."""
         return self.selection.model
 
     @property
     def sample_name(self) -> str:
-        """What is measured with."""
+        """Name of the sample."""
         return "your files" if self.files else "made-up words"
 
     def sweep(self, axes: sweep.Axes) -> Iterator[measure.Point]:
@@ -104,11 +105,11 @@ class Bench:
     def largest_batch(self) -> int:
         """Return the largest batch that fits on the device."""
         embedder = sweep.load(self.model, self.options, self.context)
-        texts = self._sample().cut(min(128, self.model.spec.max_tokens - 2))
+        texts = self._sample().with_length(min(128, self.model.spec.max_tokens - 2))
         return measure.largest_batch(embedder, texts, embedder.use.batch_tokens)
 
     def matmul_rate(self, point: measure.Point) -> float:
-        """Return what a point's share is of, in operations per second."""
+        """Return the matrix multiplication rate for a point, in operations per second."""
         return matmul_rate(point.device, point.precision, point.threads)
 
     def stages(self) -> list[stages.StageRate]:
@@ -134,7 +135,7 @@ class Bench:
 def _files(
     workspace: Workspace, paths: Sequence[str | os.PathLike[str]], max_file_size: int
 ) -> list[SourceFile]:
-    """Return the files of PATHS, else of the workspace's roots."""
+    """Return the files below `paths`, else below the workspace's roots."""
     scopes: list[tuple[Root, bytes]] = []
     for path in paths:
         absolute = os.path.abspath(os.fsencode(path))  # noqa: PTH100 - bytes

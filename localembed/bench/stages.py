@@ -1,4 +1,4 @@
-"""Each stage of a run alone: reading, cleaning, cutting, embedding, writing."""
+"""Measure each stage of a run alone: read, clean, chunk, embed, write."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_READ_SECONDS = 2.0
+_MAX_READ_SECONDS = 2.0
+_MAX_READ_BYTES = 32 << 20
 _MIN_CHUNKS = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class StageRate:
-    """How fast one stage is when nothing else goes on."""
+    """The speed of one stage when nothing else is running."""
 
     stage: str
     seconds: float
@@ -45,7 +46,7 @@ class StageRate:
 
     @property
     def chunks_per_second(self) -> float:
-        """The rate that can be compared between stages."""
+        """Rate that is comparable between stages."""
         return self.chunks / max(self.seconds, 1e-9)
 
 
@@ -65,26 +66,26 @@ def measure_stages(
         reading = time.perf_counter() - begin
         documents.append(document)
         size += len(data)
-        if reading > _READ_SECONDS or size > (32 << 20):
+        if reading > _MAX_READ_SECONDS or size > _MAX_READ_BYTES:
             break
     chunking, chunked = _timed(lambda: _chunk(documents, chunker))
     chunks = [item for entry in chunked for item in entry.chunks]
     cleaning, _ = _timed(lambda: [clean.clean(item.text) for item in chunks])
-    some = chunks[:: max(1, len(chunks) // embed_chunks)][:embed_chunks]
-    embedding, _ = _timed(lambda: embedder.embed_ids([c.token_ids for c in some]))
+    sample = chunks[:: max(1, len(chunks) // embed_chunks)][:embed_chunks]
+    embedding, _ = _timed(lambda: embedder.embed_ids([c.token_ids for c in sample]))
     written = sum(len(entry.chunks) for entry in chunked)
     chunked_bytes = sum(len(entry.document.text) for entry in chunked)
     rates = [
         StageRate("read", reading * len(chunked) / max(1, len(documents)), written, chunked_bytes),
         StageRate("clean", cleaning, written, chunked_bytes),
         StageRate("chunk", chunking, written, chunked_bytes),
-        StageRate("embed", embedding, len(some), sum(len(item.text) for item in some)),
+        StageRate("embed", embedding, len(sample), sum(len(item.text) for item in sample)),
     ]
     return [*rates, measure_writing(chunked, embedder.spec.dim)] if _has_store() else rates
 
 
 def slowest(rates: Sequence[StageRate]) -> StageRate:
-    """Return the stage that a run waits for."""
+    """Return the stage that limits a run."""
     return min(rates, key=lambda rate: rate.chunks_per_second)
 
 
@@ -101,9 +102,9 @@ def _chunk(documents: Sequence[Document], chunker: DocumentChunker) -> list[Chun
 
 
 def measure_writing(chunked: Sequence[ChunkedDocument], dim: int) -> StageRate:
-    """Commit documents twice into a workspace that is thrown away; return the second's rate.
+    """Commit documents in two halves to a temporary workspace; return the rate of the second.
 
-    The first commit also opens the store and makes the text index, as in any run.
+    The first commit also opens the store and builds the text index, as in any run.
     """
     from localembed.pipeline.commit import TableWriter
     from localembed.pipeline.counters import RunCounters
@@ -162,7 +163,7 @@ def _entry(chunked: ChunkedDocument) -> Ingested:
 
 
 def _has_store() -> bool:
-    """Tell whether lancedb and duckdb are here: measuring models takes neither."""
+    """Tell whether lancedb and duckdb are installed; benchmarking models needs neither."""
     return all(importlib.util.find_spec(name) is not None for name in ("lancedb", "duckdb"))
 
 

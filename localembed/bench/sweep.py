@@ -1,4 +1,4 @@
-"""All combinations that were asked for, one after the other."""
+"""Measure all combinations of settings in turn."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ _ENGINES = {
     "torch compiled": "compile",
     "openvino": "openvino",
 }
-"""Name of an engine → what asks for it; the others follow from model and device."""
+"""Engine name → value of the setting that selects it; others follow from model and device."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """What is varied."""
+    """The settings to vary."""
 
     batch_tokens: tuple[int, ...]
     precisions: tuple[str, ...]
     engines: tuple[str, ...]
     threads: tuple[int | None, ...]
     lengths: tuple[int, ...] = ()
-    """Besides the sample as it is; of each length one more series."""
+    """Text lengths in tokens, one series each, instead of the sample's own lengths."""
 
 
 def check(axes: Axes, options: EngineOptions) -> None:
-    """Refuse what this machine cannot do, before a model is loaded.
+    """Refuse settings that this machine does not support, before a model is loaded.
 
     Raises:
-        UsageError: a device, precision or engine is not there.
+        UsageError: a device or precision is not available.
     """
     device = choose_device(options.device)
     for precision in axes.precisions:
@@ -65,9 +65,9 @@ def sweep(
     context: LoadContext,
     seconds: float,
 ) -> Iterator[Point]:
-    """Yield a point for each combination; a model is loaded once for all its budgets."""
+    """Yield a point for each combination; a model is loaded once for all batch sizes."""
     shape = read_shape(model.folder)
-    samples = [sample.cut(length) for length in axes.lengths] or [sample]
+    samples = [sample.with_length(length) for length in axes.lengths] or [sample]
     for engine, precision, threads in product(axes.engines, axes.precisions, axes.threads):
         options = replace(
             options,
@@ -88,12 +88,12 @@ def load(model: LocatedModel, options: EngineOptions, context: LoadContext) -> L
     """Load a model that runs here.
 
     Raises:
-        UsageError: its backend computes elsewhere.
+        UsageError: the model is remote.
     """
     remote = backend_of(model.spec).provider is not None
     embedder = None if remote else load_embedder(model.spec, model.folder, options, context=context)
     if not isinstance(embedder, LocalEmbedder):
-        message = f"Model '{model.spec.name}' is not computed on this machine."
+        message = f"Model '{model.spec.name}' is remote; bench measures local models only."
         raise UsageError(message)
     return embedder
 
@@ -105,22 +105,22 @@ def save(model: LocatedModel, points: Sequence[Point], context: LoadContext) -> 
     chosen = knee(same)
     if context.profiles is not None:
         key = profile_key(model.spec.name, device_name(chosen.device), chosen.precision)
-        context.profiles.keep(key, _learnt(context.profiles.recall(key), chosen, points))
+        context.profiles.keep(key, _updated(context.profiles.recall(key), chosen, points))
     return chosen
 
 
-def _learnt(known: Profile, chosen: Point, points: Sequence[Point]) -> Profile:
-    """Return what is known now: of engines and threads only what was compared with others."""
-    learnt = replace(
-        known,
+def _updated(profile: Profile, chosen: Point, points: Sequence[Point]) -> Profile:
+    """Return the profile with the chosen settings; engine and threads only if they were varied."""
+    updated = replace(
+        profile,
         batch_tokens=chosen.batch_tokens,
         chunks_per_second=round(chosen.chunks_per_second, 1),
     )
     if len({point.engine for point in points}) > 1:
-        learnt = replace(learnt, engine=_ENGINES.get(chosen.engine))
+        updated = replace(updated, engine=_ENGINES.get(chosen.engine))
     if len({point.threads for point in points}) > 1:
-        learnt = replace(learnt, threads=chosen.threads)
-    return learnt
+        updated = replace(updated, threads=chosen.threads)
+    return updated
 
 
 def _series(point: Point) -> tuple[object, ...]:

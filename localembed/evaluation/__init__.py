@@ -1,1 +1,1 @@
-"""How well an index ranks: questions with known answers, asked in every mode."""
+"""Evaluate how well an index ranks, using questions with known answers in every mode."""

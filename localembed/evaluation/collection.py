@@ -1,4 +1,4 @@
-"""A collection of documents as files in a workspace of its own, indexed as any folder is."""
+"""Write a collection's documents as files, to be indexed like any folder in a workspace."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from localembed.core import hashing, user_folders
 from localembed.errors import UsageError
 from localembed.evaluation.questions import read_rows
 
-_LONGEST = 200
+_MAX_NAME_CHARS = 200
 
 
 def home_of(collection: Path) -> Path:
-    """Return where a collection's documents and index are kept: they can be made again."""
+    """Return the cache folder for a collection's documents and index."""
     identity = hashing.fingerprint({"collection": str(collection.resolve())})
     return user_folders.user_cache() / "eval" / f"{collection.resolve().name}-{identity[:12]}"
 
 
 def lay_out(collection: Path, folder: Path) -> dict[str, Path]:
-    """Write each document of corpus.jsonl as a file, its title as a heading; return id → path.
+    """Write each document of corpus.jsonl as a file with its title as a heading; return id → path.
 
-    What is there already is left as it is, so that nothing is indexed again; what the collection
-    no longer has is removed.
+    Unchanged files are not rewritten, so that they are not indexed again; files that are no longer
+    in the collection are removed.
 
     Raises:
-        UsageError: corpus.jsonl cannot be understood, or two documents have one id.
+        UsageError: corpus.jsonl is invalid, or two documents have the same id.
     """
     folder.mkdir(parents=True, exist_ok=True)
     present = {path.name for path in folder.iterdir()}
@@ -46,7 +46,9 @@ def lay_out(collection: Path, folder: Path) -> dict[str, Path]:
 
 def _file_name(identity: str) -> str:
     quoted = quote(identity, safe="")
-    return f"{quoted if len(quoted) <= _LONGEST else hashing.digest(identity.encode()).hex()}.md"
+    if len(quoted) > _MAX_NAME_CHARS:
+        return f"{hashing.digest(identity.encode()).hex()}.md"
+    return f"{quoted}.md"
 
 
 def _content(row: dict[str, object]) -> str:

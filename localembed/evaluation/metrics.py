@@ -1,4 +1,4 @@
-"""How good a ranking is, as trec_eval defines it, and how sure the average is."""
+"""Ranking metrics as in trec_eval, and confidence intervals of their means."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ if TYPE_CHECKING:
 
     FloatArray = npt.NDArray[np.float64]
 
-_SAMPLES = 2000
+_BOOTSTRAP_SAMPLES = 2000
 _SEED = 20
 
 
 def ndcg(gains: Sequence[int], grades: Sequence[int], depth: int) -> float:
-    """Return the discounted gain of the first places over the best that was possible.
+    """Return the normalised discounted cumulative gain.
 
     Args:
-        gains: the grade of what stands at each place, 0 where it is wrong.
-        grades: of everything that is right, wherever it was found.
-        depth: how many places count.
+        gains: the grade at each rank, 0 if not relevant.
+        grades: the grades of all relevant documents, found or not.
+        depth: the number of ranks that count.
     """
     return _gain(gains, depth) / _gain(sorted(grades, reverse=True), depth)
 
 
 def recall(gains: Sequence[int], grades: Sequence[int], depth: int) -> float:
-    """Return the share of what is right that stands on the first places."""
+    """Return the share of relevant documents among the first `depth` ranks."""
     return sum(gain > 0 for gain in gains[:depth]) / len(grades)
 
 
 def reciprocal_rank(gains: Sequence[int], depth: int) -> float:
-    """Return one over the place of the first that is right, 0 if none is."""
+    """Return the reciprocal rank of the first relevant document, 0 if there is none."""
     return next((1 / place for place, gain in enumerate(gains[:depth], 1) if gain > 0), 0.0)
 
 
 def interval(values: FloatArray) -> tuple[float, float]:
-    """Return where the mean lies with 95%: the percentile bootstrap over questions (Efron 1979).
+    """Return a 95% interval of the mean: the percentile bootstrap over questions (Efron 1979).
 
-    Given the differences of two rankings on the same questions, this is the paired test: they
-    differ by more than chance where 0 lies outside.
+    For the differences of two rankings on the same questions, this is a paired test: the rankings
+    differ by more than chance if 0 is outside the interval.
     """
     rng = np.random.default_rng(_SEED)
     n = len(values)
-    means = [float(values[rng.integers(0, n, n)].mean()) for _ in range(_SAMPLES)]
+    means = [float(values[rng.integers(0, n, n)].mean()) for _ in range(_BOOTSTRAP_SAMPLES)]
     low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
 

@@ -1,4 +1,4 @@
-"""Questions and what answers them: from BEIR's files, or about the user's own documents."""
+"""Read questions and their answers: from BEIR's files, or about the user's own documents."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ _JUDGEMENTS = ("qrels.tsv", "qrels/test.tsv")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A document that answers a question, or the line in it that does."""
+    """A document that answers a question, or a line in it."""
 
     paths: frozenset[str]
-    """Every way its path may be written."""
+    """All forms of its path: absolute and resolved."""
     line: int | None = None
     grade: int = 1
 
     def is_in(self, hit: SearchHit) -> bool:
-        """Tell whether a hit shows it."""
+        """Tell whether a hit contains it."""
         inside = self.line is None or hit.start_line <= self.line <= hit.end_line
         return hit.path in self.paths and inside
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with everything that answers it."""
+    """A question with all its answers."""
 
     text: str
     targets: tuple[Target, ...]
     not_counted: str = ""
-    """The path of the question's own text, where it is part of the collection."""
+    """Path of the question's own document, if it is part of the collection."""
 
     def gains(self, hits: Sequence[SearchHit]) -> list[int]:
-        """Return the grade at each place of a ranking, 0 where something else stands.
+        """Return the grade at each rank, 0 for a document that is not an answer.
 
-        A place is a document with its best chunk; where a line is asked for, it is a chunk.
+        A rank is a document with its best chunk; if an answer is a line, it is a chunk.
         """
         by_line = any(target.line is not None for target in self.targets)
         missing = list(self.targets)
@@ -64,9 +64,9 @@ class Question:
 
 
 def read_questions(path: Path) -> tuple[Question, ...]:
-    """Read lines of a question and its answers, with tabs between them: `path` or `path:line`.
+    """Read lines of a question and its answers (`path` or `path:line`), separated by tabs.
 
-    Paths are relative to the file's folder. Empty lines and those that begin with # are left out.
+    Paths are relative to the file's folder. Empty lines and lines that begin with # are ignored.
 
     Raises:
         UsageError: a line has no answer, or names a file that does not exist.
@@ -83,7 +83,7 @@ def read_questions(path: Path) -> tuple[Question, ...]:
         targets = tuple(_target(place, path, number) for place in places)
         found.append(Question(text, targets))
     if not found:
-        message = f"{path} has no questions. Write lines of: question, a tab, path or path:line"
+        message = f"{path} has no questions. Each line must be: question, a tab, path or path:line"
         raise UsageError(message)
     return tuple(found)
 
@@ -95,7 +95,7 @@ def _target(place: str, file: Path, number: int) -> Target:
     if match is not None and match["line"] and not whole.exists():
         whole, line = file.parent / match["path"], int(match["line"])
     if not whole.is_file():
-        message = f"{file}:{number} names {place}, which is no file below {file.parent}."
+        message = f"{file}:{number} names {place}, which is not a file below {file.parent}."
         raise UsageError(message)
     return Target(_names(whole), line)
 
@@ -110,14 +110,14 @@ def is_collection(folder: Path) -> bool:
 
 
 def read_collection(folder: Path, paths: Mapping[str, Path]) -> tuple[Question, ...]:
-    """Read the questions of a folder in BEIR's layout that any document answers.
+    """Read the questions of a folder in BEIR's layout that have an answer.
 
     Args:
-        folder: with queries.jsonl, and qrels.tsv or qrels/test.tsv.
-        paths: document's id → where it was laid out.
+        folder: contains queries.jsonl, and qrels.tsv or qrels/test.tsv.
+        paths: document id → path of its file.
 
     Raises:
-        UsageError: a file is missing or cannot be understood.
+        UsageError: a file is missing or invalid.
     """
     queries = {str(row["_id"]): str(row["text"]) for row in read_rows(folder / "queries.jsonl")}
     targets: dict[str, list[Target]] = {}
@@ -125,7 +125,7 @@ def read_collection(folder: Path, paths: Mapping[str, Path]) -> tuple[Question, 
         if grade > 0 and query in queries and document in paths and query != document:
             targets.setdefault(query, []).append(Target(_names(paths[document]), grade=grade))
     if not targets:
-        message = f"{folder} judges none of its queries. Check qrels.tsv"
+        message = f"{folder} has no relevant documents for its queries. Check qrels.tsv"
         raise UsageError(message)
     return tuple(
         Question(queries[query], tuple(right), str(paths.get(query, "")))
@@ -134,16 +134,16 @@ def read_collection(folder: Path, paths: Mapping[str, Path]) -> tuple[Question, 
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a file of JSON lines that have an `_id` and a `text`.
+    """Yield the objects of a JSON Lines file; each has an `_id` and a `text`.
 
     Raises:
-        UsageError: it is missing, or a line is no such object.
+        UsageError: the file is missing, or a line is not such an object.
     """
     for number, line in _lines(path):
         try:
             row = json.loads(line)
         except ValueError as error:
-            message = f"{path}:{number} is no JSON: {error}."
+            message = f"{path}:{number} is not JSON: {error}."
             raise UsageError(message) from error
         if not isinstance(row, dict) or not {"_id", "text"} <= row.keys():
             message = f'{path}:{number} must be an object with "_id" and "text".'
@@ -152,10 +152,10 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_judgements(folder: Path) -> Iterator[tuple[str, str, int]]:
-    """Yield (query's id, document's id, grade) of a folder in BEIR's layout.
+    """Yield (query id, document id, grade) of a folder in BEIR's layout.
 
     Raises:
-        UsageError: there is no such file, or a line of it is something else.
+        UsageError: the file is missing or invalid.
     """
     path = next((folder / name for name in _JUDGEMENTS if (folder / name).is_file()), None)
     if path is None:
@@ -167,12 +167,12 @@ def read_judgements(folder: Path) -> Iterator[tuple[str, str, int]]:
             yield query, document, int(grade)
         except ValueError as error:
             if number > 1:
-                message = f"{path}:{number} must be query-id, corpus-id and score, with tabs."
+                message = f"{path}:{number} must be query-id, corpus-id, score, with tabs."
                 raise UsageError(message) from error
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not empty, numbered; only a line feed ends one."""
+    """Yield the non-empty lines with their numbers; only a line feed ends a line."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Ask every question in every mode, and average what was found."""
+"""Run every question in every mode, and average the metrics."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ if TYPE_CHECKING:
 
 MODES: tuple[SearchMode, ...] = ("vector", "text", "hybrid")
 FIGURES = ("ndcg@10", "recall@100", "mrr@10")
-_CHUNKS = 300
-"""Asked for, so that a hundred documents come together."""
+_TOP_K = 300
+"""Number of chunks per query, so that at least a hundred documents are likely among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One mode's figures, each an array over the questions."""
+    """The metrics of one mode, each an array over the questions."""
 
     figures: Mapping[str, FloatArray]
 
     def mean(self, figure: str) -> float:
-        """Return the average over the questions."""
+        """Return the mean over the questions."""
         return float(self.figures[figure].mean())
 
     def interval(self, figure: str) -> tuple[float, float]:
-        """Return where that average lies with 95%."""
+        """Return the 95% interval of the mean."""
         return metrics.interval(self.figures[figure])
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much better one ranking is than another on the same questions, in nDCG@10."""
+    """The difference in nDCG@10 of two rankings of the same questions."""
 
     values: FloatArray
 
     @property
     def mean(self) -> float:
-        """The average difference."""
+        """Mean difference."""
         return float(self.values.mean())
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where it lies with 95%; 0 inside of it means that it may be chance."""
+        """95% interval of the mean; if it contains 0, the difference may be chance."""
         return metrics.interval(self.values)
 
 
@@ -61,27 +61,27 @@ def evaluate(
     of: Query,
     on_question: Callable[[], None],
 ) -> dict[SearchMode, Measured]:
-    """Return what every mode finds.
+    """Return the metrics of every mode.
 
     Args:
-        workspace: indexed.
+        workspace: the indexed workspace.
         questions: at least one.
-        modes: of search.
-        of: whose model and version are asked; the rest of it does not count.
+        modes: the search modes.
+        of: selects the model and version; its other fields are ignored.
         on_question: called after each question.
     """
     rows: dict[SearchMode, list[tuple[float, ...]]] = {mode: [] for mode in modes}
     for question in questions:
         for mode in modes:
-            query = replace(of, text=question.text, mode=mode, top_k=_CHUNKS)
+            query = replace(of, text=question.text, mode=mode, top_k=_TOP_K)
             hits = workspace.search(query).hits
             rows[mode].append(_scores(question, question.gains(hits)))
         on_question()
-    return {mode: Measured(_columns(found)) for mode, found in rows.items()}
+    return {mode: Measured(_columns(scores)) for mode, scores in rows.items()}
 
 
 def _scores(question: Question, gains: Sequence[int]) -> tuple[float, ...]:
-    """Return the figures in the order of FIGURES."""
+    """Return the metrics in the order of FIGURES."""
     grades = [target.grade for target in question.targets]
     return (
         metrics.ndcg(gains, grades, 10),
@@ -101,7 +101,7 @@ def difference(new: Measured, old: Measured) -> Difference:
 
 
 def better_part(modes: Mapping[SearchMode, Measured]) -> SearchMode | None:
-    """Return the better of the two that hybrid is made of, None if one was not measured."""
+    """Return the better of the modes that hybrid combines, None if one was not measured."""
     parts: tuple[SearchMode, ...] = ("vector", "text")
     if not all(part in modes for part in parts):
         return None

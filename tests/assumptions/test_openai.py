@@ -107,13 +107,13 @@ def refused() -> str:
 def test_a_host_that_refuses_has_an_error_of_a_known_name_behind_it(raised):
     error = raised(refused())
     assert isinstance(error, openai.APIConnectionError)
-    assert "ConnectError" in client._names(error) & client._NO_CONNECTION
+    assert "ConnectError" in client._names(error) & client._UNREACHABLE_ERRORS
 
 
 def test_a_host_without_an_address_has_an_error_of_a_known_name_behind_it(raised):
     error = raised("http://no-such-host.invalid/v1")
     assert isinstance(error, openai.APIConnectionError)
-    assert "gaierror" in client._names(error) & client._NO_CONNECTION
+    assert "gaierror" in client._names(error) & client._UNREACHABLE_ERRORS
 
 
 def test_a_host_that_speaks_no_tls_has_an_error_of_a_known_name_behind_it(raised):
@@ -130,7 +130,7 @@ def test_a_host_that_speaks_no_tls_has_an_error_of_a_known_name_behind_it(raised
         error = raised(f"https://127.0.0.1:{listening.getsockname()[1]}/v1")
         thread.join()
     assert isinstance(error, openai.APIConnectionError)
-    assert {"ConnectError", "SSLError"} <= client._names(error) & client._NO_CONNECTION
+    assert {"ConnectError", "SSLError"} <= client._names(error) & client._UNREACHABLE_ERRORS
 
 
 def test_an_answer_that_breaks_off_is_an_error_of_the_transport(raised, server):
