@@ -14,6 +14,8 @@ import hypothesis
 import pytest
 
 import localembed
+from localembed.store.head import read_head
+from localembed.types.tables import TableHead
 from localembed.workspace.workspace import Workspace
 from tests import fake_backend
 from tests.registry import write_registry
@@ -150,6 +152,13 @@ def paragraphs(count: int, seed: str = "p") -> str:
         + "."
         for n in range(count)
     )
+
+
+def current_table(workspace) -> tuple[str, TableHead]:
+    """Return the name and the published facts of the table that queries read."""
+    current = read_head(workspace.layout).table()
+    assert current is not None
+    return current
 
 
 def all_rows(workspace):

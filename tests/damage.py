@@ -45,7 +45,8 @@ def file_of(workspace, kind: str, seed: int = 0) -> Path:
     }
     found = chosen.get(kind) or [p for p in (folder / f"_{kind}").rglob("*") if p.is_file()]
     found = found or [p for p in (folder / kind).rglob("*") if p.is_file()]
-    return sorted(found, key=lambda path: path.stat().st_mtime_ns)[seed % len(found)]
+    newest_last: list[Path] = sorted(found, key=lambda path: path.stat().st_mtime_ns)
+    return newest_last[seed % len(newest_last)]
 
 
 def damage(path: Path, way: str, seed: int = 0) -> None:
@@ -57,7 +58,12 @@ def damage(path: Path, way: str, seed: int = 0) -> None:
     if way == "flip":
         at = random.Random(seed).randrange(len(data))
         data[at] ^= 1 << (seed % 8)
-    path.write_bytes({"flip": data, "cut": data[: len(data) // 2], "empty": b""}[way])
+    left: dict[str, bytes] = {
+        "flip": bytes(data),
+        "cut": bytes(data[: len(data) // 2]),
+        "empty": b"",
+    }
+    path.write_bytes(left[way])
 
 
 def runs_of(workspace) -> list[int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -103,18 +104,9 @@ def register(config_home: Path) -> None:
     weights.mkdir(parents=True, exist_ok=True)
     if not (weights / "config.json").exists():  # another process may be reading it
         (weights / "config.json").write_text("{}")
-    common = {
-        "backend": "fake",
-        "sources": (f"path:{weights}",),
-        "dim": DIM,
-        "normalize": True,
-        "license": "none",
-    }
-    write_registry(
-        config_home,
-        [
-            ModelSpec(name="fake", max_tokens=66, pooling="mean", **common),
-            ModelSpec(name="other", max_tokens=66, pooling="cls", **common),
-            ModelSpec(name="fake-256", max_tokens=256, pooling="mean", **common),
-        ],
-    )
+    spec = ModelSpec(
+        name="fake", backend="fake", sources=(f"path:{weights}",), dim=DIM, max_tokens=66,
+        pooling="mean", normalize=True, license="none",
+    )  # fmt: skip
+    other = replace(spec, name="other", pooling="cls")
+    write_registry(config_home, [spec, other, replace(spec, name="fake-256", max_tokens=256)])

@@ -107,6 +107,7 @@ def _modules(family: Family, folder: Path) -> list[Any]:
     from sentence_transformers.sentence_transformer.modules import Pooling
     from torch import nn
 
+    assert family.transformer is not None
     tokenizer, model = family.transformer()
     bare = folder.with_name(folder.name + "-bare")
     tokenizer.save_pretrained(bare)
@@ -131,7 +132,8 @@ def _trained(tokenizer: Any, trainer: Any) -> dict[str, Any]:
     import json
 
     tokenizer.train_from_iterator(_LESSONS.strip().split("\n"), trainer)
-    return json.loads(tokenizer.to_str())["model"]
+    trained: dict[str, Any] = json.loads(tokenizer.to_str())["model"]
+    return trained
 
 
 def _word_pieces(special: list[str], unknown: str) -> dict[str, int]:
@@ -143,7 +145,8 @@ def _word_pieces(special: list[str], unknown: str) -> dict[str, int]:
     trainer = trainers.WordPieceTrainer(
         vocab_size=_VOCABULARY, special_tokens=special, show_progress=False
     )
-    return _trained(tokenizer, trainer)["vocab"]
+    vocabulary: dict[str, int] = _trained(tokenizer, trainer)["vocab"]
+    return vocabulary
 
 
 def _byte_pairs(special: list[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:

@@ -7,6 +7,7 @@ import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 COMMIT = "c" * 40
 _LARGE = ".safetensors"
@@ -16,7 +17,7 @@ class Hub:
     """What is published, and what is to go wrong."""
 
     def __init__(self) -> None:
-        self.folders = {}
+        self.folders: dict[str, Path] = {}
         self.requests: list[tuple[str, str, str | None]] = []
         """Method, path and range of each."""
         self.status: dict[str, int] = {}

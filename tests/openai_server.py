@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class Request:
     at: float
     texts: list[str]
     headers: dict[str, str]
-    body: dict
+    body: dict[str, Any]
     status: int = 0
     tokens: int = 0
     connection: object = None
@@ -95,8 +96,8 @@ class OpenAIServer:
         self.model = model
         self.answers_base64 = base64
         self.limits = limits
-        self.faults: deque = deque()
-        self.fault_of = lambda _number, _texts: None
+        self.faults: deque[str] = deque()
+        self.fault_of: Callable[[int, list[str]], str | None] = lambda _number, _texts: None
         """Request number, texts → a fault, or None."""
         self.requests: list[Request] = []
         self.hold_until = 0

@@ -193,7 +193,11 @@ def test_what_is_no_bundle_is_refused(tmp_path, content):
 def rewritten(file: Path, change) -> None:
     """Write a bundle anew with another list, as somebody with bad intentions would."""
     with tarfile.open(file) as archive:
-        members = [(m, archive.extractfile(m).read()) for m in archive.getmembers()]
+        members: list[tuple[tarfile.TarInfo, bytes]] = []
+        for member in archive.getmembers():
+            file_inside = archive.extractfile(member)
+            assert file_inside is not None
+            members.append((member, file_inside.read()))
     value = json.loads(members[0][1])
     value.pop("digest")
     change(value, members)

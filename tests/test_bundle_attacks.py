@@ -183,8 +183,10 @@ def test_of_two_that_write_one_bundle_one_is_refused(tmp_path, tiny, nowhere, mo
             ends.append(str(error))
 
     threads = [threading.Thread(target=create) for _ in range(2)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert sorted(end.split(" ")[-1] for end in ends) == ["-o.", "written"]
     assert bundle.verify_bundle(file).models[0].name == "tiny"
     assert not list(tmp_path.glob(".b.tar*"))

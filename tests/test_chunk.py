@@ -72,7 +72,7 @@ class Watched:
         self.inner = inner
         self.word_local = inner.word_local
         self.special_tokens = inner.special_tokens
-        self.lengths = []
+        self.lengths: list[int] = []
         self.calls = 0
 
     def __call__(self, texts):

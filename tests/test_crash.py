@@ -55,7 +55,7 @@ def kill(run_cli, notes, step: str, number: int) -> bool:
     settings = {"STOP_AT": f"{step}:{number}", "BATCH_CHUNKS": str(BATCH)}
     done = run_cli("index", "-q", cwd=notes, env=settings)
     assert done.returncode in (0, -9), done.stderr
-    return done.returncode == -9
+    return bool(done.returncode == -9)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def test_the_json_page_names_every_key(workspace, notes):
     report = report_json(workspace.index())
     answer = query_json(workspace.search(Query("words", mode="text")))
     hits = answer["hits"]
+    assert isinstance(hits, list)
     for form in (report, answer, status_json(workspace.status()), hits[0]):
         for key in form:
             assert f"`{key}`" in JSON, key

@@ -14,7 +14,6 @@ import pytest
 import localembed
 from localembed import doctor
 from localembed.errors import StorageError
-from localembed.store import disk
 from localembed.store.head import read_head
 from localembed.store.lance.connection import connect, manifest_path
 from localembed.store.manifest import Manifest
@@ -22,7 +21,6 @@ from localembed.types.events import RunEvent, Step
 from tests.conftest import paragraphs
 from tests.damage import damage, file_of, grow
 from tests.test_crash import assert_equals_clean_build
-from tests.test_incremental import all_rows
 
 
 @pytest.fixture
@@ -248,7 +246,7 @@ def test_a_disk_without_hard_links_is_refused_before_anything_is_written(
     def refuse(*_arguments):
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(disk.os, "link", refuse)
+    monkeypatch.setattr("localembed.store.disk.os.link", refuse)
     (notes / "a.md").write_text("words")
     with pytest.raises(StorageError, match="has no hard links"):
         localembed.Workspace(tmp_path / "usb" / "index").index([notes])

@@ -19,6 +19,7 @@ from localembed.errors import ModelChangedError, UsageError
 from localembed.types.documents import Document
 from tests import families
 from tests.conftest import PROJECT
+from tests.local_models import load_local
 
 
 def cosine(a, b):
@@ -32,9 +33,7 @@ def located(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def embedder(located):
-    return load_embedder(
-        located.spec, located.folder, EngineOptions(precision="fp32", engine="torch")
-    )
+    return load_local(located.spec, located.folder, EngineOptions(precision="fp32", engine="torch"))
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +172,7 @@ def test_a_compiled_model_gives_the_same_vectors(located, embedder, monkeypatch)
 
     monkeypatch.setattr(torch, "compile", compile_quickly)
     monkeypatch.setattr(hardware, "has_compiler", lambda: True)
-    compiled = load_embedder(
+    compiled = load_local(
         located.spec, located.folder, EngineOptions(precision="fp32", engine="compile")
     )
     known = len(shapes)
@@ -211,7 +210,7 @@ def test_dense_layers_behind_a_transformer_in_bf16_compute_in_fp32(tmp_path, mon
     families.build(gemma, tmp_path)
     ids = [np.arange(5, 5 + length, dtype=np.int32) for length in (3, 30)]
     exact, half = (
-        load_embedder(gemma.spec(), tmp_path, EngineOptions(device="cpu", precision=precision))
+        load_local(gemma.spec(), tmp_path, EngineOptions(device="cpu", precision=precision))
         for precision in ("fp32", "bf16")
     )
     assert cosine(half.embed_ids(ids), exact.embed_ids(ids)).min() >= 0.999

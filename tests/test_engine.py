@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -24,6 +25,9 @@ from localembed.embedding.local_embedder import LocalEmbedder, SpecialTokens
 from localembed.embedding.profiles import ProfileStore
 from localembed.errors import UsageError
 from localembed.types.models import ModelSpec
+
+if TYPE_CHECKING:
+    pass
 
 SPEC = ModelSpec("m", "b", (), dim=4, max_tokens=64, pooling="mean", normalize=True, license="none")
 NOTHING = np.zeros(0, np.int32)
@@ -178,7 +182,7 @@ def test_use_counts_tokens_and_padding():
 
 
 def test_a_batch_that_does_not_fit_is_halved_until_it_does():
-    engine, told = CountingEngine(room=130), []
+    engine, told = CountingEngine(room=130), list[int]()
     made = embedder(engine, 1000, told)
     lengths = [10] * 90
 
@@ -315,7 +319,9 @@ def test_free_memory_is_what_the_cgroup_leaves(monkeypatch, tmp_path):
     monkeypatch.setattr(hardware, "_text", lambda path: texts.get(str(path)) or really(path))
     assert hardware.free_memory() == 600_000
     (tmp_path / "memory.max").write_text("max\n")
-    assert hardware.free_memory() > 600_000
+    free = hardware.free_memory()
+    assert free is not None
+    assert free > 600_000
 
 
 # profiles

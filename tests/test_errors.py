@@ -25,8 +25,10 @@ def tree() -> dict[str, tuple[str | None, int | None]]:
     """Return class name → (the one above it, its exit code), as the top of errors.py draws it."""
     found: dict[str, tuple[str | None, int | None]] = {}
     above: list[tuple[int, str]] = []
+    assert errors.__doc__ is not None
     for line in errors.__doc__.split("\n\n")[1].splitlines():
         match = _LINE.match(line)
+        assert match is not None, line
         depth, name, code = len(match[1]), match[2], match[3]
         while above and above[-1][0] >= depth:
             above.pop()
@@ -41,7 +43,7 @@ def test_the_tree_names_every_class_below_its_base():
     drawn = {name: parent for name, (parent, _) in tree().items()}
 
     assert drawn == {
-        cls.__name__: None if cls is errors.LocalembedError else cls.__base__.__name__
+        cls.__name__: None if cls is errors.LocalembedError else cls.__bases__[0].__name__
         for cls in CLASSES
     }
 

@@ -51,7 +51,8 @@ def models(tmp_path_factory) -> dict[str, Loaded]:
 @pytest.fixture(scope="session", params=[family.name for family in FAMILIES])
 def loaded(request, models) -> Loaded:
     """Each family in turn."""
-    return models[request.param]
+    model: Loaded = models[request.param]
+    return model
 
 
 @pytest.fixture(scope="session", params=[False, True], ids=["bare", "prompted"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import queue
 import threading
+from concurrent.futures import Future
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,6 +23,10 @@ from localembed.embedding.model_shape import read_shape
 from localembed.errors import UsageError
 from tests.conftest import PROJECT
 from tests.families import FAMILIES, TEXTS, build, cosine
+from tests.local_models import load_local
+
+if TYPE_CHECKING:
+    from localembed.types.arrays import VectorMatrix
 
 pytestmark = pytest.mark.skipif(
     not fused.is_available(), reason="this torch has no oneDNN, or this is no x86"
@@ -91,7 +97,7 @@ def test_it_gives_the_vectors_of_encode(model):
     family, folder = model
     texts = [text.strip() for text in TEXTS]
     ids = [tokens.ids for tokens in load_tokenizer(family.spec(), folder)(texts)]
-    ours = load_embedder(family.spec(), folder, OPTIONS)
+    ours = load_local(family.spec(), folder, OPTIONS)
     theirs = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     assert ours.use.engine == "fused"
     reference = theirs.encode(texts, normalize_embeddings=True)
@@ -126,7 +132,7 @@ def test_every_thread_has_a_batch_and_no_more_than_one_waits(model, monkeypatch)
     gate, names, waiting = threading.Event(), set(), threading.Semaphore(0)
     really, room = fused._pooled, fused._room
     feeding: queue.Queue[str] = queue.Queue()
-    handles = []
+    handles: list[Future[VectorMatrix]] = []
 
     def slow(items):
         names.add(threading.current_thread().name)
@@ -211,7 +217,7 @@ def test_without_the_fused_operations_the_model_is_left_to_its_own_modules(model
 
 
 def test_padding_is_rounded_up_where_attention_is_wide(located):
-    embedder = load_embedder(located.spec, located.folder, OPTIONS)
+    embedder = load_local(located.spec, located.folder, OPTIONS)
     for length in (126, 198, 254):
         embedder.embed_ids(random_items((length,), vocabulary=30_000))
     assert embedder.use.tokens == 128 + 200 + 256

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import localembed
+from localembed import readers
 from localembed.errors import ModelError, UsageError
 from localembed.pipeline import read_and_chunk
 from localembed.sources import Content, read_file
@@ -519,18 +520,16 @@ def test_a_run_equals_a_clean_build(workspace, notes, tmp_path, fake):
 
 
 def test_a_file_that_fits_into_no_memory_fails_alone(workspace, notes, monkeypatch):
-    from localembed.pipeline import read_and_chunk
-
     (notes / "a.md").write_text("zebra")
     (notes / "huge.md").write_text("so many words")
-    real = read_and_chunk.readers.read_text
+    real = readers.read_text
 
     def read(data):
         if data.startswith(b"so many"):
             raise MemoryError
         return real(data)
 
-    monkeypatch.setattr(read_and_chunk.readers, "read_text", read)
+    monkeypatch.setattr("localembed.pipeline.read_and_chunk.readers.read_text", read)
 
     report = workspace.index()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tomllib
 
 import pytest
 
@@ -310,8 +311,10 @@ def test_weights_in_the_folder_of_a_module_decide_the_space(tmp_path, registry):
 def test_a_file_that_says_the_same_is_taken_apart_once(tmp_path, monkeypatch):
     path = tmp_path / "models.toml"
     parsed = []
-    real = known.tomllib.loads
-    monkeypatch.setattr(known.tomllib, "loads", lambda text: parsed.append(1) or real(text))
+    real = tomllib.loads
+    monkeypatch.setattr(
+        "localembed.models.registry.tomllib.loads", lambda text: parsed.append(1) or real(text)
+    )
     block = "\n".join(["[models.tiny]", *(f"{key} = {value}" for key, value in BLOCK.items())])
     path.write_text(block)
     first, second = known.read_registry(path), known.read_registry(path)

@@ -18,9 +18,9 @@ from localembed.models.add import add_model, remove_model, verify_models
 from localembed.models.files import store_folder
 from localembed.models.inspect_files import inspected
 from localembed.models.registry import user_registry
-from localembed.store.head import read_head
 from localembed.workspace.workspace import Workspace
 from tests import families
+from tests.conftest import current_table
 from tests.static_model import DIM, write_static
 
 
@@ -268,7 +268,7 @@ def test_a_shorter_vector_is_the_first_numbers_at_length_one(tmp_path):
 
     workspace.index([tmp_path / "notes"])
 
-    _, entry = read_head(workspace.layout).table()
+    _, entry = current_table(workspace)
     assert (entry.dim, entry.chunks) == (64, 1)
     (hit,) = Workspace(tmp_path / "ws").query("rotate the keys", mode="vector")
     assert hit.score == pytest.approx(1.0, abs=1e-3)

@@ -13,8 +13,6 @@ from localembed.embedding import (
     EngineOptions,
     LoadContext,
     Profile,
-    load_embedder,
-    load_query_embedder,
     local,
     query_key,
     read_shape,

@@ -91,7 +91,8 @@ def modules_of_a_fresh_load(folder) -> list[str]:
         [sys.executable, "-c", code, str(folder)], env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return json.loads(done.stdout)
+    modules: list[str] = json.loads(done.stdout)
+    return modules
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ class _Jumping(selectors.SelectSelector):
 def simulate(work):
     """Run a coroutine function of a clock in simulated time."""
     selector = _Jumping()
-    loop = asyncio.SelectorEventLoop(selector)
+    loop: Any = asyncio.SelectorEventLoop(selector)
     loop.time = lambda: selector.now
     try:
         return loop.run_until_complete(work(loop.time))

@@ -21,6 +21,7 @@ def wheel(tmp_path_factory) -> Path:
         pytest.skip("hatchling, which builds the wheel, is not installed")
     folder = tmp_path_factory.mktemp("wheel")
     pip("wheel", PROJECT, "--no-deps", "--no-build-isolation", "--no-index", "-w", folder)
+    built: Path
     (built,) = folder.glob("*.whl")
     return built
 

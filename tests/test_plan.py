@@ -55,7 +55,7 @@ def outcome(known: FileRecord, now: FileStat, **options) -> str:
     """Return what the plan makes of one known file."""
     walked = Walk(ROOT, b"", files=[file(b"a.md", now)])
     plan = make_plan([walked], remembered(known), **options)
-    assert plan.removed == plan.added == ()
+    assert (plan.removed, plan.added) == ((), ())
     return "changed" if plan.changed else "skipped" if plan.skipped else "unchanged"
 
 

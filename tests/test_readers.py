@@ -89,7 +89,8 @@ def test_valid_utf8_is_never_read_as_anything_else(text):
 
 def test_utf8_is_not_read_again_as_latin1_when_it_has_accents():
     assert read_text("café".encode()) == "café"
-    assert read_text(("café naïve Ünïcödé\n" * 20_000).encode()).count("café") == 20_000
+    text = "café naïve Ünïcödé\n" * 20_000
+    assert read_text(text.encode()) == text
 
 
 def test_empty_bytes_are_empty_text():

@@ -27,7 +27,7 @@ from localembed.errors import (
 )
 from localembed.types import limits
 from localembed.types.models import ModelInput, RemoteSpec
-from tests.conftest import paragraphs
+from tests.conftest import current_table, paragraphs
 from tests.openai_server import DIM, FAULTS, Limits, OpenAIServer, spec_of, vector
 from tests.registry import write_registry
 
@@ -80,6 +80,7 @@ def test_requests_that_take_too_long_are_split_in_halves(server, fault, monkeypa
     limits = []
 
     def timeout(seconds):
+        assert seconds == 3600
         limit = asyncio.timeout(seconds)
         limits.append((asyncio.get_running_loop(), limit))
         return limit
@@ -321,10 +322,9 @@ def test_faults_leave_the_same_index(own_home, notes, tmp_path):
 
 
 def rows_of(workspace):
-    from localembed.store.head import read_head
     from localembed.store.lance.inspection import Inspection
 
-    name, entry = read_head(workspace.layout).table()
+    name, entry = current_table(workspace)
     chunks = Inspection(workspace.layout.table(name), entry.lance_version).chunks(100_000)
     return sorted((chunk.text, chunk.vector.astype(np.float16).tobytes()) for chunk in chunks)
 

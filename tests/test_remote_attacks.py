@@ -17,8 +17,8 @@ from localembed.embedding.options import RemoteOptions
 from localembed.errors import CostLimitError, RegistryError, RemoteModelError, UsageError
 from localembed.models.blocks import checked_spec
 from tests.conftest import PROJECT, paragraphs
-from tests.openai_server import FAULTS, _status
-from tests.test_remote import embedder_of, inputs, spec_of
+from tests.openai_server import FAULTS, _status, spec_of
+from tests.test_remote import embedder_of, inputs
 
 KEY = "sk-proj-" + "AbCd" * 10
 
@@ -172,8 +172,10 @@ def test_a_file_of_rejected_texts_does_not_stop_the_run(known, server, notes):
 _SAYS_THAT_IT_WAITS = """
 import sys
 from localembed.__main__ import main
+from localembed.embedding.remote import embedder
 from localembed.embedding.remote.pacing import Pace
 
+embedder._LAST_SECONDS = 3600
 _wait = Pace._wait
 
 def wait(pace, tokens):

@@ -186,10 +186,10 @@ def test_a_version_that_vanished_is_looked_up_again(
 
 
 def test_a_workspace_that_is_asked_again_opens_nothing_again(workspace, notes, monkeypatch):
-    from localembed.store.lance import read_rows
+    from localembed.store.lance import connection, read_rows
 
     opened = []
-    connect = read_rows.connect
+    connect = connection.connect
     monkeypatch.setattr(
         read_rows, "connect", lambda *given: opened.append(given) or connect(*given)
     )

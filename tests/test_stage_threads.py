@@ -36,7 +36,7 @@ def steps(monkeypatch):
     """Replace threads by work that is done when its result is asked for; return what happened."""
     happened = []
 
-    class Lazy(Future):
+    class Lazy(Future[object]):
         def __init__(self, stage, number, work):
             super().__init__()
             self._step, self._work = (stage, number), work
@@ -116,7 +116,7 @@ def test_stages_run_at_the_same_time():
 
 
 def test_an_error_while_reading_comes_after_what_was_read_is_written():
-    written = []
+    written: list[int] = []
 
     def read():
         yield 1
@@ -148,7 +148,8 @@ def test_an_error_while_embedding_comes_after_what_was_embedded_is_written(error
 
 
 def test_an_error_while_writing_ends_the_run_and_nothing_more_is_written():
-    made, written = [], []
+    made: list[int] = []
+    written: list[int] = []
 
     def write(number):
         if number == 1:

@@ -28,7 +28,7 @@ from localembed.store.runs import claim_run, newest_claimed
 from localembed.types.events import Step
 from localembed.types.limits import Limits
 from localembed.types.tables import TableHead
-from tests.conftest import paragraphs
+from tests.conftest import current_table, paragraphs
 
 
 @pytest.fixture
@@ -196,7 +196,9 @@ def test_run_numbers_are_claimed_once(layout):
 def test_a_heartbeat_lives_as_long_as_its_process(layout):
     assert heartbeat.current(layout) is None
     heartbeat.update(layout, run=3)
-    assert heartbeat.current(layout)["run"] == 3
+    current = heartbeat.current(layout)
+    assert current is not None
+    assert current["run"] == 3
     heartbeat.update(layout, run=3, ended=True)
     assert heartbeat.current(layout) is None
     heartbeat.update(layout, run=3)
@@ -326,7 +328,8 @@ def test_one_child_does_all_that_is_due_and_tells_what_it_measured(workspace, al
 
     assert asked == [["compact", "text", "vector"]]
     assert len(begun) == 1
-    entry = read_head(workspace.layout).table()[1]
+    _, entry = current_table(workspace)
+    assert entry.vector_index is not None
     assert entry.vector_index.recall == 1
     handle = connect(workspace.layout.vectors).open_table(workspace.status().table)
     indices = handle.list_indices()

@@ -13,7 +13,7 @@ from localembed.store.lance import maintenance
 from localembed.store.lance.connection import connect
 from localembed.types.queries import Filter
 from localembed.workspace.workspace import Workspace
-from tests.conftest import paragraphs
+from tests.conftest import current_table, paragraphs
 
 
 @pytest.fixture
@@ -70,7 +70,8 @@ def test_all_that_a_filter_leaves_is_found(workspace, notes, small_limits, monke
         (notes / "ten" / f"{number}.txt").write_text(f"other things {number}")
     workspace.index()
     head = read_head(workspace.layout)
-    name, entry = head.table()
+    name, entry = current_table(workspace)
+    assert entry.vector_index is not None
     one = replace(entry, vector_index=replace(entry.vector_index, probes=1))
     publish_head(workspace.layout, head.with_table(name, one, default=True))
     looked_at = Filter(paths=("ten/",))

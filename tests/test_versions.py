@@ -15,7 +15,7 @@ from localembed.store.lance import maintenance
 from localembed.store.lance.connection import connect, versions_on_disk
 from localembed.store.versions import read_versions
 from localembed.types.queries import Query
-from tests.conftest import paragraphs
+from tests.conftest import current_table, paragraphs
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_a_kill_around_a_clean_up_loses_nothing(workspace, notes, run_cli, step,
 def test_a_run_says_what_it_published(workspace, notes):
     index_in_turns(workspace, notes, 1)
     facts = json.loads((workspace.layout.runs / "1.json").read_text())
-    name, entry = read_head(workspace.layout).table()
+    name, entry = current_table(workspace)
     assert facts["table"] == name
     assert facts["head"]["lance_version"] == entry.lance_version
 

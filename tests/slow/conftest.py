@@ -25,6 +25,8 @@ def forks(tmp_path_factory):
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
         assert json.loads(process.stdout.readline()) == "ready"
         yield Forks(process.stdin, process.stdout, folder, threading.Lock())
         process.stdin.close()

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROJECT
-from tests.test_incremental import all_rows
+from tests.conftest import PROJECT, all_rows
 
 SMALL = {"MAX_FRAGMENTS": "1"}
 """A refresh puts the table's fragments together and cleans up, too."""
@@ -75,7 +74,7 @@ def restore(prepared: Path, workspace: Path) -> None:
     shutil.copytree(prepared, workspace)
 
 
-def contents(workspace) -> list[tuple]:
+def contents(workspace) -> list[tuple[object, ...]]:
     """Return the rows of a workspace without their ids, after a look that no id comes twice."""
     rows = all_rows(workspace)
     assert len({row[0] for row in rows}) == len(rows), "a chunk is stored twice"

@@ -19,7 +19,7 @@ import traceback
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tests import fake_cli
 
@@ -119,7 +119,7 @@ class Forks:
         return self.start(*arguments, cwd=cwd, env=env).wait()
 
 
-def _child(order: dict) -> None:
+def _child(order: dict[str, Any]) -> None:
     code = 99
     try:
         for target, name in ((0, os.devnull), (1, order["out"]), (2, order["err"])):

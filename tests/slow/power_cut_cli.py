@@ -29,7 +29,7 @@ def _kill_after(place: str) -> None:
 if __name__ == "__main__":
     heartbeat.boot_id = lambda: os.environ["BOOT_ID"]
     if os.environ.get("NO_FSYNC"):
-        os.fsync = lambda _descriptor: None
+        os.fsync = lambda fd: None
     if place := os.environ.get("STOP_AFTER"):
         _kill_after(place)
     runpy.run_module("tests.fake_cli", run_name="__main__")

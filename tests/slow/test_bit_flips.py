@@ -27,7 +27,7 @@ def test_damage_is_noticed_and_mended(workspace, notes, fake, tmp_path, kind, wa
     damage(file_of(workspace, kind, seed), way, seed)
 
     try:
-        noticed = doctor(workspace, deep=True).verdict
+        noticed: str = doctor(workspace, deep=True).verdict
     except LocalembedError as error:
         noticed = str(error)
     assert noticed != "ok" or (kind, way) in UNNOTICED

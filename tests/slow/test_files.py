@@ -52,7 +52,8 @@ def replace(path: Path) -> None:
 
 def change_when_it_is_read(monkeypatch, path: Path, change, times: int) -> list[int]:
     """Change a file between the look at its stat and the first byte; return what is counted."""
-    real, seen = os.fstat, []
+    real = os.fstat
+    seen: list[int] = []
 
     def fstat(descriptor: int):
         status = real(descriptor)
@@ -367,7 +368,8 @@ def test_a_strange_name_works_everywhere_and_is_shown_harmlessly(workspace, note
         done = forks.run(*arguments, cwd=notes)
         assert (done.returncode, done.stderr) == (code, ""), arguments
         assert_harmless(done.stdout)
-        return done.stdout
+        stdout: str = done.stdout
+        return stdout
 
     (notes / "other.md").write_text("other words")
     write("zebra text")

@@ -98,7 +98,7 @@ def test_kills_at_any_moment_lose_nothing(workspace, notes, forks, tmp_path, par
         (notes / f"{n}.md").write_text(text(rng))
     longest = undisturbed_seconds(forks, notes, tmp_path)
     reader = localembed.Workspace(workspace.folder)
-    kills = Counter()
+    kills: Counter[str] = Counter()
     while kills.total() - kills[""] < KILLS:
         kills[kill_somewhere(forks, notes, rng, longest)] += 1
         assert_readable(forks, workspace, reader)

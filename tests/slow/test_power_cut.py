@@ -24,7 +24,6 @@ import localembed
 from localembed.core.hashing import digest_file
 from localembed.errors import LocalembedError
 from localembed.store.fsync import files_below, is_written_once
-from localembed.store.head import read_head
 from localembed.store.lance.connection import connect
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest
@@ -207,7 +206,7 @@ def assert_store_ok(workspace, notes, tmp_path) -> None:
 
 
 def assert_vectors_are_whole(workspace) -> None:
-    name, entry = read_head(workspace.layout).table()
+    name, entry = current_table(workspace)
     rows = read_rows(workspace, name, entry.lance_version, ["vector"])
     vectors = np.array(rows["vector"].to_pylist(), np.float32)
     assert np.isfinite(vectors).all()
@@ -215,18 +214,19 @@ def assert_vectors_are_whole(workspace) -> None:
 
 
 def assert_manifest_is_true(workspace) -> None:
-    name, entry = read_head(workspace.layout).table()
+    name, entry = current_table(workspace)
     rows = read_rows(workspace, name, entry.lance_version, ["doc_id", "run"])
     stored = Counter(zip(rows["doc_id"].to_pylist(), rows["run"].to_pylist(), strict=True))
     records, mark = Manifest(workspace.layout).load(name)
     claimed = {(r.doc_id, r.run): r.n_chunks for r in records.values() if r.n_chunks}
     assert claimed == stored
+    assert mark is not None
     assert mark.lance_version == entry.lance_version
 
 
 def assert_files_are_whole(workspace) -> None:
     """Those that are there: a clean-up that was cut off may have removed more than was recorded."""
-    name, _ = read_head(workspace.layout).table()
+    name, _ = current_table(workspace)
     folder = workspace.layout.table(name)
     known = Manifest(workspace.layout).stored_files(name)
     for file in filter(is_written_once, files_below(folder)):

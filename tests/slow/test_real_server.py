@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from tests import families
+from tests.conftest import current_table
 from tests.registry import write_registry
 
 pytestmark = pytest.mark.slow
@@ -103,10 +104,9 @@ def test_the_same_model_here_and_there_gives_the_same_index(
 
 def _rows(place):
     import localembed
-    from localembed.store.head import read_head
     from localembed.store.lance.inspection import Inspection
 
-    layout = localembed.Workspace(place).layout
-    name, entry = read_head(layout).table()
-    chunks = Inspection(layout.table(name), entry.lance_version).chunks(10_000)
+    workspace = localembed.Workspace(place)
+    name, entry = current_table(workspace)
+    chunks = Inspection(workspace.layout.table(name), entry.lance_version).chunks(10_000)
     return {c.text: c.vector / np.linalg.norm(c.vector) for c in chunks}

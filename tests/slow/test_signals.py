@@ -210,13 +210,13 @@ def test_no_terminal_is_needed(workspace, notes):
 @pytest.fixture
 def clock(monkeypatch):
     """Move the clock by seconds, for everything that Python asks it."""
-    real, real_ns, RealTime = time.time, time.time_ns, datetime.datetime
+    real, real_ns = time.time, time.time_ns
     shift = 0
 
-    class Shifted(RealTime):
+    class Shifted(datetime.datetime):
         @classmethod
         def now(cls, tz=None):
-            return RealTime.now(tz) + datetime.timedelta(seconds=shift)
+            return super().now(tz) + datetime.timedelta(seconds=shift)
 
     def move(seconds: int) -> None:
         nonlocal shift

@@ -1,0 +1,28 @@
+"""Load local models as what they are, for tests that look into them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from localembed.embedding import load_embedder, load_query_embedder
+from localembed.embedding.local_embedder import LocalEmbedder
+from localembed.embedding.options import EngineOptions
+from localembed.types.models import ModelSpec
+
+
+def load_local(
+    spec: ModelSpec, folder: Path, options: EngineOptions | None = None
+) -> LocalEmbedder:
+    """Load a local model; see `embedding.load_embedder`."""
+    embedder = load_embedder(spec, folder, options)
+    assert isinstance(embedder, LocalEmbedder)
+    return embedder
+
+
+def load_local_for_queries(
+    spec: ModelSpec, folder: Path, options: EngineOptions | None = None
+) -> LocalEmbedder:
+    """Load a local model for queries; see `embedding.load_query_embedder`."""
+    embedder = load_query_embedder(spec, folder, options)
+    assert isinstance(embedder, LocalEmbedder)
+    return embedder
