@@ -15,8 +15,7 @@ from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lock import writer_lock
 from localembed.types.events import RunEvent, Step
 from localembed.types.limits import Limits
-from tests.conftest import paragraphs
-from tests.test_incremental import all_rows
+from tests.conftest import all_rows, paragraphs
 
 STEPS = ("claimed", "added", "deleted", "synced", "recorded", "published", "finished")
 FILES = 9

@@ -18,7 +18,7 @@ from localembed.store.head import read_head
 from localembed.store.lance.connection import connect, manifest_path
 from localembed.store.manifest import Manifest
 from localembed.types.events import RunEvent, Step
-from tests.conftest import paragraphs
+from tests.conftest import all_rows, paragraphs
 from tests.damage import damage, file_of, grow
 from tests.test_crash import assert_equals_clean_build
 

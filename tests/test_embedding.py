@@ -12,7 +12,7 @@ from localembed import models
 from localembed.chunking import clean
 from localembed.chunking.chunker import Chunker
 from localembed.chunking.rules import ChunkRules
-from localembed.embedding import EngineOptions, LoadContext, load_embedder, load_tokenizer
+from localembed.embedding import EngineOptions, LoadContext, load_tokenizer
 from localembed.embedding.engines import fused, hardware, openvino
 from localembed.embedding.profiles import ProfileStore
 from localembed.errors import ModelChangedError, UsageError
@@ -94,14 +94,14 @@ def test_meaning_is_found_without_a_common_word(tmp_path, located, monkeypatch):
 def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch, located):
     monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
     with pytest.raises(UsageError, match="AMX"):
-        load_embedder(located.spec, located.folder, EngineOptions(precision="bf16"))
+        load_local(located.spec, located.folder, EngineOptions(precision="bf16"))
 
 
 def test_a_spec_with_another_dim_is_refused(located):
     from dataclasses import replace
 
     with pytest.raises(ModelChangedError, match="vectors of 384 numbers"):
-        load_embedder(
+        load_local(
             replace(located.spec, dim=768),
             located.folder,
             EngineOptions(precision="fp32", engine="torch"),
@@ -148,12 +148,12 @@ def test_a_compiler_that_fails_leaves_the_model_as_it_is(located, monkeypatch):
     told = []
     options = EngineOptions(precision="fp32", engine="auto")
     context = LoadContext(job_tokens=10**12, on_notice=told.append)
-    auto = load_embedder(located.spec, located.folder, options, context=context)
+    auto = load_local(located.spec, located.folder, options, context=context)
     assert np.isfinite(auto.embed_ids(short_ids(located))).all()
     assert auto.use.engine == "torch"
     assert told == ["Compiling the model; this takes about half a minute."]
     with pytest.raises(UsageError, match="could not compile"):
-        load_embedder(located.spec, located.folder, EngineOptions(engine="compile"))
+        load_local(located.spec, located.folder, EngineOptions(engine="compile"))
 
 
 def test_a_compiled_model_gives_the_same_vectors(located, embedder, monkeypatch):
@@ -198,7 +198,7 @@ def test_without_the_extra_for_openvino_torch_embeds(own_home, tmp_path, monkeyp
     options = EngineOptions(device="cpu", precision="fp32")
     context = LoadContext(model_id="x", profiles=ProfileStore())
 
-    embedder = load_embedder(families.FAMILIES[0].spec(), folder, options, context=context)
+    embedder = load_local(families.FAMILIES[0].spec(), folder, options, context=context)
 
     assert embedder.use.engine == "fused"
 

@@ -21,6 +21,7 @@ from localembed.embedding.engines.bert import is_bert, read_bert
 from localembed.embedding.engines.numpy_bert import LightEngine
 from localembed.embedding.profiles import ProfileStore
 from tests.families import FAMILIES, QUERIES, build, cosine
+from tests.local_models import load_local, load_local_for_queries
 
 KNOWN = {"bert", "xlm-roberta"}
 
@@ -52,14 +53,14 @@ def how(engine="auto", **context):
 
 def loaded(name, folder, **other):
     """Load a family's model as an indexing run does, which compares the NumPy engine with it."""
-    return load_embedder(family(name).spec(), folder, **how(engine="torch", **other))
+    return load_local(family(name).spec(), folder, **how(engine="torch", **other))
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN))
 def test_a_query_gets_the_vector_of_the_whole_model(own_home, model_folder, name):
     spec, folder = family(name).spec(), model_folder(name)
     whole = loaded(name, folder)
-    numpy = load_query_embedder(spec, folder, **how())
+    numpy = load_local_for_queries(spec, folder, **how())
 
     assert (whole.engine.name, numpy.engine.name) == ("torch", "light")
     for query in (*QUERIES, "", "word " * 500):
@@ -70,8 +71,8 @@ def test_a_query_gets_the_vector_of_the_whole_model(own_home, model_folder, name
 def test_the_packaged_model_is_embedded_by_numpy(own_home, minilm):
     model = models.open_model("all-MiniLM-L6-v2")
     auto = how(model_id=model.space_id)
-    whole = load_embedder(model.spec, model.folder, replace(auto, engine="torch"))
-    numpy = load_query_embedder(model.spec, model.folder, auto)
+    whole = load_local(model.spec, model.folder, replace(auto, engine="torch"))
+    numpy = load_local_for_queries(model.spec, model.folder, auto)
 
     assert numpy.engine.name == "light"
     for query in ("rotating api keys", "parseConfig", "天安门", "a " * 300, "émigré naïve"):
@@ -82,7 +83,7 @@ def test_the_packaged_model_is_embedded_by_numpy(own_home, minilm):
 def test_other_families_take_the_whole_model(own_home, model_folder, name):
     folder = model_folder(name)
     assert not is_bert(read_shape(folder))
-    queries = load_query_embedder(family(name).spec(), folder, **how())
+    queries = load_local_for_queries(family(name).spec(), folder, **how())
     assert queries.engine.name in ("torch", "static")
 
 
@@ -93,22 +94,22 @@ def test_a_numpy_model_that_differs_is_not_used(own_home, model_folder, monkeypa
     loaded("bert", folder)
 
     assert ProfileStore().recall(query_key("some-model")) == Profile(engine="torch")
-    queries = load_query_embedder(family("bert").spec(), folder, **how())
+    queries = load_local_for_queries(family("bert").spec(), folder, **how())
     assert queries.engine.name == "fused"
 
 
 def test_an_engine_that_was_never_compared_is_not_used(own_home, model_folder):
     spec, folder = family("bert").spec(), model_folder("bert")
-    assert load_query_embedder(spec, folder, **how()).engine.name == "fused"
-    assert load_query_embedder(spec, folder, **how()).engine.name == "light"
-    assert load_query_embedder(spec, folder, **how(profiles=None)).engine.name == "fused"
-    assert load_query_embedder(spec, folder, **how(model_id="x")).engine.name == "fused"
+    assert load_local_for_queries(spec, folder, **how()).engine.name == "fused"
+    assert load_local_for_queries(spec, folder, **how()).engine.name == "light"
+    assert load_local_for_queries(spec, folder, **how(profiles=None)).engine.name == "fused"
+    assert load_local_for_queries(spec, folder, **how(model_id="x")).engine.name == "fused"
 
 
 def test_a_requested_engine_is_used(own_home, model_folder):
     spec, folder = family("bert").spec(), model_folder("bert")
     loaded("bert", folder)
-    assert load_query_embedder(spec, folder, **how(engine="torch")).engine.name == "torch"
+    assert load_local_for_queries(spec, folder, **how(engine="torch")).engine.name == "torch"
 
 
 @pytest.mark.parametrize("change", [{"hidden_act": "relu"}, {"position_embedding_type": "x"}])

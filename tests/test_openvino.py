@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from localembed.embedding import EngineOptions, LoadContext, Profile, load_embedder, load_tokenizer
+from localembed.embedding import EngineOptions, LoadContext, Profile, load_tokenizer
 from localembed.embedding.engines import hardware
 from localembed.embedding.engines import openvino_convert as conversion
 from localembed.embedding.engines.openvino import converted_path, pool
@@ -21,6 +21,7 @@ from localembed.embedding.profiles import ProfileStore
 from localembed.errors import UsageError
 from tests import families
 from tests.conftest import PROJECT
+from tests.local_models import load_local
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="the extra [openvino] is not installed"
@@ -57,8 +58,8 @@ def test_a_converted_model_gives_the_vectors_of_torch_and_needs_no_torch(
     told: list[str] = []
     spec = BERT.spec()
 
-    ours = load_embedder(spec, folder, options, context=replace(context, on_notice=told.append))
-    theirs = load_embedder(spec, folder, replace(options, engine="torch"), context=context)
+    ours = load_local(spec, folder, options, context=replace(context, on_notice=told.append))
+    theirs = load_local(spec, folder, replace(options, engine="torch"), context=context)
 
     assert ours.use.engine == "openvino"
     mine, reference = (embedder.embed_ids(ids(folder)) for embedder in (ours, theirs))
@@ -68,7 +69,7 @@ def test_a_converted_model_gives_the_vectors_of_torch_and_needs_no_torch(
     assert len(told) == 1
 
     monkeypatch.setattr(conversion, "convert_in_child", pytest.fail)
-    again = load_embedder(spec, folder, options, context=context)
+    again = load_local(spec, folder, options, context=context)
     assert families.cosine(again.embed_ids(ids(folder)), mine).min() >= 0.999999
     assert modules_of_a_fresh_load(folder) == ["openvino"]
 
@@ -123,11 +124,9 @@ def test_the_faster_engine_is_remembered(folder, options, context, monkeypatch, 
         "context": replace(context, job_tokens=10**15),
     }
 
-    assert load_embedder(BERT.spec(), folder, **long).use.engine == engine
+    assert load_local(BERT.spec(), folder, **long).use.engine == engine
     assert (
-        load_embedder(
-            BERT.spec(), folder, replace(options, engine="auto"), context=context
-        ).use.engine
+        load_local(BERT.spec(), folder, replace(options, engine="auto"), context=context).use.engine
         == engine
     )
     assert len(asked) == 1
@@ -141,7 +140,7 @@ def test_a_short_job_converts_nothing(folder, options, context, monkeypatch):
         "options": replace(options, engine="auto"),
         "context": replace(context, job_tokens=1000),
     }
-    assert load_embedder(BERT.spec(), folder, **short).use.engine == "fused"
+    assert load_local(BERT.spec(), folder, **short).use.engine == "fused"
     assert not converted_path(context.profiles.folder, "tiny").exists()
 
 
@@ -150,12 +149,12 @@ def test_an_engine_that_is_not_installed_is_refused(folder, options, context, mo
 
     monkeypatch.setattr(openvino, "is_installed", lambda: False)
     with pytest.raises(UsageError, match=r"pip install 'localembed\[openvino\]'"):
-        load_embedder(BERT.spec(), folder, options, context=context)
+        load_local(BERT.spec(), folder, options, context=context)
     auto = {
         "options": replace(options, engine="auto"),
         "context": replace(context, job_tokens=10**9),
     }
-    assert load_embedder(BERT.spec(), folder, **auto).use.engine == "fused"
+    assert load_local(BERT.spec(), folder, **auto).use.engine == "fused"
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken"])

@@ -28,7 +28,7 @@ from localembed.store.lance.connection import connect
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest
 from localembed.store.pending_answers import PendingAnswers
-from tests.conftest import PROJECT, paragraphs
+from tests.conftest import PROJECT, current_table, paragraphs
 from tests.slow.pending import DIM, KEYS, SPACE, VECTORS
 from tests.test_crash import BATCH, FILES, STEPS, assert_equals_clean_build, write_first
 from tests.test_crash import write_second as change
