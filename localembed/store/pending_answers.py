@@ -56,6 +56,7 @@ class PendingAnswers:
                 self._make_file()
                 if self._call(lambda database: database.executemany(insert, rows)):
                     return
+        raise storage_error(self._path, OSError("a new database is damaged as well"))
 
     def vectors(self, keys: Collection[bytes]) -> dict[bytes, Vector]:
         """Return those vectors that are pending, (dim,) float32 each."""

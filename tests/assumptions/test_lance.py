@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -179,6 +181,25 @@ def test_a_branch_without_its_name_cannot_be_made_again(table, folder):
     disk_names.branch_names(folder)[0].unlink()
     with pytest.raises(RuntimeError):
         again(folder).branches.create("v7", None, 2)
+
+
+def test_no_other_module_spells_a_name_of_lance():
+    names = re.compile(
+        r"(?<![a-z])_(?:versions|transactions|indices|deletions|refs)\b|\.manifest\b|\.tmp|\.lance$"
+        r"|latest_version"
+    )
+    package = PROJECT / "localembed"
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and "\n" not in node.value  # of a docstring, not of a name
+        and not node.value.startswith("localembed.")  # a module
+        and names.search(node.value)
+    }
+    assert found == {"store/lance/disk_names.py"}
 
 
 # Errors
