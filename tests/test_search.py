@@ -14,6 +14,7 @@ import localembed
 from localembed.errors import ModelChangedError, NotIndexedError, UsageError
 from localembed.search.fusion import TEXT_DEPTH, fuse
 from localembed.store.lance.candidates import Candidate
+from localembed.types.limits import Limits
 from localembed.types.queries import Filter, SearchHit
 from localembed.workspace.workspace import Workspace
 from tests import fake_backend
@@ -286,8 +287,8 @@ def test_only_the_best_of_what_text_brings_up_is_read(workspace, notes, monkeypa
 def test_vectors_that_do_not_fit_stay_on_disk(workspace, notes, monkeypatch):
     from localembed.store.lance import read_rows
 
-    monkeypatch.setattr(read_rows, "MAX_BYTES", 100)
     monkeypatch.setattr(read_rows, "NearestInMemory", None)
+    workspace = Workspace(workspace.folder, limits=Limits(memory_index_bytes=100))
     (notes / "a.md").write_text("zebra stripes")
     workspace.index()
     assert [len(workspace.query("zebra", mode="vector")) for _ in range(3)] == [1, 1, 1]

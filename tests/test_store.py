@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -210,11 +211,8 @@ def test_a_heartbeat_lives_as_long_as_its_process(layout):
 
 
 @pytest.mark.parametrize("here", [0, 20_000], ids=["in a child", "in this process"])
-def test_the_text_index_is_made_anew_when_many_rows_stand_outside(
-    workspace, notes, monkeypatch, here
-):
-    monkeypatch.setattr(maintenance, "_MIN_TEXT_SLACK", 0)
-    monkeypatch.setattr(maintenance, "_BUILT_HERE", here)
+def test_the_text_index_is_made_anew_when_many_rows_stand_outside(workspace, notes, here):
+    workspace.limits = Limits(min_text_slack=0, in_process_rows=here)
     (notes / "a.md").write_text(paragraphs(4))
     workspace.index()
     (notes / "b.md").write_text(paragraphs(8, "late"))
@@ -234,8 +232,7 @@ def test_a_text_index_that_fails_is_a_sentence_and_loses_nothing(workspace, note
     workspace.index()
     (notes / "b.md").write_text(paragraphs(8, "late"))
     with monkeypatch.context() as broken:
-        broken.setattr(maintenance, "_MIN_TEXT_SLACK", 0)
-        broken.setattr(maintenance, "_BUILT_HERE", 0)
+        workspace.limits = Limits(min_text_slack=0, in_process_rows=0)
         broken.setattr("sys.executable", "/bin/false")
         with pytest.raises(StorageError, match=r"The maintenance of .* failed \(text\)"):
             workspace.index()
@@ -245,13 +242,12 @@ def test_a_text_index_that_fails_is_a_sentence_and_loses_nothing(workspace, note
 
 
 @pytest.fixture
-def all_due(workspace, notes, monkeypatch):
+def all_due(workspace, notes):
     """A table with a few rows, of which another run will put many fragments together."""
     (notes / "a.md").write_text(paragraphs(4))
     workspace.index()
     (notes / "b.md").write_text(paragraphs(8, "late"))
-    monkeypatch.setattr(maintenance, "_MIN_TEXT_SLACK", 0)
-    monkeypatch.setattr(maintenance, "_MAX_OF_FEW_ROWS", 0)
+    workspace.limits = Limits(min_text_slack=0, max_small_fragments=0)
 
 
 def children_of(monkeypatch):
@@ -270,18 +266,17 @@ def children_of(monkeypatch):
 
 
 @pytest.fixture
-def small_batches(workspace, notes, monkeypatch):
+def small_batches(workspace, notes):
     """A workspace that has its first rows, and of which the next run will write three batches."""
     (notes / "a.md").write_text(paragraphs(4))
     workspace.index()
     for name in ("b", "c", "d"):
         (notes / f"{name}.md").write_text(paragraphs(8, f"late{name}"))
-    workspace.limits = Limits(batch_chunks=1)
-    monkeypatch.setattr(maintenance, "_BUILT_HERE", 0)
+    workspace.limits = Limits(batch_chunks=1, in_process_rows=0)
 
 
 def test_the_child_begins_as_soon_as_all_files_are_read(workspace, small_batches, monkeypatch):
-    monkeypatch.setattr(maintenance, "_MIN_TEXT_SLACK", 0)
+    workspace.limits = replace(workspace.limits, min_text_slack=0)
     begun, asked = children_of(monkeypatch)
     at_each_batch = []
 
@@ -299,7 +294,7 @@ def test_the_child_begins_as_soon_as_all_files_are_read(workspace, small_batches
 
 
 def test_a_child_that_nothing_is_due_for_ends(workspace, small_batches, monkeypatch):
-    monkeypatch.setattr(maintenance, "_MIN_TEXT_SLACK", 0)
+    workspace.limits = replace(workspace.limits, min_text_slack=0)
     monkeypatch.setattr(
         Maintenance, "run", lambda _maintenance, known: maintenance.MaintenanceResult((), known)
     )
@@ -320,8 +315,7 @@ def test_no_child_begins_where_little_was_written(workspace, small_batches, monk
 
 
 def test_one_child_does_all_that_is_due_and_tells_what_it_measured(workspace, all_due, monkeypatch):
-    monkeypatch.setattr(maintenance, "_BUILT_HERE", 0)
-    monkeypatch.setattr(maintenance, "EXACT_ROWS", 3)
+    workspace.limits = replace(workspace.limits, in_process_rows=0, exact_rows=3)
     begun, asked = children_of(monkeypatch)
 
     workspace.index()

@@ -9,22 +9,20 @@ import pytest
 
 from localembed.cli.render.status_page import status_text
 from localembed.store.head import publish_head, read_head
-from localembed.store.lance import maintenance
 from localembed.store.lance.connection import connect
+from localembed.types.limits import Limits
 from localembed.types.queries import Filter
 from localembed.workspace.workspace import Workspace
 from tests.conftest import current_table, paragraphs
 
+SMALL = Limits(exact_rows=250, vector_slack=30, exact_filtered_rows=50, memory_index_bytes=0)
+"""A table of 300 rows is a large one, and no vectors are kept in memory."""
+
 
 @pytest.fixture
-def small_limits(monkeypatch):
-    """Let a table of 300 rows be a large one, and keep no vectors in memory."""
-    from localembed.store.lance import read_rows
-
-    monkeypatch.setattr(maintenance, "EXACT_ROWS", 250)
-    monkeypatch.setattr(maintenance, "_VECTOR_INDEX_SLACK", 30)
-    monkeypatch.setattr(read_rows, "EXACT_ROWS", 50)
-    monkeypatch.setattr(read_rows, "MAX_BYTES", 0)
+def small(workspace) -> Workspace:
+    """The workspace of `notes` with small limits."""
+    return Workspace(workspace.folder, limits=SMALL)
 
 
 def indexed_rows(workspace):
@@ -46,7 +44,8 @@ def test_a_small_table_has_none(workspace, notes):
     assert "Vectors" not in status_text(workspace.status())
 
 
-def test_a_large_table_is_indexed_measured_and_searched(workspace, notes, small_limits):
+def test_a_large_table_is_indexed_measured_and_searched(small, notes):
+    workspace = small
     fill(notes, 20, "a")
     (notes / "z.txt").write_text("the zebra runs")
     report = workspace.index()
@@ -60,10 +59,9 @@ def test_a_large_table_is_indexed_measured_and_searched(workspace, notes, small_
 
 
 @pytest.mark.parametrize("exact_rows", [50, 0])
-def test_all_that_a_filter_leaves_is_found(workspace, notes, small_limits, monkeypatch, exact_rows):
-    from localembed.store.lance import read_rows
-
-    monkeypatch.setattr(read_rows, "EXACT_ROWS", exact_rows)
+def test_all_that_a_filter_leaves_is_found(workspace, notes, exact_rows):
+    limits = replace(SMALL, exact_filtered_rows=exact_rows)
+    workspace = Workspace(workspace.folder, limits=limits)
     fill(notes, 40, "a")
     (notes / "ten").mkdir()
     for number in range(10):
@@ -79,7 +77,8 @@ def test_all_that_a_filter_leaves_is_found(workspace, notes, small_limits, monke
         assert len(workspace.query(query, mode="vector", top_k=10, filter=looked_at)) == 10
 
 
-def test_an_index_that_nobody_measured_is_made_anew(workspace, notes, small_limits):
+def test_an_index_that_nobody_measured_is_made_anew(small, notes):
+    workspace = small
     fill(notes, 20, "a")
     workspace.index()
     workspace.layout.head.unlink()
@@ -87,7 +86,8 @@ def test_an_index_that_nobody_measured_is_made_anew(workspace, notes, small_limi
     assert workspace.status().vector_index.recall >= 0.9
 
 
-def test_a_table_that_shrank_compares_all(workspace, notes, small_limits):
+def test_a_table_that_shrank_compares_all(small, notes):
+    workspace = small
     fill(notes, 20, "a")
     workspace.index()
     for path in list(notes.glob("*.txt"))[3:]:
@@ -100,7 +100,8 @@ def test_a_table_that_shrank_compares_all(workspace, notes, small_limits):
     assert workspace.query("pword3x7", mode="vector")
 
 
-def test_it_is_made_anew_when_many_rows_stand_outside(workspace, notes, small_limits):
+def test_it_is_made_anew_when_many_rows_stand_outside(small, notes):
+    workspace = small
     fill(notes, 20, "a")
     before = workspace.index().chunks.total
     (notes / "few.txt").write_text("the zebra runs")
@@ -114,7 +115,8 @@ def test_it_is_made_anew_when_many_rows_stand_outside(workspace, notes, small_li
     assert indexed_rows(workspace) == [after]
 
 
-def test_a_version_with_its_index_survives_a_new_process(workspace, notes, small_limits):
+def test_a_version_with_its_index_survives_a_new_process(small, notes):
+    workspace = small
     fill(notes, 20, "a")
     workspace.index()
     head = json.loads(workspace.layout.head.read_text())
@@ -124,7 +126,8 @@ def test_a_version_with_its_index_survives_a_new_process(workspace, notes, small
     assert not Workspace(workspace.folder).index().changed
 
 
-def test_rows_without_a_vector_do_no_harm(workspace, notes, fake, small_limits):
+def test_rows_without_a_vector_do_no_harm(small, notes, fake):
+    workspace = small
     from tests.fake_backend import _tokens
 
     fake.broken.add(int(_tokens("unembeddable").ids[0]))

@@ -11,17 +11,17 @@ from localembed import doctor
 from localembed.errors import StorageError, UsageError
 from localembed.pipeline.counters import RunCounters
 from localembed.store.head import read_head
-from localembed.store.lance import maintenance
 from localembed.store.lance.connection import connect, versions_on_disk
 from localembed.store.versions import read_versions
+from localembed.types.limits import Limits
 from localembed.types.queries import Query
 from tests.conftest import current_table, paragraphs
 
 
 @pytest.fixture
-def often(monkeypatch):
+def often(workspace, monkeypatch):
     """Compact after a few fragments, and keep three versions."""
-    monkeypatch.setattr(maintenance, "_MAX_OF_FEW_ROWS", 3)
+    workspace.limits = Limits(max_small_fragments=3)
     monkeypatch.setenv("LOCALEMBED_KEEP_VERSIONS", "3")
 
 

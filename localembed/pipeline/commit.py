@@ -24,6 +24,7 @@ from localembed.store.layout import Layout
 from localembed.store.manifest import TableMark
 from localembed.types.documents import EmbeddedBatch, FileRecord
 from localembed.types.events import Step
+from localembed.types.limits import DEFAULT_LIMITS, Limits
 from localembed.types.tables import TableFacts, TableHead
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class TableWriter:
         publisher: Publisher,
         pending: PendingAnswers,
         counters: RunCounters,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Remember what the run needs; nothing is opened or written yet.
 
@@ -56,9 +58,11 @@ class TableWriter:
             publisher: told of rows once they are durable.
             pending: answers of a remote model that no table has yet.
             counters: count what is written, and announce each step.
+            limits: decide what maintenance is due.
         """
         self._layout = layout
         self._facts = facts
+        self._limits = limits
         self._publisher = publisher
         self._pending = pending
         self._counters = counters
@@ -86,7 +90,7 @@ class TableWriter:
         from localembed.store.lance.table import ChunkTable
 
         self._publisher.claim()
-        table = ChunkTable.open_or_create(self._layout, self._facts)
+        table = ChunkTable.open_or_create(self._layout, self._facts, self._limits)
         self._use(table)
         # What was there before was made durable by `recover` at the latest.
         self._durable = table.version if table.version > 1 else 0
@@ -200,7 +204,7 @@ class TableWriter:
             table.restore(version.lance_version)
             self._counters.emit(Step.RESTORED, table.version)
             records = recover(self._layout, self._facts, self._counters)
-            table = ChunkTable.open(self._layout, self._facts.name)
+            table = ChunkTable.open(self._layout, self._facts.name, self._limits)
             self._use(table)
             self._durable = table.version
             self._counters.add("removed_chunks", len(before - table.all_chunk_ids()))

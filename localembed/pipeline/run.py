@@ -17,7 +17,7 @@ from localembed.store.layout import Layout
 from localembed.types.documents import FileRecord, Root
 from localembed.types.events import EventListener, Step
 from localembed.types.json_forms import report_json
-from localembed.types.limits import Limits
+from localembed.types.limits import DEFAULT_LIMITS, Limits
 from localembed.types.runs import RunReport
 from localembed.types.tables import TableFacts, TableHead
 
@@ -76,7 +76,7 @@ def run(job: Job, listener: EventListener) -> RunReport:
     plan = plan_run(job, records, counters)
     counters.use_plan(plan)
     counters.emit(Step.FILES, len(plan.to_read))
-    with _writer(job.layout, job.facts, records, counters, job.pending) as writer:
+    with _writer(job.layout, job.facts, records, counters, job.pending, job.limits) as writer:
         if plan.to_read:
             _index_files(job, plan, records, writer, counters)
         writer.remove(plan.removed)
@@ -136,6 +136,7 @@ def _writer(
     records: Mapping[bytes, FileRecord],
     counters: RunCounters,
     pending: PendingAnswers | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> TableWriter:
     from localembed.pipeline.commit import TableWriter
     from localembed.pipeline.publish import Publisher
@@ -143,7 +144,7 @@ def _writer(
 
     publisher = Publisher(layout, facts, records, counters)
     pending = pending or PendingAnswers(layout, facts.space_id, facts.dim)
-    return TableWriter(layout, facts, publisher, pending, counters)
+    return TableWriter(layout, facts, publisher, pending, counters, limits)
 
 
 def _index_files(

@@ -19,6 +19,7 @@ from localembed.store.lance.filters import condition
 from localembed.store.lance.search_text import compound_parts
 from localembed.store.layout import Layout
 from localembed.store.versions import find_version
+from localembed.types.limits import DEFAULT_LIMITS, Limits
 from localembed.types.queries import Query, SearchHit
 from localembed.types.tables import TableHead
 
@@ -56,9 +57,10 @@ class Searcher:
     It may be long-lived: head.json is read for every query, and the table stays open while pinned.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, limits: Limits = DEFAULT_LIMITS) -> None:
         """Set the workspace; nothing is read yet."""
         self._layout = layout
+        self._limits = limits
         self._open: tuple[tuple[str, str, int], ChunkReader] | None = None
 
     def search(
@@ -151,7 +153,7 @@ class Searcher:
 
         pinned = (name, entry.uuid, entry.lance_version)
         if self._open is None or self._open[0] != pinned:
-            self._open = (pinned, ChunkReader(self._layout, name, entry))
+            self._open = (pinned, ChunkReader(self._layout, name, entry, self._limits))
         return self._open[1]
 
 

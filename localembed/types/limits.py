@@ -25,6 +25,28 @@ class Limits:
     """Bytes of files from which worker processes may pay off; one takes half a second to start."""
     worker_start_ratio: float = 1.0
     """Chunking seconds per embedding second from which they are started; 0 starts them at once."""
+    min_text_slack: int = 100
+    """Rows that may always be outside the full-text index, where they are searched all the same."""
+    max_text_slack: int = 5_000
+    """Maximum rows outside it; between the two, one in a hundred may be.
+
+    Each such row costs every text query 50 us, and a new index 66 us per row of the table."""
+    vector_slack: int = 20_000
+    """Rows that may be outside the vector index, or one in twenty: all of them are compared."""
+    max_fragments: int = 30
+    """Maximum small fragments of a large table."""
+    max_small_fragments: int = 10
+    """Maximum small fragments of a small table: only a clean-up frees replaced indexes."""
+    small_table_rows: int = 100_000
+    """Maximum rows of a small table."""
+    in_process_rows: int = 20_000
+    """Maximum rows to index in this process; starting a child takes longer than indexing them."""
+    exact_rows: int = 150_000
+    """Maximum rows that are all compared with a query; larger tables get a vector index."""
+    exact_filtered_rows: int = 150_000
+    """Maximum rows left by a filter that are all compared, also where there is a vector index."""
+    memory_index_bytes: int = 200_000_000
+    """Maximum bytes of vectors kept in memory: 130,000 of 384 dimensions."""
 
 
 DEFAULT_LIMITS = Limits()

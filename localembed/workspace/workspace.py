@@ -64,7 +64,7 @@ class Workspace:
         self._flags = dict(flags)
         self._roots = Roots(self.layout)
         self._models = QueryModels(self.layout, self._flags)
-        self._searcher = Searcher(self.layout)
+        self._searcher = Searcher(self.layout, limits)
 
     @classmethod
     def discover(

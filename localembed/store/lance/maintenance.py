@@ -15,23 +15,11 @@ from localembed.store.lance.maintenance_child import (
     index_name,
     run_tasks,
 )
-from localembed.store.lance.vector_index import EXACT_ROWS
+from localembed.types.limits import Limits
 from localembed.types.tables import VectorIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_MIN_TEXT_SLACK, _MAX_TEXT_SLACK = 100, 5_000
-"""So many rows, or a hundredth, may stay outside the full-text index, where they are searched all
-the same: each costs every text query 50 us, and a new index 66 us for each row of the table."""
-_VECTOR_INDEX_SLACK = 20_000
-"""So many rows, or a twentieth, may stay outside the vector index, where all are compared."""
-_MAX_FRAGMENTS = 30
-_MAX_OF_FEW_ROWS = 10
-"""Small fragments that may stay: only a clean-up takes away the indexes that were replaced."""
-_FEW_ROWS = 100_000
-_BUILT_HERE = 20_000
-"""Rows that are indexed in this process; starting another takes longer than indexing them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +34,15 @@ class MaintenanceResult:
 class Maintenance:
     """The maintenance of one open table; the child that it may have started ends with `close`."""
 
-    def __init__(self, handle: Any, folder: Path) -> None:  # noqa: ANN401 - lancedb ships no types
+    def __init__(self, handle: Any, folder: Path, limits: Limits) -> None:  # noqa: ANN401 - lancedb
         """Begin with nothing known.
 
         Args:
             handle: the open lancedb table.
             folder: where its files lie.
+            limits: when what is due.
         """
+        self._limits = limits
         self._handle = handle
         self._folder = folder
         self._child: MaintenanceChild | None = None
@@ -67,7 +57,7 @@ class Maintenance:
         """Start the child process that `run` will need, as far as can be told."""
         with lance_errors(self._folder):
             rows = int(self._handle.count_rows())
-            if rows > _BUILT_HERE and self._text_index_is_due(rows):
+            if rows > self._limits.in_process_rows and self._text_index_is_due(rows):
                 with suppress(OSError):  # it is tried again when it is needed
                     self._child = MaintenanceChild(self._folder)
 
@@ -90,7 +80,7 @@ class Maintenance:
                 due.append("compact")
             if self._text_index_is_due(rows):
                 due.append("text")
-            if kept is None and rows > EXACT_ROWS:
+            if kept is None and rows > self._limits.exact_rows:
                 due.append("vector")
             made = self._do(due, rows) if due else None
         return MaintenanceResult(tuple(due), made or kept)
@@ -100,17 +90,20 @@ class Maintenance:
         outside = self._rows_outside("text")
         if outside is None:  # a run was cut off between its first rows and the index
             return rows > 0
-        return outside > max(_MIN_TEXT_SLACK, min(rows // 100, _MAX_TEXT_SLACK))
+        limits = self._limits
+        return outside > max(limits.min_text_slack, min(rows // 100, limits.max_text_slack))
 
     def _vector_index_serves(self, rows: int) -> bool:
         """Tell whether there is one and not many rows stand outside it."""
         outside = self._rows_outside("vector")
-        return outside is not None and outside <= max(_VECTOR_INDEX_SLACK, rows // 20)
+        return outside is not None and outside <= max(self._limits.vector_slack, rows // 20)
 
     def _has_many_fragments(self, rows: int) -> bool:
         """Tell whether there are many small ones."""
         fragments: int = self._handle.stats()["fragment_stats"]["num_small_fragments"]
-        return fragments > (_MAX_FRAGMENTS if rows > _FEW_ROWS else _MAX_OF_FEW_ROWS)
+        limits = self._limits
+        small = rows <= limits.small_table_rows
+        return fragments > (limits.max_small_fragments if small else limits.max_fragments)
 
     def _rows_outside(self, task: Task) -> int | None:
         """Return how many rows an index does not hold, None if it is not there."""
@@ -119,7 +112,7 @@ class Maintenance:
 
     def _do(self, tasks: Sequence[Task], rows: int) -> VectorIndex | None:
         """Do tasks here or in a child, whichever is sooner done."""
-        if rows <= _BUILT_HERE:
+        if rows <= self._limits.in_process_rows:
             return run_tasks(self._handle, tasks)
         child, self._child = self._child or MaintenanceChild(self._folder), None
         made = child.do(tasks)

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from localembed.types.arrays import Vector
 
-MAX_BYTES = 200_000_000
-"""Of vectors that are kept: 130,000 of 384 numbers. Above, Lance scans its files."""
 _BATCH_ROWS = 8192
 _YES = True
 

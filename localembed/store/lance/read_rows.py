@@ -27,21 +27,21 @@ from localembed.store.lance.disk_names import (
     versions_on_disk,
 )
 from localembed.store.lance.links import linked_view
-from localembed.store.lance.memory_index import MAX_BYTES, NearestInMemory
+from localembed.store.lance.memory_index import NearestInMemory
 from localembed.store.lance.vector_index import (
-    EXACT_ROWS,
     narrowed,
     search_all,
     search_index,
     similarities,
 )
 from localembed.store.layout import Layout
+from localembed.types.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from localembed.types.arrays import Vector
-    from localembed.types.tables import TableHead
+from localembed.types.tables import TableHead
 
 _OF_CHUNK = [
     "chunk_id", "root_id", "path_bytes", "start", "end", "start_line", "end_line",
@@ -63,7 +63,9 @@ class Selection:
 class ChunkReader:
     """A table, frozen at one version."""
 
-    def __init__(self, layout: Layout, name: str, entry: TableHead) -> None:
+    def __init__(
+        self, layout: Layout, name: str, entry: TableHead, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         """Open a table at the version that its entry in head.json names.
 
         Raises:
@@ -71,6 +73,7 @@ class ChunkReader:
         """
         self._folder: Path = layout.table(name)
         self._index = entry.vector_index
+        self._limits = limits
         try:
             self._handle: Any = _open(self._folder, entry)
         except StorageError:
@@ -175,7 +178,9 @@ class ChunkReader:
         return sorted(found, key=lambda candidate: -candidate.similarity)
 
     def _search_vectors(self, query: Vector, limit: int, among: Selection | None) -> Any:  # noqa: ANN401
-        if self._index is None or (among is not None and among.rows <= EXACT_ROWS):
+        if self._index is None or (
+            among is not None and among.rows <= self._limits.exact_filtered_rows
+        ):
             search = search_all(self._handle, query, limit)
         else:
             search = search_index(self._handle, query, limit, self._index)
@@ -184,7 +189,7 @@ class ChunkReader:
     def _keep_vectors(self, dim: int) -> NearestInMemory | None:
         with lance_errors(self._folder):
             rows = int(self._handle.count_rows())
-            if rows * dim * 4 > MAX_BYTES:
+            if rows * dim * 4 > self._limits.memory_index_bytes:
                 return None
             return NearestInMemory(self._handle, rows, dim)
 

@@ -16,6 +16,7 @@ from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lance.rows import batch_rows, schema
 from localembed.store.layout import Layout
 from localembed.types.documents import EmbeddedBatch
+from localembed.types.limits import DEFAULT_LIMITS, Limits
 from localembed.types.tables import TableFacts
 
 if TYPE_CHECKING:
@@ -45,14 +46,16 @@ class StoredDocument:
 class ChunkTable:
     """One table, at its newest version."""
 
-    def __init__(self, handle: Any, folder: Path) -> None:  # noqa: ANN401 - lancedb ships no types
+    def __init__(self, handle: Any, folder: Path, limits: Limits) -> None:  # noqa: ANN401 - lancedb
         """Wrap an open lancedb table (see `open_or_create`)."""
         self._handle = handle
         self._folder = folder
-        self.maintenance = Maintenance(handle, folder)
+        self.maintenance = Maintenance(handle, folder, limits)
 
     @classmethod
-    def open_or_create(cls, layout: Layout, facts: TableFacts) -> ChunkTable:
+    def open_or_create(
+        cls, layout: Layout, facts: TableFacts, limits: Limits = DEFAULT_LIMITS
+    ) -> ChunkTable:
         """Open a table, making it if it is not there.
 
         Raises:
@@ -62,11 +65,11 @@ class ChunkTable:
         folder = layout.table(facts.name)
         with lance_errors(folder):
             if newest_version(folder):  # a table cut off before its first version has the folder
-                return cls(database.open_table(facts.name), folder)
-            return cls(database.create_table(facts.name, schema=schema(facts)), folder)
+                return cls(database.open_table(facts.name), folder, limits)
+            return cls(database.create_table(facts.name, schema=schema(facts)), folder, limits)
 
     @classmethod
-    def open(cls, layout: Layout, name: str) -> ChunkTable:
+    def open(cls, layout: Layout, name: str, limits: Limits = DEFAULT_LIMITS) -> ChunkTable:
         """Open a table that is there.
 
         Raises:
@@ -74,7 +77,7 @@ class ChunkTable:
         """
         folder = layout.table(name)
         with lance_errors(folder):
-            return cls(connect(layout.vectors).open_table(name), folder)
+            return cls(connect(layout.vectors).open_table(name), folder, limits)
 
     @property
     def folder(self) -> Path:

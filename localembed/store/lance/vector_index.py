@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from localembed.types.arrays import Vector, VectorMatrix
 
-EXACT_ROWS = 150_000
-"""Up to so many, all vectors are compared: in memory for who asks again, else in about 0.1 s."""
 
 _BITS = 4
 _TRAINED_ON, _ROUNDS = 64, 20
