@@ -1,4 +1,4 @@
-"""`localembed` and `python -m localembed`: ask a resident process, else run the command line."""
+"""`localembed` and `python -m localembed`: use a running server, or else run the command line."""
 
 from __future__ import annotations
 

@@ -6,19 +6,19 @@ LocalembedError                 carries the exit code; the message says what to 
 │   ├── ModelNotFoundError          the name is unknown, or its files are not on this machine
 │   ├── ModelChangedError           a file differs from its pinned hash, or contradicts the spec
 │   ├── ModelRefusedError           the folder could make a library run code
-│   ├── RemoteModelError            a remote model gives no usable answer
+│   ├── RemoteModelError            a remote model returns no usable answer
 │   │   └── ProviderUnusableError       the provider failed too often; finished answers are kept
-│   ├── BundleError                 a file that is no bundle, or a damaged one
-│   └── RegistryError               a models.toml that cannot be read or is wrong
+│   ├── BundleError                 a file that is not a bundle, or a damaged one
+│   └── RegistryError               a models.toml that cannot be read or is invalid
 ├── WorkspaceError              5
 │   ├── NotIndexedError             nothing to search yet
 │   ├── LockedError                 another process is writing
 │   ├── TooNewError                 written by a newer localembed
 │   └── StorageError                disk full, unwritable, or a store that is damaged
 ├── CostLimitError              3   the run would cost more than was allowed
-└── OfflineError                6   would need the network
+└── OfflineError                6   would need the network, without permission to use it
 
-ReadError                       one input cannot be read; it is reported and the run goes on
+ReadError                       one input cannot be read; it is reported and the run continues
 RemoteRequestError              one request to a remote model failed; it is retried or split
 ├── TransientError                  a retry may succeed
 │   ├── UnreachableError                nothing answers at that address
@@ -35,7 +35,7 @@ from typing import ClassVar
 
 
 class LocalembedError(Exception):
-    """Base of all errors that end a command with a plain sentence."""
+    """Base class of all errors that end a command with a plain message."""
 
     exit_code: ClassVar[int] = 70
 
@@ -65,24 +65,24 @@ class ModelRefusedError(ModelError):
 
 
 class RemoteModelError(ModelError):
-    """A remote model refuses, or gives no usable answer."""
+    """A remote model refuses, or returns no usable answer."""
 
 
 class ProviderUnusableError(RemoteModelError):
     """The provider failed too often; finished answers are kept."""
 
     def __init__(self, message: str, reason: str = "") -> None:
-        """Keep the reason of the last failure beside the sentence for people."""
+        """Store the reason for the last failure beside the user's message."""
         super().__init__(message)
         self.reason = reason
 
 
 class BundleError(ModelError):
-    """A file is no bundle, is damaged, or was written by a newer localembed."""
+    """A file is not a bundle, is damaged, or was written by a newer localembed."""
 
 
 class RegistryError(ModelError):
-    """A models.toml cannot be read, or says something impossible."""
+    """A models.toml cannot be read or is invalid."""
 
 
 class WorkspaceError(LocalembedError):
@@ -108,19 +108,19 @@ class StorageError(WorkspaceError):
 
 
 class CostLimitError(LocalembedError):
-    """A run would cost more than was allowed; what it had is kept."""
+    """A run would cost more than was allowed; everything done so far is kept."""
 
     exit_code = 3
 
 
 class OfflineError(LocalembedError):
-    """The command would need the network and was not told that it may use it."""
+    """The command would need the network and has no permission to use it."""
 
     exit_code = 6
 
 
 class ReadError(Exception):
-    """One input could not be read or decoded; the run goes on without it."""
+    """One input could not be read or decoded; the run continues without it."""
 
 
 class RemoteRequestError(Exception):
@@ -136,8 +136,8 @@ class TransientError(RemoteRequestError):
         """Describe the failure.
 
         Args:
-            reason: what happened, for people.
-            wait: seconds that the provider asked to wait, 0 if it did not say.
+            reason: what happened, as readable text.
+            wait: seconds to wait as requested by the provider, 0 if unspecified.
             slow_down: whether the provider is overloaded.
             limited: whether a rate limit was reached.
         """

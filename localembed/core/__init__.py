@@ -1,1 +1,1 @@
-"""What every room may use: files, hashes, folders, processes, the offline guard."""
+"""Basics that every package may use: files, hashes, folders, processes, the offline guard."""

@@ -1,4 +1,4 @@
-"""Replace small files in one step that survives a power cut."""
+"""Replace small files atomically and durably."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DIGEST = "_xxh3"
 
 
 def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Replace a file in one step, so that a reader sees the old content or the new.
+    """Replace a file atomically: a reader sees either the old content or the new.
 
     Raises:
         StorageError: the disk is full or unwritable.
@@ -41,43 +41,43 @@ def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, object], *, sync: bool = True) -> None:
-    """Replace a file by a JSON object and its digest (see `write_atomically`)."""
+    """Replace a file with a JSON object and its digest (see `write_atomically`)."""
     text = json.dumps({**value, _DIGEST: fingerprint(value)}, indent=1, ensure_ascii=False)
     write_atomically(path, text.encode("utf-8", "backslashreplace") + b"\n", sync=sync)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object that `write_json` wrote; one without a digest is taken as it is.
+    """Return a JSON object that `write_json` wrote; one without a digest is not checked.
 
     Raises:
-        OSError: it is not there or cannot be read.
-        ValueError: it is no JSON object, or not the one that was written.
+        OSError: the file does not exist or cannot be read.
+        ValueError: it is not a JSON object, or does not match its digest.
     """
     value = json.loads(path.read_bytes())
     if not isinstance(value, dict):
-        message = "it holds no JSON object"
-        raise ValueError(message)  # noqa: TRY004 - of the file, not of an argument
+        message = "it is not a JSON object"
+        raise ValueError(message)  # noqa: TRY004 - concerns the file, not an argument
     digest = value.pop(_DIGEST, None)
     if digest is not None and digest != fingerprint(value):
-        message = "it is not what was written: its digest differs"
+        message = "its content does not match its digest"
         raise ValueError(message)
     return value
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
-    """Return the sentence for a disk that would not do as told."""
+    """Return the error for a file that could not be written."""
     reason = error.strerror or str(error)
     return StorageError(
         f"Cannot write {path}: {reason}. Free some space or fix the permissions, then run "
-        "the same command again; what was indexed so far is kept."
+        "the same command again; everything indexed so far is kept."
     )
 
 
 def sync_file(name: str) -> None:
-    """Let a file's content reach the disk.
+    """Flush a file's content to disk.
 
     Raises:
-        OSError: it did not.
+        OSError: it cannot be flushed.
     """
     descriptor = os.open(name, os.O_RDONLY)
     try:
@@ -87,20 +87,20 @@ def sync_file(name: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let a folder's names reach the disk.
+    """Flush a folder's entries to disk.
 
     Raises:
-        OSError: they did not.
+        OSError: they cannot be flushed.
     """
-    if sys.platform != "win32":  # folders cannot be opened there, and need not be
+    if sys.platform != "win32":  # Windows cannot open folders, and does not need to
         sync_file(os.fspath(folder))
 
 
 def sync_tree(folder: Path) -> None:
-    """Let everything below a folder reach the disk, contents before names.
+    """Flush everything below a folder to disk, contents before names.
 
     Raises:
-        OSError: it did not.
+        OSError: something cannot be flushed.
     """
     folders = [folder]
     for path in folder.rglob("*"):

@@ -21,26 +21,26 @@ def digest(data: bytes) -> bytes:
 
 
 def document_id(root_id: str, path: bytes, record_id: str = "") -> bytes:
-    """Return a document's identity (16 bytes): where it is, never what it says.
+    """Return a document's identity (16 bytes), which depends on its place, not its content.
 
-    A path holds no NUL, so the three parts cannot run into each other.
+    A path contains no NUL, so the three parts stay distinct.
     """
     return digest(b"\0".join((root_id.encode(), path, record_id.encode())))
 
 
 def chunk_id(doc_id: bytes, chunk_hash: bytes, occurrence: int) -> bytes:
-    """Return a chunk's identity (16 bytes), kept while its document and its text are.
+    """Return a chunk's identity (16 bytes), stable while its document and text are the same.
 
     Args:
         doc_id: identity of the document.
         chunk_hash: digest of the chunk's cleaned text.
-        occurrence: how many equal chunks stand before it in the same document.
+        occurrence: how many equal chunks precede it in the same document.
     """
     return digest(doc_id + chunk_hash + occurrence.to_bytes(4, "big"))
 
 
 def fingerprint(facts: Mapping[str, object]) -> str:
-    """Return the hex digest of a mapping of plain values, independent of its order."""
+    """Return the hex digest of a mapping of plain values, regardless of its order."""
     return digest(json.dumps(facts, sort_keys=True, ensure_ascii=True).encode()).hex()
 
 
@@ -54,7 +54,7 @@ def digest_file(path: Path) -> bytes:
 
 
 def sha256_file(path: Path) -> str:
-    """Return the hex SHA-256 of a file, the hash that model hubs publish."""
+    """Return the hex SHA-256 of a file, which is the hash that model hubs publish."""
     sha = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_READ_BYTES):

@@ -1,7 +1,7 @@
-"""Nothing leaves this machine unless a command was told so: what libraries are told, and a guard.
+"""Keep everything on this machine unless the user allows more: switches for libraries, and a guard.
 
-Python's audit events tell of every socket that Python opens. Native code opens its own, so the
-judge of the whole is a trace of the system calls (tests/test_offline.py).
+Python's audit events cover every socket that Python opens. Native code opens its own, so the final
+proof is a trace of the system calls (tests/test_offline.py).
 """
 
 from __future__ import annotations
@@ -23,29 +23,32 @@ SWITCHES = {
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
     "DO_NOT_TRACK": "1",
 }
-"""What libraries read when they are imported."""
+"""Environment variables that libraries read on import."""
 _ONLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-_ADDRESSED = {"socket.connect": 1, "socket.sendto": 1, "socket.sendmsg": 1, "socket.getnameinfo": 0}
-_NAMED = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
+_ADDRESS_EVENTS = {
+    "socket.connect": 1, "socket.sendto": 1, "socket.sendmsg": 1, "socket.getnameinfo": 0,
+}  # fmt: skip
+"""Audit event → the position of the address in its arguments."""
+_NAME_EVENTS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 
 
 class NetworkGuard:
-    """Refuses what Python would send beyond this machine."""
+    """Guard that refuses Python connections beyond this machine."""
 
     def __init__(self) -> None:
-        """Watch nothing yet."""
+        """Create the guard, inactive until `start`."""
         self.refused: list[str] = []
-        """Where somebody wanted to go."""
+        """Hosts that were refused."""
         self._watching = self._installed = False
         self._let_through = threading.local()
 
     @property
     def watching(self) -> bool:
-        """Whether sockets are refused."""
+        """Whether connections are refused."""
         return self._watching
 
     def start(self) -> None:
-        """Refuse from now on, in this process and by switches in its children."""
+        """Refuse connections from now on, in child processes through environment variables."""
         os.environ.update(SWITCHES)
         self._watching = True
         if not self._installed:
@@ -54,7 +57,7 @@ class NetworkGuard:
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
-        """Let what is done inside go online: somebody told it to."""
+        """Allow the code inside to go online, with the user's permission."""
         watching, self._watching = self._watching, False
         hidden = {name: os.environ.pop(name) for name in _ONLINE if name in os.environ}
         try:
@@ -64,7 +67,7 @@ class NetworkGuard:
             os.environ.update(hidden)
 
     def let_through(self) -> None:
-        """Let this thread, and no other, go online: it is there to ask one server."""
+        """Allow this thread alone to go online, to send requests to a remote model."""
         self._let_through.yes = True
 
     def _look(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -77,24 +80,24 @@ class NetworkGuard:
             return
         self.refused.append(host)
         message = (
-            f"Something tried to reach {host}, and this command was not told to leave this "
-            "machine. Nothing was sent."
+            f"Something tried to reach {host}, but this command has no permission to use the "
+            "network. Nothing was sent."
         )
         raise OfflineError(message)
 
 
 guard = NetworkGuard()
-"""Of this process."""
+"""Network guard of this process."""
 
 
 def is_here(host: str) -> bool:
-    """Tell whether a host, as a name or a number, is this machine."""
+    """Return whether a host, given as a name or an IP address, is this machine."""
     import ipaddress
 
     if host in ("", "localhost", "ip6-localhost"):
         return True
     try:
-        # Only an IPv6 address has a zone; a name with a percent sign is somebody else's.
+        # Only an IPv6 address has a zone; a name with a percent sign is another machine's.
         address = ipaddress.ip_address(host.partition("%")[0] if ":" in host else host)
     except ValueError:
         return False
@@ -103,16 +106,16 @@ def is_here(host: str) -> bool:
 
 
 def _host(event: str, arguments: tuple[Any, ...]) -> str | None:
-    """Return the host that an audit event is about, None if it is about none."""
-    if event in _NAMED:
+    """Return the host of an audit event, or None if it has none."""
+    if event in _NAME_EVENTS:
         target = arguments[0]
-    elif event in _ADDRESSED:
-        target = arguments[_ADDRESSED[event]]
-        if not isinstance(target, tuple):  # a path, or none for a socket that is connected
+    elif event in _ADDRESS_EVENTS:
+        target = arguments[_ADDRESS_EVENTS[event]]
+        if not isinstance(target, tuple):  # a Unix socket's path, or None if already connected
             return None
         target = target[0]
     else:
         return None
     if isinstance(target, bytes):
         target = target.decode("ascii", "replace")
-    return target if isinstance(target, str) else None  # other families have numbers
+    return target if isinstance(target, str) else None  # other address families have numbers

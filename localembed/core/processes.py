@@ -1,4 +1,4 @@
-"""How this program starts itself again, for work that is better done in a process of its own."""
+"""Commands that start this program's own modules in child processes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import sys
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs one of this program's modules, as this one runs.
+    """Return the command that runs one of this program's modules with the same flags.
 
-    Python would look for modules in the current folder first, and that holds documents: a
+    Python would search the current folder for modules first, but that folder contains documents: a
     `random.py` among them must not be run (-P).
     """
-    given = {
+    flags = {
         "-I": sys.flags.isolated,
         "-E": sys.flags.ignore_environment,
         "-s": sys.flags.no_user_site,
     }
-    told = [flag for flag, is_set in given.items() if is_set]
-    return [sys.executable, "-P", *told, "-m", module, *arguments]
+    inherited = [flag for flag, is_set in flags.items() if is_set]
+    return [sys.executable, "-P", *inherited, "-m", module, *arguments]
 
 
 def environment() -> dict[str, str]:
-    """Return the variables for it: it finds its modules where this one does."""
+    """Return a child's environment variables, with this process's module search path."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -1,4 +1,4 @@
-"""Text that people read: paths and numbers."""
+"""Paths and numbers as readable text."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 
 
 def show_path(path: bytes) -> str:
-    """Return a path as valid text; bytes that are none are shown as escapes."""
+    """Return a path as valid text; invalid bytes are shown as escapes."""
     return os.fsdecode(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, singular for one."""
+    """Return a number with its noun, in the plural unless it is one."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

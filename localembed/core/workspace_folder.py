@@ -1,23 +1,23 @@
-"""Where the workspace of a command lies; it imports nothing that takes time."""
+"""Find the workspace of a command, without any slow import."""
 
 from __future__ import annotations
 
 import os
 
 FOLDER_NAME = ".localembed"
-"""Of the workspace inside a folder that has one."""
+"""Name of the workspace inside a folder that has one."""
 _MARKS = ("config.toml", "head.json")
 
 
 def is_workspace(folder: str) -> bool:
-    """Tell whether a workspace lies in this folder."""
+    """Return whether this folder is a workspace."""
     return any(os.path.isfile(os.path.join(folder, name)) for name in _MARKS)
 
 
 def find_workspace() -> str | None:
-    """Return the workspace folder as git finds a repository, None for the user-wide one.
+    """Search for a workspace as git does for a repository; return None for the user-wide one.
 
-    `LOCALEMBED_WORKSPACE` names the folder itself and wins.
+    `LOCALEMBED_WORKSPACE` names the folder itself and takes precedence.
     """
     named = os.environ.get("LOCALEMBED_WORKSPACE")
     if named:
