@@ -170,7 +170,7 @@ def test_what_queries_are_not_measured_with_is_refused(bench, given):
     done = bench("--query", *given)
     assert done.returncode == 2
     name = given[0] if given[0].startswith("-") else "PATHS"
-    assert f"--query does not take {name}." in done.stderr
+    assert f"--query does not work with {name}." in done.stderr
 
 
 def test_only_what_was_compared_is_kept(own_home):
@@ -194,8 +194,8 @@ def test_only_what_was_compared_is_kept(own_home):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--batch-tokens", "0"), "not a list of positive whole numbers"),
-        (("--batch-tokens", "10,x"), "not a list of positive whole numbers"),
+        (("--batch-tokens", "0"), "not a list of positive integers"),
+        (("--batch-tokens", "10,x"), "not a list of positive integers"),
         (("--batch-tokens", "999999999"), "half of the memory that is free"),
         (("--precision", "int8"), "'int8' is not one of auto, fp32"),
         (("--precision", "fp16"), "--precision fp16 needs a GPU"),
@@ -203,8 +203,8 @@ def test_only_what_was_compared_is_kept(own_home):
         (("--device", "gpu"), "must be auto, cpu"),
         (("--plot", "a.gif"), "must end in .png, .svg or .html"),
         (("--plot", "nowhere/a.svg"), "there is no folder"),
-        (("--stages",), "--stages does not take --synthetic"),
-        (("--query",), "--query does not take --synthetic"),
+        (("--stages",), "--stages does not work with --synthetic"),
+        (("--query",), "--query does not work with --synthetic"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_at_once(bench, arguments, sentence):

@@ -1,4 +1,4 @@
-"""Bundles: the same bytes twice, whole or refused, and nothing installed by half."""
+"""Bundles: the same bytes twice, complete or refused, and nothing half installed."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def indexed(tmp_path, tiny):
 
 @pytest.fixture
 def nowhere(tmp_path):
-    """Where no workspace lies."""
+    """A folder without a workspace."""
     return Layout(tmp_path / "elsewhere" / ".localembed")
 
 
 def other_machine(monkeypatch, tmp_path, name: str) -> None:
-    """Forget everything that this user has."""
+    """Switch to a user without any data."""
     home = tmp_path / name
     home.mkdir()
     for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
@@ -57,7 +57,7 @@ def other_machine(monkeypatch, tmp_path, name: str) -> None:
 
 
 def left_behind() -> list[str]:
-    """Return what lies where models are kept."""
+    """Return the contents of the folder of installed models."""
     folder = store_folder("x").parent
     found = [path.name for path in folder.iterdir()] if folder.exists() else []
     return sorted(name for name in found if name != ".lock")
@@ -68,7 +68,7 @@ def test_the_same_models_and_index_give_the_same_bytes(indexed, tmp_path):
     for file in files:
         bundle.create_bundle((), file, indexed.layout, with_index=True)
         for path in (tmp_path / "tiny").rglob("*"):
-            path.touch()  # times are no part of it
+            path.touch()  # times are not part of a bundle
 
     assert files[0].read_bytes() == files[1].read_bytes()
     assert files[0].stat().st_mode & 0o777 == 0o600
@@ -114,9 +114,9 @@ def test_installing_overwrites_nothing(indexed, tmp_path, monkeypatch):
     file = tmp_path / "b.tar"
     bundle.create_bundle((), file, indexed.layout, with_index=True)
 
-    with pytest.raises(UsageError, match="There is a workspace at"):
+    with pytest.raises(UsageError, match="There is already a workspace at"):
         bundle.install_bundle(file, indexed.layout)
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         bundle.create_bundle(("tiny",), file, indexed.layout)
 
     remove_model("tiny")
@@ -127,7 +127,7 @@ def test_installing_overwrites_nothing(indexed, tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_bundled_is_said(tmp_path, tiny, nowhere):
-    with pytest.raises(NotIndexedError, match="no whole index"):
+    with pytest.raises(NotIndexedError, match="no complete index"):
         bundle.create_bundle((), tmp_path / "b.tar", nowhere, with_index=True)
     with pytest.raises(UsageError, match="Name a model"):
         bundle.create_bundle((), tmp_path / "b.tar", nowhere)
@@ -191,7 +191,7 @@ def test_what_is_no_bundle_is_refused(tmp_path, content):
 
 
 def rewritten(file: Path, change) -> None:
-    """Write a bundle anew with another list, as somebody with bad intentions would."""
+    """Rewrite a bundle with another list, as an attacker would."""
     with tarfile.open(file) as archive:
         members: list[tuple[tarfile.TarInfo, bytes]] = []
         for member in archive.getmembers():
@@ -244,7 +244,7 @@ def test_links_and_devices_are_refused(tmp_path, tiny, nowhere, kind, monkeypatc
     rewritten(file, change)
     other_machine(monkeypatch, tmp_path, "other")
 
-    with pytest.raises(BundleError, match="is not what stands in its list"):
+    with pytest.raises(BundleError, match="does not match its list"):
         bundle.install_bundle(file, nowhere)
     assert left_behind() == []
 
@@ -255,7 +255,7 @@ def test_more_than_the_list_says_is_refused(tmp_path, tiny, nowhere):
 
     rewritten(file, lambda _value, members: members.append((tarfile.TarInfo("x"), b"x")))
 
-    with pytest.raises(BundleError, match="has more in it"):
+    with pytest.raises(BundleError, match="contains more than its list names"):
         bundle.verify_bundle(file)
 
 
@@ -306,9 +306,9 @@ def test_the_commands_say_what_they_did(indexed, tmp_path, real_cli, own_home):
 
     assert made.returncode == 0, made.stderr
     assert "tiny and an index of 2 chunks" in made.stdout
-    assert "in clear" in made.stderr
+    assert "unencrypted" in made.stderr
     assert json.loads(checked.stdout)["models"] == ["tiny"]
-    assert again.stdout.splitlines()[0] == "tiny is here already"
+    assert again.stdout.splitlines()[0] == "tiny is already installed"
     found = real_cli("query", "bread", "--workspace", tmp_path / "new", "--format", "paths")
     assert found.stdout.splitlines()[0].endswith("b.md")
     broken = real_cli("models", "bundle", "verify", tmp_path / "notes" / "a.md")

@@ -1,4 +1,4 @@
-"""Bundles made with bad intentions: whoever makes one can compute its digest, too."""
+"""Malicious bundles: an attacker can compute a bundle's digest, too."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.test_bundle import (  # noqa: F401 - fixtures
 
 @pytest.fixture
 def crafted(tmp_path, tiny, nowhere, monkeypatch):  # noqa: F811
-    """Make a bundle, change its list, and go to a machine that has nothing."""
+    """Make a bundle, change its list, and move to a machine that has nothing."""
 
     def craft(change, *, with_members=False):
         file = tmp_path / "b.tar"
@@ -63,9 +63,9 @@ def test_a_server_in_a_bundle_is_refused_and_told_no_key(crafted, server, nowher
         value["models"]["tiny"] = block
 
     file = crafted(change)
-    with pytest.raises(BundleError, match="is a server's"):
+    with pytest.raises(BundleError, match="is remote"):
         bundle.verify_bundle(file)
-    refused(file, nowhere, BundleError, "is a server's")
+    refused(file, nowhere, BundleError, "is remote")
     assert server.requests == []
 
 
@@ -77,7 +77,7 @@ def test_a_pin_of_a_file_elsewhere_is_refused(crafted, nowhere, name):  # noqa: 
 
 def test_a_pin_that_is_wrong_installs_nothing(crafted, nowhere):  # noqa: F811
     file = crafted(lambda value: value["models"]["tiny"].update(sha256={"modules.json": "0" * 64}))
-    refused(file, nowhere, ModelChangedError, "is not the file that is pinned for 'tiny'")
+    refused(file, nowhere, ModelChangedError, "is not the file pinned for 'tiny'")
 
 
 @pytest.mark.parametrize("place", ["onnx/evil.py", "k/deep/evil.py", "notes.txt"])
@@ -231,7 +231,7 @@ def test_a_name_that_leads_elsewhere_touches_nothing(tmp_path, name, copy):
 
 
 def _added():
-    """An empty name is as if none was given."""
+    """An empty name counts as none."""
     import contextlib
 
     return contextlib.nullcontext()
@@ -248,13 +248,13 @@ def test_a_folder_named_by_dots_has_its_own_name(tmp_path, monkeypatch):
 
 def test_the_store_has_no_folder_outside_of_it():
     for name in ("..", "../x", "a/b", "/etc", "."):
-        with pytest.raises(ValueError, match="is no name"):
+        with pytest.raises(ValueError, match="is not a folder's name"):
             store_folder(name)
 
 
 def test_two_that_add_a_model_do_not_take_each_others_files(tmp_path):
     folder = write_static(tmp_path / "tiny")
-    with staged("tiny"), pytest.raises(LockedError, match="when it is done"):
+    with staged("tiny"), pytest.raises(LockedError, match="Wait until it is done"):
         add_model(folder, copy=True)
     assert add_model(folder, copy=True).name == "tiny"
 

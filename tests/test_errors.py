@@ -1,4 +1,4 @@
-"""The errors: each has a code that is written down, and one way into the process's exit."""
+"""Errors: each has a documented exit code, and one path to the process's exit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LINE = re.compile(r"^([│├└─\s]*)(\w+Error)(?:\s+(\d+))?")
 
 
 def tree() -> dict[str, tuple[str | None, int | None]]:
-    """Return class name → (the one above it, its exit code), as the top of errors.py draws it."""
+    """Return class name → (its parent, its exit code), as drawn at the top of errors.py."""
     found: dict[str, tuple[str | None, int | None]] = {}
     above: list[tuple[int, str]] = []
     assert errors.__doc__ is not None

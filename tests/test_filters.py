@@ -154,4 +154,4 @@ def test_the_command_takes_languages(run_cli, tmp_path):
 def test_another_moment_is_refused(run_cli, since):
     done = run_cli("query", "zebra", "--since", since)
     assert done.returncode == 2
-    assert "is neither 12h, 7d or 2w nor a date" in done.stderr
+    assert "is neither a duration (12h, 7d, 2w) nor a date" in done.stderr

@@ -1,4 +1,4 @@
-"""Answers for editors, documents and prompts."""
+"""Hits for editors, documents and prompts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_passage_inside_another_adds_nothing():
 
 @pytest.fixture
 def asked(run_cli, tmp_path):
-    """Ask an index of two notes."""
+    """Query an index of two notes."""
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.md").write_text("# Keys\n\nrotating api keys\n")
     (tmp_path / "notes" / "b.txt").write_text("the zebra runs\n")
@@ -84,7 +84,7 @@ def test_the_command_prints_every_form(asked):
 def test_a_budget_that_nothing_fits_into_is_said(asked):
     done = asked("zebra", "--format", "context", "--budget", "1")
     assert done.stdout == ""
-    assert "No hit fits into 1 token" in done.stderr
+    assert "No hit fits within 1 token" in done.stderr
 
 
 def test_a_least_score_leaves_hits_out(asked):
@@ -94,15 +94,15 @@ def test_a_least_score_leaves_hits_out(asked):
     done = asked("zebra", "--min-score", "100")
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(
-        r"Nothing found for: zebra; the nearest is notes/b\.txt:1 with \d\.\d{3}\n", done.stderr
+        r"Nothing found for: zebra; the closest is notes/b\.txt:1 with \d\.\d{3}\n", done.stderr
     )
 
 
 def test_the_parts_of_a_score_are_shown(asked):
     lines = asked("zebra", "-k", "1", "--explain").stdout.splitlines()
     assert lines[1].strip().startswith("cosine 0.")
-    assert "(place 1), text " in lines[1]
-    assert lines[1].endswith("(place 1)")
+    assert "(rank 1), text " in lines[1]
+    assert lines[1].endswith("(rank 1)")
 
 
 def test_what_says_the_same_is_shown_once(run_cli, tmp_path):

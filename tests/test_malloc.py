@@ -1,4 +1,4 @@
-"""Threads share a few heaps once a command has asked for it."""
+"""Threads share a few malloc arenas once a command limits them."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ with tempfile.NamedTemporaryFile() as file:
 
 
 def heaps(how: str) -> int:
-    """Return how many heaps twelve threads leave behind."""
+    """Return how many arenas twelve threads leave behind."""
     command = [sys.executable, "-c", COUNT, how]
     return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
@@ -63,7 +63,7 @@ def use(size):
     ctypes.memset(block, 1, size)
     return block
 
-libc.free(use(16 << 20))  # from now on glibc takes blocks of this size for parts of its heap
+libc.free(use(16 << 20))  # from now on glibc allocates blocks of this size from its heap
 before = kept()
 blocks = [use(1 << 20) for _ in range(64)]
 pin = use(100_000)

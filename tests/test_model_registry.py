@@ -1,4 +1,4 @@
-"""models.toml: what is refused, who wins, and that a changed file is noticed."""
+"""models.toml: what is refused, which file takes precedence, and that changed files are noticed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_unknown_key_is_refused_and_the_nearest_named(registry):
     far = refusal(registry, block(zzz="3"))
 
     assert near.endswith("[models.mine]: unknown key 'max_token'. Did you mean max_tokens?")
-    assert "unknown key 'zzz'. Known are: backend, sources, dim" in far
+    assert "unknown key 'zzz'. Known keys: backend, sources, dim" in far
 
 
 @pytest.mark.parametrize("key", BLOCK)

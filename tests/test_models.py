@@ -1,4 +1,4 @@
-"""Models that users own: added, tried, verified, shortened, forgotten; and what is refused."""
+"""Users' own models: added, tried, verified, truncated, removed; and what is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.static_model import DIM, write_static
 
 @pytest.fixture
 def folder(tmp_path):
-    """A model's folder from anywhere."""
+    """A model's folder outside localembed's own."""
     return write_static(tmp_path / "tiny")
 
 
@@ -97,7 +97,7 @@ def test_what_is_not_localembeds_cannot_be_removed():
 def test_a_name_that_is_taken_is_refused(folder):
     add_model(folder)
 
-    with pytest.raises(UsageError, match=r"There is a model 'tiny' already\. .* models rm tiny"):
+    with pytest.raises(UsageError, match=r"There is already a model 'tiny'\. .* models rm tiny"):
         add_model(folder)
 
 
@@ -207,7 +207,7 @@ def test_weights_that_are_cut_off_are_refused(folder):
     whole = weights(folder).read_bytes()
     for content in (whole[: len(whole) // 2], whole[:4], b"", whole + b"x"):
         weights(folder).write_bytes(content)
-        with pytest.raises(ModelChangedError, match="is not whole"):
+        with pytest.raises(ModelChangedError, match="is incomplete"):
             add_model(folder)
     assert "tiny" not in models.load_specs()
 
@@ -238,7 +238,7 @@ def test_a_folder_that_is_no_model_is_refused(folder, missing):
 
     with pytest.raises(ModelChangedError):
         add_model(folder)
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         add_model(folder / "README.md")
 
 
@@ -276,14 +276,14 @@ def test_a_shorter_vector_is_the_first_numbers_at_length_one(tmp_path):
     model = models.open_model(name, dim=64)
     vector = load_embedder(model.spec, model.folder).embed_query("rotate the keys")
     assert np.allclose(vector, short, atol=1e-6)
-    # A bare run keeps the size of the table.
+    # A plain run keeps the table's dimensions.
     assert not Workspace(tmp_path / "ws", {"model": name}).index().changed
 
 
 def test_a_size_that_a_model_was_not_trained_for_is_refused(folder):
     add_model(folder)
 
-    with pytest.raises(UsageError, match="has no vectors of 8 numbers; it has: 16"):
+    with pytest.raises(UsageError, match="does not support 8 dimensions; supported: 16"):
         models.open_model("tiny", dim=8)
 
 

@@ -1,4 +1,4 @@
-"""Nothing leaves this machine: sockets are refused, and no system call is aimed elsewhere."""
+"""Nothing leaves this machine: sockets are refused, and no system call targets another host."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_loopback_behind_the_other_family_is_this_machine():
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process of its own: a guard cannot be taken out again."""
+    """Run code in a separate process, as a guard cannot be removed again."""
     return subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
@@ -114,7 +114,7 @@ def test_the_guard_is_lifted_for_what_was_told_to_go_online_and_no_longer():
 
 
 def test_libraries_are_told_before_they_are_imported():
-    """A name that no library reads would pass unnoticed, so theirs are asked."""
+    """Check the libraries' own settings, as a misspelt name would go unnoticed."""
     done = python(
         "from localembed.embedding.engines.torch_model import prepare\n"
         "prepare()\n"
@@ -151,7 +151,7 @@ def test_doctor_proves_it(real_cli, own_home, tmp_path, tiny_models):
     found = json.loads(real_cli("doctor", "--offline", "--json", cwd=notes, env=model).stdout)
 
     assert told.returncode == 0, told.stdout
-    assert "All is well" in told.stdout
+    assert "No problems found" in told.stdout
     verdicts = {finding["check"]: finding["verdict"] for finding in found["findings"]}
     assert verdicts == dict.fromkeys(
         ("guard", "switches", "extensions", "embedding", "query", "attempts", "sockets"), "ok"
@@ -160,7 +160,7 @@ def test_doctor_proves_it(real_cli, own_home, tmp_path, tiny_models):
 
 
 def test_doctor_tells_who_tried_to_leave(workspace, notes):
-    """In a process of its own: its guard would stay."""
+    """Use a separate process, as its guard would stay."""
     done = python(
         "import socket, sys\n"
         "from tests import fake_backend\n"
@@ -186,7 +186,7 @@ def test_doctor_tells_who_tried_to_leave(workspace, notes):
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 def test_no_system_call_is_aimed_elsewhere(real_cli, own_home, tmp_path, minilm):
-    """Rust and C++ open sockets that Python never sees: the kernel is asked."""
+    """Trace system calls, as Rust and C++ open sockets that Python never sees."""
     write_registry(own_home / "config", [])
     notes = tmp_path / "notes"
     notes.mkdir()

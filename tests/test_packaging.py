@@ -1,4 +1,4 @@
-"""The wheel holds the package, its registry of models and its types, and nothing else."""
+"""The wheel contains the package, its model registry and its types, and nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def names(wheel) -> list[str]:
-    """The paths inside the wheel."""
+    """Paths inside the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         return archive.namelist()
 

@@ -100,7 +100,7 @@ def test_show_prints_whole_chunks(cli):
 def test_show_of_nothing_exits_with_1(cli):
     done = cli("show", "a.md:99")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "Nothing is indexed of a.md:99\n"
+    assert done.stderr == "Nothing is indexed for a.md:99\n"
 
 
 def test_like_takes_the_place_of_a_text(cli):
@@ -125,7 +125,7 @@ def test_questions_come_from_stdin(cli):
 def test_a_line_that_is_no_question_is_named(cli, line):
     done = cli("query", "-", input=f'"fine"\n{line}\n')
     assert done.returncode == 2
-    assert 'Line 2 must be a JSON string, or an object with "query".' in done.stderr
+    assert 'Line 2 must be a JSON string or an object with "query".' in done.stderr
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
@@ -181,6 +181,6 @@ def test_a_query_that_was_split_is_said(run_cli, tmp_path):
     run_cli("init")
     run_cli("index", ".")
     done = run_cli("query", "zebra " * 200)
-    assert "longer than the model reads: it was embedded in" in done.stderr
+    assert "exceeds the model's limit: it was embedded as" in done.stderr
     assert "longer than the model" not in run_cli("query", "zebra").stderr
     assert "longer than the model" not in run_cli("query", "zebra " * 200, "--mode", "text").stderr

@@ -19,7 +19,7 @@ def hub(tmp_path, own_home, monkeypatch):
     """A hub that publishes one model, which is known as `far`."""
     hub = Hub()
     folder = write_static(tmp_path / "published")
-    # What is published beside a model is left where it is.
+    # Other published files are not downloaded.
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
     (folder / "onnx").mkdir()
     (folder / "onnx" / "model.onnx").write_bytes(b"graph")
@@ -83,7 +83,7 @@ def test_a_model_is_fetched_compared_pinned_and_used(hub, real_cli):
     assert models.open_model("far").folder == folder
     assert [path.name for path in folder.parent.iterdir()] == ["far"]
     again = pull(real_cli, "--allow-network")
-    assert "is here already" in again.stdout
+    assert "is already installed" in again.stdout
     assert len(fetched(hub, "model.safetensors")) == 1
     assert set(hub.tokens) == {None}
 
@@ -109,7 +109,7 @@ def test_a_changed_file_of_a_fetched_model_is_refused_with_both_hashes(hub, real
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_was(hub, real_cli, own_home, tmp_path):
-    """The library writes what came in blocks of 10 MiB."""
+    """The library writes downloads in blocks of 10 MiB."""
     dim = 100_000
     hub.folders["someone/far"] = write_static(tmp_path / "large", dim=dim)
     know(own_home, dim=dim)
@@ -143,7 +143,7 @@ def test_what_is_not_the_published_file_is_not_installed(hub, real_cli, file):
     done = pull(real_cli, "--allow-network")
 
     assert done.returncode == 4
-    assert f"What came as {file}" in done.stderr
+    assert f"The downloaded {file}" in done.stderr
     assert not store_folder("far").exists()
     del hub.swapped[file]
     assert pull(real_cli, "--allow-network").returncode == 0
@@ -164,8 +164,8 @@ def test_a_hash_that_the_registry_pins_wins_over_the_hub(hub, real_cli, own_home
     [
         ("code", "auto_map"),
         ("dim", "vectors of 16 numbers, models.toml says 17"),
-        ("weights", "has no weights as safetensors"),
-        ("cut off", "is not whole"),
+        ("weights", "has no safetensors weights"),
+        ("cut off", "is incomplete"),
     ],
 )
 def test_a_model_that_cannot_be_used_is_not_installed(hub, real_cli, own_home, change, complaint):
@@ -191,7 +191,7 @@ def test_a_model_that_cannot_be_used_is_not_installed(hub, real_cli, own_home, c
     assert list(store_folder("far").parent.glob("*")) == []
 
 
-def test_a_wrong_block_is_mended_without_another_download(hub, real_cli, own_home):
+def test_a_wrong_block_is_fixed_without_another_download(hub, real_cli, own_home):
     know(own_home, dim=DIM + 1)
     assert pull(real_cli, "--allow-network").returncode == 4
     know(own_home)
@@ -203,7 +203,7 @@ def test_a_wrong_block_is_mended_without_another_download(hub, real_cli, own_hom
 
 
 @pytest.mark.parametrize(
-    ("status", "complaint"), [(404, "answered 404"), (500, "answered 500"), (401, "answered 401")]
+    ("status", "complaint"), [(404, "returned 404"), (500, "returned 500"), (401, "returned 401")]
 )
 def test_what_the_hub_answers_is_said_in_a_sentence(hub, real_cli, status, complaint):
     hub.status["/api/"] = status
@@ -221,7 +221,7 @@ def test_a_model_behind_a_licence_says_where_to_accept_it(hub, real_cli):
     done = pull(real_cli, "--allow-network")
 
     assert done.returncode == 4
-    assert "accepted its licence" in done.stderr
+    assert "must accept the licence of" in done.stderr
     assert "/someone/far, then set HF_TOKEN" in done.stderr
     opened = real_cli("models", "pull", "far", "--allow-network", env={"HF_TOKEN": "hf_secret"})
     assert opened.returncode == 0, opened.stderr
@@ -234,7 +234,7 @@ def test_a_hub_that_is_not_there_is_said_in_a_sentence(hub, real_cli):
     )
 
     assert done.returncode == 4
-    assert "cannot be fetched from http://127.0.0.1:9" in done.stderr
+    assert "cannot be downloaded from http://127.0.0.1:9" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -244,4 +244,4 @@ def test_a_model_without_a_hub_cannot_be_pulled(real_cli, own_home):
     done = pull(real_cli, "--allow-network")
 
     assert done.returncode == 2
-    assert "Model 'far' is in no hub; its sources are: path:/nowhere" in done.stderr
+    assert "Model 'far' is not on a hub; its sources: path:/nowhere" in done.stderr

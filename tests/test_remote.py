@@ -503,7 +503,7 @@ def test_a_workspace_cannot_name_a_variable_to_send(workspace, server, monkeypat
         f'[models.theirs]\nbackend = "openai"\nbase_url = "{server.url}"\nmodel = "m"\ndim = 16\n'
         'max_tokens = 128\napi_key_env = "MY_PRIVATE_SECRET"\n'
     )
-    with pytest.raises(RegistryError, match="MY_PRIVATE_SECRET may hold any secret"):
+    with pytest.raises(RegistryError, match="MY_PRIVATE_SECRET may contain any secret"):
         localembed.Workspace(workspace.folder, {"model": "theirs"}).index([workspace.folder.parent])
     assert server.requests == []
 

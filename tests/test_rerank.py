@@ -118,11 +118,11 @@ def test_a_query_reads_more_than_it_shows(known, notes):
 
 
 def test_models_are_not_taken_for_what_they_are_not(known):
-    with pytest.raises(UsageError, match="is no reranker: its backend"):
+    with pytest.raises(UsageError, match="is not a reranker: its backend"):
         known.search(Query("words", rerank="fake"))
     with pytest.raises(ModelNotFoundError, match="Did you mean tiny-reranker"):
         known.search(Query("words", rerank="tiny-rerank"))
-    with pytest.raises(UsageError, match="gives no vectors: it is for localembed query --rerank"):
+    with pytest.raises(UsageError, match=r"is a reranker\. Use it with: localembed query --rerank"):
         type(known)(known.folder, {"model": "tiny-reranker"}).index()
 
 
@@ -134,4 +134,4 @@ def test_the_command_explains_what_it_did(known, run_cli, notes):
     assert "before reranking" in done.stdout.splitlines()[1]
     done = run_cli("query", "--like", "a.md", "--rerank", "tiny-reranker", cwd=notes)
     assert done.returncode == 2
-    assert "--rerank reads a question" in done.stderr
+    assert "--rerank needs the text of a query" in done.stderr

@@ -149,7 +149,10 @@ def server(runtime, tmp_path):
 
 def test_the_first_query_leaves_a_process_that_answers_the_next(localembed, tmp_path):
     first = localembed("query", "zebra")
-    assert "answered by a process that ends after 15 idle minutes" in first.stderr
+    assert (
+        "A background process answers the next queries and exits after 15 idle minutes"
+        in first.stderr
+    )
     wait_for(tmp_path)
     second = localembed("query", "zebra", code=_CLIENT)
     assert (second.returncode, second.stdout) == (first.returncode, first.stdout)
@@ -183,7 +186,7 @@ def test_it_carries_out_nothing_but_queries(localembed, tmp_path):
     assert answer is not None
     code, out, err = answer
     assert (code, out) == (b"2", b"")
-    assert b"only queries" in err
+    assert b"answers only queries" in err
     assert localembed("query", "zebra", "-l").stdout.count("\n") == 2
 
 
@@ -251,11 +254,11 @@ def test_no_process_is_left_where_none_is_wanted(localembed, tmp_path, arguments
 
 
 def test_status_and_stop(localembed, tmp_path):
-    assert localembed("serve", "--status").stdout.startswith("Nothing runs for ")
+    assert localembed("serve", "--status").stdout.startswith("No server is running for ")
     localembed("query", "zebra")
     wait_for(tmp_path)
-    assert localembed("serve", "--status").stdout.startswith("Answering for ")
-    assert localembed("serve", "--stop").stdout.startswith("Stopped answering for ")
+    assert localembed("serve", "--status").stdout.startswith("A server is running for ")
+    assert localembed("serve", "--stop").stdout.startswith("Stopped the server for ")
     wait_for(tmp_path, running=False)
     assert (
         localembed("serve", "--stop", "--json").stdout == '{"running": false, "stopped": false}\n'

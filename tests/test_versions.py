@@ -317,18 +317,21 @@ def test_the_commands_say_what_they_did(three, run_cli, notes):
     assert [line.split()[0] for line in shown[1:]] == ["3", "2", "1"]
     assert [line.split()[7:-1] for line in shown[1:]] == [["-1"], ["+1", "~1"], ["+1"]]
     assert all(len(line) <= 80 for line in shown)
-    assert run_cli("versions", "tag", "good", "1", cwd=notes).stdout == "Run 1 is good\n"
+    assert run_cli("versions", "tag", "good", "1", cwd=notes).stdout == "Tagged run 1 as good\n"
     assert run_cli("versions", "list", cwd=notes).stdout.rstrip().endswith("good")
     assert run_cli("query", "zebra", "--at", "good", "-l", cwd=notes).stdout.endswith("a.txt\n")
     shown = run_cli("versions", "diff", "good", "3", cwd=notes).stdout
     assert shown == "~ a.txt\n0 files added, 1 changed, 0 removed; 1 chunk added, 1 removed\n"
     assert run_cli("versions", "restore", "good", cwd=notes).stdout == (
-        "Run 4 has what good had: 1 chunk\n"
+        "Restored good as run 4: 1 chunk\n"
     )
-    assert run_cli("versions", "gc", "--keep", "1", "-n", cwd=notes).stdout == "Would drop 2, 3\n"
+    assert (
+        run_cli("versions", "gc", "--keep", "1", "-n", cwd=notes).stdout
+        == "Would delete versions 2, 3\n"
+    )
     done = run_cli("versions", "gc", "--keep", "1", cwd=notes).stdout
-    assert done.startswith("Dropping 2, 3\nFreed ")
-    assert run_cli("versions", "tag", "good", "-d", cwd=notes).stdout == "Removed good\n"
+    assert done.startswith("Deleting versions 2, 3\nFreed ")
+    assert run_cli("versions", "tag", "good", "-d", cwd=notes).stdout == "Deleted the tag good\n"
     refused = run_cli("query", "zebra", "--at", "1", "--model", "fake", cwd=notes)
     assert refused.returncode == 2
     assert "A version has one model" in refused.stderr

@@ -31,12 +31,12 @@ _QUICK_BUDGETS = {"cpu": "1024,2048,4096", "gpu": "32768,131072"}
 def _numbers(
     _ctx: click.Context, _param: click.Parameter, value: str | None
 ) -> tuple[int, ...] | None:
-    """Return whole numbers with commas between them."""
+    """Parse comma-separated positive integers."""
     if value is None:
         return None
     words = value.split(",")
     if not all(re.fullmatch(r"[1-9]\d{0,8}", word) for word in words):
-        message = f"{value!r} is not a list of positive whole numbers such as 1024,4096"
+        message = f"{value!r} is not a list of positive integers such as 1024,4096"
         raise click.BadParameter(message)
     return tuple(map(int, words))
 
@@ -44,7 +44,7 @@ def _numbers(
 def _words(
     known: Sequence[str],
 ) -> Callable[[click.Context, click.Parameter, str | None], tuple[str, ...] | None]:
-    """Return what reads words of a few, with commas between them."""
+    """Return a parser of comma-separated words, each one of `known`."""
 
     def read(
         _ctx: click.Context, _param: click.Parameter, value: str | None
@@ -63,10 +63,10 @@ def _words(
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path())
-@click.option("--synthetic", is_flag=True, help="Measure with made-up ids instead of files.")
-@click.option("--quick", is_flag=True, help="Fewer and shorter points: about 20 s on two cores.")
+@click.option("--synthetic", is_flag=True, help="Measure with synthetic token IDs, not files.")
+@click.option("--quick", is_flag=True, help="Fewer, shorter measurements: about 20 s on two cores.")
 @click.option(
-    "--batch-tokens", "budgets", callback=_numbers, metavar="N,N", help="Sizes of a batch to try."
+    "--batch-tokens", "budgets", callback=_numbers, metavar="N,N", help="Batch sizes to try."
 )
 @click.option(
     "--precision",
@@ -86,21 +86,23 @@ def _words(
     "--lengths",
     callback=_numbers,
     metavar="N,N",
-    help="Texts of so many tokens, instead of the sample's.",
+    help="Text lengths to try, in tokens, instead of the sample's.",
 )
-@click.option("--threads", callback=_numbers, metavar="N,N", help="Numbers of threads to try.")
+@click.option("--threads", callback=_numbers, metavar="N,N", help="Thread counts to try.")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--model", metavar="NAME", shell_complete=model_names, help="See: models list.")
-@click.option("--chunks", type=click.IntRange(8, 100_000), help="Size of the sample.")
-@click.option("--stages", is_flag=True, help="Measure every stage of a run alone instead.")
+@click.option(
+    "--model", metavar="NAME", shell_complete=model_names, help="See: localembed models list."
+)
+@click.option("--chunks", type=click.IntRange(8, 100_000), help="Number of chunks in the sample.")
+@click.option("--stages", is_flag=True, help="Measure each stage of a run separately instead.")
 @click.option("--query", is_flag=True, help="Measure queries, cold and warm, instead.")
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Also draw a .png, .svg or .html.",
+    help="Also draw a chart as .png, .svg or .html.",
 )
-@click.option("--save", is_flag=True, help="Let index use the best from now on.")
+@click.option("--save", is_flag=True, help="Save the best result for index to use.")
 @common
 @click.pass_context
 def bench(
@@ -122,10 +124,10 @@ def bench(
     plot: Path | None,
     save: bool,
 ) -> int:
-    """Measure how fast this machine embeds, and how close to its limit that is.
+    """Measure how fast this machine embeds, and how close that is to its limit.
 
-    The sample is taken from PATHS, else from what is indexed. The knee is the smallest batch
-    within 3% of the fastest: larger ones only take memory.
+    The sample is taken from PATHS, or else from the index. The knee is the smallest batch within
+    3% of the fastest: larger ones only use more memory.
     """
     from localembed.bench.plot import check_plot, write_plot
     from localembed.bench.session import Bench
@@ -169,25 +171,25 @@ _MODES = {
     "stages": _COMMON | {"stages", "paths", "quick", "chunks", "device"},
     "query": _COMMON | {"query"},
 }
-"""What is measured instead of a sweep → the parameters that it takes."""
+"""Measurements other than a sweep → the parameters that each accepts."""
 
 
 def _refuse_others(ctx: click.Context, mode: str, taken: Collection[str]) -> None:
-    """Refuse what would have no effect.
+    """Refuse options that would have no effect.
 
     Raises:
-        UsageError: naming the first of them.
+        UsageError: there is one; the message names the first.
     """
     for param in ctx.command.params:
         source = ctx.get_parameter_source(param.name or "")
         if source is ParameterSource.COMMANDLINE and param.name not in taken:
             named = param.opts[0] if isinstance(param, click.Option) else "PATHS"
-            message = f"--{mode} does not take {named}. Leave one of them out."
+            message = f"--{mode} does not work with {named}. Leave one of them out."
             raise UsageError(message)
 
 
 def _show_points(run: Bench, axes: Any, options: Common) -> list[Point]:  # noqa: ANN401
-    """Measure, and print a line of the table as soon as it is known."""
+    """Measure, and print each row of the table as soon as it is available."""
     points: list[Point] = []
     for point in run.sweep(axes):
         if not points and not options.as_json:
@@ -218,13 +220,13 @@ def _row(point: Point) -> str:
 
 
 def _summary(run: Bench, points: Sequence[Point], edge: int | None, *, saved: bool) -> str:
-    """Return the chart and what follows from it."""
+    """Return the chart and the conclusions below it."""
     from localembed.bench.measure import knee
 
     chosen = knee(points)
     lines = ["", *_chart(points, chosen), ""]
     text = (
-        f"knee: {chosen.batch_tokens} tokens a batch with {chosen.engine} in {chosen.precision}, "
+        f"knee: {chosen.batch_tokens} tokens per batch with {chosen.engine} in {chosen.precision}, "
         f"{chosen.chunks_per_second:,.1f} chunks/s"
     )
     if chosen.share_of_matmul is not None:
@@ -236,12 +238,12 @@ def _summary(run: Bench, points: Sequence[Point], edge: int | None, *, saved: bo
     lines.append(wrapped(text))
     if edge is not None:
         lines.append(f"largest batch that fits: {edge:,} tokens")
-    lines.append("saved: index uses it from now on" if saved else "Add --save to let index use it.")
+    lines.append("saved: index now uses it" if saved else "Add --save to make index use it.")
     return "\n".join(lines)
 
 
 def _chart(points: Sequence[Point], chosen: Point) -> list[str]:
-    """Return one bar a point."""
+    """Return one bar per point."""
     room = width() - 42
     best = max(point.chunks_per_second for point in points)
     bars = []
@@ -301,6 +303,6 @@ def _show_queries(workspace: Workspace, options: Common) -> int:
         click.echo(json.dumps({"machine": machine, **asdict(found)}))
     else:
         click.echo(f"{from_home(str(workspace.folder))} on {machine}")
-        click.echo(f"{INDENT}cold, a new process: {cold * 1000:,.0f} ms")
-        click.echo(f"{INDENT}warm, in one process: {warm * 1000:,.0f} ms")
+        click.echo(f"{INDENT}cold (new process): {cold * 1000:,.0f} ms")
+        click.echo(f"{INDENT}warm (same process): {warm * 1000:,.0f} ms")
     return 0

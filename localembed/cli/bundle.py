@@ -20,19 +20,20 @@ _FILE = click.Path(path_type=Path)
 
 @click.group()
 def bundle() -> None:
-    """Carry models and an index to a machine without a network, as one file."""
+    """Move models and an index to an offline machine as one file."""
 
 
 @bundle.command()
 @click.argument("names", nargs=-1, shell_complete=model_names)
-@click.option("--with-index", is_flag=True, help="Take this workspace's index along.")
-@click.option("-o", "--output", type=_FILE, required=True, metavar="FILE", help="What to write.")
+@click.option("--with-index", is_flag=True, help="Include this workspace's index.")
+@click.option("-o", "--output", type=_FILE, required=True, metavar="FILE", help="File to write.")
 @common
 def create(options: Common, names: tuple[str, ...], with_index: bool, output: Path) -> int:
-    """Write models NAMES into one file; with --with-index, those that it was made with.
+    """Write models NAMES, and the index if requested, to one file.
 
-    The same models and the same index give the same bytes. An index holds the text of every
-    document in clear, and so does the file.
+    With --with-index, NAMES default to the index's models. The same models and index always give
+    the same bytes. An index contains the text of every document, unencrypted, and so does the
+    file.
     """
     from localembed.models.bundle import create_bundle
 
@@ -40,7 +41,7 @@ def create(options: Common, names: tuple[str, ...], with_index: bool, output: Pa
     contents = create_bundle(names, output, layout, with_index=with_index)
     _show(options, output, contents, "Wrote")
     if contents.has_index:
-        options.notice("It holds the text of every indexed document in clear.")
+        options.notice("The file contains the text of every indexed document, unencrypted.")
     return 0
 
 
@@ -48,10 +49,10 @@ def create(options: Common, names: tuple[str, ...], with_index: bool, output: Pa
 @click.argument("file", type=_FILE)
 @common
 def verify(options: Common, file: Path) -> int:
-    """Read FILE to its end and compare everything in it with its hash."""
+    """Read all of FILE and check everything in it against its hash."""
     from localembed.models.bundle import verify_bundle
 
-    _show(options, file, verify_bundle(file), "Whole:")
+    _show(options, file, verify_bundle(file), "Verified")
     return 0
 
 
@@ -59,7 +60,10 @@ def verify(options: Common, file: Path) -> int:
 @click.argument("file", type=_FILE)
 @common
 def install(options: Common, file: Path) -> int:
-    """Check FILE, then install its models, and its index where no workspace lies yet."""
+    """Check FILE, then install its models and its index.
+
+    If FILE contains an index, the workspace must not exist yet.
+    """
     from localembed.models.bundle import install_bundle
 
     done = install_bundle(file, options.workspace().layout)
@@ -71,7 +75,7 @@ def install(options: Common, file: Path) -> int:
     for name in done.models:
         click.echo(f"Installed {name}")
     for name in done.present:
-        click.echo(f"{name} is here already")
+        click.echo(f"{name} is already installed")
     if done.workspace:
         click.echo(f"Installed the index: {from_home(str(done.workspace))}")
         options.notice('Try: localembed query "some words"')

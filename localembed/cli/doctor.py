@@ -22,21 +22,21 @@ _FOUND = 5
 
 
 @click.command()
-@click.option("--deep", is_flag=True, help="Read every file and vector, not only a sample.")
+@click.option("--deep", is_flag=True, help="Read every file and vector, not just a sample.")
 @click.option("--repair", is_flag=True, help="Fix what can be fixed without loss.")
-@click.option("--offline", is_flag=True, help="Prove that embedding and asking need no network.")
+@click.option("--offline", is_flag=True, help="Prove that localembed works without a network.")
 @common
 def doctor(options: Common, deep: bool, repair: bool, offline: bool) -> int:
-    """Look whether everything in the workspace is sound; exit code 5 if something is not.
+    """Check the workspace for damage; exits with 5 if there is any.
 
-    --offline embeds a text and asks the index while every way out of this machine is refused, and
-    prints the proof.
+    --offline embeds a text and queries the index while all network access is refused, and prints
+    the proof.
 
-    --repair takes out what is damaged, embeds just those files again, and says what it did.
+    --repair removes damaged data, embeds only the affected files again, and reports what it did.
     """
     workspace = options.workspace()
     if offline and (deep or repair):
-        message = "--offline is a check of its own: it goes with neither --deep nor --repair."
+        message = "--offline is a separate check: it works with neither --deep nor --repair."
         raise UsageError(message)
     if offline:
         found = checkup.prove_offline(workspace)
@@ -55,7 +55,7 @@ def _text(checkup: Checkup) -> str:
     for finding in checkup.findings:
         lines += _lines(finding)
     wrong = sum(finding.verdict == "wrong" for finding in checkup.findings)
-    lines.append(f"{counted(wrong, 'thing')} to fix" if wrong else "All is well")
+    lines.append(f"{counted(wrong, 'problem')} found" if wrong else "No problems found")
     return "\n".join(lines)
 
 
@@ -66,7 +66,7 @@ def _lines(finding: Finding) -> list[str]:
     shown = finding.paths[:_MAX_PATHS]
     lines += [f"{_INDENT}{printable(near(path))}" for path in shown]
     if more := len(finding.paths) - len(shown):
-        lines.append(f"{_INDENT}and {more:,} more (all: --json)")
+        lines.append(f"{_INDENT}and {more:,} more (--json lists all)")
     if finding.fix:
         lines.append(f"{_INDENT}Run: {finding.fix}")
     return lines

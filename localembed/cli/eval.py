@@ -33,15 +33,15 @@ _MAX_WORSE = 20
 
 @dataclass(frozen=True, slots=True)
 class _Dataset:
-    """What is measured: questions, and the workspace that has to answer them."""
+    """Questions to measure, and the workspace that answers them."""
 
     name: str
     questions: tuple[Question, ...]
     workspace: Workspace
     flags: Mapping[str, object]
-    """Settings that win over every file and variable."""
+    """Settings that override every file and variable."""
     documents: Path | None
-    """A collection's documents, to be indexed first; None for what the user has indexed."""
+    """A collection's documents, to be indexed first; None for the user's own index."""
 
 
 @click.command("eval")
@@ -53,9 +53,11 @@ class _Dataset:
     multiple=True,
     metavar="WHICH",
     shell_complete=model_names,
-    help="Ask this version (a run or tag) or model; twice to compare.",
+    help="Query this version (a run or tag) or model; repeat to compare two.",
 )
-@click.option("--allow-network", is_flag=True, default=None, help="Let a server's model be asked.")
+@click.option(
+    "--allow-network", is_flag=True, default=None, help="Allow requests to a remote model."
+)
 @common
 def evaluate(
     options: Common,
@@ -64,11 +66,11 @@ def evaluate(
     at: tuple[str, ...],
     allow_network: bool | None,
 ) -> int:
-    """Measure how well questions with known answers are answered.
+    """Measure how well search answers questions with known answers.
 
     SOURCE is a file of your own questions, each followed by a tab and the path or path:line that
     answers it; or a folder in BEIR's layout (corpus.jsonl, queries.jsonl, qrels.tsv), which is
-    indexed in the cache first. Averages are followed by their 95% interval.
+    indexed in the cache first. Each average is followed by its 95% interval.
     """
     from localembed.evaluation.session import MODES
 
@@ -90,14 +92,14 @@ def evaluate(
 
 
 def _read(source: Path, options: Common, flags: Mapping[str, object]) -> _Dataset:
-    """Read the questions; a collection gets a workspace of its own, unless one was named."""
+    """Read the questions; a collection gets its own workspace unless one was named."""
     from localembed.evaluation.collection import home_of, lay_out
     from localembed.evaluation.questions import is_collection, read_collection, read_questions
     from localembed.workspace.workspace import Workspace
 
     if not is_collection(source):
         if source.is_dir():
-            message = f"{source} has no corpus.jsonl. Name a folder that has, or a questions file."
+            message = f"{source} has no corpus.jsonl. Name a folder with one, or a questions file."
             raise UsageError(message)
         return _Dataset(source.name, read_questions(source), options.workspace(flags), flags, None)
     home = home_of(source)
@@ -109,7 +111,7 @@ def _read(source: Path, options: Common, flags: Mapping[str, object]) -> _Datase
 
 
 def _bring_up_to_date(dataset: _Dataset, model: str | None, options: Common) -> None:
-    """Index a collection; what was indexed before is not embedded again."""
+    """Index a collection; unchanged documents are not embedded again."""
     from localembed.workspace.workspace import Workspace
 
     if dataset.documents is None:
@@ -123,7 +125,7 @@ def _bring_up_to_date(dataset: _Dataset, model: str | None, options: Common) -> 
 
 
 def _meant(workspace: Workspace, name: str | None) -> Query:
-    """Return a query of what --at names: a version of the workspace, or else a model."""
+    """Return a query for what --at names: a version of the workspace, or else a model."""
     if name is None or not workspace.layout.exists():
         return Query("", model=name)
     versions = workspace.history.versions()
@@ -142,7 +144,7 @@ def _ask(
 
 @contextmanager
 def _bar(total: int, options: Common) -> Iterator[Callable[[], None]]:
-    """Show on a terminal how many questions were asked."""
+    """Show on a terminal how many questions were answered."""
     if options.quiet or not sys.stderr.isatty():
         yield lambda: None
         return
@@ -180,7 +182,7 @@ def _show_comparison(
     mode: SearchMode,
     options: Common,
 ) -> None:
-    """Show both, the difference in one mode, and the questions that are answered worse."""
+    """Show both results, the difference in one mode, and the questions answered worse."""
     from localembed.evaluation.session import difference
 
     old, new = (found[name] for name in at)
@@ -207,7 +209,7 @@ def _show_comparison(
         line = f"{before[i]:.3f} → {after[i]:.3f}  {printable(dataset.questions[i].text)}"
         click.echo(INDENT + clipped(line, width() - len(INDENT)))
     if len(worse) > _MAX_WORSE:
-        click.echo(f"{INDENT}… and {len(worse) - _MAX_WORSE:,} more; --json names all")
+        click.echo(f"{INDENT}… and {len(worse) - _MAX_WORSE:,} more (--json lists all)")
 
 
 def _headline(dataset: _Dataset) -> str:

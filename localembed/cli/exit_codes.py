@@ -1,4 +1,4 @@
-"""The one boundary that turns errors into exit codes."""
+"""The single boundary that turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _AT_CTRL_C, _AT_TERM = ("Interrupted", 130), ("Terminated", 143)
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP came: unwind as for Ctrl-C, so that locks and files are left in order."""
+    """SIGTERM or SIGHUP arrived: unwind as for Ctrl-C, so that locks and files stay in order."""
 
 
 stopping: type[BaseException] | None = None
-"""What a signal raised in this process, if one came."""
+"""Exception that a signal raised in this process, if one arrived."""
 
 
 def run(command: click.Command, arguments: list[str], session: object = None) -> int:
-    """Carry out a command line and return its exit code, with everything said that has to be said.
+    """Run a command line, print its errors, and return its exit code.
 
     Args:
-        command: the group.
-        arguments: of the program, without its name.
-        session: what the process brings along (see `options.Session`).
+        command: the group of commands.
+        arguments: the program's arguments, without its name.
+        session: what the process brings to its commands (see `options.Session`).
     """
     code = 0
     stdout = sys.stdout
@@ -46,18 +46,18 @@ def run(command: click.Command, arguments: list[str], session: object = None) ->
         click.echo(f"Error: {printable(str(error))}", err=True)
         code = error.exit_code
     except SystemExit as stop:
-        # Click exits by itself after completions for the shell, and replaces stdout and exits with
-        # 1 when a pipe was closed, which is no error here.
+        # Click exits by itself after shell completion. When a pipe was closed, it replaces stdout
+        # and exits with 1, but that is not an error here.
         closed = sys.stdout is not stdout
         code = stop.code if isinstance(stop.code, int) and not closed else 0
-    except Exception as error:  # noqa: BLE001 - the boundary: everything unforeseen is a bug
+    except Exception as error:  # noqa: BLE001 - the boundary: any other exception is a bug
         code = _unforeseen(error)
     return code
 
 
 def _unforeseen(error: Exception) -> int:
-    """Say what happened that no code above has a sentence for."""
-    if stopping is not None:  # DuckDB makes an error of its own of what a signal raises inside it
+    """Report an exception that localembed did not raise on purpose."""
+    if stopping is not None:  # DuckDB turns an exception from a signal handler into its own error
         return _stopped(*(_AT_TERM if stopping is Terminated else _AT_CTRL_C))
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
         why = f"{error.strerror}. Free some space, then run the same command again."
@@ -69,7 +69,7 @@ def _unforeseen(error: Exception) -> int:
 
 
 def _refused(error: click.ClickException) -> int:
-    """Say what is wrong with the arguments, as click does, but for control characters."""
+    """Report wrong arguments as click does, but with control characters escaped."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None and isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(context.get_help(), err=True)
@@ -81,7 +81,6 @@ def _refused(error: click.ClickException) -> int:
 
 
 def _stopped(how: str, code: int) -> int:
-    click.echo(
-        f"{how}. What was indexed so far is kept; the same command goes on from there.", err=True
-    )
+    kept = "Everything indexed so far is kept; run the same command again to continue."
+    click.echo(f"{how}. {kept}", err=True)
     return code

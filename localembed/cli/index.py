@@ -21,44 +21,60 @@ _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path())
-@click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; repeatable.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="No files that match; repeatable.")
-@click.option("--hidden/--no-hidden", default=None, help="Files and folders that begin with a dot.")
 @click.option(
-    "--no-ignore/--ignore", default=None, help="Take what .gitignore and the defaults leave out."
+    "--include", multiple=True, metavar="GLOB", help="Index only matching files; repeatable."
 )
-@click.option("--model", metavar="NAME", shell_complete=model_names, help="See: models list.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Skip matching files; repeatable.")
+@click.option("--hidden/--no-hidden", default=None, help="Include names that begin with a dot.")
+@click.option(
+    "--no-ignore/--ignore",
+    default=None,
+    help="Include what .gitignore and the default rules exclude.",
+)
+@click.option(
+    "--model", metavar="NAME", shell_complete=model_names, help="See: localembed models list."
+)
 @click.option(
     "--preset",
     type=click.Choice(["rag", "search", "kb"]),
-    help="Chunks of up to 500, 800 or 1,000 tokens, as far as the model reads.",
+    help="Chunks of up to 500, 800 or 1,000 tokens, within the model's limit.",
 )
-@click.option("--chunk-tokens", metavar="N", help="Chunks of up to N tokens.")
-@click.option("--overlap", metavar="N", help="Tokens that a chunk repeats of the one before.")
-@click.option("--dim", metavar="N", help="Shorter vectors, where the model was trained for them.")
-@click.option("--vector-type", type=click.Choice(["float16", "float32"]), help="What is stored.")
+@click.option("--chunk-tokens", metavar="N", help="Maximum tokens per chunk.")
+@click.option("--overlap", metavar="N", help="Tokens repeated from the previous chunk.")
+@click.option("--dim", metavar="N", help="Vector dimensions, if the model supports fewer.")
+@click.option(
+    "--vector-type",
+    type=click.Choice(["float16", "float32"]),
+    help="Data type of stored vectors.",
+)
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--precision", type=click.Choice(PRECISIONS), help="To compute in.")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Compute precision.")
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),
-    help="What computes; auto takes the fastest that is there.",
+    help="Inference engine; auto picks the fastest available.",
 )
-@click.option("--batch-tokens", metavar="N", help="Padded tokens of one forward pass.")
-@click.option("--threads", metavar="N", help="Of the forward pass on a processor.")
+@click.option("--batch-tokens", metavar="N", help="Padded tokens per forward pass.")
+@click.option("--threads", metavar="N", help="CPU threads for inference.")
 @click.option("--max-file-size", metavar="SIZE", help="Skip larger files (default 32MiB).")
-@click.option("--retry-failed", is_flag=True, help="Embed again what got no vector before.")
-@click.option("--dry-run", is_flag=True, help="Show what would be embedded and what it costs.")
+@click.option("--retry-failed", is_flag=True, help="Retry passages that have no vector yet.")
+@click.option("--dry-run", is_flag=True, help="Show what would be embedded, and the cost.")
 @click.option(
     "--max-cost",
     type=click.FloatRange(min=0),
     metavar="USD",
-    help="Stop before the remote model's answers cost more.",
+    help="Stop before a remote model costs more than this.",
 )
-@click.option("--allow-network", is_flag=True, default=None, help="Let a server's model be asked.")
-@click.option("--verify", is_flag=True, help="Read every file, whatever its times say.")
-@click.option("--allow-mass-delete", is_flag=True, help="Remove roots' files that look gone.")
-@click.option("--wait", is_flag=True, help="Begin when another localembed is done writing.")
+@click.option(
+    "--allow-network", is_flag=True, default=None, help="Allow requests to a remote model."
+)
+@click.option("--verify", is_flag=True, help="Read every file, even if its times are unchanged.")
+@click.option(
+    "--allow-mass-delete",
+    is_flag=True,
+    help="Remove files even if a whole folder seems to be missing.",
+)
+@click.option("--wait", is_flag=True, help="Wait until no other localembed is writing.")
 @common
 def index(
     options: Common,
@@ -69,12 +85,12 @@ def index(
     verify: bool,
     allow_mass_delete: bool,
     wait: bool,
-    **given: Any,  # noqa: ANN401 - click passes what was declared above
+    **given: Any,  # noqa: ANN401 - click passes the options declared above
 ) -> int:
-    """Index PATHS, or refresh everything that was indexed before.
+    """Index PATHS, or update everything that was indexed before.
 
-    Only what changed is read, and only new text is embedded. PATHS and their options are
-    remembered: later, a bare `localembed index` is enough.
+    Only changed files are read, and only new text is embedded. PATHS and their options are
+    remembered, so later a plain `localembed index` is enough.
     """
     root_options = {name: given.pop(name) or None for name in _ROOT_OPTIONS}
     workspace = options.workspace(given)

@@ -15,9 +15,10 @@ from localembed.cli.render.text import printable
 @click.command()
 @common
 def init(options: Common) -> int:
-    """Make a workspace in the current folder, so that `index` and `query` here use it.
+    """Create a workspace in the current folder, for `index` and `query` to use here.
 
-    Without one, commands use the nearest workspace above, else one in your data folder.
+    Without one, commands use the nearest workspace in a parent folder, or else one in your data
+    folder.
     """
     from localembed.core.workspace_folder import FOLDER_NAME
     from localembed.workspace.workspace import Workspace
@@ -27,10 +28,10 @@ def init(options: Common) -> int:
     if options.as_json:
         click.echo(json.dumps({"workspace": str(workspace.folder), "created": made}))
     elif made:
-        click.echo(f"Made the workspace {printable(str(workspace.folder))}")
+        click.echo(f"Created the workspace {printable(str(workspace.folder))}")
         options.notice("Next: localembed index")
     else:
-        click.echo(f"The workspace {printable(str(workspace.folder))} is already there")
+        click.echo(f"The workspace {printable(str(workspace.folder))} already exists")
     if not options.folder and (named := os.environ.get("LOCALEMBED_WORKSPACE")):
-        options.notice(f"LOCALEMBED_WORKSPACE is set, so commands go on using {named}")
+        options.notice(f"LOCALEMBED_WORKSPACE is set, so commands still use {named}")
     return 0

@@ -22,27 +22,27 @@ from localembed.types.limits import DEFAULT_LIMITS, Limits
 
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Build": {
-        "init": ("localembed.cli.init:init", "Make a workspace in the current folder."),
-        "index": ("localembed.cli.index:index", "Index folders and files, or refresh the index."),
-        "rm": ("localembed.cli.rm:rm", "Forget a folder or file that was indexed."),
-        "versions": ("localembed.cli.versions:versions", "Go back to what earlier runs left."),
+        "init": ("localembed.cli.init:init", "Create a workspace in the current folder."),
+        "index": ("localembed.cli.index:index", "Index folders and files, or update the index."),
+        "rm": ("localembed.cli.rm:rm", "Remove a folder or file from the index."),
+        "versions": ("localembed.cli.versions:versions", "List, compare and restore versions."),
     },
     "Search": {
-        "query": ("localembed.cli.query:query", "Search what was indexed."),
-        "show": ("localembed.cli.show:show", "Show the chunks of a file, a line, or an id."),
+        "query": ("localembed.cli.query:query", "Search the index."),
+        "show": ("localembed.cli.show:show", "Show the chunks of a file, a line or an ID."),
     },
     "Share": {"serve": ("localembed.cli.serve:serve", "Keep the index open for fast queries.")},
     "Trust": {
-        "status": ("localembed.cli.status:status", "Show what is indexed, and settings."),
-        "doctor": ("localembed.cli.doctor:doctor", "Find what is damaged, and fix it."),
+        "status": ("localembed.cli.status:status", "Show what is indexed, or the settings."),
+        "doctor": ("localembed.cli.doctor:doctor", "Check the workspace for damage, and fix it."),
     },
     "Measure": {
         "bench": ("localembed.cli.bench:bench", "Measure how fast this machine embeds."),
-        "eval": ("localembed.cli.eval:evaluate", "Measure how well questions are answered."),
+        "eval": ("localembed.cli.eval:evaluate", "Measure how well search answers questions."),
     },
-    "Models": {"models": ("localembed.cli.models:models", "Show the models that can be used.")},
+    "Models": {"models": ("localembed.cli.models:models", "List, download and check models.")},
 }
-"""Heading → command → (where it is, what `--help` says): help imports no command."""
+"""Heading → command → (import path, help text), so that `--help` imports no command."""
 
 _HELP = """Turn folders of documents into searchable embeddings, on this machine.
 
@@ -53,10 +53,10 @@ _HELP = """Turn folders of documents into searchable embeddings, on this machine
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group that imports a command when it is called."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Return the names in the order of the help."""
+        """Return the names in the order in which the help lists them."""
         return [name for commands in COMMANDS.values() for name in commands]
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command, suggesting the nearest name if there is none."""
+        """Find a command; if there is none, suggest the closest name."""
         import difflib
 
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
@@ -91,14 +91,15 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
     help=_HELP,
-    epilog="Exit codes: 0 done, 1 nothing found, 2 usage, 3 some inputs failed, 4 model, "
-    "5 workspace, 6 offline, 70 a bug, 130 interrupted, 143 terminated.",
+    epilog="Exit codes: 0 success, 1 nothing found, 2 wrong usage, 3 some inputs failed, "
+    "4 model error, 5 workspace error, 6 network not allowed, 70 bug, 130 interrupted, "
+    "143 terminated.",
 )
 @click.version_option(
     localembed.__version__, prog_name="localembed", message="%(prog)s %(version)s"
 )
 def cli() -> None:
-    """Hold the commands."""
+    """Group the commands."""
 
 
 def main(limits: Limits = DEFAULT_LIMITS) -> NoReturn:
@@ -109,7 +110,7 @@ def main(limits: Limits = DEFAULT_LIMITS) -> NoReturn:
     """
     _open_closed_streams()
     if not sys.warnoptions:
-        # They are for developers; a library that is stopped in the middle has one more to give.
+        # Warnings are for developers, and interrupting a library causes even more of them.
         warnings.simplefilter("ignore")
     signals.listen()
     offline.guard.start()
@@ -117,11 +118,11 @@ def main(limits: Limits = DEFAULT_LIMITS) -> NoReturn:
     code = run(cli, sys.argv[1:], Session(limits))
     try:
         sys.stdout.flush()
-    except OSError:  # nobody reads it any more, or its disk is full
+    except OSError:  # the reader closed the pipe, or the disk is full
         _discard_stdout()
     if exit_codes.stopping is not None:
-        # Another signal, or a thread that is still inside of a library, would break the
-        # interpreter's own end.
+        # Another signal, or a thread that is still running inside a library, would break the
+        # interpreter's shutdown.
         with contextlib.suppress(OSError):
             sys.stderr.flush()
         os._exit(code)
@@ -129,12 +130,12 @@ def main(limits: Limits = DEFAULT_LIMITS) -> NoReturn:
 
 
 def _open_closed_streams() -> None:
-    """Open what the caller closed: else a file of the workspace would get its number."""
+    """Reopen streams that the caller closed, or a workspace file would get their descriptors."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the end
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - stays open until exit
 
 
 def _discard_stdout() -> None:
-    """Let the interpreter's own flush at exit go nowhere, silently."""
+    """Redirect stdout to nowhere, so that the flush at exit fails silently."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

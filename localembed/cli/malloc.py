@@ -1,14 +1,15 @@
-"""Heaps that keep little more than what is used, however long a run is.
+"""Limit how much freed memory glibc keeps during a long run.
 
-glibc gives every thread a heap of its own, and what a thread frees stays in its heap. Lance writes
-from a pool of threads: from 10 to 300 MB of text the peak grew by 10%, with one heap for all by 6%.
-But threads wait for each other at one heap: cutting and writing with a static model took 7.1 s with
-one, 5.3 s with four and 5.2 s with one each (`benchmarks.memory` and `benchmarks.whole_run`, 2
-cores).
+glibc gives every thread its own arena, and memory that a thread frees stays in its arena. Lance
+writes from a thread pool: from 10 to 300 MB of text the peak grew by 10%, with one shared arena by
+6%. But threads contend for a single arena: chunking and writing with a static model took 7.1 s with
+one, 5.3 s with four and 5.2 s with one per thread (`benchmarks.memory` and `benchmarks.whole_run`,
+2 cores).
 
-Where a server embeds, there are many buffers of megabytes and nobody in a hurry for them: 38,134
-chunks took 398 MB, 372 where each is given back at once, and 348 where Arrow has no pool either.
-torch is in a hurry: for its tensors glibc has to keep what it has.
+With a remote model there are many buffers of several megabytes, and allocating them need not be
+fast: 38,134 chunks took 398 MB, 372 MB when each buffer is returned to the system at once, and
+348 MB when Arrow has no pool either. torch needs fast allocation: for its tensors glibc has to keep
+what it has.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ import sys
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 _HEAPS = 4
 _BLOCK = 128 << 10
-"""Bytes from which on a buffer is no part of a heap."""
+"""Buffers of at least this many bytes are allocated outside the arenas."""
 
 
 def limit_arenas(*, return_blocks: bool) -> None:
-    """Tell glibc, before there are threads; other C libraries have no such knob.
+    """Limit glibc's arenas before any thread starts; other C libraries have no such option.
 
-    It holds for the whole process, so it is the command's business and not the library's.
+    This affects the whole process, so commands do it and the library does not.
 
     Args:
-        return_blocks: give what is large back to the system as soon as it is freed.
+        return_blocks: return large buffers to the system as soon as they are freed.
     """
     import ctypes
 
@@ -38,4 +39,4 @@ def limit_arenas(*, return_blocks: bool) -> None:
     set_option(_M_ARENA_MAX, 1 if return_blocks else _HEAPS)
     if return_blocks:
         set_option(_M_MMAP_THRESHOLD, _BLOCK)
-        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # read when it is imported
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # read on import

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from localembed.models.add import Verified
 
 _CHANGED = 4
+_NO_MODEL = "No model is installed. Run: localembed models list"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def models() -> None:
-    """Show, fetch, check and carry the models that can be used."""
+    """List, download, add, check and bundle models."""
 
 
 models.add_command(bundle)
@@ -37,7 +38,7 @@ models.add_command(bundle)
 @models.command("list")
 @common
 def list_models(options: Common) -> int:
-    """List all known models: what they are good for, and which are on this machine."""
+    """List all known models, their uses, and which are installed."""
     from localembed import models
     from localembed.embedding.profiles import ProfileStore
 
@@ -52,9 +53,9 @@ def list_models(options: Common) -> int:
 @click.argument("name", shell_complete=model_names)
 @common
 def use(options: Common, name: str) -> int:
-    """Answer queries with model NAME, and index with it from now on.
+    """Use model NAME for queries and for indexing from now on.
 
-    If the workspace has an index of NAME, queries use it at once; else the next
+    If the workspace has an index for NAME, queries use it at once; otherwise the next
     `localembed index` builds it.
     """
     workspace = options.workspace()
@@ -62,22 +63,22 @@ def use(options: Common, name: str) -> int:
     if options.as_json:
         click.echo(json.dumps({"model": name, "indexed": there}))
     else:
-        click.echo(f"{name} is the model of {from_home(str(workspace.folder))}")
+        click.echo(f"{name} is now the model of {from_home(str(workspace.folder))}")
         if not there:
-            options.notice("There is no index of it yet. Run: localembed index")
+            options.notice("There is no index for it yet. Run: localembed index")
     return 0
 
 
 @models.command()
 @click.argument("source", metavar="FOLDER", type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", help="That it shall have; the folder's if not given.")
-@click.option("--copy", is_flag=True, help="Keep a copy, without files that are not read.")
+@click.option("--name", metavar="NAME", help="Name for the model (default: the folder's name).")
+@click.option("--copy", is_flag=True, help="Keep a copy, without files that are never read.")
 @common
 def add(options: Common, source: Path, name: str | None, copy: bool) -> int:
-    """Make the model in FOLDER known: inspected, tried, its hashes pinned.
+    """Add the model in FOLDER, after inspecting and trying it.
 
-    FOLDER is that of a sentence-transformers model, from anywhere. It is written into your own
-    models.toml, where prompts and other facts can be changed.
+    FOLDER contains a sentence-transformers model from any source. The model is added to your own
+    models.toml with the hashes of its files; you can change its prompts and other values there.
     """
     from localembed.models.add import add_model
     from localembed.models.blocks import spec_block
@@ -86,20 +87,20 @@ def add(options: Common, source: Path, name: str | None, copy: bool) -> int:
     if options.as_json:
         click.echo(json.dumps({"model": {"name": spec.name, **spec_block(spec)}}))
     else:
-        click.echo(f"Added {spec.name}: {spec.dim} numbers a vector, {spec.max_tokens} tokens")
+        click.echo(f"Added {spec.name}: {spec.dim} dimensions, {spec.max_tokens} tokens")
         options.notice(f"Try: localembed index --model {spec.name}")
     return 0
 
 
 @models.command()
 @click.argument("name", shell_complete=model_names)
-@click.option("--allow-network", is_flag=True, help="Go online; nothing else ever does.")
+@click.option("--allow-network", is_flag=True, help="Allow this command to go online.")
 @common
 def pull(options: Common, name: str, allow_network: bool) -> int:
-    """Fetch model NAME from its hub, compare every file with its hash, and try it.
+    """Download model NAME from its hub, check it, and try it.
 
-    Stopped at any point, the same command goes on from there. HF_TOKEN opens models that ask for
-    an account, HF_ENDPOINT names another hub.
+    Every file is compared with its published hash. Interrupted downloads resume. HF_TOKEN gives
+    access to models that require an account; HF_ENDPOINT names another hub.
     """
     from localembed.models.files import locate
     from localembed.models.pull import look_up, pull
@@ -109,7 +110,7 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
     spec = find_spec(name, workspace.layout)
     provider = backend_of(spec).provider
     if provider is not None:
-        message = f"Model '{name}' stays at {provider}: there is nothing to pull."
+        message = f"Model '{name}' runs at {provider}: there is nothing to pull."
         raise UsageError(message)
     folder, fetched = locate(spec), 0
     if folder is None:
@@ -117,7 +118,7 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
         offer = look_up(spec)
         fetched = offer.bytes
         options.notice(
-            f"Fetching {name} ({size(fetched)}) from {offer.repository}, {offer.commit[:12]}"
+            f"Downloading {name} ({size(fetched)}) from {offer.repository}, {offer.commit[:12]}"
         )
         folder = pull(spec, offer, _bar(shown=not options.quiet))
     if options.as_json:
@@ -125,7 +126,7 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
     elif fetched:
         click.echo(f"{name} is ready: {from_home(str(folder))}")
     else:
-        click.echo(f"{name} is here already: {from_home(str(folder))}")
+        click.echo(f"{name} is already installed: {from_home(str(folder))}")
     return 0
 
 
@@ -133,7 +134,10 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
 @click.argument("names", nargs=-1, shell_complete=model_names)
 @common
 def verify(options: Common, names: tuple[str, ...]) -> int:
-    """Read every file of models NAMES, or of all that are here, and compare its hash."""
+    """Check all files of models NAMES (default: all installed).
+
+    Each file is compared with its hash.
+    """
     from localembed.models.add import verify_models
 
     found = list(verify_models(names, options.workspace().layout))
@@ -141,7 +145,7 @@ def verify(options: Common, names: tuple[str, ...]) -> int:
         rows = [{**asdict(one), "folder": str(one.folder) if one.folder else None} for one in found]
         click.echo(json.dumps({"models": rows}))
     else:
-        click.echo("\n".join(map(_verified_text, found)) or "No model is here. Run: models list")
+        click.echo("\n".join(map(_verified_text, found)) or _NO_MODEL)
     return _CHANGED if any(one.problem for one in found) else 0
 
 
@@ -149,7 +153,7 @@ def verify(options: Common, names: tuple[str, ...]) -> int:
 @click.argument("name", shell_complete=model_names)
 @common
 def rm(options: Common, name: str) -> int:
-    """Forget model NAME, and remove the copy of it that was pulled or installed."""
+    """Remove model NAME, and delete its pulled or installed copy."""
     from localembed.models.add import remove_model
 
     workspace = options.workspace()
@@ -159,35 +163,35 @@ def rm(options: Common, name: str) -> int:
         gone, left = (str(path) if path else None for path in (removed, stays))
         click.echo(json.dumps({"model": name, "removed": gone, "stays": left}))
         return 0
-    click.echo(f"Forgot {name}" + (f" and removed {from_home(str(removed))}" if removed else ""))
+    click.echo(f"Removed {name}" + (f" and deleted {from_home(str(removed))}" if removed else ""))
     if stays:
-        options.notice(f"Its files in {from_home(str(stays))} stay: they are not localembed's")
+        options.notice(f"Its files in {from_home(str(stays))} stay: localembed does not own them")
     if used:
         options.notice(
-            "This workspace was indexed with it. Add it again, or index with another: localembed "
-            "index --model NAME"
+            "This workspace was indexed with it. Add it again, or index with another model: "
+            "localembed index --model NAME"
         )
     return 0
 
 
 def _check_allowed(name: str, *, allowed: bool) -> None:
-    """Refuse to go online when nobody allowed it.
+    """Refuse to go online without permission.
 
     Raises:
-        OfflineError: nobody did.
+        OfflineError: the user did not allow it.
     """
     from localembed.models.pull import hub_address
 
     if not allowed:
         message = (
-            f"Model '{name}' would be fetched from {hub_address()}, and nothing goes online "
-            "without being told to. Add: --allow-network"
+            f"Model '{name}' would be downloaded from {hub_address()}, and localembed goes online "
+            "only with your permission. Add: --allow-network"
         )
         raise OfflineError(message)
 
 
 def _bar(*, shown: bool) -> type[tqdm[Any]]:
-    """Return the bar of one file: on stderr, only to a terminal, gone when it is full."""
+    """Return the progress bar of one file: on stderr, only on a terminal, cleared when done."""
     from tqdm import tqdm
 
     visible = shown and sys.stderr.isatty()
@@ -209,11 +213,12 @@ def _list_text(rows: Sequence[Mapping[str, Any]]) -> str:
         lines += _model_lines(row, longest)
     here = sum(bool(row["installed"]) for row in rows)
     away = sum(bool(row["server"]) for row in rows)
-    lines += ["", f"{here} of {counted(len(rows), 'model')} here ({click.style('●', fg='green')})"]
+    dot, arrow = click.style("●", fg="green"), click.style("↗", fg="cyan")
+    lines += ["", f"{here} of {len(rows)} installed ({dot})"]
     if here + away < len(rows):
         lines[-1] += ". To get one: localembed models pull NAME --allow-network"
     if away:
-        lines.append(f"{away} of servers ({click.style('↗', fg='cyan')}): docs/remote.md")
+        lines.append(f"{counted(away, 'remote model')} ({arrow}): see docs/remote.md")
     return "\n".join(lines)
 
 
@@ -222,19 +227,19 @@ def _model_lines(row: Mapping[str, Any], longest: int) -> list[str]:
     if row["server"]:
         mark = click.style("↗", fg="cyan")
     dim = "rank" if row["backend"] in RERANKERS else f"{row['dim']:,}"
-    weight = "server" if row["server"] else size(row["bytes"]) if row["bytes"] else "-"
+    weight = "remote" if row["server"] else size(row["bytes"]) if row["bytes"] else "-"
     name = click.style(f"{printable(row['name']):<{longest}}", bold=bool(row["installed"]))
     licence = printable(str(row["license"]))
     lines = [f"{mark} {name}{dim:>6}{row['max_tokens']:>8,}{weight:>11}  {licence}".rstrip()]
     speed, shorter = row["chunks_per_second"], row["smaller_dims"]
-    said = (
+    facts = (
         ", ".join(row["languages"][:4]),
         row["good_for"],
         str(row["server"] or ""),
         f"--dim {', '.join(map(str, shorter))}" if shorter else "",
         f"{speed:,.0f} chunks/s here" if speed else "",
     )
-    text = " · ".join(part for part in said if part)
+    text = " · ".join(fact for fact in facts if fact)
     if text:
         lines.append(click.style(wrapped(printable(text), INDENT), dim=True))
     return lines
@@ -246,4 +251,4 @@ def _verified_text(found: Verified) -> str:
             f"{click.style('wrong', fg='red')}  {wrapped(printable(found.problem), INDENT).strip()}"
         )
     files = counted(found.files, "file")
-    return f"{click.style('ok', fg='green')}     {found.name}: {files}, each with its hash"
+    return f"{click.style('ok', fg='green')}     {found.name}: {files} verified"

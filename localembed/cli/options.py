@@ -1,4 +1,4 @@
-"""The options that commands share."""
+"""Options that all commands share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What every command takes."""
+    """Values of the options that every command accepts."""
 
     folder: Path | None
     as_json: bool
@@ -35,7 +35,7 @@ class Common:
     session: Session
 
     def workspace(self, flags: Mapping[str, object] | None = None) -> Workspace:
-        """Return the workspace that was named, or the one that is found."""
+        """Return the named workspace, or the one that discovery finds."""
         from localembed.workspace.workspace import Workspace
 
         if self.folder is not None:
@@ -47,23 +47,23 @@ class Common:
         return self.session.workspaces.setdefault(found.folder, found)
 
     def notice(self, text: str) -> None:
-        """Say something that is no result, on stderr."""
+        """Print a notice on stderr, unless --quiet was given."""
         if not self.quiet:
             click.echo(text, err=True)
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --workspace, --json and -q; the command gets them as its first argument."""
+    """Add --workspace, --json and --quiet, passed to the command as its first argument."""
 
     @click.option(
         "--workspace",
         "folder",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="The workspace folder itself; found like a git repository if not given.",
+        help="Workspace folder (default: found as git finds a repository).",
     )
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-    @click.option("-q", "--quiet", is_flag=True, help="No progress and no notices.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print no progress and no notices.")
     @wraps(command)
     def wrapped(folder: Path | None, as_json: bool, quiet: bool, **rest: Any) -> Any:  # noqa: ANN401
         place = folder.expanduser().absolute() if folder else None

@@ -29,7 +29,7 @@ _HOURS = {"h": 1, "d": 24, "w": 24 * 7}
 
 
 def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
-    """Return a moment in nanoseconds since 1970: so long ago, or a date here."""
+    """Parse a duration before now, or a local date, to nanoseconds since 1970."""
     if value is None:
         return None
     ago = _AGO.fullmatch(value)
@@ -40,7 +40,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
         else:
             moment = datetime.datetime.fromisoformat(value).astimezone()
     except (ValueError, OverflowError):
-        message = f"{value!r} is neither 12h, 7d or 2w nor a date such as 2026-11-01"
+        message = f"{value!r} is neither a duration (12h, 7d, 2w) nor a date such as 2026-11-01"
         raise click.BadParameter(message) from None
     return int(moment.timestamp() * 1e9)
 
@@ -50,13 +50,13 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @click.option("--mode", type=click.Choice(["hybrid", "vector", "text"]), help="Default: hybrid.")
 @click.option("-k", "--top-k", type=click.IntRange(1, 10_000), metavar="N", help="Default: 10.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text")
-@click.option("-l", "only_paths", is_flag=True, help="Only the paths: --format paths.")
+@click.option("-l", "only_paths", is_flag=True, help="Print only paths, like --format paths.")
 @click.option(
     "--budget",
     type=click.IntRange(1),
     default=2000,
     metavar="N",
-    help="Tokens of --format context (default 2000).",
+    help="Maximum tokens for --format context (default 2000).",
 )
 @click.option("--min-score", type=float, metavar="X", help="Only hits with at least this score.")
 @click.option(
@@ -64,21 +64,21 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     "--lines",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="Show N lines around the best one, those beside the chunk too.",
+    help="Show N lines before and after the best one, even outside the chunk.",
 )
 @click.option(
     "--rerank",
     metavar="MODEL",
     shell_complete=model_names,
-    help="Let this cross-encoder order the best 50 anew (slow).",
+    help="Rerank the top 50 with this cross-encoder (slow).",
 )
-@click.option("--explain", is_flag=True, help="Show what each part of the search says of a hit.")
+@click.option("--explain", is_flag=True, help="Show how each part of the search scored a hit.")
 @click.option(
     "--path",
     "globs",
     multiple=True,
     metavar="GLOB",
-    help="Only files that match, such as *.md or docs/; repeatable.",
+    help="Only matching files, such as *.md or docs/; repeatable.",
 )
 @click.option(
     "--lang",
@@ -86,7 +86,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     multiple=True,
     metavar="NAME",
     shell_complete=language_names,
-    help="Only files of this language, such as python or md; repeatable.",
+    help="Only files in this language, such as python or md; repeatable.",
 )
 @click.option(
     "--since",
@@ -94,20 +94,18 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     metavar="WHEN",
     help="Only files changed since: 12h, 7d, 2w or a date.",
 )
-@click.option(
-    "--where", metavar="SQL", help="Only chunks for which this holds, such as: tokens > 9"
-)
+@click.option("--where", metavar="SQL", help="Only chunks that match this, such as: tokens > 9")
 @click.option(
     "--model", metavar="NAME", shell_complete=model_names, help="Search this model's table."
 )
-@click.option("--at", metavar="VERSION", help="Search what a run left: its number, or a tag.")
+@click.option("--at", metavar="VERSION", help="Search an earlier version: a run or tag.")
 @click.option(
     "--like",
     metavar="PLACE",
-    help="Instead of TEXT: what is like this path, path:line or chunk id.",
+    help="Find chunks similar to this path, path:line or chunk ID, instead of TEXT.",
 )
-@click.option("--allow-network", is_flag=True, help="Let a server's model embed the query.")
-@click.option("--no-resident", is_flag=True, help="Answer here, and leave no process behind.")
+@click.option("--allow-network", is_flag=True, help="Allow a remote model to embed the query.")
+@click.option("--no-resident", is_flag=True, help="Neither use nor start a background process.")
 @common
 def query(
     options: Common,
@@ -131,24 +129,24 @@ def query(
     allow_network: bool,
     no_resident: bool,
 ) -> int:
-    """Search for TEXT by meaning and by words, the best first.
+    """Search for TEXT by meaning and by words, best hits first.
 
-    With - as TEXT, questions are read from stdin, one a line: JSON strings, or objects with
-    "query". Each is answered by one line, as with --json.
+    With - as TEXT, queries are read from stdin, one per line: JSON strings, or objects with
+    "query". Each is answered by one line of output, as with --json.
 
-    Filters are applied before the search, so all hits that are asked for come from what they leave.
-    Exits with 1 when nothing is found.
+    Filters are applied before the search, so you get as many hits as you request if enough chunks
+    match. Exits with 1 if nothing is found.
     """
     form = "json" if options.as_json else "paths" if only_paths else form
     _refuse_contradictions(text, like, mode, rerank)
     if at is not None and model is not None:
-        message = "A version has one model: give either --at or --model."
+        message = "Each version has one model: give either --at or --model."
         raise UsageError(message)
     if lines and form not in _WITH_LINES:
         message = f"-C works with --format {', '.join(_WITH_LINES)}, not with {form}."
         raise UsageError(message)
-    # Before NumPy is imported: a second thread gains a short query nothing on a quiet machine, and
-    # costs it tenths of a second on a busy one.
+    # Set before NumPy is imported: for a short query, a second thread gains nothing on an idle
+    # machine and costs tenths of a second on a busy one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     workspace = options.workspace()
     settings = workspace.settings.settings
@@ -168,16 +166,16 @@ def query(
         return _answer_lines(lambda line: _above(search(replace(request, text=line)), min_score))
     everything = search(request) if like is None else workspace.like(request)
     result = _above(everything, min_score)
-    _say_what_to_know(result, options)
+    _print_notices(result, options)
     _print(result, form, budget, request.lines, explain)
     if form == "context" and result.hits and all(hit.tokens > budget for hit in result.hits):
-        options.notice(f"No hit fits into {counted(budget, 'token')}. Raise --budget.")
+        options.notice(f"No hit fits within {counted(budget, 'token')}. Raise --budget.")
     if options.session.workspaces is None and not no_resident:
-        _leave_resident(workspace, options)
+        _start_resident(workspace, options)
     if not result.hits:
         miss = next(iter(everything.hits), None)
-        near_by = f"; the nearest is {place(miss)} with {miss.score:.3f}" if miss else ""
-        options.notice(f"Nothing found for: {printable(result.query)}{near_by}")
+        closest = f"; the closest is {place(miss)} with {miss.score:.3f}" if miss else ""
+        options.notice(f"Nothing found for: {printable(result.query)}{closest}")
         return 1
     return 0
 
@@ -189,28 +187,28 @@ def _refuse_contradictions(
         message = "Give either TEXT or --like PLACE; --like compares vectors only."
         raise UsageError(message)
     if rerank and like is not None:
-        message = "--rerank reads a question: it works with TEXT, not with --like."
+        message = "--rerank needs the text of a query: give TEXT, not --like."
         raise UsageError(message)
 
 
-def _say_what_to_know(result: QueryResult, options: Common) -> None:
+def _print_notices(result: QueryResult, options: Common) -> None:
     if result.pieces > 1:
         options.notice(
-            f"The query is longer than the model reads: it was embedded in {result.pieces} pieces."
+            f"The query exceeds the model's limit: it was embedded as {result.pieces} chunks."
         )
     if not result.complete:
-        options.notice("The index is not complete yet; more may be found later.")
+        options.notice("The index is not complete yet; later queries may find more.")
 
 
 def _above(result: QueryResult, least: float | None) -> QueryResult:
-    """Leave out what scores less."""
+    """Drop hits below a score."""
     if least is None:
         return result
     return replace(result, hits=tuple(hit for hit in result.hits if hit.score >= least))
 
 
 def _answer_lines(search: Callable[[str], QueryResult]) -> int:
-    """Answer every question on stdin; return 1 if nothing was found for any of them."""
+    """Answer every query on stdin; return 1 if none of them found anything."""
     found = False
     for number, line in enumerate(sys.stdin, start=1):
         if line.strip():
@@ -221,10 +219,10 @@ def _answer_lines(search: Callable[[str], QueryResult]) -> int:
 
 
 def _question(line: str, number: int) -> str:
-    """Return the question of a line.
+    """Return the query text of a line.
 
     Raises:
-        UsageError: it is neither a string nor an object with one.
+        UsageError: the line is neither a JSON string nor an object with "query".
     """
     try:
         row = json.loads(line)
@@ -233,12 +231,12 @@ def _question(line: str, number: int) -> str:
     text = row.get("query") if isinstance(row, dict) else row
     if isinstance(text, str):
         return text
-    message = f'Line {number} must be a JSON string, or an object with "query".'
+    message = f'Line {number} must be a JSON string or an object with "query".'
     raise UsageError(message)
 
 
-def _leave_resident(workspace: Workspace, options: Common) -> None:
-    """Start what answers the next queries, unless it is not wanted; what fails is no error here."""
+def _start_resident(workspace: Workspace, options: Common) -> None:
+    """Start a background process for later queries, if enabled; a failure is no error here."""
     from localembed.server import start
 
     minutes = workspace.settings.settings.resident_minutes
@@ -249,7 +247,7 @@ def _leave_resident(workspace: Workspace, options: Common) -> None:
     except OSError:
         return
     options.notice(
-        f"The next queries are answered by a process that ends after {minutes} idle minutes "
+        f"A background process answers the next queries and exits after {minutes} idle minutes "
         "(see: localembed serve -h)."
     )
 
@@ -259,7 +257,7 @@ def _print(result: QueryResult, form: str, budget: int, lines: int, explain: boo
         click.echo(json.dumps(query_json(result)))
     elif form == "paths":
         for path in dict.fromkeys(hit.path for hit in result.hits):
-            # A pipe gets the name as it is; without `color` click takes escapes out.
+            # A pipe gets the name as it is; without `color`, click would strip escapes.
             click.echo(printable(path) if sys.stdout.isatty() else path, color=True)
     elif form == "context":
         click.echo(context(result.hits, budget), nl=False)

@@ -16,18 +16,17 @@ from localembed.types.json_forms import report_json
 @click.argument("path", type=click.Path())
 @common
 def rm(options: Common, path: str) -> int:
-    """Forget PATH: a root that was indexed, or a folder or file below one.
+    """Remove PATH from the index: a root, or a folder or file below one.
 
-    Its files are not touched. A path below a root is also excluded from later runs.
+    The files themselves are not touched. A path below a root is also excluded from later runs.
     """
     report = options.workspace().remove(path)
     if options.as_json:
         click.echo(json.dumps(report_json(report) if report else {"run": None, "changed": False}))
     elif report is None or not report.files.removed:
-        click.echo(f"Forgot {printable(path)}; nothing of it was indexed")
+        click.echo(f"Removed {printable(path)} from the index; nothing was indexed there")
     else:
-        files, chunks = report.files.removed, report.chunks.removed
-        click.echo(
-            f"Forgot {printable(path)}: {counted(files, 'file')}, {counted(chunks, 'chunk')}"
-        )
+        files = counted(report.files.removed, "file")
+        chunks = counted(report.chunks.removed, "chunk")
+        click.echo(f"Removed {printable(path)} from the index: {files}, {chunks}")
     return 0

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--status", is_flag=True, help="Tell whether one runs for this workspace.")
-@click.option("--stop", is_flag=True, help="End the one that runs.")
+@click.option("--status", is_flag=True, help="Say whether a server is running for this workspace.")
+@click.option("--stop", is_flag=True, help="Stop the running server.")
 @common
 @click.pass_context
 def serve(ctx: click.Context, options: Common, status: bool, stop: bool) -> int:
-    """Keep the index open and answer the queries of this workspace, until nobody asks any more.
+    """Keep the index open and answer this workspace's queries until idle.
 
-    `query` starts one by itself in the background, and finds it. The setting `resident_minutes`
-    says how long it waits for the next query; 0 starts none.
+    `query` starts this server in the background and uses it. The setting `resident_minutes` is
+    how long it waits for the next query; with 0, `query` starts none.
     """
     workspace = options.workspace()
     if status or stop:
@@ -48,10 +48,12 @@ def _tell(folder: Path, options: Common, *, stop: bool) -> int:
         click.echo(json.dumps({"running": running and not stop, "stopped": running and stop}))
         return 0
     where = printable(from_home(str(folder)))
-    if stop:
-        click.echo(f"Stopped answering for {where}" if running else f"Nothing runs for {where}")
+    if not running:
+        click.echo(f"No server is running for {where}")
     else:
-        click.echo(f"Answering for {where}" if running else f"Nothing runs for {where}")
+        click.echo(
+            f"Stopped the server for {where}" if stop else f"A server is running for {where}"
+        )
     return 0
 
 
@@ -61,14 +63,14 @@ def _serve(ctx: click.Context, workspace: Workspace, options: Common) -> int:
     session = Session(workspace.limits, {workspace.folder: workspace})
     runner = _Runner(ctx.find_root().command, workspace, session)
     minutes = workspace.settings.settings.resident_minutes or 24 * 60
-    options.notice(f"Answering queries of {printable(from_home(str(workspace.folder)))}")
+    options.notice(f"Answering queries for {printable(from_home(str(workspace.folder)))}")
     try:
         first = serve_clients(workspace.folder, runner, minutes * 60)
     except OSError as error:
-        message = f"Cannot listen for queries: {error}. Set resident_minutes = 0 to do without"
+        message = f"Cannot listen for queries: {error}. Set resident_minutes = 0 to use no server."
         raise StorageError(message) from error
     if not first:
-        options.notice("Another process answers them already.")
+        options.notice("Another process already answers them.")
     return 0
 
 
@@ -94,7 +96,7 @@ class _Runner:
         from localembed.server.resident import Answer
 
         if request.arguments[0] != "query":
-            return Answer(2, b"", b"Error: only queries are answered here.\n")
+            return Answer(2, b"", b"Error: this server answers only queries.\n")
         out, err = (_Stream(is_terminal=terminal) for terminal in request.terminals)
         with _as_client(request.folder, request.environment, out, err):
             code = run(self.command, list(request.arguments), self.session)
@@ -102,18 +104,18 @@ class _Runner:
 
 
 class _Stream(io.TextIOWrapper):
-    """What a client's terminal or pipe will get."""
+    """Output for a client's terminal or pipe."""
 
     def __init__(self, *, is_terminal: bool) -> None:
         super().__init__(io.BytesIO(), "utf-8", "surrogateescape", "\n", write_through=True)
         self._is_terminal = is_terminal
 
     def isatty(self) -> bool:
-        """Tell what the client's is."""
+        """Return whether the client's stream is a terminal."""
         return self._is_terminal
 
     def written(self) -> bytes:
-        """Return all of it."""
+        """Return everything that was written."""
         self.flush()
         buffer = self.buffer
         return buffer.getvalue() if isinstance(buffer, io.BytesIO) else b""
@@ -123,7 +125,7 @@ class _Stream(io.TextIOWrapper):
 def _as_client(
     folder: str, environment: Mapping[str, str], out: io.TextIOWrapper, err: io.TextIOWrapper
 ) -> Iterator[None]:
-    """Stand in the client's folder, with its environment and its stdout and stderr."""
+    """Run in the client's folder, with its environment and its stdout and stderr."""
     own = dict(os.environ)
     streams = sys.stdout, sys.stderr
     try:

@@ -13,15 +13,13 @@ from localembed.cli.render.text import printable
 
 @click.command()
 @click.argument("place")
-@click.option(
-    "--model", metavar="NAME", shell_complete=model_names, help="Look into this model's table."
-)
-@click.option("--at", metavar="VERSION", help="Look into what a run left: its number, or a tag.")
+@click.option("--model", metavar="NAME", shell_complete=model_names, help="Use this model's table.")
+@click.option("--at", metavar="VERSION", help="Show an earlier version: a run or tag.")
 @common
 def show(options: Common, place: str, model: str | None, at: str | None) -> int:
-    """Show what is indexed of PLACE: a path, path:line, or the id of a chunk.
+    """Show the chunks of PLACE: a path, path:line or chunk ID.
 
-    Exits with 1 when nothing is.
+    Exits with 1 if there are none.
     """
     hits = options.workspace().show(place, model=model, at=at)
     if options.as_json:
@@ -31,6 +29,6 @@ def show(options: Common, place: str, model: str | None, at: str | None) -> int:
         for hit in hits:
             click.echo(hit_whole(hit))
     if not hits:
-        options.notice(f"Nothing is indexed of {printable(place)}")
+        options.notice(f"Nothing is indexed for {printable(place)}")
         return 1
     return 0

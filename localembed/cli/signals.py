@@ -1,4 +1,4 @@
-"""What ends a command early: Ctrl-C, SIGTERM and SIGHUP unwind it, wherever it is."""
+"""Signals that end a command early: Ctrl-C, SIGTERM and SIGHUP raise wherever it is."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 _SOON = 0.02
-"""Seconds until a signal that came at a bad moment is sent again."""
+"""Seconds until a signal that Python dropped is sent again."""
 
 
 def listen() -> None:
-    """Let signals raise in the main thread, and none be lost."""
+    """Make signals raise in the main thread, and lose none of them."""
     exit_codes.stopping = None
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background
         signal.signal(signal.SIGINT, _interrupt)
@@ -41,7 +41,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _look_again(lost: UnraisableHookArgs) -> None:
-    """Send a signal again that came inside of a destructor, where Python drops what is raised."""
+    """Resend a signal that arrived inside a destructor, where Python drops exceptions."""
     numbers = {KeyboardInterrupt: signal.SIGINT, exit_codes.Terminated: signal.SIGTERM}
     if lost.exc_type not in numbers:
         sys.__unraisablehook__(lost)

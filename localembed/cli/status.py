@@ -14,7 +14,7 @@ from localembed.cli.render.status_page import settings_json, settings_text, stat
 @click.option("--settings", is_flag=True, help="Show each setting and where it came from.")
 @common
 def status(options: Common, settings: bool) -> int:
-    """Show what is indexed, how large it is, and whether a run is going on."""
+    """Show what is indexed, how large it is, and whether a run is in progress."""
     workspace = options.workspace()
     if settings:
         sourced = workspace.settings

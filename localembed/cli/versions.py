@@ -16,13 +16,13 @@ from localembed.types.tables import Changes, Version
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def versions() -> None:
-    """Go back to what earlier runs left: each version is the number of its run, or a tag."""
+    """List, compare and restore earlier versions, each named by its run's number or a tag."""
 
 
 @versions.command("list")
 @common
 def list_versions(options: Common) -> int:
-    """List the versions that can be gone back to, newest first."""
+    """List the versions that can be restored, newest first."""
     found = options.workspace().history.versions()
     if options.as_json:
         click.echo(json.dumps({"versions": [_row(version) for version in found]}))
@@ -65,17 +65,21 @@ def diff(options: Common, old: str, new: str) -> int:
 @versions.command()
 @click.argument("name")
 @click.argument("version", required=False)
-@click.option("-d", "--delete", is_flag=True, help="Take the name away.")
+@click.option("-d", "--delete", is_flag=True, help="Delete the tag NAME.")
 @common
 def tag(options: Common, name: str, version: str | None, delete: bool) -> int:
-    """Call VERSION (the newest if not given) NAME; a tagged version is never cleaned up."""
+    """Tag VERSION (default: the newest) as NAME.
+
+    gc never deletes tagged versions.
+    """
     history = options.workspace().history
     if delete and version:
         message = "Give either VERSION or --delete."
         raise UsageError(message)
     if delete:
         history.tag(name, None)
-        click.echo(json.dumps({"tag": name, "run": None}) if options.as_json else f"Removed {name}")
+        text = f"Deleted the tag {name}"
+        click.echo(json.dumps({"tag": name, "run": None}) if options.as_json else text)
         return 0
     newest = next(iter(history.versions()), None)
     if newest is None:
@@ -83,7 +87,8 @@ def tag(options: Common, name: str, version: str | None, delete: bool) -> int:
         raise UsageError(message)
     history.tag(name, version or str(newest.run))
     run = next(found.run for found in history.versions() if name in found.tags)
-    click.echo(json.dumps({"tag": name, "run": run}) if options.as_json else f"Run {run} is {name}")
+    text = f"Tagged run {run} as {name}"
+    click.echo(json.dumps({"tag": name, "run": run}) if options.as_json else text)
     return 0
 
 
@@ -91,39 +96,41 @@ def tag(options: Common, name: str, version: str | None, delete: bool) -> int:
 @click.argument("version")
 @common
 def restore(options: Common, version: str) -> int:
-    """Make a new run with the content of VERSION; `index` then goes on from there.
+    """Make a new run with the content of VERSION.
 
-    Nothing is embedded, and it can be undone like any other run.
+    The next `index` continues from it. Nothing is embedded, and it can be undone like any other
+    run.
     """
     report = options.workspace().history.restore(version)
     if options.as_json:
         click.echo(json.dumps({"run": report.run, "restored": version}))
     else:
         named = f"run {version}" if version.isdecimal() else printable(version)
-        click.echo(
-            f"Run {report.run} has what {named} had: {counted(report.chunks.total, 'chunk')}"
-        )
+        click.echo(f"Restored {named} as run {report.run}: {counted(report.chunks.total, 'chunk')}")
     return 0
 
 
 @versions.command()
 @click.option(
-    "--keep", type=click.IntRange(0), metavar="N", help="Of the newest runs (keep_versions)."
+    "--keep", type=click.IntRange(0), metavar="N", help="Newest runs to keep (keep_versions)."
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be dropped.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only show what would be deleted.")
 @common
 def gc(options: Common, keep: int | None, dry_run: bool) -> int:
-    """Drop old versions and free their space; the newest N and all tagged ones stay.
+    """Delete old versions and free their space.
 
-    So does what is searched. A table that was replaced goes as a whole with its last version.
+    The newest N, all tagged versions and the one that queries use stay. A replaced table is
+    deleted with its last version.
     """
     workspace = options.workspace()
     least = workspace.settings.settings.keep_versions if keep is None else keep
     garbage = workspace.history.garbage(least)
     if not options.as_json:
-        named = ", ".join(map(str, garbage.runs)) or "no version"
+        runs = garbage.runs
+        word = "version" if len(runs) == 1 else "versions"
+        named = f"{word} {', '.join(map(str, runs))}" if runs else "no versions"
         tables = "".join(f", and the whole table of {model}" for model in garbage.models)
-        click.echo(f"{'Would drop' if dry_run else 'Dropping'} {named}{printable(tables)}")
+        click.echo(f"{'Would delete' if dry_run else 'Deleting'} {named}{printable(tables)}")
     freed = None if dry_run else workspace.history.collect_garbage(least)
     if options.as_json:
         shown = {"dropped": garbage.runs, "tables": garbage.tables, "freed_bytes": freed}

@@ -1,4 +1,4 @@
-"""The models that can be used: what is known of them, and their files on this machine."""
+"""The available models: the registry, and their files on this machine."""
 
 from localembed.models.listing import list_models
 from localembed.models.open_model import LocatedModel, open_model, open_reranker, open_stored

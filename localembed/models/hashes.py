@@ -1,4 +1,4 @@
-"""The SHA-256 of model files: remembered by their stats, compared with those that are pinned."""
+"""SHA-256 hashes of model files: cached by stat and compared with the pinned ones."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from localembed.errors import LocalembedError, ModelChangedError
 def checked_hashes(
     model: str, folder: Path, names: list[str], pinned: Mapping[str, str], *, rehash: bool = False
 ) -> dict[str, str]:
-    """Return the SHA-256 of files, each compared with the one that is pinned.
+    """Return the SHA-256 of files, each compared with its pinned hash.
 
-    Hashing 90 MB takes a third of a second, so hashes are remembered by the files' stats.
+    Hashing 90 MB takes a third of a second, so hashes are cached by the files' stats.
 
     Args:
-        model: its name, for the message.
-        folder: where the files lie.
-        names: of the files, beside those that are pinned.
-        pinned: name → hash, for all files or some.
-        rehash: read every file, whatever is remembered.
+        model: the model's name, for the message.
+        folder: the files' folder.
+        names: the files to hash in addition to the pinned ones.
+        pinned: name → hash, for some or all files.
+        rehash: read every file, ignoring the cache.
 
     Raises:
         ModelChangedError: a file is missing or differs from its hash.
@@ -37,12 +37,12 @@ def checked_hashes(
             found[name] = _hash(path, known)
         except OSError as error:
             reason = error.strerror or str(error)
-            message = f"{path} of model '{model}' cannot be read: {reason}. Install it again."
+            message = f"{path} of model '{model}' cannot be read: {reason}. Reinstall the model."
             raise ModelChangedError(message) from error
         if pinned.get(name, found[name]) != found[name]:
             message = (
-                f"{path} is not the file that is pinned for model '{model}': its sha256 is "
-                f"{found[name]}, pinned is {pinned[name]}. Install the model again."
+                f"{path} is not the file pinned for model '{model}': its sha256 is "
+                f"{found[name]}, expected {pinned[name]}. Reinstall the model."
             )
             raise ModelChangedError(message)
     _remember(memory, {**_remembered(memory), **known})
@@ -50,7 +50,7 @@ def checked_hashes(
 
 
 def _hash(path: Path, known: dict[str, Any]) -> str:
-    """Return a file's hash, remembered if its stat is; note it otherwise."""
+    """Return a file's hash, from the cache if its stat is unchanged; else add it to the cache."""
     key, stat = str(path.resolve()), _stat_key(path)
     entry = known.get(key)
     if not isinstance(entry, dict) or entry.get("stat") != stat or "sha256" not in entry:
@@ -72,7 +72,7 @@ def _remembered(memory: Path) -> dict[str, Any]:
 
 
 def _remember(memory: Path, known: Mapping[str, object]) -> None:
-    """Keep the hashes for the next command; without a writable cache they are made again."""
+    """Cache the hashes for the next command; without a writable cache they are computed again."""
     if _remembered(memory) == known:
         return
     try:

@@ -1,4 +1,4 @@
-"""What a model's folder says of the model, as a spec for models.toml; nothing is loaded."""
+"""Derive a spec for models.toml from a model's folder, without loading the model."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from localembed.types.models import ModelSpec
 
 _MIB = 1 << 20
 _STATIC_TOKENS = 512
-"""A static model has no limit of its own; longer texts would lose their detail in the mean."""
+"""Token limit of static models, which have none; the mean of longer texts loses detail."""
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
-_ENDLESS = 1_000_000
-"""Tokenizers say a number above this where they know no limit."""
+_NO_LIMIT = 1_000_000
+"""Tokenizers without a limit report a number above this one."""
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---", re.DOTALL)
 
 
@@ -27,19 +27,19 @@ def inspected(name: str, folder: Path) -> ModelSpec:
     """Return the spec of the sentence-transformers model in a folder.
 
     Args:
-        name: that it shall have.
-        folder: with modules.json, weights and tokenizer; checked by `check_whole`.
+        name: the model's name.
+        folder: the folder with modules.json, weights and tokenizer; checked by `check_whole`.
 
     Raises:
-        ModelChangedError: it is no such folder, or does not say what is needed.
+        ModelChangedError: the folder is not such a model's, or lacks a needed value.
     """
     shape = read_shape(folder)
     if not shape.modules:
-        message = f"{folder} has no modules.json: it is no sentence-transformers model."
+        message = f"{folder} has no modules.json: it is not a sentence-transformers model."
         raise ModelChangedError(message)
     pooling = "none" if shape.is_static else shape.pooling
     if pooling not in POOLINGS:
-        message = f"The model in {folder} pools by '{pooling}', which is not supported."
+        message = f"The model in {folder} uses '{pooling}' pooling, which is not supported."
         raise ModelChangedError(message)
     prompts = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
     card = _card(folder)
@@ -60,15 +60,15 @@ def inspected(name: str, folder: Path) -> ModelSpec:
 
 
 def check_whole(name: str, folder: Path) -> None:
-    """Refuse weights that are cut off, as by a download that was not finished.
+    """Refuse truncated weights, such as those of an unfinished download.
 
     Raises:
-        ModelChangedError: a file has not the size that its header says, or there are no weights.
+        ModelChangedError: a file's size differs from its header's, or there are no weights.
     """
     weights = [file for file in deciding_files(folder) if file.endswith(".safetensors")]
     if not weights:
         message = (
-            f"Model '{name}' has no weights as safetensors in {folder}. Other kinds are not read."
+            f"Model '{name}' has no safetensors weights in {folder}. Other formats are not read."
         )
         raise ModelChangedError(message)
     for file in weights:
@@ -78,14 +78,14 @@ def check_whole(name: str, folder: Path) -> None:
         whole = start + max(ends, default=0)
         if not header or path.stat().st_size != whole:
             message = (
-                f"{path} is not whole: it has {path.stat().st_size:,} bytes, its header says "
-                f"{whole:,}. Copy or fetch it again."
+                f"{path} is incomplete: it has {path.stat().st_size:,} bytes, its header says "
+                f"{whole:,}. Copy or download it again."
             )
             raise ModelChangedError(message)
 
 
 def _dim(folder: Path) -> int:
-    """Return how many numbers a vector has, by the last module that says so."""
+    """Return the vectors' dimensions, by the last module that names them."""
     modules = json.loads((folder / "modules.json").read_bytes())
     for module in reversed(modules):
         config = _json(folder / str(module.get("path", "")) / "config.json")
@@ -98,12 +98,12 @@ def _dim(folder: Path) -> int:
         for key in ("embedding.weight", "embeddings"):
             if key in tensors:
                 return int(tensors[key]["shape"][1])
-    message = f"The model in {folder} does not say how many numbers its vectors have."
+    message = f"The model in {folder} does not say how many dimensions its vectors have."
     raise ModelChangedError(message)
 
 
 def _max_tokens(folder: Path) -> int:
-    """Return the tokens of one input, by the first of three places that knows."""
+    """Return the maximum tokens of an input, from the first of three files that names it."""
     places = (
         ("sentence_bert_config.json", "max_seq_length"),
         ("tokenizer_config.json", "model_max_length"),
@@ -111,14 +111,14 @@ def _max_tokens(folder: Path) -> int:
     )
     for file, key in places:
         found = _json(folder / file).get(key)
-        if isinstance(found, int) and 0 < found < _ENDLESS:
+        if isinstance(found, int) and 0 < found < _NO_LIMIT:
             return found
     message = f"The model in {folder} does not say how many tokens it reads."
     raise ModelChangedError(message)
 
 
 def _card(folder: Path) -> dict[str, str]:
-    """Return the plain lines of the README's front matter."""
+    """Return the plain key-value lines of the README's front matter."""
     try:
         text = (folder / "README.md").read_text("utf-8", errors="replace")
     except OSError:

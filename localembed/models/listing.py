@@ -1,4 +1,4 @@
-"""What is known of every model, and whether it is here."""
+"""List every model in the registry, and whether it is installed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MIB = 1 << 20
 
 
 def list_models(layout: Layout | None = None) -> list[dict[str, object]]:
-    """Return what is known of every model, and whether its files are here.
+    """Return a row for every model, with whether its files are on this machine.
 
     Raises:
-        RegistryError: a models.toml cannot be read or says something impossible.
+        RegistryError: a models.toml cannot be read or is invalid.
     """
     rows: list[dict[str, object]] = []
     for spec in load_specs(layout).values():

@@ -1,4 +1,4 @@
-"""A model that is ready to be loaded: its files are here, hold no code, and have their hashes."""
+"""Find a model that is ready to be loaded: files present, without code, and matching hashes."""
 
 from __future__ import annotations
 
@@ -18,48 +18,48 @@ from localembed.types.models import ModelSpec
 
 @dataclass(frozen=True, slots=True)
 class LocatedModel:
-    """A model whose files are here and are what its spec says, or that a server has."""
+    """A local model whose files match its spec, or a remote model."""
 
     spec: ModelSpec
     folder: Path
-    """Where its files lie; of a server's model at most its tokenizer."""
+    """Folder of its files; a remote model has at most its tokenizer there."""
     space_id: str
 
 
 def open_model(
     name: str, layout: Layout | None = None, *, dim: int | None = None, rehash: bool = False
 ) -> LocatedModel:
-    """Find a model that gives vectors, and check its files against their pinned hashes.
+    """Find an embedding model, and check its files against their pinned hashes.
 
     Args:
-        name: in a models.toml.
-        layout: the workspace, whose models.toml wins.
-        dim: how many numbers a vector shall have, if not the model's own.
-        rehash: read every file, whatever is remembered of it.
+        name: the model's name in a models.toml.
+        layout: the workspace, whose models.toml takes precedence.
+        dim: dimensions of the vectors, if not the model's native ones.
+        rehash: read every file, ignoring cached hashes.
 
     Raises:
-        ModelNotFoundError: the name is unknown or the files are not here.
+        ModelNotFoundError: the name is unknown, or the files are not on this machine.
         ModelChangedError: a file is missing or differs from its hash.
         ModelRefusedError: the folder could make a library run code.
-        UsageError: the model is a reranker, or gives no vectors of that size.
+        UsageError: the model is a reranker, or does not support these dimensions.
     """
     spec = find_spec(name, layout)
     if spec.backend in RERANKERS:
-        message = f"Model '{name}' gives no vectors: it is for localembed query --rerank {name}"
+        message = f"Model '{name}' is a reranker. Use it with: localembed query --rerank {name}"
         raise UsageError(message)
-    return located(_cut(spec, dim), rehash=rehash)
+    return located(_truncated(spec, dim), rehash=rehash)
 
 
 def open_stored(
     name: str, dim: int, layout: Layout | None = None, *, rehash: bool = False
 ) -> LocatedModel:
-    """Find the model of vectors that are stored, cut as they were (see `open_model`).
+    """Find the model of stored vectors, truncated as they were (see `open_model`).
 
     Args:
-        name: in a models.toml.
-        dim: of the vectors.
-        layout: the workspace, whose models.toml wins.
-        rehash: read every file, whatever is remembered of it.
+        name: the model's name in a models.toml.
+        dim: dimensions of the stored vectors.
+        layout: the workspace, whose models.toml takes precedence.
+        rehash: read every file, ignoring cached hashes.
     """
     smaller = dim in find_spec(name, layout).smaller_dims
     return open_model(name, layout, dim=dim if smaller else None, rehash=rehash)
@@ -69,16 +69,16 @@ def open_reranker(name: str, layout: Layout | None = None) -> LocatedModel:
     """Find a reranker, and check its files against their pinned hashes.
 
     Raises:
-        ModelNotFoundError: the name is unknown or the files are not here.
+        ModelNotFoundError: the name is unknown, or the files are not on this machine.
         ModelChangedError: a file is missing or differs from its hash.
         ModelRefusedError: the folder could make a library run code.
-        UsageError: the model is none.
+        UsageError: the model is not a reranker.
     """
     spec = find_spec(name, layout)
     if spec.backend not in RERANKERS:
         message = (
-            f"Model '{name}' is no reranker: its backend in models.toml is '{spec.backend}', "
-            f"that of a reranker is one of {', '.join(RERANKERS)}."
+            f"Model '{name}' is not a reranker: its backend in models.toml is '{spec.backend}', "
+            f"but a reranker's is one of: {', '.join(RERANKERS)}."
         )
         raise UsageError(message)
     return located(spec)
@@ -106,16 +106,16 @@ def located(spec: ModelSpec, *, rehash: bool = False) -> LocatedModel:
     return LocatedModel(spec, folder, space_id)
 
 
-def _cut(spec: ModelSpec, dim: int | None) -> ModelSpec:
-    """Return the spec of a model whose vectors are cut to their first numbers.
+def _truncated(spec: ModelSpec, dim: int | None) -> ModelSpec:
+    """Return the spec of a model whose vectors are truncated to their first dimensions.
 
     Raises:
-        UsageError: the model was not trained for that size.
+        UsageError: the model was not trained for that.
     """
     if dim is None or dim == spec.dim:
         return spec
     if dim not in spec.smaller_dims:
         sizes = ", ".join(map(str, (spec.dim, *spec.smaller_dims)))
-        message = f"Model '{spec.name}' has no vectors of {dim} numbers; it has: {sizes}."
+        message = f"Model '{spec.name}' does not support {dim} dimensions; supported: {sizes}."
         raise UsageError(message)
     return replace(spec, dim=dim, whole_dim=spec.dim)

@@ -1,8 +1,8 @@
-"""Fetch a model from its hub: the one thing that goes online, and only when it was told to.
+"""Download a model from its hub, which goes online only with the user's permission.
 
-`huggingface_hub` speaks the protocol and goes on where a download stopped. Its own faster
-transport (xet) is off: measured by others, it reports success for files that are not whole.
-Every file is compared with what the hub says of it before anything is shown.
+`huggingface_hub` implements the protocol and resumes interrupted downloads. Its own faster
+transport (xet) is off: measured by others, it reports success for incomplete files. Every file is
+compared with the hub's metadata before anything is installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from localembed.core import hashing
 from localembed.core.files import storage_error
 from localembed.core.offline import guard
 from localembed.errors import ModelChangedError, ModelNotFoundError, ModelRefusedError, UsageError
-from localembed.models.add import prove, settle
+from localembed.models.add import install, prove
 from localembed.models.files import hub_source, partial_folder, store_folder
 from localembed.models.inspect_files import check_whole
 from localembed.models.safety import check_only_data, is_wanted
@@ -41,14 +41,14 @@ class HubFile:
     name: str
     size: int
     sha256: str | None
-    """Of a large file."""
+    """SHA-256 of a large file."""
     blob: str | None
-    """SHA-1 of a small file as git counts it."""
+    """SHA-1 of a small file's git blob."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What would be fetched."""
+    """Files that a download would fetch."""
 
     repository: str
     commit: str
@@ -56,29 +56,29 @@ class Offer:
 
     @property
     def bytes(self) -> int:
-        """Of all files."""
+        """Total size of all files."""
         return sum(file.size for file in self.files)
 
 
 def hub_address() -> str:
-    """Return the hub that is asked: `HF_ENDPOINT`, or Hugging Face's."""
+    """Return the hub's address: `HF_ENDPOINT`, or else Hugging Face's."""
     return os.environ.get("HF_ENDPOINT", _HUB).rstrip("/")
 
 
 def look_up(spec: ModelSpec) -> Offer:
-    """Ask the hub which files a model has.
+    """Look up a model's files on the hub.
 
     Raises:
         UsageError: the model has no hub source.
-        ModelNotFoundError: the hub cannot be reached, or does not give it.
-        ModelRefusedError: it has no weights but pickles.
+        ModelNotFoundError: the hub cannot be reached, or refuses access.
+        ModelRefusedError: the model has no weights other than pickles.
     """
     source = hub_source(spec)
     if source is None:
-        message = f"Model '{spec.name}' is in no hub; its sources are: {', '.join(spec.sources)}"
+        message = f"Model '{spec.name}' is not on a hub; its sources: {', '.join(spec.sources)}"
         raise UsageError(message)
     repository, revision = source
-    with _told(spec):
+    with _online(spec):
         from huggingface_hub import HfApi
 
         api = HfApi(endpoint=hub_address(), token=_token())
@@ -86,34 +86,33 @@ def look_up(spec: ModelSpec) -> Offer:
     files = tuple(_hub_file(entry) for entry in found.siblings or () if is_wanted(entry.rfilename))
     if not any(file.name.endswith(".safetensors") for file in files):
         message = (
-            f"{repository} at {revision} has no weights as safetensors, only kinds that can run "
-            "code when they are loaded. Convert it on a machine that you can do without, then "
-            "run: localembed models add FOLDER"
+            f"{repository} at {revision} has no safetensors weights, only formats that can run "
+            "code when they are loaded. Convert it on an isolated machine, then run: localembed "
+            "models add FOLDER"
         )
         raise ModelRefusedError(message)
     return Offer(repository, str(found.sha), files)
 
 
 def pull(spec: ModelSpec, offer: Offer, bar: type[tqdm[Any]] | None = None) -> Path:
-    """Fetch what was looked up, compare it, try it, and show it; return its folder.
+    """Download, check, try and install a model that was looked up; return its folder.
 
-    Stopped at any point, the next call goes on from there, and nothing is shown before all is
-    right.
+    Interrupted downloads resume, and nothing is installed before every check has passed.
 
     Args:
-        spec: of the model.
-        offer: as `look_up` returned it.
-        bar: shows the bytes of a file.
+        spec: the model's spec.
+        offer: the result of `look_up`.
+        bar: progress bar for the bytes of a file.
 
     Raises:
-        ModelNotFoundError: the hub cannot be reached any more.
-        ModelChangedError: a file is not what the hub or the registry says.
-        ModelRefusedError: the model asks for code.
+        ModelNotFoundError: the hub can no longer be reached.
+        ModelChangedError: a file differs from the hub's or the registry's hash.
+        ModelRefusedError: the model needs code.
         StorageError: the disk is full or unwritable.
     """
     partial = partial_folder(spec.name, offer.commit)
     for file in offer.files:
-        with _told(spec):
+        with _online(spec):
             from huggingface_hub import hf_hub_download
 
             hf_hub_download(
@@ -124,17 +123,17 @@ def pull(spec: ModelSpec, offer: Offer, bar: type[tqdm[Any]] | None = None) -> P
     try:
         check_only_data(spec.name, partial)
     except ModelRefusedError:
-        shutil.rmtree(partial)  # it is what was published, and of no use
+        shutil.rmtree(partial)  # it matches what was published, so a retry would not help
         raise
     check_whole(spec.name, partial)
     prove(spec, partial)
     shutil.rmtree(partial / ".cache", ignore_errors=True)
-    settle(spec.name, partial)
+    install(spec.name, partial)
     return store_folder(spec.name)
 
 
 def _compare(spec: ModelSpec, file: HubFile, path: Path) -> None:
-    """Compare a file with what the hub and the registry say of it; a wrong one is removed."""
+    """Compare a file with the hub's and the registry's hashes; delete it if it differs."""
     sha256 = hashing.sha256_file(path)
     pinned = spec.sha256.get(file.name)
     right = path.stat().st_size == file.size and file.sha256 in (None, sha256)
@@ -145,8 +144,8 @@ def _compare(spec: ModelSpec, file: HubFile, path: Path) -> None:
     path.unlink()
     wanted = pinned or file.sha256 or file.blob
     message = (
-        f"What came as {file.name} of model '{spec.name}' is not the file that was published: its "
-        f"sha256 is {sha256}, expected {wanted}. Nothing was installed; try again."
+        f"The downloaded {file.name} of model '{spec.name}' is not the file that was published: "
+        f"its sha256 is {sha256}, expected {wanted}. Nothing was installed; try again."
     )
     raise ModelChangedError(message)
 
@@ -156,7 +155,7 @@ def _git_blob(path: Path) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def _hub_file(entry: Any) -> HubFile:  # noqa: ANN401 - of huggingface_hub
+def _hub_file(entry: Any) -> HubFile:  # noqa: ANN401 - from huggingface_hub
     large = entry.lfs
     return HubFile(
         name=entry.rfilename,
@@ -167,13 +166,13 @@ def _hub_file(entry: Any) -> HubFile:  # noqa: ANN401 - of huggingface_hub
 
 
 def _token() -> str | bool:
-    """Return the user's token where one is set; no other is looked for."""
+    """Return the user's token from HF_TOKEN, the only place that is checked."""
     return os.environ.get("HF_TOKEN") or False
 
 
 @contextmanager
-def _told(spec: ModelSpec) -> Iterator[None]:
-    """Lift the guard for the hub's library, and say in a sentence what went wrong there."""
+def _online(spec: ModelSpec) -> Iterator[None]:
+    """Lift the offline guard for the hub's library, and turn its errors into messages."""
     os.environ.update({"HF_HUB_DISABLE_XET": "1", "HF_HUB_VERBOSITY": "error"})
     with guard.lifted():
         from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
@@ -183,29 +182,29 @@ def _told(spec: ModelSpec) -> Iterator[None]:
             yield
     except GatedRepoError as error:
         message = (
-            f"The hub gives '{spec.name}' only to those who accepted its licence. Accept it at "
+            f"You must accept the licence of '{spec.name}' first. Accept it at "
             f"{hub_address()}/{(hub_source(spec) or ('',))[0]}, then set HF_TOKEN and try again."
         )
         raise ModelNotFoundError(message) from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        message = f"{hub_address()} answered {status} for model '{spec.name}'. Try again later."
+        message = f"{hub_address()} returned {status} for model '{spec.name}'. Try again later."
         raise ModelNotFoundError(message) from error
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _DISK:
             raise storage_error(store_folder(spec.name), error) from error
-        if not _is_of_the_way(error):
+        if not _is_network_error(error):
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         message = (
-            f"Model '{spec.name}' cannot be fetched from {hub_address()}: {reason}. What came so "
-            "far is kept: the same command goes on from there."
+            f"Model '{spec.name}' cannot be downloaded from {hub_address()}: {reason}. Everything "
+            "downloaded so far is kept; run the same command again to continue."
         )
         raise ModelNotFoundError(message) from error
 
 
-def _is_of_the_way(error: Exception) -> bool:
-    """Tell whether an error is one of the connection, by whatever library."""
+def _is_network_error(error: Exception) -> bool:
+    """Return whether an error is a connection error, from whichever library."""
     return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in (
         "httpx", "httpx2", "httpcore", "httpcore2", "huggingface_hub", "ssl",
     )  # fmt: skip

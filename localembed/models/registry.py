@@ -1,7 +1,7 @@
-"""models.toml: read, checked, and written where it is the user's own.
+"""Read and validate models.toml, and edit the user's own.
 
-The registry of the package comes first; a models.toml in the user's configuration folder and one
-in the workspace add to it and win.
+The package's registry comes first; a models.toml in the user's configuration folder and one in the
+workspace add to it and take precedence.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 def registry_path() -> Path:
-    """Return the package's own models.toml: in a wheel beside its modules, else above them."""
+    """Return the package's models.toml: beside its modules in a wheel, else above them."""
     inside = _PACKAGE / "models.toml"
     return inside if inside.is_file() else _PACKAGE.parent / "models.toml"
 
 
 def user_registry() -> Path:
-    """Return the user's own models.toml; it may not exist."""
+    """Return the path of the user's own models.toml, which may not exist."""
     return user_folders.user_config() / "models.toml"
 
 
@@ -38,7 +38,7 @@ def load_specs(layout: Layout | None = None) -> dict[str, ModelSpec]:
     """Return all known models by name.
 
     Raises:
-        RegistryError: a models.toml cannot be read or says something impossible.
+        RegistryError: a models.toml cannot be read or is invalid.
     """
     paths = [registry_path(), user_registry()]
     if layout is not None:
@@ -47,25 +47,25 @@ def load_specs(layout: Layout | None = None) -> dict[str, ModelSpec]:
     for path in paths:
         found = read_registry(path, required=path == paths[0])
         if layout is not None and path == layout.models:
-            _refuse_what_only_a_user_may_name(path, found.values())
+            _check_workspace_specs(path, found.values())
         specs.update(found)
     return specs
 
 
-def _refuse_what_only_a_user_may_name(path: Path, specs: Iterable[ModelSpec]) -> None:
-    """Let a workspace, which may have come with a folder, send nothing and no key anywhere.
+def _check_workspace_specs(path: Path, specs: Iterable[ModelSpec]) -> None:
+    """Prevent a workspace, which may come from elsewhere, from sending data or keys anywhere.
 
     Raises:
-        RegistryError: it names a server on another machine, or a variable with a key.
+        RegistryError: it names a provider on another machine, or a variable with a key.
     """
     for spec in specs:
         host = urlsplit(spec.remote.base_url).hostname or "" if spec.remote else ""
         what = "" if offline.is_here(host) else f"{host} is another machine"
         if spec.remote and spec.remote.api_key_env:
-            what = f"{spec.remote.api_key_env} may hold any secret"
+            what = f"{spec.remote.api_key_env} may contain any secret"
         if what:
             message = (
-                f"{path}, [models.{spec.name}]: {what}, which only your own models.toml can name: "
+                f"{path}, [models.{spec.name}]: {what}, so only your own models.toml may name it: "
                 f"{user_registry()}. Move the block there."
             )
             raise RegistryError(message)
@@ -75,7 +75,7 @@ def find_spec(name: str, layout: Layout | None = None) -> ModelSpec:
     """Return one model's spec.
 
     Raises:
-        ModelNotFoundError: no models.toml has it; the nearest name is suggested.
+        ModelNotFoundError: no models.toml has it; the message suggests the closest name.
     """
     specs = load_specs(layout)
     if name in specs:
@@ -87,18 +87,16 @@ def find_spec(name: str, layout: Layout | None = None) -> ModelSpec:
 
 
 def read_registry(path: Path, *, required: bool = False) -> dict[str, ModelSpec]:
-    """Return the blocks of one models.toml by name; of one that is not there, none.
+    """Return the models of one models.toml by name; none if the file does not exist.
 
     Raises:
-        RegistryError: it cannot be read, says something impossible, or is required and missing.
+        RegistryError: it cannot be read, is invalid, or is required and missing.
     """
     try:
         return dict(_blocks(path, path.read_text("utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         if required:
-            message = (
-                f"{path} is missing: this installation is not whole. Install localembed again."
-            )
+            message = f"{path} is missing: this installation is incomplete. Reinstall localembed."
             raise RegistryError(message) from None
         return {}
     except (OSError, ValueError, RecursionError) as error:
@@ -108,19 +106,19 @@ def read_registry(path: Path, *, required: bool = False) -> dict[str, ModelSpec]
 
 @lru_cache(maxsize=8)
 def _blocks(path: Path, text: str) -> Mapping[str, ModelSpec]:
-    """Return the blocks of a file that says this; the next query finds it unchanged."""
+    """Return the models of a file with this text, cached for the next query."""
     raw = tomllib.loads(text)
     models = raw.pop("models", {})
     if raw or not isinstance(models, dict):
         message = (
-            f"{path}: only [models.NAME] blocks may stand here, found {next(iter(raw), models)!r}."
+            f"{path}: only [models.NAME] blocks are allowed, found {next(iter(raw), models)!r}."
         )
         raise RegistryError(message)
     return {name: checked_spec(f"{path}, [models.{name}]", name, b) for name, b in models.items()}
 
 
 def add_block(spec: ModelSpec) -> Path:
-    """Write a model into the user's models.toml, in place of one of the same name.
+    """Add a model to the user's models.toml, replacing one of the same name.
 
     Raises:
         RegistryError: the file cannot be read.
@@ -140,7 +138,7 @@ def add_block(spec: ModelSpec) -> Path:
 
 
 def drop_block(name: str) -> bool:
-    """Take a model out of the user's models.toml; tell whether it was there.
+    """Remove a model from the user's models.toml; return whether it was there.
 
     Raises:
         RegistryError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""What may lie in a model's folder: weights as safetensors and a few kinds of JSON, no code.
+"""Allow only safetensors weights and a few kinds of JSON in a model's folder, no code.
 
 A pickle runs code when it is loaded, `auto_map` and a module's type name code to import, and an
 attention kernel with a slash in its name is code from a hub.
@@ -22,13 +22,13 @@ _READ = re.compile(
     r"|merges\.txt|sentence_bert_config\.json|modules\.json|config_sentence_transformers\.json)"
 )
 _KEPT = re.compile(r"README(\.md)?|LICEN[CS]E(\.\w+)?|NOTICE(\.\w+)?")
-"""Not read for vectors, but a copy of the model takes them along."""
+"""Files that are not read, but copied with the model."""
 _DECIDING = re.compile(_MODULE + r"(?:[\w.-]+\.safetensors|config\.json|tokenizer\.json)")
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz")
 _CODE = (".py", ".pyc", ".pyd", ".so", ".dll", ".dylib")
 _LARGE_JSON = ("tokenizer.json", "vocab.json")
 _FOREIGN_TO_IGNORE = ("onnx", "openvino", ".git", ".cache")
-"""Folders that hubs put beside a model: they are never entered."""
+"""Folders that hubs put beside a model, which are never opened."""
 
 
 def readable_files(folder: Path) -> list[str]:
@@ -37,17 +37,17 @@ def readable_files(folder: Path) -> list[str]:
 
 
 def files_to_copy(folder: Path) -> list[str]:
-    """Return the names of all files of a model: those that are read, and its licence."""
+    """Return the names of all files to copy of a model: those that are read, and its licence."""
     return [name for name in _names(folder) if is_wanted(name)]
 
 
 def is_wanted(name: str) -> bool:
-    """Tell whether a file of a published model is copied or fetched."""
+    """Return whether a file of a published model is copied or downloaded."""
     return bool(_READ.fullmatch(name) or _KEPT.fullmatch(name))
 
 
 def deciding_files(folder: Path) -> list[str]:
-    """Return the names of weights, tokenizer and configuration: what decides what a vector is.
+    """Return the names of weights, tokenizer and configuration, which determine the vectors.
 
     A model has these files in its folder, in a folder for each module, or in both.
     """
@@ -70,14 +70,14 @@ def check_only_data(name: str, folder: Path) -> None:
     for reason in objections(folder):
         message = (
             f"Model '{name}' is refused: {reason}. Only safetensors and plain JSON are read from a "
-            "model, and there is no switch to trust code. Remove it; or, for a model that does "
-            f"without such files, take a copy without them: localembed models add {folder} --copy"
+            "model, and no option allows code. Remove it; or, if the model works without such "
+            f"files, make a copy without them: localembed models add {folder} --copy"
         )
         raise ModelRefusedError(message)
 
 
 def objections(folder: Path) -> Iterator[str]:
-    """Yield what could make a library run code from a model's folder, in words."""
+    """Yield, as text, each reason why a library could run code from a model's folder."""
     for name in _names(folder):
         suffix = Path(name).suffix.lower()
         if suffix in _CODE:
@@ -90,8 +90,8 @@ def objections(folder: Path) -> Iterator[str]:
                 yield f"{folder / name} {why}"
 
 
-def _objection(name: str, value: Any) -> str | None:  # noqa: ANN401 - whatever a file holds
-    """Return what a JSON file asks for that only code could give."""
+def _objection(name: str, value: Any) -> str | None:  # noqa: ANN401 - any JSON
+    """Return what a JSON file requests that would run code, or None."""
     if name == "modules.json":
         modules = value if isinstance(value, list) else []
         if why := next(filter(None, map(_objection_to_module, modules)), None):
@@ -102,25 +102,25 @@ def _objection(name: str, value: Any) -> str | None:  # noqa: ANN401 - whatever 
         if key == "trust_remote_code" and found:
             return "asks for trust_remote_code"
         if key.endswith("attn_implementation") and "/" in str(found):
-            return f"names the attention kernel {found}, which would be fetched"
+            return f"names the attention kernel {found}, which would be downloaded"
         if key == "activation_function" and not str(found).startswith("torch.nn."):
-            return f"names the function {found}, which is not one of torch"
+            return f"names the function {found}, which is not part of torch"
     return None
 
 
-def _objection_to_module(module: Any) -> str | None:  # noqa: ANN401 - whatever a file holds
-    """Return what is wrong with an entry of modules.json, or with where it lies."""
+def _objection_to_module(module: Any) -> str | None:  # noqa: ANN401 - any JSON
+    """Return what is wrong with an entry of modules.json or its folder, or None."""
     if not isinstance(module, dict):
-        return "names a module that is none"
+        return "has an invalid module"
     kind, place = str(module.get("type", "")), str(module.get("path", ""))
     if not kind.startswith("sentence_transformers."):
-        return f"names the module {kind}, which is not one of sentence-transformers"
+        return f"names the module {kind}, which is not part of sentence-transformers"
     if place and not re.fullmatch(_MODULE, f"{place}/"):
-        return f"names the folder {place!r} for a module, which is never looked into"
+        return f"names the folder {place!r} for a module, which is never read"
     return None
 
 
-def _pairs(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - whatever a file holds
+def _pairs(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON
     """Yield every key of nested JSON with its value."""
     pending = [value]
     while pending:
@@ -132,11 +132,11 @@ def _pairs(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - whatever 
             pending.extend(item)
 
 
-def _json(path: Path) -> Any:  # noqa: ANN401 - whatever a file holds
+def _json(path: Path) -> Any:  # noqa: ANN401 - any JSON
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):
-        return None  # what needs it says so
+        return None  # code that needs the file reports the error
 
 
 def _names(folder: Path) -> list[str]:

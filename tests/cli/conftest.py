@@ -1,4 +1,4 @@
-"""The whole command line in this process, and what its tests share."""
+"""The whole command line in this process, and fixtures that its tests share."""
 
 from __future__ import annotations
 
@@ -75,6 +75,6 @@ def masked(text: str, notes: Path) -> str:
 
 
 def columns(line: str) -> int:
-    """Return how many columns of a terminal a line takes."""
+    """Return how many terminal columns a line takes."""
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in line)
     return len(line) + wide - sum(bool(unicodedata.combining(c)) for c in line)

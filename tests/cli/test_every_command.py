@@ -66,7 +66,7 @@ def test_every_group_is_known_to_these_tests():
 
 
 def leaves(command: click.Group) -> list[str]:
-    """Return the commands of a group, those of its groups behind their names."""
+    """Return a group's commands; those of nested groups follow the group's name."""
     return [
         f"{name} {leaf}".strip()
         for name, inner in command.commands.items()

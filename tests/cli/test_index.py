@@ -28,7 +28,7 @@ def test_index_says_what_it_did_the_first_time(cli, notes):
 
     assert first.parts == (
         0,
-        "Run 1 in N s: files 2 added\n"
+        "Run 1 in N s: 2 files added\n"
         "   2 chunks in the index: 2 embedded, 0 reused\n"
         "   N files/s overall; while embedding N chunks/s, N tokens/s\n"
         "   fake in fp32 on cpu, 0.0% padding\n"
@@ -43,7 +43,7 @@ def test_index_says_that_nothing_changed(indexed, cli):
 
     assert again.parts == (
         0,
-        "Nothing changed: 2 files looked at in N s, nothing embedded\n",
+        "Nothing changed: 2 files checked in N s, nothing embedded\n",
         "",
     )
 
@@ -55,7 +55,7 @@ def test_index_says_what_an_edit_cost(indexed, cli):
 
     assert edited.parts == (
         0,
-        "Run 2 in N s: files 1 changed, 1 unchanged\n"
+        "Run 2 in N s: 1 file changed, 1 unchanged\n"
         "   2 chunks in the index: 1 embedded, 0 reused, 1 removed\n"
         "   N files/s overall; while embedding N chunks/s, N tokens/s\n"
         "   fake in fp32 on cpu, 0.0% padding\n"
@@ -72,7 +72,7 @@ def test_index_names_a_file_that_failed_and_exits_with_3(indexed, cli):
 
     assert failed.parts == (
         3,
-        "Nothing changed: 3 files looked at in N s, nothing embedded\n"
+        "Nothing changed: 3 files checked in N s, nothing embedded\n"
         "failed: bad.txt: cannot be decoded as utf-16-le: illegal UTF-16 surrogate at\n"
         "   byte 0\n",
         "",
@@ -90,7 +90,7 @@ def test_index_counts_skipped_files_by_reason(indexed, cli):
 
     reasons = "1 hidden, 1 empty, 1 symbolic link, 1 no reader for PDF, 1 binary"
     assert lines == [
-        "Nothing changed: 7 files looked at in N s, nothing embedded",
+        "Nothing changed: 7 files checked in N s, nothing embedded",
         f"   skipped 5: {reasons}",
     ]
 
@@ -178,7 +178,7 @@ def test_a_root_that_looks_gone_exits_with_5_and_keeps_its_rows(cli, notes, tmp_
 
     assert refused.code == 5
     assert "refused: NOTES is suddenly empty (1 file before)." in " ".join(refused.out.split())
-    assert "Run 2 in N s: files 1 removed\n" in allowed.out
+    assert "Run 2 in N s: 1 file removed\n" in allowed.out
     assert allowed.code == 0
 
 

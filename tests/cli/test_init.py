@@ -7,9 +7,9 @@ import json
 
 def test_init_twice_says_that_it_is_there(cli, notes):
     assert cli("init").parts == (
-        0, "Made the workspace NOTES/.localembed\n", "Next: localembed index\n",
+        0, "Created the workspace NOTES/.localembed\n", "Next: localembed index\n",
     )  # fmt: skip
-    assert cli("init").parts == (0, "The workspace NOTES/.localembed is already there\n", "")
+    assert cli("init").parts == (0, "The workspace NOTES/.localembed already exists\n", "")
     assert json.loads(cli("init", "--json").out) == {
         "workspace": "NOTES/.localembed", "created": False,
     }  # fmt: skip

@@ -21,8 +21,8 @@ def test_models_list_shows_what_is_here(cli, own_home):
     assert lines[0] == "  MODEL                        DIM  TOKENS       SIZE  LICENCE"
     assert "● fake                          32      66          -  none" in lines
     assert "○ absent                        32      66          -  none" in lines
-    assert lines[-2].startswith("4 of 17 models here (●)")
-    assert lines[-1] == "2 of servers (↗): docs/remote.md"
+    assert lines[-2].startswith("4 of 17 installed (●)")
+    assert lines[-1] == "2 remote models (↗): see docs/remote.md"
     installed = {row["name"]: row["installed"] for row in rows}
     assert (installed["fake"], installed["absent"]) == (True, False)
     assert "all-MiniLM-L6-v2" in installed

@@ -11,13 +11,13 @@ import pytest
 def test_rm_forgets_a_file_and_later_runs_leave_it_out(indexed, cli):
     gone = cli("rm", "garden/compost.txt")
 
-    assert gone.parts == (0, "Forgot garden/compost.txt: 1 file, 1 chunk\n", "")
+    assert gone.parts == (0, "Removed garden/compost.txt from the index: 1 file, 1 chunk\n", "")
     assert cli("index").out.startswith("Nothing changed")
     assert "Root      NOTES --exclude /garden/compost.txt\n" in cli("status").out
 
 
 def test_rm_forgets_a_whole_root(indexed, cli):
-    assert cli("rm", ".").parts == (0, "Forgot .: 2 files, 2 chunks\n", "")
+    assert cli("rm", ".").parts == (0, "Removed . from the index: 2 files, 2 chunks\n", "")
     assert "Root" not in cli("status").out
     assert cli("query", "keys").code == 1
 
@@ -26,7 +26,7 @@ def test_rm_counts_only_files_that_were_indexed(indexed, cli):
     (indexed / "picture.bin").write_bytes(b"\0\1\2" * 99)
     cli("index")
 
-    assert cli("rm", ".").out == "Forgot .: 2 files, 2 chunks\n"
+    assert cli("rm", ".").out == "Removed . from the index: 2 files, 2 chunks\n"
 
 
 def test_rm_of_a_path_in_no_root_names_the_roots(indexed, cli, tmp_path):

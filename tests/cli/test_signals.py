@@ -40,7 +40,7 @@ def test_a_stopped_index_says_so_and_the_next_run_completes(
 
     assert (process.returncode, out) == (code, "")
     assert err.strip() == (
-        f"{word}. What was indexed so far is kept; the same command goes on from there."
+        f"{word}. Everything indexed so far is kept; run the same command again to continue."
     )
     status = json.loads(run_cli("status", "--json", "--workspace", "ws").stdout)
     assert (status["files"], status["running"]) == (0, None)
@@ -50,7 +50,7 @@ def test_a_stopped_index_says_so_and_the_next_run_completes(
 
 
 def test_a_signal_inside_of_a_destructor_is_not_lost(own_home):
-    """Python prints what a destructor raises, and goes on."""
+    """Python only prints an exception raised in a destructor, and continues."""
     script = (
         "import os, signal, time\n"
         "from localembed.cli import exit_codes, signals\n"

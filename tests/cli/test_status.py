@@ -34,7 +34,7 @@ def test_status_names_no_more_than_ten_roots(notes, cli):
     assert [line[10:] for line in lines if line.startswith("Root")] == [
         f"NOTES/root{number}" for number in range(10)
     ]
-    assert lines[-1] == "          and 2 more: status --json"
+    assert lines[-1] == "          and 2 more (status --json lists all)"
     assert len(json.loads(cli("status", "--json").out)["roots"]) == 12
 
 

@@ -57,7 +57,7 @@ def test_a_damaged_head_exits_with_5_and_says_what_to_do(indexed, cli):
     assert cli("query", "keys").code == 0
 
 
-def test_a_head_that_is_no_json_exits_with_5_and_index_mends_it(indexed, cli):
+def test_a_head_that_is_no_json_exits_with_5_and_index_fixes_it(indexed, cli):
     head = indexed / ".localembed" / "head.json"
     head.write_text("{")
 

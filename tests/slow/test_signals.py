@@ -26,7 +26,7 @@ SIGNALS = {
     signal.SIGTERM: (143, "Terminated"),
     signal.SIGHUP: (143, "Terminated"),
 }
-KEPT = "What was indexed so far is kept; the same command goes on from there.\n"
+KEPT = "Everything indexed so far is kept; run the same command again to continue.\n"
 DAY = 86_400
 YEARS = 10 * 365 * DAY
 

@@ -1,1 +1,1 @@
-"""How results look: text for a terminal, and formats for other programs."""
+"""Render results as text for a terminal and as formats for other programs."""

@@ -1,4 +1,4 @@
-"""What `index --dry-run` found out, for eyes and as JSON (docs/json.md)."""
+"""The estimate of `index --dry-run`, as text and as JSON (docs/json.md)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from localembed.types.runs import Preview
 
 
 def preview_text(preview: Preview) -> str:
-    """Return what a run would do."""
+    """Return the text form of what a run would do."""
     found = preview.estimate
     if not found.embedded:
         return wrapped(
-            f"Nothing to embed: {counted(found.files, 'file')} would be read, "
-            f"{counted(found.chunks, 'chunk')} have their vectors"
+            f"Nothing to embed: {counted(found.files, 'file')} would be read; vectors of "
+            f"{counted(found.chunks, 'chunk')} already exist"
         )
     lines = [
         wrapped(
@@ -27,22 +27,22 @@ def preview_text(preview: Preview) -> str:
         lines.append(wrapped(f"with {preview.model} on this machine: nothing is sent", INDENT))
     else:
         lines.append(wrapped(f"with {preview.model} at {preview.price.server}", INDENT))
-        lines.append(wrapped(", ".join(_of_server(preview)), INDENT))
-    lines.append(wrapped("Nothing was written, and nothing was sent", INDENT))
+        lines.append(wrapped(", ".join(_remote_cost(preview)), INDENT))
+    lines.append(wrapped("Nothing was written or sent", INDENT))
     return "\n".join(lines)
 
 
-def _of_server(preview: Preview) -> list[str]:
+def _remote_cost(preview: Preview) -> list[str]:
     parts = [counted(preview.estimate.requests, "request")]
     if preview.price.minutes is None:
-        parts.append("the server's limits are not known yet")
+        parts.append("the provider's limits are not known yet")
     else:
         minutes = max(1, round(preview.price.minutes))
-        parts.append(f"about {counted(minutes, 'minute')} at the server's limits")
+        parts.append(f"about {counted(minutes, 'minute')} at the provider's limits")
     if preview.price.usd is None:
-        parts.append("no price is known")
+        parts.append("price unknown")
     else:
-        dated = f" (price of {preview.price.price_date})" if preview.price.price_date else ""
+        dated = f" (price as of {preview.price.price_date})" if preview.price.price_date else ""
         parts.append(f"about ${preview.price.usd:,.4f}{dated}")
     return parts
 

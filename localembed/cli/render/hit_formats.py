@@ -1,4 +1,4 @@
-"""Hits of a query for other programs: an editor's list, Markdown, the context of a prompt."""
+"""Query hits for other programs: an editor's quickfix list, Markdown, a prompt's context."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from localembed.types.queries import SearchHit
 
 
 def vimgrep(hit: SearchHit, query: str) -> str:
-    """Return `path:line:column:text` of the line that answers best."""
+    """Return `path:line:column:text` of the best line."""
     offset, line = best_line(hit.text, query)
     column = len(line) - len(line.lstrip()) + 1
     return f"{printable(near(hit.path))}:{hit.start_line + offset}:{column}:{printable(line)}"
 
 
 def markdown(rank: int, hit: SearchHit) -> str:
-    """Return a section with the whole text, and the lines around it if there are any.
+    """Return a section with the whole text, and any lines around it.
 
-    It is fenced by more backticks than it holds.
+    The fence has more backticks than any in the text.
     """
     text = hit.before + hit.text + hit.after
     first = hit.start_line - hit.before.count("\n")
@@ -46,11 +46,11 @@ class Passage:
     end_line: int
     text: str
     rank: int
-    """Of the best of them."""
+    """Rank of the best hit, from 0."""
 
 
 def context(hits: Sequence[SearchHit], budget: int) -> str:
-    """Return the best passages that fit into a budget of the model's tokens, sources numbered."""
+    """Return the best passages that fit a budget of the model's tokens, with numbered sources."""
     passages = merged(packed(hits, budget))
     return "\n".join(
         f"[{number}] {_place(passage.path, passage.start_line, passage.end_line)}\n"
@@ -60,7 +60,7 @@ def context(hits: Sequence[SearchHit], budget: int) -> str:
 
 
 def packed(hits: Sequence[SearchHit], budget: int) -> list[tuple[int, SearchHit]]:
-    """Return (place, hit) of the best hits that fit together."""
+    """Return (rank from 0, hit) of the best hits that fit together."""
     chosen: list[tuple[int, SearchHit]] = []
     for place, hit in enumerate(hits):
         if hit.tokens <= budget:
@@ -70,7 +70,7 @@ def packed(hits: Sequence[SearchHit], budget: int) -> list[tuple[int, SearchHit]
 
 
 def merged(hits: Sequence[tuple[int, SearchHit]]) -> list[Passage]:
-    """Return passages, the best first; hits of a document that touch or overlap become one."""
+    """Return passages, best first; adjacent or overlapping hits of a document become one."""
     passages: list[Passage] = []
     for place, hit in sorted(hits, key=lambda entry: (entry[1].path, entry[1].start)):
         last = passages[-1] if passages else None

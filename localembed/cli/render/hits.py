@@ -1,4 +1,4 @@
-"""Hits of a query, for eyes within the terminal's width and as JSON (docs/json.md)."""
+"""Query hits, as text within the terminal's width and as JSON (docs/json.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SNIPPET_LINES = 3
 
 
 def query_json(result: QueryResult) -> dict[str, object]:
-    """Return the JSON form of an answer."""
+    """Return the JSON form of a query result."""
     return {
         "query": result.query,
         "mode": result.mode,
@@ -54,12 +54,12 @@ def hit_json(rank: int, hit: SearchHit) -> dict[str, object]:
 
 
 def place(hit: SearchHit) -> str:
-    """Return where a hit begins, as editors take it."""
+    """Return where a hit begins, as `path:line` for editors."""
     return f"{printable(near(hit.path))}:{hit.start_line}"
 
 
 def folded(hits: Sequence[SearchHit]) -> list[tuple[int, SearchHit, list[SearchHit]]]:
-    """Return (rank, hit, others) with what says the same under the best that says it."""
+    """Return (rank, hit, others), with duplicates of a hit's text listed as its others."""
     groups: dict[str, tuple[int, SearchHit, list[SearchHit]]] = {}
     for rank, hit in enumerate(hits, start=1):
         words = " ".join(hit.text.split())
@@ -79,15 +79,15 @@ def hit_text(
     lines: int = 0,
     explain: bool = False,
 ) -> str:
-    """Return one hit for a terminal: place and score, heading, a snippet with the words marked.
+    """Return one hit for a terminal: place and score, heading, a snippet with words highlighted.
 
     Args:
-        rank: its place, from 1.
-        hit: what to show.
-        query: whose words are marked.
-        others: hits that say the same.
-        lines: how many to show around the best one; the few that hold most words if 0.
-        explain: show what each part of the search says.
+        rank: the hit's rank, from 1.
+        hit: the hit to show.
+        query: the query whose words are highlighted.
+        others: hits with the same text.
+        lines: how many lines to show around the best one; if 0, the few that hold most words.
+        explain: show how each part of the search scored the hit.
     """
     named = click.style(place(hit), fg="cyan", bold=True)
     head = f"{rank:>2} {linked(named, hit.path)}  {click.style(f'{hit.score:.3f}', dim=True)}"
@@ -109,7 +109,7 @@ def hit_text(
 
 
 def numbered_lines(hit: SearchHit, query: str, lines: int) -> list[str]:
-    """Return the line that answers best with so many around it, each behind its number."""
+    """Return the best line with `lines` before and after it, each behind its number."""
     first = hit.start_line - hit.before.count("\n")
     whole = (hit.before + hit.text + hit.after).split("\n")
     best = hit.start_line - first + best_line(hit.text, query)[0]
@@ -137,20 +137,20 @@ def hit_whole(hit: SearchHit) -> str:
 
 
 def _explained(hit: SearchHit) -> str:
-    """Return what each part of the search says of a hit."""
+    """Return how each part of the search scored a hit."""
     parts = []
     if hit.similarity:
-        place = f" (place {hit.vector_rank:,})" if hit.vector_rank else ""
-        parts.append(f"cosine {hit.similarity:.3f}{place}")
+        rank = f" (rank {hit.vector_rank:,})" if hit.vector_rank else ""
+        parts.append(f"cosine {hit.similarity:.3f}{rank}")
     if hit.text_rank:
-        parts.append(f"text {hit.text_score:.2f} (place {hit.text_rank:,})")
+        parts.append(f"text {hit.text_score:.2f} (rank {hit.text_rank:,})")
     if hit.found_rank:
-        parts.append(f"place {hit.found_rank:,} before reranking")
-    return ", ".join(parts) or "no part of its own"
+        parts.append(f"rank {hit.found_rank:,} before reranking")
+    return ", ".join(parts) or "no scores"
 
 
 def snippet(text: str, pattern: re.Pattern[str] | None, title: str = "") -> list[str]:
-    """Return the neighbouring lines of a chunk that hold the most different words of a query.
+    """Return the neighbouring lines of a chunk that contain the most distinct query words.
 
     A line that only repeats `title`, the heading shown above it, is left out.
     """
@@ -165,9 +165,9 @@ def snippet(text: str, pattern: re.Pattern[str] | None, title: str = "") -> list
 
 
 def best_line(text: str, query: str) -> tuple[int, str]:
-    """Return the first line with the most different words of a query, and which one it is, from 0.
+    """Return (index from 0, line) of the first line with the most distinct query words.
 
-    Without any of them it is the first with a letter or digit.
+    If no line has any, it is the first with a letter or digit.
     """
     pattern = _marks(query)
     lines = text.split("\n")
@@ -180,7 +180,7 @@ def best_line(text: str, query: str) -> tuple[int, str]:
 
 
 def _marks(query: str) -> re.Pattern[str] | None:
-    """Return what finds the words of a query and those that begin alike; with digits, as is."""
+    """Return a pattern for a query's words and their inflections; words with digits match as is."""
     stems = {
         re.escape(word[: max(3, len(word) - 2)])
         if len(word) > 3 and word.isalpha()

@@ -1,4 +1,4 @@
-"""The progress of `index`: on stderr, and only to a terminal."""
+"""The progress bar of `index`, on stderr and only on a terminal."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class IndexProgress:
-    """Turns the events of a run into a bar of chunks, with files beside it and an ETA."""
+    """Progress bar of a run: chunks done, files chunked and an ETA."""
 
     def __init__(self, *, enabled: bool) -> None:
-        """Prepare; nothing is shown before there is something to read."""
+        """Prepare the bar; it appears once there are files to read."""
         self._enabled = enabled and sys.stderr.isatty()
         self._bar: tqdm[None] | None = None
         self._files = self._read_files = self._chunks = 0
@@ -32,11 +32,11 @@ class IndexProgress:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self.close()
 
     def close(self) -> None:
-        """Take the bar away before something is printed."""
+        """Remove the bar before anything is printed."""
         if self._bar is not None:
             self._bar.close()
 

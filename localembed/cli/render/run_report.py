@@ -1,4 +1,4 @@
-"""The report of `index` for eyes; its JSON form is in `localembed.types.runs`."""
+"""The report of `index` as text; its JSON form is in `localembed.types.json_forms`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_FAILURES = 20
 
 
 def index_report(report: RunReport) -> str:
-    """Return the report of a run."""
+    """Return the text form of a run's report."""
     lines: list[str] = []
     if report.files.seen or not report.refused:
         lines += _headline(report)
@@ -34,7 +34,7 @@ def index_report(report: RunReport) -> str:
         lines.append(wrapped(skipped, INDENT))
     if report.tokens.truncated:
         words = counted(report.tokens.truncated, "word")
-        lines.append(wrapped(f"{words} too long for the model to see", INDENT))
+        lines.append(wrapped(f"{words} too long for the model", INDENT))
     lines += _failures(report.failures)
     lines += [_in_red(wrapped(f"refused: {sentence}")) for sentence in report.refused]
     return "\n".join(lines)
@@ -43,15 +43,17 @@ def index_report(report: RunReport) -> str:
 def _headline(report: RunReport) -> list[str]:
     files, chunks = report.files, report.chunks
     if not report.changed:
-        looked = f"{counted(files.seen, 'file')} looked at in {report.seconds:.2f} s"
-        return [wrapped(f"Nothing changed: {looked}, nothing embedded")]
+        checked = f"{counted(files.seen, 'file')} checked in {report.seconds:.2f} s"
+        return [wrapped(f"Nothing changed: {checked}, nothing embedded")]
     names = ("added", "changed", "renamed", "removed", "unchanged", "failed")
-    counts = [f"{getattr(files, name):,} {name}" for name in names if getattr(files, name)]
+    counts = [(getattr(files, name), name) for name in names if getattr(files, name)]
+    shown = [f"{counted(number, 'file')} {name}" for number, name in counts[:1]]
+    shown += [f"{number:,} {name}" for number, name in counts[1:]]
     parts = [f"{chunks.embedded:,} embedded", f"{chunks.reused:,} reused"]
     if chunks.removed:
         parts.append(f"{chunks.removed:,} removed")
     return [
-        wrapped(f"Run {report.run} in {report.seconds:.1f} s: files {', '.join(counts) or '0'}"),
+        wrapped(f"Run {report.run} in {report.seconds:.1f} s: {', '.join(shown) or 'no files'}"),
         wrapped(f"{counted(chunks.total, 'chunk')} in the index: {', '.join(parts)}", INDENT),
     ]
 
@@ -68,22 +70,25 @@ def _speed(report: RunReport) -> str:
 
 def _engine(use: EngineUse) -> str:
     if use.remote is not None:
-        return _server(use.device, use.remote)
+        return _remote(use.device, use.remote)
     text = f"{use.engine} in {use.precision} on {use.device}, {use.padding:.1%} padding"
     if use.too_large:
-        text += f"; {counted(use.too_large, 'text')} did not fit into memory even alone"
+        text += f"; {counted(use.too_large, 'text')} did not fit in memory even alone"
     return text
 
 
-def _server(host: str, use: RemoteUse) -> str:
-    parts = [f"{host}: {counted(use.requests, 'request')}"]
+def _remote(host: str, use: RemoteUse) -> str:
+    retries = ""
     if use.retries:
-        parts.append(f"{use.retries:,} of them again")
-    parts.append(f"{counted(use.tokens_billed, 'token')} billed")
+        retries = f" ({use.retries:,} {'retry' if use.retries == 1 else 'retries'})"
+    parts = [
+        f"{host}: {counted(use.requests, 'request')}{retries}",
+        f"{counted(use.tokens_billed, 'token')} billed",
+    ]
     if use.usd is not None:
         parts.append(f"${use.usd:,.4f}")
     if use.paused_seconds >= 0.1:
-        parts.append(f"{use.paused_seconds:.0f} s paused because it asked for it")
+        parts.append(f"paused {use.paused_seconds:.0f} s at the provider's request")
     return ", ".join(parts)
 
 
@@ -112,7 +117,7 @@ def _failures(notes: Sequence[Note]) -> list[str]:
         for note in notes[:_MAX_FAILURES]
     ]
     if len(notes) > _MAX_FAILURES:
-        lines.append(f"… and {len(notes) - _MAX_FAILURES:,} more; --json names all")
+        lines.append(f"… and {len(notes) - _MAX_FAILURES:,} more (--json lists all)")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""What is there: status and settings, for eyes and as JSON (docs/json.md)."""
+"""Status and settings, as text and as JSON (docs/json.md)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from localembed.types.tables import Status
 from localembed.workspace.settings import Sourced
 
 _MAX_LISTED = 10
-"""Of roots, and of failures; `status --json` lists all."""
+"""Maximum roots, and failures, to show; `status --json` lists all."""
 
 
 def status_text(status: Status) -> str:
-    """Return what is in a workspace."""
+    """Return the text form of a status."""
     done = "" if status.complete or not status.table else " (not complete yet)"
     rows = [
         ("Workspace", from_home(str(status.workspace))),
@@ -29,7 +29,7 @@ def status_text(status: Status) -> str:
         ("Disk", size(status.disk_bytes)),
         *_listed("Root", [_root_text(root) for root in status.roots]),
         *(
-            ("Beside", f"{entry.model}: {entry.chunks:,} chunks, up to {entry.max_tokens} tokens")
+            ("Also", f"{entry.model}: {entry.chunks:,} chunks, up to {entry.max_tokens} tokens")
             for entry in status.other_tables.values()
         ),
     ]
@@ -40,8 +40,8 @@ def status_text(status: Status) -> str:
         notes = status.failures
         rows += _listed("", [f"{from_home(show_path(note.path))}: {note.reason}" for note in notes])
     if status.pending_bytes and not status.running:
-        kept = f"{size(status.pending_bytes)} of a server's answers, for the next localembed index"
-        rows.append(("Kept", kept))
+        pending = f"{size(status.pending_bytes)} from a remote model, for the next localembed index"
+        rows.append(("Pending", pending))
     if running := status.running:
         rows.append(
             (
@@ -57,14 +57,15 @@ def status_text(status: Status) -> str:
 def _listed(name: str, values: Sequence[str]) -> list[tuple[str, str]]:
     rows = [(name, value) for value in values[:_MAX_LISTED]]
     if len(values) > _MAX_LISTED:
-        rows.append(("", f"and {len(values) - _MAX_LISTED:,} more: status --json"))
+        rows.append(("", f"and {len(values) - _MAX_LISTED:,} more (status --json lists all)"))
     return rows
 
 
 def _vector_index(status: Status) -> list[tuple[str, str]]:
     if status.vector_index is None:
         return []
-    return [("Vectors", f"indexed, recall@10 {status.vector_index.recall:.2f} of an exact search")]
+    recall = f"recall@10 {status.vector_index.recall:.2f} against exact search"
+    return [("Vectors", f"indexed, {recall}")]
 
 
 def _last_run(status: Status) -> str:
@@ -103,7 +104,7 @@ def status_json(status: Status) -> dict[str, object]:
 
 
 def settings_json(sourced: Sourced) -> dict[str, object]:
-    """Return each setting with its origin."""
+    """Return the JSON form of each setting with its origin."""
     values = asdict(sourced.settings)
     return {
         "settings": {
@@ -114,7 +115,7 @@ def settings_json(sourced: Sourced) -> dict[str, object]:
 
 
 def settings_text(sourced: Sourced) -> str:
-    """Return a table of settings."""
+    """Return a table of settings with their origins."""
     values = asdict(sourced.settings)
     values["max_file_size"] = size(values["max_file_size"])
     return "\n".join(

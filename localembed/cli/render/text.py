@@ -1,4 +1,4 @@
-"""Text that fits a terminal: no control characters, no line over its width."""
+"""Fit text to a terminal: no control characters, no line wider than it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ INDENT = "   "
 
 
 def width() -> int:
-    """Return the columns to fill: those of the terminal, between 40 and 120."""
+    """Return the columns to fill: the terminal's width, clamped to 40-120."""
     return max(40, min(shutil.get_terminal_size((80, 24)).columns or 80, 120))
 
 
 def printable(text: str) -> str:
-    """Return text that cannot move the cursor or break a line: control characters as escapes.
+    """Return text with control characters as escapes: it cannot move the cursor or break a line.
 
-    Bytes of an argument that are no valid UTF-8 are shown as escapes, too.
+    Bytes of an argument that are not valid UTF-8 are shown as escapes, too.
     """
     valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in valid)
 
 
 def clipped(text: str, columns: int) -> str:
-    """Return as much of a text as fits, wide characters counted as two columns."""
+    """Return as much of a text as fits, counting wide characters as two columns."""
     if wcswidth(text) <= columns:
         return text
     room = columns - 1
@@ -41,7 +41,7 @@ def clipped(text: str, columns: int) -> str:
 
 
 def wrapped(text: str, indent: str = "") -> str:
-    """Return text broken at spaces, the following lines indented once more."""
+    """Return text wrapped at spaces, with further lines indented once more."""
     lines = wrap(
         text, width(), initial_indent=indent, subsequent_indent=indent + INDENT,
         break_long_words=False, break_on_hyphens=False,
@@ -50,7 +50,7 @@ def wrapped(text: str, indent: str = "") -> str:
 
 
 def near(path: str) -> str:
-    """Return a path relative to the current folder when it lies below it, or to the home."""
+    """Return a path relative to the current folder if it is below it, or else to the home."""
     here = os.getcwd().rstrip("/") + "/"  # noqa: PTH109 - compared as text
     return path.removeprefix(here) if path.startswith(here) else from_home(path)
 
@@ -62,7 +62,7 @@ def from_home(path: str) -> str:
 
 
 def size(number: int) -> str:
-    """Return bytes in the unit that suits them."""
+    """Return a number of bytes in a suitable unit."""
     amount = float(number)
     for unit in ("B", "KiB", "MiB"):
         if amount < 1024:
@@ -72,7 +72,7 @@ def size(number: int) -> str:
 
 
 def linked(text: str, path: str) -> str:
-    """Return text that leads to a file (OSC 8), on terminals that are known to understand it."""
+    """Return text that links to a file (OSC 8) on terminals known to support it."""
     known = ("VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "WEZTERM_PANE", "ITERM_SESSION_ID")
     if not sys.stdout.isatty() or not any(os.environ.get(name) for name in known):
         return text

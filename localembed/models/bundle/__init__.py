@@ -1,4 +1,4 @@
-"""Models and an index as one file: what carries them to a machine without a network."""
+"""Bundles: models and an index as one file, for machines without a network."""
 
 from localembed.models.bundle.contents import Contents
 from localembed.models.bundle.creation import create_bundle

@@ -1,4 +1,4 @@
-"""What a bundle says of itself: its first member, written before everything else."""
+"""The table of contents of a bundle: its first member, written before everything else."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from localembed.types.models import ModelSpec
 
 NAME = "bundle.json"
 FORMAT = 1
-"""Raise it when an older localembed cannot read what is written now."""
+"""Bundle format version; increase it when older versions cannot read new bundles."""
 INDEX = "index/"
-"""Before the names of a workspace's files; a model's stand below models/NAME/."""
+"""Prefix of a workspace's files; a model's files are below models/NAME/."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +31,32 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Everything that is in a bundle."""
+    """Everything in a bundle."""
 
     models: tuple[ModelSpec, ...]
     members: tuple[Member, ...]
-    """In the order in which they stand in the file."""
+    """Members in the order of the file."""
     chunks: int = 0
-    """Of the index; 0 without one."""
+    """Chunks of the index; 0 without one."""
 
     @property
     def has_index(self) -> bool:
-        """Whether a workspace's index is in it."""
+        """Whether it contains a workspace's index."""
         return any(member.name.startswith(INDEX) for member in self.members)
 
     @property
     def bytes(self) -> int:
-        """Of all members."""
+        """Total size of all members."""
         return sum(member.size for member in self.members)
 
 
 def model_member(model: str, file: str) -> str:
-    """Return the name that a file of a model has in a bundle."""
+    """Return the member name of a model's file."""
     return f"models/{model}/{file}"
 
 
 def dumped(contents: Contents) -> bytes:
-    """Return the first member of a bundle: the same bytes for the same contents."""
+    """Serialize the first member of a bundle: the same bytes for the same contents."""
     value = {
         "format": FORMAT,
         "store_format": STORE_FORMAT,
@@ -69,11 +69,11 @@ def dumped(contents: Contents) -> bytes:
 
 
 def parsed(data: bytes, where: str) -> Contents:
-    """Return what the first member of a bundle says.
+    """Parse the first member of a bundle.
 
     Args:
-        data: of the member.
-        where: the bundle lies, for the message.
+        data: the member's bytes.
+        where: where the bundle is, for the message.
 
     Raises:
         BundleError: it is damaged, or written by a newer localembed.
@@ -85,7 +85,7 @@ def parsed(data: bytes, where: str) -> Contents:
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise BundleError(f"{where} is damaged: its list of contents cannot be read.") from error
     if not is_whole:
-        raise BundleError(f"{where} is damaged: its list of contents has another digest.")
+        raise BundleError(f"{where} is damaged: its list of contents does not match its digest.")
     _check_formats(value, where)
     try:
         return Contents(
@@ -94,19 +94,19 @@ def parsed(data: bytes, where: str) -> Contents:
             chunks=_count(value["chunks"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{where} is no bundle that can be read: {error!r}.") from error
+        raise BundleError(f"{where} is not a readable bundle: {error!r}.") from error
 
 
 def _model(where: str, name: str, block: object) -> ModelSpec:
-    """Return a model that lies in a bundle.
+    """Return the spec of a model in a bundle.
 
     Raises:
-        BundleError: it is a server's: whoever made the bundle would be told a key.
-        RegistryError: its block says something impossible.
+        BundleError: it is a remote model, which could leak a key to the bundle's author.
+        RegistryError: its block is invalid.
     """
     spec = checked_spec(f"{where}, model {name}", name, block)
     if spec.remote is not None:
-        raise BundleError(f"{where} is refused: model '{name}' is a server's, not one in a bundle.")
+        raise BundleError(f"{where} is refused: model '{name}' is remote; bundles hold only files.")
     return spec
 
 

@@ -27,23 +27,23 @@ from localembed.types.models import ModelSpec
 
 _INDEX_FILES = ("config.toml", "head.json", "manifest.duckdb")
 _INDEX_FOLDERS = ("runs", "vectors")
-_EXISTS = "{} exists already. Remove it, or name another file with -o."
+_EXISTS = "{} already exists. Delete it, or name another file with -o."
 
 
 def create_bundle(
     names: tuple[str, ...], output: Path, layout: Layout, *, with_index: bool = False
 ) -> Contents:
-    """Write models, and the index of a workspace if it is wanted, into one file.
+    """Write models, and optionally a workspace's index, to one file.
 
     Args:
-        names: of the models; with an index, none means those that it was made with.
+        names: names of the models; with an index, the default is the index's models.
         output: the file to write; it must not exist.
         layout: the workspace.
-        with_index: take the index along, with the text of every document in it, in clear.
+        with_index: include the index, with the text of every document, unencrypted.
 
     Raises:
         UsageError: no model is named, or the file exists.
-        ModelNotFoundError: a model is not here.
+        ModelNotFoundError: a model is not installed.
         ModelChangedError: a file of a model differs from its hash.
         NotIndexedError: there is no index, or it is not complete.
         StorageError: the disk is full or unwritable.
@@ -51,7 +51,7 @@ def create_bundle(
     if output.exists():
         raise UsageError(_EXISTS.format(output))
     if not output.absolute().parent.is_dir():
-        raise UsageError(f"There is no folder {output.absolute().parent} for the bundle. Make it.")
+        raise UsageError(f"There is no folder {output.absolute().parent}. Create it first.")
     with ExitStack() as stack:
         chunks = 0
         if with_index:
@@ -73,17 +73,17 @@ def create_bundle(
 
 
 def _whole_index(layout: Layout) -> Head:
-    """Return the head of a workspace whose last run came to its end.
+    """Return the head of a workspace whose last run finished.
 
     Raises:
-        NotIndexedError: there is none.
+        NotIndexedError: there is no complete index.
     """
     head = read_head(layout) if layout.exists() else Head()
     last = heartbeat.last(layout)
-    cut_off = last is not None and not last.ended
-    if not head.tables or cut_off or not all(entry.complete for entry in head.tables.values()):
+    interrupted = last is not None and not last.ended
+    if not head.tables or interrupted or not all(e.complete for e in head.tables.values()):
         raise NotIndexedError(
-            f"{layout.folder} has no whole index to take along. Run: localembed index"
+            f"{layout.folder} has no complete index to include. Run: localembed index"
         )
     return head
 
@@ -92,7 +92,7 @@ def _model(name: str, layout: Layout) -> tuple[ModelSpec, Path]:
     is_reranker = find_spec(name, layout).backend in RERANKERS
     model = open_reranker(name, layout) if is_reranker else open_model(name, layout, rehash=True)
     if model.spec.remote is not None:
-        message = f"Model '{name}' is a server's: there are no files of it to take along."
+        message = f"Model '{name}' is remote: it has no files to put into a bundle."
         raise UsageError(message)
     return model.spec, model.folder
 
@@ -116,10 +116,10 @@ def _member(name: str, path: Path) -> Member:
 
 
 def _write(output: Path, contents: Contents, sources: dict[str, Path]) -> None:
-    """Write beside the name first, so that a bundle that is there is whole."""
+    """Write to a temporary file first, so that a bundle that exists is complete."""
     folder = output.absolute().parent
     try:
-        # A name of its own, mode 0600: nobody else can lay a link there, or write to it as well.
+        # A unique name with mode 0600: no other user can put a link there or write to it.
         number, name = tempfile.mkstemp(".part", f".{output.name}.", folder)
     except OSError as error:
         raise storage_error(output, error) from error
@@ -135,7 +135,7 @@ def _write(output: Path, contents: Contents, sources: dict[str, Path]) -> None:
                 with sources[member.name].open("rb") as source:
                     archive.addfile(_header(member.name, member.size), source)
         sync_file(name)
-        _show(part, output)
+        _publish(part, output)
         sync_folder(folder)
     except OSError as error:
         raise storage_error(output, error) from error
@@ -143,22 +143,22 @@ def _write(output: Path, contents: Contents, sources: dict[str, Path]) -> None:
         part.unlink(missing_ok=True)
 
 
-def _show(part: Path, output: Path) -> None:
-    """Give a whole bundle its name, unless somebody else took it meanwhile.
+def _publish(part: Path, output: Path) -> None:
+    """Give a complete bundle its final name, unless another process created it meanwhile.
 
     Raises:
-        UsageError: somebody did.
+        UsageError: the name is taken.
     """
     try:
         os.link(part, output)
     except FileExistsError as error:
         raise UsageError(_EXISTS.format(output)) from error
-    except OSError:  # a disk without links
+    except OSError:  # a file system without hard links
         part.replace(output)
 
 
 def _header(name: str, size: int) -> tarfile.TarInfo:
-    """Return a member's header with nothing in it of this machine or this moment."""
+    """Return a member's header, which depends on neither this machine nor the time."""
     header = tarfile.TarInfo(name)
     header.size, header.mode = size, 0o600
     return header

@@ -1,4 +1,4 @@
-"""Install a bundle: everything is checked and tried before anything is shown."""
+"""Install a bundle, after checking and trying everything in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from localembed.core.files import storage_error, sync_folder, sync_tree
 from localembed.errors import ModelRefusedError, UsageError
-from localembed.models.add import check_pins, is_same, prove, settle, staged
+from localembed.models.add import check_pins, install, is_same, prove, staged
 from localembed.models.bundle.contents import Contents, model_member
 from localembed.models.bundle.reading import opened
 from localembed.models.files import locate, store_folder
@@ -23,26 +23,26 @@ from localembed.types.models import ModelSpec
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What an installation did."""
+    """Result of an installation."""
 
     models: tuple[str, ...]
-    """That came with it."""
+    """Models that were installed."""
     present: tuple[str, ...]
-    """That were here already."""
+    """Models that were already installed."""
     workspace: Path | None
-    """Where the index lies now."""
+    """Workspace folder of the installed index, None without one."""
 
 
 def install_bundle(path: Path, layout: Layout) -> Installed:
     """Check a bundle to its last byte, then install its models and its index.
 
     Args:
-        path: of the bundle.
-        layout: where the index is to lie; nothing may lie there yet.
+        path: the bundle's path.
+        layout: the workspace to install the index to; it must not exist yet.
 
     Raises:
         BundleError: see `verify_bundle`.
-        UsageError: a workspace lies there already, or a model of that name is another one.
+        UsageError: the workspace exists, or another model has one of the names.
         ModelRefusedError: a model could make a library run code.
         ModelChangedError: a model contradicts itself.
         StorageError: the disk is full or unwritable.
@@ -59,7 +59,7 @@ def install_bundle(path: Path, layout: Layout) -> Installed:
         for spec in missing:
             _try(spec, staging, path)
         for spec in missing:
-            _show(spec, staging)
+            _install(spec, staging)
         if contents.has_index:
             _place(staging / "index", layout)
     new = tuple(spec.name for spec in missing)
@@ -71,14 +71,14 @@ def install_bundle(path: Path, layout: Layout) -> Installed:
 
 
 def _check_room(contents: Contents, layout: Layout) -> None:
-    """Refuse what would overwrite something.
+    """Refuse a bundle that would overwrite something.
 
     Raises:
         UsageError: it would.
     """
     if contents.has_index and layout.exists():
         message = (
-            f"There is a workspace at {layout.folder} already. Name another place: localembed "
+            f"There is already a workspace at {layout.folder}. Name another folder: localembed "
             "models bundle install FILE --workspace DIR"
         )
         raise UsageError(message)
@@ -90,23 +90,23 @@ def _check_room(contents: Contents, layout: Layout) -> None:
         ours = known.get(spec.name)
         if ours is not None and not is_same(ours, spec):
             message = (
-                f"There is another model '{spec.name}' in models.toml: its prompts, its size or "
-                f"its hashes differ. Run first: localembed models rm {spec.name}"
+                f"There is another model '{spec.name}' in models.toml: its prompts, size or "
+                f"hashes differ. Run first: localembed models rm {spec.name}"
             )
             raise UsageError(message)
 
 
 def _is_here(spec: ModelSpec) -> bool:
-    """Tell whether a model's files are on this machine."""
+    """Return whether a model's files are on this machine."""
     ours = load_specs().get(spec.name)
     return ours is not None and locate(ours) is not None
 
 
 def _try(spec: ModelSpec, staging: Path, bundle: Path) -> None:
-    """Look at a model before anything of it is loaded.
+    """Check a model's files, then load it.
 
     Raises:
-        ModelRefusedError: it holds what is not read from a model.
+        ModelRefusedError: it contains files that are not read from a model.
         ModelChangedError: its files are not those that its block names, or do not load.
     """
     folder = staging / model_member(spec.name, "")
@@ -115,7 +115,7 @@ def _try(spec: ModelSpec, staging: Path, bundle: Path) -> None:
     for reason in (*objections(folder), *(f"{file} is not read from a model" for file in unread)):
         message = (
             f"{bundle} is refused: {reason.removeprefix(f'{staging}/')}. Only safetensors "
-            "and plain JSON are read from a model, and there is no switch to trust code."
+            "and plain JSON are read from a model, and no option allows code."
         )
         raise ModelRefusedError(message)
     check_whole(spec.name, folder)
@@ -123,14 +123,14 @@ def _try(spec: ModelSpec, staging: Path, bundle: Path) -> None:
     prove(spec, folder)
 
 
-def _show(spec: ModelSpec, staging: Path) -> None:
-    settle(spec.name, staging / model_member(spec.name, ""))
+def _install(spec: ModelSpec, staging: Path) -> None:
+    install(spec.name, staging / model_member(spec.name, ""))
     if spec.name not in load_specs():
         add_block(replace(spec, sources=(f"path:{store_folder(spec.name)}",)))
 
 
 def _place(index: Path, layout: Layout) -> None:
-    """Move an index to where the workspace is to lie, in one step where the disk is the same."""
+    """Move an index to the workspace's folder, in one step if it is on the same disk."""
     parent = layout.folder.absolute().parent
     try:
         make_folder(parent)

@@ -1,7 +1,7 @@
-"""Read a bundle, trusting nothing: only the files that it lists, each with its hash, no links.
+"""Read a bundle without trusting it: only the files that it lists, each with its hash, no links.
 
 A bundle is a plain tar. Its members are read in one pass in the order that its first one lists, so
-names that lead out of a folder, links, devices and what is listed nowhere are never looked at.
+names that lead out of a folder, links, devices and unlisted files are never extracted.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _PART = re.compile(r"[\w@+=,~ -][\w.@+=,~ -]*|\.[\w@+=,~-][\w.@+=,~-]*")
 
 
 def verify_bundle(path: Path) -> Contents:
-    """Read a whole bundle and compare every file with its hash; return what is in it.
+    """Read a whole bundle and check every file against its hash; return its contents.
 
     Raises:
-        BundleError: it is damaged, has what none should have, or was written by a newer localembed.
+        BundleError: it is damaged, unsafe, or written by a newer localembed.
     """
     with opened(path) as (contents, files):
         for _ in files:
@@ -41,11 +41,11 @@ def verify_bundle(path: Path) -> Contents:
 
 @contextmanager
 def opened(path: Path, target: Path | None = None) -> Iterator[tuple[Contents, Iterator[Member]]]:
-    """Give a bundle's contents and an iterator that checks one member after the other.
+    """Yield a bundle's contents and an iterator that checks one member after the other.
 
     Args:
-        path: of the bundle.
-        target: write each member below this folder; None to write nothing.
+        path: the bundle's path.
+        target: folder to write the members to; None to write nothing.
 
     Raises:
         BundleError: see `verify_bundle`.
@@ -54,12 +54,12 @@ def opened(path: Path, target: Path | None = None) -> Iterator[tuple[Contents, I
         with tarfile.open(path, "r|") as archive:
             first = archive.next()
             if first is None or first.name != NAME or not first.isreg() or first.size > _MAX_JSON:
-                raise BundleError(f"{path} is no bundle of localembed.")
+                raise BundleError(f"{path} is not a localembed bundle.")
             contents = parsed(_stream(archive, first, path).read(), str(path))
             _check_names(contents, path)
             yield contents, _members(archive, contents, path, target)
     except (tarfile.TarError, EOFError) as error:
-        raise BundleError(f"{path} is damaged or not whole: {error}.") from error
+        raise BundleError(f"{path} is damaged or incomplete: {error}.") from error
     except FileNotFoundError as error:
         if Path(str(error.filename)) != path:
             raise
@@ -78,16 +78,16 @@ def _members(
     for member in contents.members:
         found = archive.next()
         if found is None:
-            raise BundleError(f"{path} is not whole: {member.name} is missing.")
+            raise BundleError(f"{path} is incomplete: {member.name} is missing.")
         if found.name != member.name or not found.isreg() or found.size != member.size:
-            raise BundleError(f"{path} is damaged: {found.name} is not what stands in its list.")
-        _take(_stream(archive, found, path), member, path, target)
+            raise BundleError(f"{path} is damaged: {found.name} does not match its list.")
+        _check_member(_stream(archive, found, path), member, path, target)
         yield member
     if archive.next() is not None:
-        raise BundleError(f"{path} has more in it than its list says.")
+        raise BundleError(f"{path} contains more than its list names.")
 
 
-def _take(stream: IO[bytes], member: Member, path: Path, target: Path | None) -> None:
+def _check_member(stream: IO[bytes], member: Member, path: Path, target: Path | None) -> None:
     sha = hashlib.sha256()
     place = target / member.name if target is not None else None
     if place is not None:
@@ -108,12 +108,12 @@ def _take(stream: IO[bytes], member: Member, path: Path, target: Path | None) ->
 def _stream(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> IO[bytes]:
     stream = archive.extractfile(member)
     if stream is None:
-        raise BundleError(f"{path} is damaged: {member.name} is no file.")
+        raise BundleError(f"{path} is damaged: {member.name} is not a file.")
     return stream
 
 
 def _check_names(contents: Contents, path: Path) -> None:
-    """Refuse a list whose names lead anywhere but into the bundle's own folders."""
+    """Refuse a list with names outside the bundle's own folders."""
     models = {f"models/{spec.name}/" for spec in contents.models}
     seen: set[str] = set()
     folders: set[str] = set()
@@ -125,9 +125,9 @@ def _check_names(contents: Contents, path: Path) -> None:
             raise BundleError(f"{path} is refused: the name {member.name[:200]!r} leads out of it.")
         above = {"/".join(parts[:count]) for count in range(1, len(parts))}
         if member.name in seen | folders or above & seen:
-            raise BundleError(f"{path} is refused: {member.name!r} stands in its list twice.")
+            raise BundleError(f"{path} is refused: {member.name!r} is in its list twice.")
         seen.add(member.name)
         folders |= above
     for place in models:
         if place.rstrip("/") not in folders:
-            raise BundleError(f"{path} is damaged: there is nothing in it of {place}.")
+            raise BundleError(f"{path} is damaged: it contains nothing below {place}.")
