@@ -265,6 +265,13 @@ def test_precision_is_gated_by_the_cpus_flags(cpuinfo, flags, asked, found):
     assert hardware.choose_precision(asked, "cpu") == found
 
 
+def test_instruction_sets_are_those_that_decide_the_code(cpuinfo):
+    cpuinfo("sse4_2 avx2 avx512f avx512_bf16 amx_tile avx2")
+    assert hardware.instruction_sets() == "amx_tile avx2 avx512_bf16 avx512f"
+    cpuinfo("sse4_2")
+    assert hardware.instruction_sets() == ""
+
+
 @pytest.mark.parametrize(("asked", "hint"), [("bf16", "AMX"), ("fp16", "GPU")])
 def test_a_precision_that_would_be_emulated_is_refused(cpuinfo, asked, hint):
     cpuinfo("avx2")

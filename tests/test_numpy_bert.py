@@ -14,6 +14,7 @@ from localembed.embedding import (
     LoadContext,
     Profile,
     local,
+    probe,
     query_key,
     read_shape,
 )
@@ -93,9 +94,32 @@ def test_a_numpy_model_that_differs_is_not_used(own_home, model_folder, monkeypa
     monkeypatch.setattr(LightEngine, "submit", lambda self, items: right(self, items)[:, ::-1])
     loaded("bert", folder)
 
-    assert ProfileStore().recall(query_key("some-model")) == Profile(engine="torch")
+    key = probe.with_versions(query_key("some-model"))
+    assert ProfileStore().recall(key) == Profile(engine="torch")
     queries = load_local_for_queries(family("bert").spec(), folder, **how())
     assert queries.engine.name == "fused"
+
+
+def test_a_numpy_model_that_raises_is_not_used(own_home, model_folder, monkeypatch):
+    folder = model_folder("bert")
+    with monkeypatch.context() as patch:
+        patch.setattr(LightEngine, "submit", lambda *_: 1 / 0)
+        assert load_local(family("bert").spec(), folder, **how()).engine.name == "fused"
+    queries = load_local_for_queries(family("bert").spec(), folder, **how())
+    assert queries.engine.name == "fused"
+
+
+def test_a_numpy_model_without_memory_is_tried_again(own_home, model_folder, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    folder = model_folder("bert")
+    with monkeypatch.context() as patch:
+        patch.setattr(LightEngine, "submit", fail)
+        loaded("bert", folder)
+    loaded("bert", folder)
+    queries = load_local_for_queries(family("bert").spec(), folder, **how())
+    assert queries.engine.name == "light"
 
 
 def test_an_engine_that_was_never_compared_is_not_used(own_home, model_folder):
@@ -104,6 +128,15 @@ def test_an_engine_that_was_never_compared_is_not_used(own_home, model_folder):
     assert load_local_for_queries(spec, folder, **how()).engine.name == "light"
     assert load_local_for_queries(spec, folder, **how(profiles=None)).engine.name == "fused"
     assert load_local_for_queries(spec, folder, **how(model_id="x")).engine.name == "fused"
+
+
+def test_another_version_of_torch_is_compared_again(own_home, model_folder, monkeypatch):
+    spec, folder = family("bert").spec(), model_folder("bert")
+    loaded("bert", folder)
+    assert load_local_for_queries(spec, folder, **how()).engine.name == "light"
+    monkeypatch.setattr(probe, "version", lambda _name: "99.0")
+    assert load_local_for_queries(spec, folder, **how()).engine.name == "fused"
+    assert load_local_for_queries(spec, folder, **how()).engine.name == "light"
 
 
 def test_a_requested_engine_is_used(own_home, model_folder):

@@ -21,6 +21,16 @@ from localembed.embedding.engines.static import StaticEngine
 from localembed.embedding.local_embedder import LocalEmbedder, SpecialTokens
 from localembed.embedding.model_shape import ModelShape, module_file, read_shape
 from localembed.embedding.options import EngineOptions, LoadContext, Profile, query_key
+from localembed.embedding.probe import (
+    MIN_COSINE,
+    ProbeFailure,
+    ProbeRecord,
+    load_probed,
+    make_batches,
+    references_of_fused,
+    torch_version,
+    with_versions,
+)
 from localembed.embedding.tokenizers.fast import FastTokenizer
 from localembed.errors import UsageError
 from localembed.types.models import ModelSpec
@@ -30,8 +40,6 @@ if TYPE_CHECKING:
     from localembed.types.arrays import Vector
 
 _STATIC_BATCH_TOKENS = 65_536
-_SAME, _SAME_IN_HALF = 0.9999, 0.999
-"""Cosines between a query's vectors that make one engine as good as another."""
 _PROBES = (
     "rotating api keys",
     "parse_config(path) raises ValueError",
@@ -49,12 +57,16 @@ def load_embedder(
     if shape.is_static:
         return _static(spec, folder, shape, tokenizer, options)
     plan = make_plan(spec, folder, options, context)
-    engine = _converted(plan, tokenizer.vocabulary) or _fused(plan) or _torch(plan)
-    frame = SpecialTokens(*tokenizer.special_ids())
+    special_tokens = SpecialTokens(*tokenizer.special_ids())
+    engine = (
+        _converted(plan, tokenizer.vocabulary)
+        or _fused(plan, tokenizer, special_tokens)
+        or _torch(plan)
+    )
     embedder = LocalEmbedder(
         spec,
         tokenizer,
-        frame,
+        special_tokens,
         engine,
         plan.budget,
         on_smaller=lambda tokens: plan.keep(batch_tokens=tokens),
@@ -86,7 +98,7 @@ def _remembered(context: LoadContext) -> str | None:
     """Return what was found to embed queries, None if that is not known."""
     if context.profiles is None or context.model_id is None:
         return None
-    return context.profiles.recall(query_key(context.model_id)).engine
+    return context.profiles.recall(with_versions(query_key(context.model_id))).engine
 
 
 def _light(spec: ModelSpec, folder: Path, shape: ModelShape) -> LocalEmbedder | None:
@@ -113,11 +125,19 @@ def _try_light(
         return
     light = _light(embedder.spec, folder, shape)
     engine = embedder.engine
-    least = _SAME if engine.precision == "fp32" else _SAME_IN_HALF
-    same = light is not None and all(
-        _cosine(light.embed_query(text), embedder.embed_query(text)) >= least for text in _PROBES
+    try:
+        ours = [light.embed_query(text) for text in _PROBES] if light is not None else []
+    except Exception as error:  # noqa: BLE001 - whatever a changed version of NumPy raises
+        if hardware.is_out_of_memory(error):
+            return
+        ours = []
+    least = MIN_COSINE[engine.precision]
+    same = bool(ours) and all(
+        _cosine(vector, embedder.embed_query(text)) >= least
+        for vector, text in zip(ours, _PROBES, strict=True)
     )
-    profiles.keep(query_key(model_id), Profile(engine=LightEngine.name if same else engine.name))
+    key = with_versions(query_key(model_id))
+    profiles.keep(key, Profile(engine=LightEngine.name if same else engine.name))
 
 
 def _cosine(left: Vector, right: Vector) -> float:
@@ -200,28 +220,60 @@ def _convert(plan: EnginePlan, target: Path, vocabulary: int) -> bool:
     return better
 
 
-def _fused(plan: EnginePlan) -> FusedEngine | None:
-    """Return the model in fewer steps than its own modules take, None if it cannot be had so.
+def _fused(
+    plan: EnginePlan, tokenizer: FastTokenizer, special_tokens: SpecialTokens
+) -> FusedEngine | None:
+    """Return the model in the fused engine; None if that is not possible or failed its probe.
 
     Raises:
-        UsageError: then, if it was asked for.
+        UsageError: the same, if the fused engine was requested.
     """
     requested = plan.options.engine == "fused"
     if not requested and plan.options.engine != "auto":
         return None
-    engine = None
+    name = plan.spec.name
+    engine: FusedEngine | ProbeFailure | None = None
     if plan.fusible:
-        with contextlib.suppress(OSError, ValueError, RuntimeError):
-            engine = FusedEngine(
-                read_bert(plan.folder, plan.shape), _confirmed_precision(plan),
-                normalize=plan.normalizes, threads=plan.threads,
-            )  # fmt: skip
+        with contextlib.suppress(OSError, ValueError):
+            engine = _probed_fused(plan, tokenizer, special_tokens)
+    if isinstance(engine, FusedEngine):
+        return engine
+    problem = f"does not know model '{name}'"
     if engine is not None:
-        check_dim(plan.spec, engine.dim)
-    elif requested:
-        message = f"--engine fused does not know model '{plan.spec.name}'. Use: --engine torch"
+        problem = f"does not work with model '{name}' in torch {torch_version()} ({engine.reason})"
+        if engine.is_new and not requested:
+            plan.context.on_notice(f"The fused engine {problem}; the torch engine is used.")
+    if requested:
+        message = f"--engine fused {problem}. Use: --engine torch"
         raise UsageError(message)
-    return engine
+    return None
+
+
+def _probed_fused(
+    plan: EnginePlan, tokenizer: FastTokenizer, special_tokens: SpecialTokens
+) -> FusedEngine | ProbeFailure:
+    """Load the fused engine and compare it with another, once.
+
+    Raises:
+        OSError: a file of the model is missing.
+        ValueError: the model differs from BERT.
+        ModelChangedError: its vectors have other dimensions than models.toml says.
+    """
+    bert = read_bert(plan.folder, plan.shape)
+    precision, normalize = _confirmed_precision(plan), plan.normalizes
+
+    def load() -> FusedEngine:
+        engine = FusedEngine(bert, precision, normalize=normalize, threads=plan.threads)
+        check_dim(plan.spec, engine.dim)
+        return engine
+
+    context = plan.context
+    return load_probed(
+        load,
+        references_of_fused(bert, plan.folder, plan.padding, normalize=normalize),
+        make_batches(tokenizer, special_tokens, plan.spec.max_tokens),
+        ProbeRecord(context.profiles, context.model_id, FusedEngine.name, precision),
+    )
 
 
 def _confirmed_precision(plan: EnginePlan) -> str:

@@ -137,12 +137,16 @@ class FusedEngine:
         """Return freed memory to the system."""
         give_back_memory()
 
+    def compute(self, items: Sequence[IntArray]) -> VectorMatrix:
+        """Return a batch's vectors, computed in this thread; raise if memory runs out."""
+        with self._torch.inference_mode():
+            vectors: VectorMatrix = self._pooled(items).numpy()
+            return vectors
+
     def _vectors(self, items: Sequence[IntArray]) -> VectorMatrix:
         """Return a batch's vectors, computed in halves where memory runs out."""
         try:
-            with self._torch.inference_mode():
-                vectors: VectorMatrix = self._pooled(items).numpy()
-                return vectors
+            return self.compute(items)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise

@@ -17,6 +17,10 @@ from localembed.errors import UsageError
 
 _CGROUP = Path("/sys/fs/cgroup")
 _FULL = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+_INSTRUCTION_SETS = re.compile(
+    r"\b(avx2|avx512f|avx512_(?:bf16|fp16|vnni)|amx_(?:bf16|fp16|tile))\b"
+)
+"""CPU flags by which torch and oneDNN choose their code."""
 
 
 def cpu_has_bf16() -> bool:
@@ -30,6 +34,12 @@ def cpu_name() -> str:
     line = re.search(r"model name\s*:\s*(.+)", _text(Path("/proc/cpuinfo")))
     name = line[1].strip() if line else platform.processor() or platform.machine()
     return f"{name} x{cores()}"
+
+
+def instruction_sets() -> str:
+    """Return the CPU's vector and matrix instruction sets, empty where the system does not say."""
+    flags = re.search(r"^flags\s*:\s*(.+)", _text(Path("/proc/cpuinfo")), re.MULTILINE)
+    return " ".join(sorted(set(_INSTRUCTION_SETS.findall(flags[1] if flags else ""))))
 
 
 def cores() -> int:
