@@ -1,4 +1,4 @@
-"""From a document's text to chunks whose boundaries stay in place when a neighbour is edited.
+"""Chunk a document so that boundaries stay in place when text elsewhere in it is edited.
 
 `tokens` finds the model's tokens once per document, `structure` the headings, `boundaries` where
 chunks may begin, `sections` what can be chunked on its own, `spans` the exact characters; `chunker`

@@ -90,11 +90,11 @@ def rank_headings(ranks: RankArray, starts: IntArray, headings: Sequence[Heading
     if not headings:
         return
     first = np.searchsorted(starts, [heading.start for heading in headings])
-    behind = np.searchsorted(starts, [heading.end for heading in headings])
+    after = np.searchsorted(starts, [heading.end for heading in headings])
     for begin, heading in zip(first, headings, strict=True):
         if heading.is_boundary:
             ranks[begin : begin + 1] = HEADING
-    for begin, end in zip(first, behind, strict=True):
+    for begin, end in zip(first, after, strict=True):
         ranks[begin + 1 : end] = np.maximum(ranks[begin + 1 : end], INSIDE_HEADING)
         if end > begin:
             ranks[end : end + 1] = np.maximum(ranks[end : end + 1], AFTER_HEADING)

@@ -121,9 +121,9 @@ def _section(
     """
     floor, start = begin
     first = bisect.bisect_left(headings, int(tokens.starts[0]), key=lambda h: h.start)
-    behind = bisect.bisect_right(headings, int(tokens.starts[-1]), key=lambda h: h.start)
+    last = bisect.bisect_right(headings, int(tokens.starts[-1]), key=lambda h: h.start)
     ranks = rank_boundaries(tokens)
-    rank_headings(ranks, tokens.starts, headings[first:behind])
+    rank_headings(ranks, tokens.starts, headings[first:last])
     only = np.array((0, len(tokens)))
     keys = boundary_keys(tokens.ids, ranks, only)
     anchors = [start + place for place in find_anchors(keys[start:], limits.window)]

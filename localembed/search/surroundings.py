@@ -39,9 +39,9 @@ def _around(hit: StoredChunk, beside: Iterable[StoredChunk], lines: int) -> tupl
     spans = sorted((_Span(chunk.start, chunk.start_line, chunk.text) for chunk in beside), key=_at)
     begin = _Span(hit.start, hit.start_line, "")
     end = _Span(hit.end, hit.start_line + hit.text.count("\n"), "")
-    in_front = [span.until(hit.start) for span in spans if span.start < hit.start]
-    behind = [span for span in spans if span.end > hit.end]
-    before, after = _joined([*in_front, begin]), _joined([end, *behind])
+    preceding = [span.until(hit.start) for span in spans if span.start < hit.start]
+    following = [span for span in spans if span.end > hit.end]
+    before, after = _joined([*preceding, begin]), _joined([end, *following])
     return (
         "\n".join(before.split("\n")[-lines - 1 :]),
         "\n".join(after.split("\n")[: lines + 1]),

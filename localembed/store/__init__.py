@@ -1,5 +1,5 @@
-"""What lies on disk: `layout` names it, `durable` makes it survive, the rest is one file each.
+"""Data on disk: `layout` names the files, `fsync` makes them durable.
 
-`table` and `reader` hold the chunks (LanceDB), `manifest` what was seen of files (DuckDB), `head`
-what readers open, `runs` what each run did. The two stores never see each other.
+`lance` stores the chunks (LanceDB), `manifest` the state of source files (DuckDB), `head` the
+version that readers open, and `runs` a record of each run. The two stores never import each other.
 """

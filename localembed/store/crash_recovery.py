@@ -1,6 +1,6 @@
-"""What a kill or a power cut leaves in a workspace, taken away by file names alone.
+"""Recover a workspace after a kill or a power cut, by file names alone.
 
-Whoever takes the writer lock does this first, so nothing else has to think of it.
+This runs whenever the writer lock is taken, so no other code has to consider interrupted runs.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from localembed.store.layout import Layout
 
 
 def sweep(layout: Layout) -> None:
-    """Put a workspace in order if its last run did not come to its end.
+    """Recover a workspace if its last run did not finish.
 
     Raises:
-        StorageError: the workspace cannot be written or read.
+        StorageError: the workspace cannot be read or written.
     """
     last = heartbeat.last(layout)
     if last is None or (last.ended and last.durable):
@@ -46,9 +46,9 @@ def tables_on_disk(layout: Layout) -> list[Path]:
 
 
 def sweep_partial_files(folder: Path) -> None:
-    """Remove what a killed write left behind in a Lance table.
+    """Remove the partial files that a killed write left in a Lance table.
 
-    No clean-up of Lance's own takes it: after six kills 237 MB lay on disk for 34 MB of data.
+    Lance's own clean-up does not remove them: after six kills, 34 MB of data took 237 MB on disk.
     """
     for name in files_below(folder):
         if disk_names.is_partial(name):
@@ -57,11 +57,11 @@ def sweep_partial_files(folder: Path) -> None:
 
 
 def sweep_branches(folder: Path) -> None:
-    """Remove branches of a Lance table that were not written to their end.
+    """Remove incompletely written branches of a Lance table.
 
-    One name without its files, or files without their name, and Lance refuses to list any branch,
-    to make one of that name, and to clean up. What they protected is protected anew before the
-    next clean-up.
+    If a name has no files, or files have no name, Lance refuses to list branches, to create one of
+    that name, and to clean up. The versions that they protected are protected again before the next
+    clean-up.
     """
     names = disk_names.branch_names(folder)
     whole = {path.stem for path in names if _parses(path) and _has_files(folder, path.stem)}
@@ -81,9 +81,9 @@ def drop_version(folder: Path, version: int) -> None:
 
 
 def _roll_back(layout: Layout, folders: list[Path]) -> None:
-    """Go back to the last version of every table that is known to be safely on disk.
+    """Roll every table back to the newest version that is known to be durable.
 
-    After a power cut newer ones may open and be torn all the same.
+    After a power cut, newer versions may be torn even if they can be opened.
     """
     from localembed.store.manifest import Manifest
 
@@ -92,29 +92,29 @@ def _roll_back(layout: Layout, folders: list[Path]) -> None:
     try:
         entries = read_head(layout).tables
     except StorageError:
-        entries = {}  # it must not keep `doctor --repair` from fixing it
+        entries = {}  # must not prevent `doctor --repair` from fixing head.json
     for folder in folders:
         entry, mark = entries.get(folder.stem), marks.get(folder.stem)
-        safe = max(entry.lance_version if entry else 0, mark.lance_version if mark else 0)
-        if safe:
+        durable = max(entry.lance_version if entry else 0, mark.lance_version if mark else 0)
+        if durable:
             for version in disk_names.versions_on_disk(folder):
-                if version > safe:
+                if version > durable:
                     drop_version(folder, version)
-            if mark and mark.lance_version == safe:
+            if mark and mark.lance_version == durable:
                 _remove_others(folder, manifest.stored_files(folder.stem))
-        else:  # cut off before its first rows were safe
+        else:  # interrupted before its first rows were durable
             set_aside(layout, folder)
 
 
-def _remove_others(folder: Path, known: Collection[str]) -> None:
-    """Remove the files of a Lance table that were never safely on disk."""
+def _remove_others(folder: Path, durable: Collection[str]) -> None:
+    """Remove the files of a Lance table that were not made durable."""
     for name in files_below(folder):
-        if disk_names.is_written_once(name) and name not in known:
+        if disk_names.is_written_once(name) and name not in durable:
             (folder / name).unlink()
 
 
 def set_aside(layout: Layout, path: Path) -> Path:
-    """Move a file or a folder out of the way, to be looked at; return where it is."""
+    """Move a file or a folder aside for inspection; return its new path."""
     layout.damaged.mkdir(mode=0o700, exist_ok=True)
     number = 1
     while (target := layout.damaged / f"{number}-{path.name}").exists():

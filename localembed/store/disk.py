@@ -1,4 +1,4 @@
-"""What the disk under a workspace can do, and how much is left of it."""
+"""Check the disk of a workspace: hard links, type of file system, free space."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for a workspace, mode 0700, if the disk can hold one.
+    """Create a folder for a workspace, mode 0700, on a disk that can hold one.
 
     Raises:
-        StorageError: it cannot be made, or the disk has no hard links.
+        StorageError: it cannot be created, or the disk does not support hard links.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -27,16 +27,17 @@ def make_folder(folder: Path) -> None:
     try:
         check_hard_links(folder)
     except StorageError:
-        with contextlib.suppress(OSError):  # something else lies in it
+        with contextlib.suppress(OSError):  # it is not empty
             folder.rmdir()
         raise
 
 
 def check_hard_links(folder: Path) -> None:
-    """Make sure that LanceDB can commit here: it does so by a hard link.
+    """Check that LanceDB can commit here, which needs hard links.
 
     Raises:
-        StorageError: the disk has none (exFAT, FAT and some network mounts), or is unwritable.
+        StorageError: the disk has no hard links (exFAT, FAT and some network mounts), or cannot be
+            written.
     """
     try:
         descriptor, name = tempfile.mkstemp(prefix=".link.", dir=folder)
@@ -48,7 +49,7 @@ def check_hard_links(folder: Path) -> None:
     except OSError as error:
         message = (
             f"The disk of {folder} ({file_system(folder) or 'unknown'}) has no hard links, which "
-            "LanceDB needs. Put the workspace on another one: localembed index --workspace DIR"
+            "LanceDB needs. Put the workspace on another disk: localembed index --workspace DIR"
         )
         raise StorageError(message) from error
     finally:
@@ -58,20 +59,20 @@ def check_hard_links(folder: Path) -> None:
 
 
 def file_system(folder: Path) -> str:
-    """Return the type of the file system a folder lies on, "" where the system does not tell."""
+    """Return the file system type of a folder's disk, "" if it cannot be determined."""
     try:
         lines = _MOUNTS.read_text().splitlines()
     except OSError:
         return ""
     device = folder.stat().st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
+    device_numbers = f"{os.major(device)}:{os.minor(device)}"
     for line in reversed(lines):
         mount, _, rest = line.partition(" - ")
-        if mount.split()[2] == wanted:
+        if mount.split()[2] == device_numbers:
             return rest.split()[0]
     return ""
 
 
 def free_bytes(folder: Path) -> int:
-    """Return how many bytes may still be written to the disk of a folder."""
+    """Return the free space of a folder's disk in bytes."""
     return shutil.disk_usage(folder).free

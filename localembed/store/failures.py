@@ -1,4 +1,4 @@
-"""Which passages of a table have no vector, and why: what `status` shows, beside the table."""
+"""The list of passages of a table that have no vector, which `status` shows with the reasons."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from localembed.types.documents import FileRecord
 
 @dataclass(frozen=True, slots=True)
 class FailedDocument:
-    """A document with passages that only full text finds."""
+    """A document with passages that only full-text search finds."""
 
     root_id: str
     path: bytes
     """Relative to the root."""
     reasons: tuple[str, ...]
-    """With the lines, one for each passage; the first of very many."""
+    """One reason for each passage, with its lines; only the first of very many."""
 
 
 class Failures:
-    """Follows what a run records, and writes down what is left without a vector."""
+    """Tracks the records of a run, and writes the list of passages without a vector."""
 
     def __init__(self, layout: Layout, table: str, records: Mapping[bytes, FileRecord]) -> None:
-        """Begin with what is known."""
+        """Start with the existing records."""
         self._path = layout.failures(table)
         self._partial: dict[bytes, FileRecord] = {}
         for record in records.values():
             self.note(record)
 
     def note(self, record: FileRecord) -> None:
-        """Take what became of a document."""
+        """Update the state of a document."""
         if record.state == "partial":
             self._partial[record.doc_id] = record
         else:
             self._partial.pop(record.doc_id, None)
 
     def forget(self, doc_id: bytes) -> None:
-        """Drop a document that is gone."""
+        """Remove a document that no longer exists."""
         self._partial.pop(doc_id, None)
 
     def publish(self) -> None:
-        """Write the list; without any there is no file.
+        """Write the list, or delete its file if the list is empty.
 
         Raises:
-            StorageError: the disk is full or unwritable.
+            StorageError: the disk is full or cannot be written.
         """
         if not self._partial:
             self._path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""Make the files of a Lance table survive a power cut: Lance makes no fsync on a local disk.
+"""Make the files of a Lance table survive a power cut: Lance does not call fsync on a local disk.
 
-Measured: a cut seven seconds after a successful write left a table that could never be opened.
-Four threads sync four new files in 4 ms where one by one takes 19-27 ms. Lance has no checksums
-either: of eight flipped bits seven were read as other data, so each file is hashed on the way.
+Measured: a power cut seven seconds after a successful write left a table that could never be
+opened. Four threads sync four new files in 4 ms; one by one takes 19-27 ms. Lance has no checksums
+either: of eight flipped bits seven were read as other data, so each file is also hashed.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from localembed.errors import StorageError
 from localembed.store.lance.disk_names import is_partial
 from localembed.store.lance.disk_names import is_written_once as is_written_once
 
-_THREADS = 4
+_SYNC_THREADS = 4
 
 
 class SyncError(StorageError):
-    """The disk failed to keep what it took: what was not synced before must be written anew."""
+    """The disk failed to store data: everything not yet synced must be written again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,46 +31,46 @@ class StoredFile:
     """A file of a Lance table as it was when it was made durable."""
 
     name: str
-    """Relative to the table's folder, with slashes."""
+    """Path relative to the table's folder, with slashes."""
     size: int
     xxh3: bytes
-    """The 16-byte xxh3-128 digest of its content."""
+    """16-byte xxh3-128 digest of its content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What one sync found."""
+    """Files that were added and removed since the previous sync."""
 
     new: tuple[StoredFile, ...] = ()
     gone: tuple[str, ...] = ()
 
 
 class FsyncTracker:
-    """Remembers which files of a Lance table are safely on disk, and syncs the others."""
+    """Tracks which files of a Lance table are durable, and syncs the others."""
 
     def __init__(self, folder: Path, known: Collection[str]) -> None:
-        """Take over what is known; nothing is looked at yet.
+        """Start with the files that are known to be durable; nothing is read yet.
 
         Args:
-            folder: a Lance table.
-            known: names of files that are safely on disk (see `StoredFile`).
+            folder: the Lance table's folder.
+            known: names of durable files (see `StoredFile`).
         """
         self._folder = folder
         self._known = set(known)
 
     def sync(self) -> Synced:
-        """Sync every new file and the folders they lie in.
+        """Sync every new file and the folders that contain them.
 
         Raises:
             SyncError: the disk reported an error. The run must end: after a failed fsync the
-                kernel may have dropped the data and a second call would succeed wrongly.
+                kernel may have dropped the data, and a second call would wrongly succeed.
         """
         present = {name for name in files_below(self._folder) if not is_partial(name)}
         fixed = {name for name in present if is_written_once(name)}
         new = fixed - self._known
         folders = {os.path.dirname(name) for name in present - self._known}  # noqa: PTH120
         try:
-            with ThreadPoolExecutor(_THREADS) as pool:
+            with ThreadPoolExecutor(_SYNC_THREADS) as pool:
                 list(pool.map(self._sync, present - fixed))
                 stored = tuple(pool.map(self._sync_and_hash, new))
                 list(pool.map(sync_folder, _with_parents(folders, self._folder)))
@@ -106,7 +106,7 @@ def files_below(folder: Path) -> Iterable[str]:
 
 
 def _with_parents(folders: Iterable[str], top: Path) -> set[Path]:
-    """Return folders of a table and those above them, up to the one that holds the table."""
+    """Return folders of a table and their parents, up to the one that contains the table."""
     found = {top.parent, top}
     for folder in folders:
         inner = top / folder

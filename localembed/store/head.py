@@ -1,4 +1,4 @@
-"""head.json: the one file that tells readers which version of which table to open."""
+"""head.json: the file that tells readers which version of which table to open."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from localembed.types.tables import TableFacts, TableHead, VectorIndex
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What readers may open."""
+    """The tables and versions that readers open."""
 
     default: str | None = None
     tables: Mapping[str, TableHead] = field(default_factory=dict)
 
     def table(self, model: str | None = None) -> tuple[str, TableHead] | None:
-        """Return the name and entry of the default table, or of the newest one of a model."""
+        """Return the name and entry of the default table, or of a model's newest one."""
         if model is None or (self.default and self.tables[self.default].model == model):
             return (self.default, self.tables[self.default]) if self.default else None
         entries = [(name, entry) for name, entry in self.tables.items() if entry.model == model]
         return max(entries, key=lambda item: (item[1].complete, item[1].run), default=None)
 
     def with_table(self, name: str, entry: TableHead, *, default: bool) -> Head:
-        """Return a head with one table replaced."""
+        """Return a head with one table added or replaced."""
         chosen = name if default or self.default is None else self.default
         return replace(self, default=chosen, tables={**self.tables, name: entry})
 
     def without(self, name: str) -> Head:
-        """Return a head that does not name a table, which is not the default."""
+        """Return a head without a table that is not the default."""
         return replace(self, tables={k: v for k, v in self.tables.items() if k != name})
 
 
 def read_head(layout: Layout) -> Head:
-    """Return the head, an empty one if nothing was published yet.
+    """Return the head, an empty one if nothing has been published yet.
 
     Raises:
         TooNewError: a newer localembed wrote it.
@@ -58,7 +58,7 @@ def read_head(layout: Layout) -> Head:
         tables = {name: table_head(entry) for name, entry in raw["tables"].items()}
         default = raw["default"]
         if default is not None:
-            tables[default]  # what readers are sent to must be there
+            tables[default]  # raise if the default table is missing
         return Head(default, tables)
     except (KeyError, TypeError, AttributeError) as error:
         message = (
@@ -69,7 +69,7 @@ def read_head(layout: Layout) -> Head:
 
 
 def table_head(raw: Mapping[str, Any]) -> TableHead:
-    """Return one table's entry; what it does not know is left out."""
+    """Return one table's entry; unknown keys are ignored."""
     names = {entry.name for entry in fields(TableHead)}
     known = {key: value for key, value in raw.items() if key in names}
     index = known.get("vector_index")
@@ -77,10 +77,10 @@ def table_head(raw: Mapping[str, Any]) -> TableHead:
 
 
 def check_format(found: object, layout: Layout) -> None:
-    """Refuse a workspace of a newer format.
+    """Check that this version can read the workspace's format.
 
     Raises:
-        TooNewError: the number is larger than this program's.
+        TooNewError: the format is newer than this version supports.
     """
     if isinstance(found, int) and found > FORMAT:
         message = (
@@ -91,13 +91,13 @@ def check_format(found: object, layout: Layout) -> None:
 
 
 def publish_head(layout: Layout, head: Head) -> None:
-    """Show readers a new state, in one step that survives a power cut."""
+    """Publish a new state to readers, atomically and durably."""
     tables = {name: asdict(entry) for name, entry in head.tables.items()}
     write_json(layout.head, {"format": FORMAT, "default": head.default, "tables": tables})
 
 
 def facts_of(name: str, entry: TableHead) -> TableFacts:
-    """Return the facts of a table that head.json names."""
+    """Return the facts of a table from its entry in head.json."""
     known = {field.name for field in fields(TableFacts)}
     kept: Mapping[str, object] = {k: v for k, v in asdict(entry).items() if k in known}
     return TableFacts(name=name, format=FORMAT, **kept)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""run.json: the heartbeat of the run that is going on, and how the last one ended."""
+"""run.json: the heartbeat of the current run, and how the last run ended."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """How the last run that wrote anything was when it was last heard of."""
+    """State of the last run that wrote anything, as of its last heartbeat."""
 
     ended: bool
-    """Whether it came to an end, well or not; a kill or a power cut leaves no time for that."""
+    """Whether it ended by itself, successfully or not; false after a kill or a power cut."""
     durable: bool
-    """Whether all that it had written was safely on disk."""
+    """Whether everything that it wrote was durable."""
     may_have_lost: bool
-    """Whether what it wrote and did not make durable may be gone by now."""
+    """Whether data that it wrote but did not make durable may be lost."""
 
 
 def start(layout: Layout, run: int) -> None:
-    """Write down, safely, that a run begins to write: what it has not synced may be lost.
+    """Record durably that a run starts to write, so that what it has not synced may be lost.
 
     Raises:
-        StorageError: the disk is full or unwritable.
+        StorageError: the disk is full or cannot be written.
     """
     write_json(layout.heartbeat, {**_common(), "run": run})
 
 
 def update(layout: Layout, **facts: object) -> None:
-    """Tell other commands how far the running run is; never fails for want of a disk."""
+    """Record the progress of the current run for other commands; ignore errors."""
     with contextlib.suppress(Exception):
         write_json(layout.heartbeat, {**_common(), **facts}, sync=False)
 
 
 def end(layout: Layout, run: int, *, durable: bool, sync_failed: bool) -> None:
-    """Write down that a run is over.
+    """Record that a run has ended.
 
     Args:
         layout: the workspace.
-        run: its number.
-        durable: all that it wrote is safely on disk.
-        sync_failed: the disk failed to keep what it took.
+        run: the run's number.
+        durable: whether everything that it wrote is durable.
+        sync_failed: whether the disk failed to store data.
     """
     update(layout, run=run, ended=True, durable=durable, sync_failed=sync_failed)
 
 
 @contextmanager
 def at_risk(layout: Layout) -> Iterator[None]:
-    """Write down, safely, that what is written now may be lost, until all of it is made durable.
+    """Record durably that what the block writes may be lost until the block has ended.
 
     Raises:
-        StorageError: the disk is full or unwritable.
+        StorageError: the disk is full or cannot be written.
     """
     number = newest_claimed(layout)
     start(layout, number)
@@ -74,10 +74,10 @@ def at_risk(layout: Layout) -> Iterator[None]:
 
 
 def last(layout: Layout) -> LastRun | None:
-    """Return how the last run was when it was last heard of, None if there never was one."""
+    """Return the state of the last run, None if there was none."""
     if not layout.heartbeat.exists():
         return None
-    facts = _read(layout.heartbeat) or {}  # torn by a power cut: the worst is assumed
+    facts = _read(layout.heartbeat) or {}  # torn by a power cut: assume the worst
     ended, durable = facts.get("ended") is True, facts.get("durable") is True
     same_boot = facts.get("boot_id") == boot_id() != ""
     lost = not durable and (facts.get("sync_failed") is True or not same_boot)
@@ -89,7 +89,7 @@ def _common() -> dict[str, object]:
 
 
 def current(layout: Layout) -> dict[str, Any] | None:
-    """Return the heartbeat of a run that is still going on, None if there is none."""
+    """Return the heartbeat of a run that is in progress, None if there is none."""
     facts = _read(layout.heartbeat)
     if not facts or facts.get("ended") or facts.get("boot_id") != boot_id():
         return None
@@ -97,7 +97,7 @@ def current(layout: Layout) -> dict[str, Any] | None:
 
 
 def boot_id() -> str:
-    """Return what identifies the time since the machine was started, "" where nothing does."""
+    """Return an id that changes with every boot of the machine, "" if there is none."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:

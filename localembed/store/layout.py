@@ -1,4 +1,4 @@
-"""Where everything of a workspace lies."""
+"""The paths of a workspace's files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from localembed.core.workspace_folder import is_workspace
 from localembed.store.lance.disk_names import TABLE_SUFFIX
 
 FORMAT = 1
-"""Raise it when what lies on disk cannot be read by an older localembed."""
+"""Version of the format on disk; raise it when an older localembed cannot read the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +32,22 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """One writer at a time."""
+        """Writer lock."""
         return self.folder / "writer.lock"
 
     @property
     def head(self) -> Path:
-        """What readers open."""
+        """Tables and versions that readers open."""
         return self.folder / "head.json"
 
     @property
     def heartbeat(self) -> Path:
-        """The running or the last run."""
+        """Heartbeat of the current or the last run."""
         return self.folder / "run.json"
 
     @property
     def runs(self) -> Path:
-        """What each run did."""
+        """Records of runs."""
         return self.folder / "runs"
 
     @property
@@ -57,11 +57,11 @@ class Layout:
 
     @property
     def manifest(self) -> Path:
-        """What was seen of files."""
+        """State of source files."""
         return self.folder / "manifest.duckdb"
 
     def failures(self, table: str) -> Path:
-        """Return the list of a table's passages without a vector."""
+        """Return the path of the list of a table's passages without a vector."""
         return self.folder / f"failures-{table}.json"
 
     @property
@@ -71,12 +71,12 @@ class Layout:
 
     @property
     def vectors(self) -> Path:
-        """The chunks."""
+        """Lance tables."""
         return self.folder / "vectors"
 
     @property
     def damaged(self) -> Path:
-        """What was found broken and moved out of the way."""
+        """Damaged files that were set aside."""
         return self.folder / "damaged"
 
     def table(self, name: str) -> Path:
@@ -84,7 +84,7 @@ class Layout:
         return self.vectors / f"{name}{TABLE_SUFFIX}"
 
     def exists(self) -> bool:
-        """Tell whether a workspace lies here."""
+        """Tell whether the folder is a workspace."""
         return is_workspace(str(self.folder))
 
     def pending_bytes(self) -> int:
@@ -92,14 +92,14 @@ class Layout:
         return _size_of_files(self.pending)
 
     def disk_bytes(self) -> int:
-        """Return the size of all its files."""
+        """Return the total size of the workspace's files."""
         return _size_of_files(self.folder)
 
 
 def _size_of_files(folder: Path) -> int:
     size = 0
     for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # a running index replaces files
+        with contextlib.suppress(FileNotFoundError):  # a run in progress replaces files
             status = path.lstat()
             size += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return size

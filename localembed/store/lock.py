@@ -1,4 +1,4 @@
-"""One writer at a time: a lock that the kernel frees when its holder dies."""
+"""The writer lock, which the kernel releases when its holder exits."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _POLL_SECONDS = 0.1
 
 @contextmanager
 def writer_lock(layout: Layout, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold the writer lock of a workspace, which is put in order first (see `sweep`).
+    """Hold the writer lock of a workspace, after crash recovery (see `sweep`).
 
     Args:
         layout: the workspace.
-        on_wait: wait for as long as another process holds it, and say so; None to refuse at once.
+        on_wait: called with a message before waiting for another process; None to fail at once.
 
     Raises:
         LockedError: another process holds it.
@@ -37,7 +37,7 @@ def writer_lock(layout: Layout, on_wait: Callable[[str], None] | None = None) ->
             if on_wait is None:
                 message = (
                     f"{busy} Wait until it is done (`localembed index --wait` does); `localembed "
-                    "status` shows how far it is."
+                    "status` shows its progress."
                 )
                 raise LockedError(message) from error
             on_wait(f"{busy} Waiting until it is done.")

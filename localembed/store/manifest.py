@@ -1,8 +1,8 @@
-"""The manifest: what was seen of every file, in DuckDB. A cache: the Lance rows can rebuild it.
+"""The manifest: the state of every source file, in DuckDB. It can be rebuilt from the Lance rows.
 
-DuckDB locks its file against every other process while it is open, so it is opened for one
-question or one transaction and closed again. Nothing else may open the file in our own process:
-closing it would drop the lock.
+DuckDB locks its file against other processes while it is open, so it is opened for one query or
+transaction and closed again. Nothing else in this process may open the file, because closing it
+would release the lock.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _SCHEMA_VERSION = 1
-_WAIT_SECONDS = 5.0
+_LOCK_TIMEOUT_SECONDS = 5.0
 # What DuckDB's messages are matched for; tests/assumptions/test_duckdb.py provokes each.
 _LOCKED = "Could not set lock"
 _UNWRITABLE = re.compile("No space left|Permission denied|(?i:read-only)")
@@ -56,12 +56,12 @@ _COLUMNS = (
     "doc_id, root_id, path, size, mtime_ns, ctime_ns, inode, observed_ns, content_hash, n_chunks, "
     "run, state, reason"
 )
-_NOTHING_SYNCED = Synced()
+_NO_FILES = Synced()
 
 
 @dataclass(frozen=True, slots=True)
 class TableMark:
-    """The Lance version that the manifest's rows of a table were written for."""
+    """The Lance version of a table that the manifest's records describe."""
 
     uuid: str
     lance_version: int
@@ -71,17 +71,18 @@ class Manifest:
     """The manifest of one workspace."""
 
     def __init__(self, layout: Layout, *, read_only: bool = False) -> None:
-        """Remember where it lies; nothing is opened yet.
+        """Set the path; nothing is opened yet.
 
         Args:
             layout: the workspace.
-            read_only: leave it as it is: one that cannot be read is empty and stays where it is.
+            read_only: never write: a manifest that cannot be read counts as empty and stays in
+                place.
         """
         self._path = layout.manifest
         self._read_only = read_only
 
     def problem(self) -> str | None:
-        """Read every record; return what is wrong with the file, None if nothing is.
+        """Read every record; return what is wrong with the file, None if it is valid.
 
         Raises:
             LockedError: another process has it open.
@@ -99,8 +100,8 @@ class Manifest:
     def load(self, table: str) -> tuple[dict[bytes, FileRecord], TableMark | None]:
         """Return all records of a table by doc_id, and its mark.
 
-        Both are empty when there is no manifest, or one that cannot be read any more: that one is
-        set aside, since everything in it can be seen again.
+        Both are empty if there is no manifest or it cannot be read. An unreadable one is set aside,
+        since it can be rebuilt.
         """
         if not self._path.exists():
             return {}, None
@@ -124,12 +125,12 @@ class Manifest:
         return {name: TableMark(uuid, version) for name, uuid, version in rows}
 
     def stored_files(self, table: str) -> dict[str, StoredFile]:
-        """Return the files of a table that are safely on disk, by name."""
+        """Return the durable files of a table, by name."""
         rows = self._read("SELECT name, size, xxh3 FROM lance_files WHERE table_name = ?", [table])
         return {row[0]: StoredFile(*row) for row in rows}
 
     def _read(self, query: str, values: list[object]) -> list[Any]:
-        """Return the rows of a question; none where there is no manifest that can be read."""
+        """Return the rows of a query; none if there is no readable manifest."""
         if not self._path.exists():
             return []
         try:
@@ -147,12 +148,12 @@ class Manifest:
         upserts: Sequence[FileRecord] = (),
         deletes: Iterable[bytes] = (),
         mark: TableMark | None = None,
-        synced: Synced = _NOTHING_SYNCED,
+        synced: Synced = _NO_FILES,
     ) -> None:
-        """Write records, drop others, move the mark and note files, in one transaction.
+        """Write and delete records, set the mark and update the list of files, in one transaction.
 
         Raises:
-            StorageError: the disk is full or unwritable.
+            StorageError: the disk is full or cannot be written.
         """
         with self._connection() as con:
             con.execute("BEGIN")
@@ -166,7 +167,7 @@ class Manifest:
             if upserts:
                 with con.appender("files", action="upsert") as appender:
                     appender.append_rows([(table, *_row(record)) for record in upserts])
-            _note_files(con, table, synced)
+            _update_files(con, table, synced)
             if mark is not None:
                 con.execute(
                     "INSERT INTO tables VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
@@ -176,19 +177,19 @@ class Manifest:
             con.execute("COMMIT")
 
     def forget(self, table: str) -> None:
-        """Drop everything that is known of a table, in one transaction.
+        """Delete all records of a table, in one transaction.
 
         Raises:
-            StorageError: the disk is full or unwritable.
+            StorageError: the disk is full or cannot be written.
         """
         with self._connection() as con:
             con.execute("BEGIN")
-            for known, column in (
+            for relation, column in (
                 ("files", "table_name"),
                 ("lance_files", "table_name"),
                 ("tables", "name"),
             ):
-                con.execute(f"DELETE FROM {known} WHERE {column} = ?", [table])
+                con.execute(f"DELETE FROM {relation} WHERE {column} = ?", [table])
             con.execute("COMMIT")
 
     @contextmanager
@@ -210,7 +211,7 @@ class Manifest:
     def _connect(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        deadline = time.monotonic() + _WAIT_SECONDS
+        deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
         while True:
             try:
                 return duckdb.connect(str(self._path), self._read_only, _OFFLINE)
@@ -238,15 +239,15 @@ class Manifest:
         if _UNWRITABLE.search(text):
             return StorageError(
                 f"Cannot write {self._path}: {text.splitlines()[0]}. Free some space or fix the "
-                "permissions, then run the same command again; what was indexed so far is kept."
+                "permissions, then run the same command again. Everything indexed so far is kept."
             )
         return _DamagedError(
             f"Cannot use {self._path}: {text.splitlines()[0].rstrip('.!')}. Check the disk, then "
-            "run the same command again; what was indexed so far is kept."
+            "run the same command again. Everything indexed so far is kept."
         )
 
     def set_aside(self) -> None:
-        """Rename a manifest that cannot be read, so that it is rebuilt and can be looked at."""
+        """Rename an unreadable manifest, so that it is rebuilt and can be inspected."""
         if self._read_only:
             return
         for suffix in ("", ".wal"):
@@ -255,7 +256,7 @@ class Manifest:
                 path.replace(path.with_name(f"{path.name}.damaged"))
 
 
-def _note_files(con: duckdb.DuckDBPyConnection, table: str, synced: Synced) -> None:
+def _update_files(con: duckdb.DuckDBPyConnection, table: str, synced: Synced) -> None:
     if synced.gone:
         con.execute(
             "DELETE FROM lance_files WHERE table_name = ? "
@@ -268,13 +269,13 @@ def _note_files(con: duckdb.DuckDBPyConnection, table: str, synced: Synced) -> N
 
 
 def extensions_are_off() -> bool:
-    """Tell whether DuckDB, opened as it is here, fetches and loads no extensions."""
+    """Tell whether DuckDB, with the settings used here, neither fetches nor loads extensions."""
     import duckdb
 
     names = [name for name in _OFFLINE if "extensions" in name]
-    wanted = ", ".join(f"current_setting('{name}')" for name in names)
+    columns = ", ".join(f"current_setting('{name}')" for name in names)
     with duckdb.connect(":memory:", config=_OFFLINE) as con:
-        row = con.execute(f"SELECT {wanted}").fetchone()
+        row = con.execute(f"SELECT {columns}").fetchone()
     return row is not None and not any(row)
 
 

@@ -1,7 +1,7 @@
-"""Runs: their numbers, and what each did.
+"""Records of runs, and their numbers.
 
-A run claims its number with its first write, before any row of it exists: else the rows of a run
-that was killed would share a number with the next.
+A run claims its number with its first write, before it adds rows: otherwise the rows of a killed
+run would have the same number as those of the next.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from localembed.store.layout import FORMAT, Layout
 
 
 def newest_claimed(layout: Layout) -> int:
-    """Return the highest run number that was ever claimed, 0 if none."""
+    """Return the highest run number claimed so far, 0 if none."""
     return max(claimed(layout), default=0)
 
 
 def claimed(layout: Layout) -> list[int]:
-    """Return all run numbers that were ever claimed."""
+    """Return all run numbers claimed so far."""
     try:
         names = [path.stem for path in layout.runs.iterdir() if path.suffix == ".json"]
     except FileNotFoundError:
@@ -30,10 +30,10 @@ def claimed(layout: Layout) -> list[int]:
 
 
 def claim_run(layout: Layout, number: int, table: str) -> None:
-    """Write `runs/<n>.json` with state "started", safely on disk.
+    """Write `runs/<n>.json` durably, with state "started".
 
     Raises:
-        StorageError: the disk is full or unwritable.
+        StorageError: the disk is full or cannot be written.
     """
     try:
         layout.runs.mkdir(mode=0o700, exist_ok=True)
@@ -44,27 +44,27 @@ def claim_run(layout: Layout, number: int, table: str) -> None:
 
 
 def record_version(layout: Layout, number: int, head: Mapping[str, object]) -> None:
-    """Write into `runs/<n>.json` which version readers see of the run: how to come back to it.
+    """Write the published version to `runs/<n>.json`, so that it can be restored.
 
     Args:
         layout: the workspace.
-        number: of the run.
-        head: its entry of head.json.
+        number: the run's number.
+        head: the version's entry in head.json.
     """
-    known = read_run(layout, number)
-    if known is not None:
-        write_json(_record(layout, number), {**known, "head": dict(head)})
+    record = read_run(layout, number)
+    if record is not None:
+        write_json(_record(layout, number), {**record, "head": dict(head)})
 
 
 def finish_run(layout: Layout, number: int, table: str, report: Mapping[str, object]) -> None:
-    """Write into `runs/<n>.json` what the run did."""
+    """Write the run's report to `runs/<n>.json`."""
     facts = {"format": FORMAT, "run": number, "state": "done", "table": table, "at": now()}
-    known = read_run(layout, number) or {}
-    write_json(_record(layout, number), {**known, **facts, "report": dict(report)})
+    record = read_run(layout, number) or {}
+    write_json(_record(layout, number), {**record, **facts, "report": dict(report)})
 
 
 def read_run(layout: Layout, number: int) -> dict[str, Any] | None:
-    """Return what is known of a run, None if nothing is."""
+    """Return the record of a run, None if there is none that can be read."""
     try:
         return read_json(_record(layout, number))
     except (OSError, ValueError):
@@ -72,7 +72,7 @@ def read_run(layout: Layout, number: int) -> dict[str, Any] | None:
 
 
 def now() -> str:
-    """Return the time in UTC, to the second."""
+    """Return the current time in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 

@@ -1,8 +1,8 @@
-"""The versions that can be gone back to: what each run left, as far as Lance still has it.
+"""Versions that can be restored: the results of runs that Lance still has.
 
-Lance keeps every version until a clean-up. Before one, those that are to stay become the parents
-of branches, which a clean-up respects (see `table.clean`); so a run that cleans nothing up writes
-nothing for its version.
+Lance keeps every version until a clean-up. Before a clean-up, the versions to keep become parents
+of branches, which Lance's clean-up respects (see `table.clean`); so a run without a clean-up writes
+nothing to keep its version.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 
 
 def read_versions(layout: Layout) -> list[Version]:
-    """Return every version that can be gone back to, newest first; file names alone decide.
+    """Return every version that can be restored, newest first, by file names alone.
 
-    Of all the runs there ever were, only those since the oldest version that is there are read.
+    Only the records of runs since the oldest existing version are read.
     """
     head = read_head(layout)
     tags = read_tags(layout)
@@ -45,9 +45,9 @@ def read_versions(layout: Layout) -> list[Version]:
         if not oldest:
             break
     for name, entry in head.tables.items():
-        # What a clean-up or a kill left different from what the run wrote down of itself.
-        known = found.get(entry.run) or Version(name, entry, "", 1, {}, _tags_of(entry.run, tags))
-        found[entry.run] = replace(known, table=name, entry=entry)
+        # After a clean-up or a kill, head.json may differ from the run's own record.
+        version = found.get(entry.run) or Version(name, entry, "", 1, {}, _tags_of(entry.run, tags))
+        found[entry.run] = replace(version, table=name, entry=entry)
     return [
         version
         for _, version in sorted(found.items(), reverse=True)
@@ -57,9 +57,9 @@ def read_versions(layout: Layout) -> list[Version]:
 
 
 def head_from_runs(layout: Layout) -> Head:
-    """Return what head.json may have said: the newest version of each table that is still there.
+    """Rebuild the head from the records of runs: the newest existing version of each table.
 
-    The default is the table of the newest run that left a complete one.
+    The default is the table of the newest run that published a complete one.
     """
     entries: dict[str, TableHead] = {}
     default = None
@@ -74,10 +74,10 @@ def head_from_runs(layout: Layout) -> Head:
 
 
 def find_version(layout: Layout, name: str) -> Version:
-    """Return the version of a run's number or a tag.
+    """Return the version with a run number or a tag.
 
     Raises:
-        UsageError: there is none, or it was cleaned up.
+        UsageError: it does not exist, or was cleaned up.
     """
     number = read_tags(layout).get(name, int(name) if name.isdecimal() else -1)
     found = next((entry for entry in read_versions(layout) if entry.run == number), None)
@@ -88,47 +88,47 @@ def find_version(layout: Layout, name: str) -> Version:
 
 
 def tag(layout: Layout, name: str, run: int | None) -> None:
-    """Give a run a name, or take the name away. The caller holds the writer lock.
+    """Add a tag to a run, or remove a tag. The caller holds the writer lock.
 
     Args:
         layout: the workspace.
-        name: letters, digits and ._- after a letter.
-        run: None takes it away.
+        name: a letter, then letters, digits and ._-.
+        run: the run's number; None removes the tag.
 
     Raises:
-        UsageError: the name cannot be one, or is not there.
+        UsageError: the name is not valid, or the tag to remove does not exist.
     """
     tags = read_tags(layout)
     if run is None and name not in tags:
         message = f"There is no tag '{name}'. Run: localembed versions list"
         raise UsageError(message)
     if not _TAG.fullmatch(name):
-        message = f"'{name}' cannot be a tag: a letter, then letters, digits, dots, dashes or _."
+        message = f"'{name}' cannot be a tag: use a letter, then letters, digits and . _ - only."
         raise UsageError(message)
-    others = {known: number for known, number in tags.items() if known != name}
+    others = {other: number for other, number in tags.items() if other != name}
     write_json(layout.tags, others if run is None else {**others, name: run})
 
 
 def to_keep(versions: Sequence[Version], table: str, count: int) -> dict[int, int]:
-    """Return run → Lance version of what a clean-up of a table has to leave.
+    """Return run → Lance version of the versions that a clean-up of a table must keep.
 
     Args:
-        versions: all there are, newest first.
-        table: which is cleaned up.
-        count: how many of the newest stay; tagged ones stay as well, and always what is searched.
+        versions: all versions, newest first.
+        table: the table to clean up.
+        count: number of newest versions to keep, at least one; tagged ones are kept as well.
     """
-    own = [version for version in versions if version.table == table]
-    kept = [*own[: max(1, count)], *(version for version in own if version.tags)]
+    candidates = [version for version in versions if version.table == table]
+    kept = [*candidates[: max(1, count)], *(version for version in candidates if version.tags)]
     return {version.run: version.entry.lance_version for version in kept}
 
 
 def aged_out(versions: Sequence[Version], head: Head, count: int) -> list[str]:
-    """Return the tables that a clean-up may drop: old models and chunkings, once replaced.
+    """Return the tables that a clean-up may delete: replaced models and chunk sizes.
 
     Args:
-        versions: all there are, newest first.
-        head: its default table stays.
-        count: a table with one of so many newest versions stays, or with a tagged one.
+        versions: all versions, newest first.
+        head: its default table is kept.
+        count: tables with one of this many newest versions are kept, or with a tagged one.
     """
     kept = {version.table for version in versions[:count]}
     kept |= {version.table for version in versions if version.tags}
@@ -136,7 +136,7 @@ def aged_out(versions: Sequence[Version], head: Head, count: int) -> list[str]:
 
 
 def read_tags(layout: Layout) -> dict[str, int]:
-    """Return name → run.
+    """Return tag → run number.
 
     Raises:
         StorageError: the file is damaged.
@@ -157,7 +157,7 @@ def _version(layout: Layout, number: int, tags: Mapping[str, int]) -> Version | 
         return None
     try:
         entry = table_head(facts["head"])
-        # A run that was killed has no report: it may have taken something out.
+        # A killed run has no report: assume that it removed something.
         report = facts.get("report") or {"chunks": {"removed": 1}, "files": {}}
         removed, files = int(report["chunks"]["removed"]), dict(report["files"])
         return Version(facts["table"], entry, facts["at"], removed, files, _tags_of(number, tags))
