@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
 def expected(folder):
     """Return the vectors of `IDS` from the model's own modules."""
     options = EngineOptions(device="cpu", precision="fp32", engine="torch", threads=2)
-    return load_embedder(BERT.spec(), folder, options).embed_ids(IDS)
+    return load_local(BERT.spec(), folder, options).embed_ids(IDS)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 from localembed.core.files import storage_error
 from localembed.errors import StorageError
 
-_MOUNTS = Path("/proc/self/mountinfo")
+_MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 
 def make_folder(folder: Path) -> None:
@@ -61,7 +61,7 @@ def check_hard_links(folder: Path) -> None:
 def file_system(folder: Path) -> str:
     """Return the file system type of a folder's disk, "" if it cannot be determined."""
     try:
-        lines = _MOUNTS.read_text().splitlines()
+        lines = _MOUNT_TABLE.read_text().splitlines()
     except OSError:
         return ""
     device = folder.stat().st_dev

@@ -14,7 +14,7 @@ from localembed.core.files import read_json, write_json
 from localembed.store.layout import Layout
 from localembed.store.runs import newest_claimed, now
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def current(layout: Layout) -> dict[str, Any] | None:
 def boot_id() -> str:
     """Return an id that changes with every boot of the machine, "" if there is none."""
     try:
-        return _BOOT_ID.read_text().strip()
+        return _BOOT_ID_FILE.read_text().strip()
     except OSError:
         return ""
 

@@ -27,7 +27,7 @@ _LOCK_TIMEOUT_SECONDS = 5.0
 # What DuckDB's messages are matched for; tests/assumptions/test_duckdb.py provokes each.
 _LOCKED = "Could not set lock"
 _UNWRITABLE = re.compile("No space left|Permission denied|(?i:read-only)")
-_OFFLINE = {
+_DUCKDB_SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
@@ -214,7 +214,7 @@ class Manifest:
         deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
         while True:
             try:
-                return duckdb.connect(str(self._path), self._read_only, _OFFLINE)
+                return duckdb.connect(str(self._path), self._read_only, _DUCKDB_SETTINGS)
             except duckdb.Error as error:
                 busy = _LOCKED in str(error)
                 if not busy or time.monotonic() > deadline:
@@ -272,9 +272,9 @@ def extensions_are_off() -> bool:
     """Tell whether DuckDB, with the settings used here, neither fetches nor loads extensions."""
     import duckdb
 
-    names = [name for name in _OFFLINE if "extensions" in name]
+    names = [name for name in _DUCKDB_SETTINGS if "extensions" in name]
     columns = ", ".join(f"current_setting('{name}')" for name in names)
-    with duckdb.connect(":memory:", config=_OFFLINE) as con:
+    with duckdb.connect(":memory:", config=_DUCKDB_SETTINGS) as con:
         row = con.execute(f"SELECT {columns}").fetchone()
     return row is not None and not any(row)
 
