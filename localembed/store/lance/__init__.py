@@ -1,1 +1,1 @@
-"""The chunks of a workspace in LanceDB, of which nothing outside this room knows."""
+"""The chunks of a workspace in LanceDB; no other room imports lancedb."""

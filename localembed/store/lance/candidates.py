@@ -1,4 +1,4 @@
-"""What searches bring up: rows, known by their ids and scores, and what rows hold."""
+"""Search candidates: rows with their ids and scores, and the content of rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """What a row holds, but for its vector."""
+    """The content of a row, without its vector."""
 
     chunk_id: bytes
     root_id: str
@@ -23,13 +23,13 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A row that one of the searches brought up."""
+    """A row that one of the searches returned."""
 
     row_id: int
     chunk_id: bytes
     similarity: float
-    """Cosine to the query vector; 0 where either has none."""
+    """Cosine to the query vector; 0 if either is missing."""
     text_score: float
-    """BM25; 0 for a row that full text did not bring up."""
+    """BM25; 0 for a row that full text did not return."""
     chunk: StoredChunk | None = None
-    """What the row holds, where the search has read it; `ChunkReader.fetch` reads the others."""
+    """The content of the row if the search has read it; `ChunkReader.fetch` reads the others."""

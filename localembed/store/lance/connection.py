@@ -1,4 +1,4 @@
-"""The one place that knows lancedb: opening it quietly, and turning its errors into sentences."""
+"""Open lancedb quietly, and turn its errors into ours."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from localembed.store.lance.disk_names import newest_version as newest_version
 from localembed.store.lance.disk_names import versions_on_disk as versions_on_disk
 
 CACHE_BYTES = 16 << 20
-"""Of indexes, and as much of what is known of tables, for who asks again and again."""
+"""Size of the index cache, and of the metadata cache, of a reader that is queried repeatedly."""
 _WRITER_BYTES = 4 << 20
-"""The same for who writes, and gains nothing by more: the default caches grow by 0.2 MB with every
-write."""
+"""The same for a writer, which gains nothing from more: default caches grow by 0.2 MB per write."""
 _REASONS = (
     (disk_names.DISK_FULL, "the disk is full. Free some space"),
     (disk_names.NO_PERMISSION, "permission denied. Fix the permissions"),
@@ -32,20 +31,20 @@ _REASONS = (
 
 
 class VersionGoneError(NotIndexedError):
-    """The pinned version is no longer there; head.json names a newer one by now."""
+    """The pinned version no longer exists; by now head.json names a newer one."""
 
 
 def connect(
     folder: Path, index_bytes: int = _WRITER_BYTES, metadata_bytes: int = _WRITER_BYTES
 ) -> Any:  # noqa: ANN401 - no types
-    """Return a connection to the Lance database in `folder`, which is made if it is missing.
+    """Return a connection to the Lance database in `folder`, which is created if it is missing.
 
     Args:
         folder: where the tables are.
         index_bytes: how much of the indexes may stay in memory.
-        metadata_bytes: how much of what is known of tables.
+        metadata_bytes: how much of the metadata of tables.
     """
-    # Read when the library is imported; by default it prints warnings on stderr.
+    # Read when lancedb is imported; by default it prints warnings to stderr.
     os.environ.setdefault("LANCEDB_LOG", "error")
     import lancedb
 
@@ -58,7 +57,7 @@ def connect(
 
 @contextmanager
 def lance_errors(folder: Path) -> Iterator[None]:
-    """Turn what lancedb raises into our errors: all it has is RuntimeError, ValueError, OSError.
+    """Turn lancedb's errors into ours: it raises only RuntimeError, ValueError and OSError.
 
     Raises:
         VersionGoneError: the version or a file of it does not exist.
@@ -72,7 +71,7 @@ def lance_errors(folder: Path) -> Iterator[None]:
             if mark in text:
                 message = (
                     f"Cannot use {folder}: {reason}, then run the same command again; "
-                    "what was indexed so far is kept."
+                    "everything indexed so far is kept."
                 )
                 raise StorageError(message) from error
         first = first_sentence(error)
@@ -84,7 +83,7 @@ def lance_errors(folder: Path) -> Iterator[None]:
 
 
 def first_sentence(error: Exception) -> str:
-    """Return what an error of lancedb says, without the place in its source."""
+    """Return the first line of a lancedb error, without the position in its source."""
     text = str(error)
     first = text.splitlines()[0] if text else repr(error)
     return disk_names.SOURCE_POSITION.sub("", first)

@@ -1,4 +1,4 @@
-"""Conditions in SQL that Lance applies before it searches."""
+"""SQL conditions that Lance applies before it searches."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _META = frozenset(r".^$+{}[]()|\\")
 
 
 def condition(filter: Filter, roots: Mapping[str, bytes]) -> str | None:
-    """Return the condition in SQL, None where everything may be looked at.
+    """Return a filter as an SQL condition, None if it allows everything.
 
     Args:
-        filter: what may be looked at.
-        roots: root_id → absolute path: globs are held against whole paths.
+        filter: restricts the rows that are searched.
+        roots: root_id → absolute path; globs match absolute paths.
     """
     parts: list[str] = []
     for patterns in (
@@ -36,18 +36,18 @@ def condition(filter: Filter, roots: Mapping[str, bytes]) -> str | None:
 
 
 def _matching(root_id: str, root: bytes, patterns: Sequence[str]) -> str:
-    """Return the condition for the documents of a root whose whole path one of the patterns finds.
+    """Return the condition for the documents of a root whose absolute path matches a pattern.
 
-    Of a root that is a file, the path below it is empty.
+    If the root is a file, the path below it is empty.
     """
-    shown = _quoted(show_path(root))
-    whole = f"CASE WHEN path_bytes = X'' THEN '{shown}' ELSE concat('{shown}/', path) END"
-    matches = (f"regexp_like({whole}, '{_quoted(pattern)}')" for pattern in patterns)
+    top = _quoted(show_path(root))
+    absolute = f"CASE WHEN path_bytes = X'' THEN '{top}' ELSE concat('{top}/', path) END"
+    matches = (f"regexp_like({absolute}, '{_quoted(pattern)}')" for pattern in patterns)
     return f"(root_id = '{_quoted(root_id)}' AND ({' OR '.join(matches)}))"
 
 
 def of_document(root_id: str, path: bytes, line: int | None = None) -> str:
-    """Return the condition for a document's chunks, or for those that hold one of its lines."""
+    """Return the condition for a document's chunks, or for those that contain one line."""
     parts = [f"root_id = '{_quoted(root_id)}'", f"path_bytes = X'{path.hex()}'"]
     if line is not None:
         parts.append(f"start_line <= {line} AND end_line >= {line}")
@@ -60,29 +60,31 @@ def of_chunk(chunk_id: bytes) -> str:
 
 
 def language_regex(name: str) -> str:
-    """Return what finds the paths of a language, by `identify`'s list of suffixes and file names.
+    """Return a regular expression for the paths of a language, by `identify`'s suffixes and names.
 
     Args:
-        name: of the language, or one of its suffixes.
+        name: the language, or one of its suffixes.
 
     Raises:
-        UsageError: nothing has this name.
+        UsageError: there is no such language.
     """
     from identify.extensions import EXTENSIONS, NAMES
 
-    wanted = ({name.lower()} | EXTENSIONS.get(name.lower(), set())) - _NO_LANGUAGES
-    endings = [f"\\.{_literals(suffix)}" for suffix, tags in EXTENSIONS.items() if wanted & tags]
-    endings += [f"(?:^|/){_literals(file)}" for file, tags in NAMES.items() if wanted & tags]
+    language_tags = ({name.lower()} | EXTENSIONS.get(name.lower(), set())) - _NO_LANGUAGES
+    endings = [
+        f"\\.{_literals(suffix)}" for suffix, tags in EXTENSIONS.items() if language_tags & tags
+    ]
+    endings += [f"(?:^|/){_literals(file)}" for file, tags in NAMES.items() if language_tags & tags]
     if not endings:
         nearest = difflib.get_close_matches(name.lower(), languages(), 3)
         hint = f" Did you mean: {', '.join(nearest)}?" if nearest else ""
-        message = f"No language has the name {name!r}.{hint} By suffix it is: --path '*.{name}'"
+        message = f"No language has the name {name!r}.{hint} To filter by suffix: --path '*.{name}'"
         raise UsageError(message)
     return f"(?i)(?:{'|'.join(endings)})$"
 
 
 def languages() -> list[str]:
-    """Return the names that a filter by language knows, suffixes left out."""
+    """Return the language names that a filter accepts, without suffixes."""
     from identify.extensions import EXTENSIONS, NAMES
 
     return sorted(set().union(*EXTENSIONS.values(), *NAMES.values()) - _NO_LANGUAGES)
@@ -91,8 +93,9 @@ def languages() -> list[str]:
 def glob_regex(glob: str) -> str:
     """Return a glob as a regular expression over an absolute path.
 
-    `*` and `?` stop at a slash, `**` does not; a pattern matches whole names from any folder on,
-    one that begins with a slash from the first on, and one that ends in a slash everything below.
+    `*` and `?` stop at a slash, `**` does not. A pattern matches whole names, starting at any
+    folder; with a leading slash it starts at the top, with a trailing slash it matches everything
+    below.
     """
     anchored = glob.startswith("/")
     pattern = glob.strip("/") + ("/**" if glob.endswith("/") else "")

@@ -1,4 +1,4 @@
-"""Look at every row of one version of a Lance table, to find what should not be there."""
+"""Inspect every row of one version of a Lance table, to find damage."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RowCensus:
-    """What the rows of a version say of each other."""
+    """Consistency of the rows of a version."""
 
     rows: int
     duplicates: int
-    """Rows with the id of another row."""
+    """Rows whose chunk id another row also has."""
     documents: frozenset[bytes]
-    """Ids of the documents whose rows are all there."""
+    """Ids of the documents whose rows are complete."""
     incomplete: tuple[tuple[str, bytes], ...]
-    """(root_id, path) of the documents that lack rows or have too many."""
+    """(root_id, path) of the documents with missing or surplus rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class VectorCensus:
-    """What is wrong with vectors."""
+    """Problems of the vectors of a version."""
 
     seen: int
     missing: int
-    """Chunks that could not be embedded: full text finds them."""
+    """Chunks that could not be embedded: only full text finds them."""
     unusable: int
-    """Not finite, or all zeros: no search would ever find these."""
+    """Vectors that are not finite, or all zeros: no search would ever find them."""
     documents: frozenset[bytes] = frozenset()
     """Ids of the documents with unusable vectors."""
 
@@ -51,25 +51,25 @@ class IndexState:
     uuid: str
     """The name of the folder that holds its files (see `disk_names.index_uuids`)."""
     outside: int
-    """Rows that it does not hold."""
+    """Rows that are not in the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A text with the vector that is stored for it."""
+    """A text and its stored vector."""
 
     text: str
     vector: npt.NDArray[np.float32]
 
 
 class Inspection:
-    """One version of a table, opened to be looked at."""
+    """One version of a table, opened for inspection."""
 
     def __init__(self, folder: Path, version: int | None = None) -> None:
         """Open a table.
 
         Args:
-            folder: where it lies.
+            folder: the table.
             version: the newest if not given.
 
         Raises:
@@ -85,10 +85,10 @@ class Inspection:
             return int(self._handle.count_rows())
 
     def rows(self) -> RowCensus:
-        """Count the rows of every document.
+        """Check that every document has all its rows.
 
         Raises:
-            WorkspaceError: a file of the table is gone or broken.
+            WorkspaceError: a file of the table is missing or damaged.
         """
         import pyarrow as pa
 
@@ -99,18 +99,22 @@ class Inspection:
         table = pa.Table.from_batches(batches)
         distinct = len(table["chunk_id"].combine_chunks().unique())
         counted = table.group_by(columns[1:]).aggregate([([], "count_all")]).to_pylist()
-        whole = {row["doc_id"] for row in counted if row["count_all"] == row["n_chunks"]}
-        broken = {
-            (row["root_id"], row["path_bytes"]) for row in counted if row["doc_id"] not in whole
+        complete = {row["doc_id"] for row in counted if row["count_all"] == row["n_chunks"]}
+        incomplete = {
+            (row["root_id"], row["path_bytes"]) for row in counted if row["doc_id"] not in complete
         }
-        duplicates = table.num_rows - distinct
-        return RowCensus(table.num_rows, duplicates, frozenset(whole), tuple(sorted(broken)))
+        return RowCensus(
+            table.num_rows,
+            table.num_rows - distinct,
+            frozenset(complete),
+            tuple(sorted(incomplete)),
+        )
 
     def vectors(self, most: int | None = None) -> VectorCensus:
-        """Look at vectors: all of them, or some from all over the table.
+        """Check vectors: all of them, or at most `most`, spread evenly over the table.
 
         Raises:
-            WorkspaceError: a file of the table is gone or broken.
+            WorkspaceError: a file of the table is missing or damaged.
         """
         seen = missing = unusable = 0
         documents: set[bytes] = set()
@@ -128,10 +132,10 @@ class Inspection:
         return VectorCensus(seen, missing, unusable, frozenset(documents))
 
     def chunks(self, most: int) -> list[StoredChunk]:
-        """Return some chunks with vectors, from all over the table.
+        """Return at most `most` chunks with vectors, spread evenly over the table.
 
         Raises:
-            WorkspaceError: a file of the table is gone or broken.
+            WorkspaceError: a file of the table is missing or damaged.
         """
         found = []
         for batch in self._sample(["text", "vector"], most):
@@ -154,10 +158,10 @@ class Inspection:
             ]
 
     def find(self, word: str) -> None:
-        """Ask the full-text index.
+        """Query the full-text index.
 
         Raises:
-            WorkspaceError: a file of it is gone or broken.
+            WorkspaceError: a file of it is missing or damaged.
         """
         with lance_errors(self._folder):
             self._handle.search(word, query_type="fts").select(["chunk_id", "_score"]).limit(
@@ -165,17 +169,17 @@ class Inspection:
             ).to_arrow()
 
     def fragments(self) -> dict[int, int]:
-        """Return fragment → one of its row ids; deletion files are read, rows are not.
+        """Return fragment → one of its row ids; this reads deletion files, but no rows.
 
         Raises:
-            WorkspaceError: a deletion file is gone or broken.
+            WorkspaceError: a deletion file is missing or damaged.
         """
         ids = self._row_ids()
         numbers, first = np.unique(ids >> FRAGMENT_BITS, return_index=True)
         return {int(number): int(ids[at]) for number, at in zip(numbers, first, strict=True)}
 
     def can_read(self, row_id: int) -> bool:
-        """Tell whether the file that holds a row is there."""
+        """Tell whether a row can be read."""
         try:
             self._handle.take_row_ids([row_id]).select(["run"]).to_arrow()
         except (RuntimeError, ValueError, OSError):

@@ -1,13 +1,13 @@
-"""What a table needs now and then, also in a child process of its own.
+"""The maintenance tasks of a table, and the child process that can run them.
 
     python -m localembed.store.lance.maintenance_child
 
 Building the text index over 120,000 rows takes 120 MB that the indexing process would never give
-back, a vector index and putting fragments together even more. Should that process be killed
-meanwhile, the child dies with it: the next run may hold the writer lock by then.
+back; a vector index or a compaction takes even more. If the indexing process is killed, the child
+process exits with it: by then, the next run may hold the writer lock.
 
-Rows move when fragments are put together, and Lance fixes every index for that: 0.9 s for 45,000
-rows, 0.5 s without a text index. So an index that is made anew is dropped before.
+Compaction moves rows, and Lance updates every index for that: 0.9 s for 45,000 rows, 0.5 s without
+a text index. So an index that will be rebuilt is dropped first.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from localembed.store.lance.slim_import import leave_out_namespaces
 from localembed.types.tables import VectorIndex
 
 Task = Literal["compact", "text", "vector"]
-"""Put fragments together, make the text index, make the vector index; in this order."""
+"""Compact fragments, build the text index, build the vector index; in this order."""
 
 INDEXED: dict[Task, str] = {"text": "search_text", "vector": "vector"}
-"""Which column's index a task makes."""
+"""The column whose index a task builds."""
 
 _MEMORY_MIB = 128
-_WORKERS = 4
-"""That cut texts into words, as far as there are cores: with two, 1.3 s instead of 2.1 s."""
-_FOREVER = datetime.timedelta(days=36500)
+_TOKENIZER_THREADS = 4
+"""Threads that tokenize texts, at most one per core: with two, 1.3 s instead of 2.1 s."""
+_KEEP_ALL = datetime.timedelta(days=36500)
 
 
 def build_text_index(handle: object) -> None:
-    """Make the full-text index of an open lancedb table, replacing the one there is."""
+    """Build the full-text index of an open lancedb table, replacing any existing one."""
     from lancedb.index import FTS
 
     config = FTS(
@@ -54,19 +54,19 @@ def build_text_index(handle: object) -> None:
         remove_stop_words=True,
         ascii_folding=True,
         memory_limit=_MEMORY_MIB,
-        num_workers=_WORKERS,
+        num_workers=_TOKENIZER_THREADS,
     )
     handle.create_index("search_text", config=config, replace=True)  # type: ignore[attr-defined]
 
 
 def compact(handle: Any) -> None:  # noqa: ANN401 - lancedb
-    """Put the fragments of an open table together and drop deleted rows; nothing is cleaned up.
+    """Compact the fragments of an open table and drop deleted rows; older versions stay.
 
-    Lance puts no rows that an index holds together with others. The first pass indexes these; left
-    undone, the second would be done by the clean-up, behind the version that readers were shown.
+    Lance does not merge indexed rows with others. The first pass indexes the others; without the
+    second pass here, the clean-up would do it, after the version that was published.
     """
     for _ in range(2):
-        handle.optimize(cleanup_older_than=_FOREVER)
+        handle.optimize(cleanup_older_than=_KEEP_ALL)
 
 
 def index_name(handle: Any, column: str) -> str | None:  # noqa: ANN401
@@ -76,7 +76,7 @@ def index_name(handle: Any, column: str) -> str | None:  # noqa: ANN401
 
 
 def run_tasks(handle: Any, tasks: Sequence[Task]) -> VectorIndex | None:  # noqa: ANN401
-    """Do tasks for an open table, in order; return what was measured of a new vector index."""
+    """Run tasks on an open table, in order; return the measurements of a new vector index."""
     if "compact" in tasks:
         for task in tasks:
             if task in INDEXED and (name := index_name(handle, INDEXED[task])):
@@ -92,22 +92,22 @@ def run_tasks(handle: Any, tasks: Sequence[Task]) -> VectorIndex | None:  # noqa
 
 
 class MaintenanceChild:
-    """A child that does tasks for a Lance table, once.
+    """A child process that runs tasks on a Lance table, once.
 
-    It takes half a second to begin, so it can be started before it is known what is due.
+    It takes half a second to start, so it can be started before the tasks are known.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Start it.
+        """Start the process.
 
         Args:
-            folder: of the table.
+            folder: the table.
 
         Raises:
-            OSError: this machine lets us have no more processes.
+            OSError: no more processes can be started.
         """
         self._folder = folder
-        self._complaints = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - end
+        self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by end
         pipe = subprocess.PIPE
         try:
             self._process = subprocess.Popen(
@@ -115,52 +115,52 @@ class MaintenanceChild:
                 env=environment(),
                 stdin=pipe,
                 stdout=pipe,
-                stderr=self._complaints,
+                stderr=self._stderr,
                 text=True,
             )
         except BaseException:
-            self._complaints.close()
+            self._stderr.close()
             raise
-        self._to = cast("IO[str]", self._process.stdin)
-        self._from = cast("IO[str]", self._process.stdout)
+        self._stdin = cast("IO[str]", self._process.stdin)
+        self._stdout = cast("IO[str]", self._process.stdout)
 
     def do(self, tasks: Sequence[Task]) -> VectorIndex | None:
-        """Have it do tasks (see `run_tasks`), and end.
+        """Run tasks in it (see `run_tasks`), then end it.
 
         Raises:
             StorageError: it failed; the rows are safe.
         """
         try:
-            with suppress(BrokenPipeError):  # then it has ended, and has said why
-                self._to.write(f"{' '.join(tasks)}\n")
-                self._to.flush()
-            # Its stdin stays open for as long as this process lives (see `_end_with_parent`).
-            said = self._from.read()
+            with suppress(BrokenPipeError):  # it has exited, and has printed why
+                self._stdin.write(f"{' '.join(tasks)}\n")
+                self._stdin.flush()
+            # Its stdin stays open as long as this process lives (see `_exit_with_parent`).
+            output = self._stdout.read()
             if code := self._process.wait():
                 raise self._failure(tasks, code)
         finally:
             self.end()
-        return VectorIndex(**json.loads(said)) if "vector" in tasks else None
+        return VectorIndex(**json.loads(output)) if "vector" in tasks else None
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process, whatever it is doing."""
         self._process.kill()
         self._process.wait()
-        for file in (self._to, self._from, self._complaints):
-            # What it was never sent cannot be flushed any more.
+        for file in (self._stdin, self._stdout, self._stderr):
+            # Unsent input can no longer be flushed.
             with suppress(OSError):
                 file.close()
 
     def _failure(self, tasks: Sequence[Task], code: int) -> StorageError:
-        self._complaints.seek(0)
-        lines = self._complaints.read().strip().splitlines()
-        last = lines[-1:] or [f"exit code {code}"]
-        what = f"The maintenance of {self._folder} failed ({' '.join(tasks)})"
-        return StorageError(f"{what}: {last[0]}. Run: localembed index")
+        self._stderr.seek(0)
+        lines = self._stderr.read().strip().splitlines()
+        reason = lines[-1] if lines else f"exit code {code}"
+        failed = f"The maintenance of {self._folder} failed ({' '.join(tasks)})"
+        return StorageError(f"{failed}: {reason}. Run: localembed index")
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that started it dies, and with it its writer lock."""
+def _exit_with_parent() -> None:
+    """Exit when the process that started this one, and holds the writer lock, exits."""
 
     def wait() -> None:
         os.read(0, 1)
@@ -170,18 +170,18 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Do the tasks named on stdin for the table of the command line; print what was measured."""
+    """Run the tasks named on stdin on the table of the command line; print the measurements."""
     leave_out_namespaces()
-    # Lance leaves two cores to reading and writing, whether or not there are more.
+    # By default Lance reserves two cores for reading and writing, however many there are.
     os.environ.setdefault("LANCE_IO_CORE_RESERVATION", "0")
     from localembed.store.lance.connection import connect
 
     folder = Path(sys.argv[1])
     database = connect(folder.parent)
-    # Nothing comes where nothing is due, or nobody is there any more.
+    # The line is empty if nothing is due, or if the parent process has exited.
     tasks: Sequence[Any] = sys.stdin.readline().split()
     if tasks:
-        _end_with_parent()
+        _exit_with_parent()
         measured = run_tasks(database.open_table(folder.stem), tasks)
         if measured is not None:
             sys.stdout.write(json.dumps(asdict(measured)))

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours in memory, for a reader that is asked again and again."""
+"""Exact nearest neighbours in memory, for a reader that is queried repeatedly."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _YES = True
 
 
 class NearestInMemory:
-    """All vectors of a pinned table with length 1 in fp32: a search is one product.
+    """All vectors of a pinned table, normalized, in fp32: a search is one matrix product.
 
-    100,000 vectors of 384 numbers take 157 MB, the ids of their rows and chunks included.
+    100,000 vectors of 384 dimensions take 157 MB, with the ids of their rows and chunks.
     """
 
     def __init__(self, handle: Any, rows: int, dim: int) -> None:  # noqa: ANN401 - lancedb
-        """Read them.
+        """Read the vectors.
 
         Args:
             handle: an open lancedb table.
-            rows: how many it has.
-            dim: numbers of a vector.
+            rows: its number of rows.
+            dim: dimensions of a vector.
         """
         self._row_ids = np.empty(rows, np.uint64)
         self._chunk_ids = np.empty(rows, "V16")
@@ -42,7 +42,7 @@ class NearestInMemory:
             part = slice(begin, begin + batch.num_rows)
             vectors, chunk_ids = batch["vector"], batch["chunk_id"]
             present = ~vectors.is_null().to_numpy(zero_copy_only=False)
-            values = vectors.flatten().to_numpy(zero_copy_only=False)  # nulls are left out
+            values = vectors.flatten().to_numpy(zero_copy_only=False)  # without nulls
             self._matrix[part][present] = values.reshape(-1, dim)
             self._present[part] = present
             self._row_ids[part] = batch["_rowid"].to_numpy()
@@ -55,7 +55,7 @@ class NearestInMemory:
         self._by_row_id = np.argsort(self._row_ids)
 
     def search(self, query: Vector, limit: int) -> list[Candidate]:
-        """Return the nearest rows that have a vector, best first."""
+        """Return the nearest rows, best first; rows without a vector are skipped."""
         similar = self._matrix @ _unit(query)
         similar[~self._present] = -np.inf
         limit = min(limit, int(np.count_nonzero(self._present)))
@@ -66,9 +66,9 @@ class NearestInMemory:
     def compare(
         self, query: Vector, row_ids: Sequence[int], text_scores: Sequence[float]
     ) -> list[Candidate]:
-        """Return rows that full text brought up, in their order, with their similarities."""
-        wanted = np.array(row_ids, np.uint64)
-        rows = self._by_row_id[np.searchsorted(self._row_ids, wanted, sorter=self._by_row_id)]
+        """Return the rows that full text found, in the same order, with their similarities."""
+        ids = np.array(row_ids, np.uint64)
+        rows = self._by_row_id[np.searchsorted(self._row_ids, ids, sorter=self._by_row_id)]
         return self._candidates(rows, self._matrix[rows] @ _unit(query), text_scores)
 
     def _candidates(

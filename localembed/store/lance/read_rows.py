@@ -1,4 +1,4 @@
-"""The read side: one table at the version that head.json pins. It works on read-only media."""
+"""Read one table at the version that head.json pins; this works on read-only media."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from localembed.types.arrays import Vector
 from localembed.types.tables import TableHead
 
-_OF_CHUNK = [
+_CHUNK_COLUMNS = [
     "chunk_id", "root_id", "path_bytes", "start", "end", "start_line", "end_line",
     "heading", "text", "tokens",
 ]  # fmt: skip
@@ -53,10 +53,10 @@ _YES = True
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The rows that a condition leaves to a search."""
+    """The rows that match a condition."""
 
     condition: str
-    """In SQL."""
+    """The condition in SQL."""
     rows: int
 
 
@@ -69,7 +69,7 @@ class ChunkReader:
         """Open a table at the version that its entry in head.json names.
 
         Raises:
-            VersionGoneError: the version is not there any more; read head.json again.
+            VersionGoneError: the version no longer exists; read head.json again.
         """
         self._folder: Path = layout.table(name)
         self._index = entry.vector_index
@@ -77,7 +77,7 @@ class ChunkReader:
         try:
             self._handle: Any = _open(self._folder, entry)
         except StorageError:
-            # Lance reads the newest version before the pinned one; a power cut may have torn it.
+            # Lance reads the newest version before the pinned one; a power cut may have damaged it.
             newer = _newer_than(self._folder, entry.lance_version)
             if not newer:
                 raise
@@ -85,31 +85,31 @@ class ChunkReader:
             finalize(self, rmtree, place, ignore_errors=True)
             self._folder = linked_view(self._folder, newer, place)
             self._handle = _open(self._folder, entry)
-        self._asked = 0
-        self._nearest: NearestInMemory | None = None
+        self._vector_queries = 0
+        self._in_memory: NearestInMemory | None = None
 
     def select(self, condition: str) -> Selection:
-        """Count the rows for which a condition holds.
+        """Count the rows that match a condition.
 
         Raises:
-            UsageError: Lance does not understand it, or cannot work it out for a row.
-            VersionGoneError: the version is not there any more.
+            UsageError: Lance cannot parse the condition, or cannot evaluate it for a row.
+            VersionGoneError: the version no longer exists.
         """
         with lance_errors(self._folder):
             try:
                 return Selection(condition, int(self._handle.count_rows(condition)))
             except (ValueError, RuntimeError) as error:
-                # A ValueError is about the words of the condition, a RuntimeError about the files,
-                # unless it says that the condition failed on a row, such as a division by zero.
+                # A ValueError is about the condition, a RuntimeError about the files, unless it
+                # says that the condition failed on a row, such as a division by zero.
                 if isinstance(error, RuntimeError) and FILTER_FAILED_ON_A_ROW not in str(error):
                     raise
                 message = f"The filter is not understood: {first_sentence(error)}"
                 raise UsageError(message) from error
 
     def find(self, where: str) -> list[StoredChunk]:
-        """Return the chunks for which a condition holds, in the order of their documents."""
+        """Return the chunks that match a condition, ordered by document and position."""
         with lance_errors(self._folder):
-            rows = self._handle.search().where(where).select(_OF_CHUNK).to_arrow()
+            rows = self._handle.search().where(where).select(_CHUNK_COLUMNS).to_arrow()
         return _chunks(
             rows.sort_by(
                 [("root_id", "ascending"), ("path_bytes", "ascending"), ("start", "ascending")]
@@ -117,18 +117,20 @@ class ChunkReader:
         )
 
     def fetch(self, found: Sequence[Candidate]) -> list[StoredChunk]:
-        """Return what the rows of these candidates hold, in their order."""
+        """Return the chunks of these candidates, in the same order."""
         read = [candidate.chunk for candidate in found if candidate.chunk is not None]
         if len(read) == len(found):
             return read
-        wanted = [candidate.row_id for candidate in found]
+        row_ids = [candidate.row_id for candidate in found]
         with lance_errors(self._folder):
-            rows = self._handle.take_row_ids(wanted).select(_OF_CHUNK).with_row_id().to_arrow()
+            rows = (
+                self._handle.take_row_ids(row_ids).select(_CHUNK_COLUMNS).with_row_id().to_arrow()
+            )
         places = {row_id: place for place, row_id in enumerate(rows["_rowid"].to_pylist())}
-        return _chunks(rows.take([places[row_id] for row_id in wanted]))
+        return _chunks(rows.take([places[row_id] for row_id in row_ids]))
 
     def contents(self) -> dict[tuple[str, bytes], frozenset[bytes]]:
-        """Return (root_id, path) → the ids of the document's chunks, of all documents."""
+        """Return, for every document, (root_id, path) → the ids of its chunks."""
         columns = ["root_id", "path_bytes", "chunk_id"]
         found: dict[tuple[str, bytes], set[bytes]] = {}
         with lance_errors(self._folder):
@@ -140,7 +142,7 @@ class ChunkReader:
         return {document: frozenset(chunk_ids) for document, chunk_ids in found.items()}
 
     def mean_vector(self, where: str) -> Vector | None:
-        """Return the mean of the vectors for which a condition holds, None if there are none."""
+        """Return the mean vector of the rows that match a condition, None if no row has one."""
         with lance_errors(self._folder):
             condition = f"({where}) AND vector IS NOT NULL"
             rows = self._handle.search().where(condition).select(["vector"]).to_arrow()
@@ -156,20 +158,20 @@ class ChunkReader:
     ) -> list[Candidate]:
         """Return the chunks whose vectors are most similar, best first.
 
-        All are compared, unless they are so many that the table has a vector index. Who asks a
-        second time without a condition may ask often: vectors that fit are kept from then on.
+        All vectors are compared, unless the table is so large that it has a vector index. A second
+        query without a condition suggests many: from then on, vectors that fit stay in memory.
 
         Args:
-            query: in the table's space, (dim,) float32.
-            limit: how many.
-            among: what may be found, if not everything.
+            query: a vector in the table's space, (dim,) float32.
+            limit: the number of chunks.
+            among: restricts the search to these rows.
         """
         if among is None:
-            self._asked += 1
-            if self._asked == 2:
-                self._nearest = self._keep_vectors(len(query))
-            if self._nearest is not None:
-                return self._nearest.search(query, limit)
+            self._vector_queries += 1
+            if self._vector_queries == 2:
+                self._in_memory = self._load_vectors(len(query))
+            if self._in_memory is not None:
+                return self._in_memory.search(query, limit)
         with lance_errors(self._folder):
             search = self._search_vectors(query, limit, among)
             search = search.select(["chunk_id", "vector", "_distance"]).with_row_id(_YES)
@@ -186,7 +188,7 @@ class ChunkReader:
             search = search_index(self._handle, query, limit, self._index)
         return narrowed(search, among.condition) if among else search
 
-    def _keep_vectors(self, dim: int) -> NearestInMemory | None:
+    def _load_vectors(self, dim: int) -> NearestInMemory | None:
         with lance_errors(self._folder):
             rows = int(self._handle.count_rows())
             if rows * dim * 4 > self._limits.memory_index_bytes:
@@ -199,27 +201,27 @@ class ChunkReader:
         """Return the chunks that match words of the query, best first.
 
         Args:
-            query: words, taken as they are: quotes and operators mean nothing.
-            limit: how many.
-            vector: the query's; the candidates carry their exact similarity to it. Without one
-                nothing is left to compare, and they carry what their rows hold.
-            among: what may be found, if not everything.
+            query: words; quotes and operators have no special meaning.
+            limit: the number of chunks.
+            vector: the query's vector: the candidates get their exact similarity to it. Without
+                one, they get their chunks instead.
+            among: restricts the search to these rows.
         """
         from lancedb.query import MatchQuery
 
         if not self._has_text_index:
             return []
         if vector is None:
-            columns = _OF_CHUNK
+            columns = _CHUNK_COLUMNS
         else:
-            columns = ["chunk_id", "vector"] if self._nearest is None else []
+            columns = ["chunk_id", "vector"] if self._in_memory is None else []
         with lance_errors(self._folder):
             search = self._handle.search(MatchQuery(query, "search_text"), query_type="fts")
             search = search.limit(limit).select([*columns, "_score"]).with_row_id(_YES)
             rows = (search.where(among.condition) if among else search).to_arrow()
         scores = rows["_score"].to_pylist()
-        if vector is not None and self._nearest is not None:
-            return self._nearest.compare(vector, rows["_rowid"].to_pylist(), scores)
+        if vector is not None and self._in_memory is not None:
+            return self._in_memory.compare(vector, rows["_rowid"].to_pylist(), scores)
         return _candidates(rows, vector, scores)
 
     @cached_property
@@ -241,10 +243,10 @@ def _newer_than(folder: Path, version: int) -> set[str]:
 
 
 def _index_bytes(entry: TableHead) -> int:
-    """Return how much of a table's indexes to keep in memory: a vector index whole, if it fits.
+    """Return how much of a table's indexes to keep in memory: all of a vector index, if it fits.
 
-    It holds little more than four bits for each number of a vector, and what does not fit is read
-    from disk again, which takes several times as long as the search.
+    It takes little more than four bits per dimension of a vector. What does not fit is read from
+    disk again, which takes several times as long as the search.
     """
     if entry.vector_index is None:
         return CACHE_BYTES
@@ -254,7 +256,7 @@ def _index_bytes(entry: TableHead) -> int:
 def _candidates(
     rows: pa.Table, query: Vector | None, text_scores: Sequence[float]
 ) -> list[Candidate]:
-    """Return rows with the cosines of their vectors to the query, or with all that they hold."""
+    """Return candidates with their cosines to the query vector; without it, with their chunks."""
     if not rows.num_rows:
         return []
     chunks: list[StoredChunk] | list[None] = [None] * rows.num_rows
@@ -262,12 +264,12 @@ def _candidates(
     if query is None:
         chunks = _chunks(rows)
     else:
-        # Vectors stay in Arrow: as lists of numbers they would take longer than the search.
+        # Vectors stay in Arrow: converting them to lists would take longer than the search.
         similar = similarities(rows["vector"].combine_chunks(), query).tolist()
     ids = rows["_rowid"].to_pylist(), rows["chunk_id"].to_pylist()
     return list(map(Candidate, *ids, similar, text_scores, chunks))
 
 
 def _chunks(rows: pa.Table) -> list[StoredChunk]:
-    plain = rows.select(_OF_CHUNK).to_pylist()
+    plain = rows.select(_CHUNK_COLUMNS).to_pylist()
     return [StoredChunk(path=row.pop("path_bytes"), **row) for row in plain]

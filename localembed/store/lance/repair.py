@@ -1,8 +1,8 @@
-"""Take damaged files out of a Lance table, and with them no more rows than they held.
+"""Take damaged files out of a Lance table, and only the rows that they held.
 
-Lance names no rows in its errors and has no repair of its own. But a row id names its fragment, a
-fragment can be deleted without being read, and a file that is gone is an error where a changed one
-is silently other data: so damaged files go first, and whatever cannot be read then is deleted.
+Lance's errors name no rows, and it has no repair of its own. But a row id names its fragment, and a
+fragment can be deleted without being read. A missing file is an error, where a changed one is
+silently read as other data: so damaged files are removed first, then all rows that cannot be read.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from localembed.types.tables import TableHead
 
 
 def drop_unreadable(folder: Path, damaged: Collection[str]) -> int:
-    """Delete the fragments that cannot be read any more; return how many.
+    """Delete the fragments that can no longer be read; return how many.
 
     Args:
-        folder: a table whose damaged files are gone.
+        folder: a table whose damaged files were removed.
         damaged: their names, relative to it.
 
     Raises:
@@ -34,7 +34,7 @@ def drop_unreadable(folder: Path, damaged: Collection[str]) -> int:
     try:
         fragments = Inspection(folder).fragments()
     except WorkspaceError:
-        # Not even a delete works without these; nothing of what they held is known.
+        # Without these not even a delete works; which rows they deleted is lost.
         for name in deletions:
             _delete_nothing(folder / name)
         should_remove = set(deletions.values())
@@ -48,7 +48,7 @@ def drop_unreadable(folder: Path, damaged: Collection[str]) -> int:
 
 
 def drop_broken_indexes(folder: Path, damaged: Collection[str]) -> int:
-    """Take away the indexes that lost a file, so that they are made anew; return how many."""
+    """Drop the indexes that lost a file, so that they are rebuilt; return how many."""
     lost = disk_names.index_uuids(damaged)
     broken = {index.column for index in Inspection(folder).indexes() if index.uuid in lost}
     with lance_errors(folder):
@@ -60,7 +60,7 @@ def drop_broken_indexes(folder: Path, damaged: Collection[str]) -> int:
 
 
 def drop_broken_versions(folder: Path, damaged: Collection[str]) -> set[int]:
-    """Take away every version but the newest that lost a file; return which."""
+    """Remove every version that lost a file, except the newest; return which."""
     newest = newest_version(folder)
     lost = disk_names.index_uuids(damaged)
     broken = {v for v in versions_on_disk(folder) - {newest} if not _is_whole(folder, v, lost)}
@@ -70,12 +70,12 @@ def drop_broken_versions(folder: Path, damaged: Collection[str]) -> set[int]:
 
 
 def is_needed(folder: Path, gone: Collection[str], pinned: TableHead) -> bool:
-    """Tell whether a version of a Lance table cannot do without files that are gone.
+    """Tell whether a version of a Lance table needs files that are missing.
 
     Args:
         folder: the table.
         gone: names of files, relative to it.
-        pinned: what readers open.
+        pinned: the entry that readers open.
     """
     versions = versions_on_disk(folder)
     lost = disk_names.index_uuids(gone)

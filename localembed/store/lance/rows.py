@@ -1,4 +1,4 @@
-"""The shape of a Lance row, and how embedded documents become rows."""
+"""The schema of a table, and how embedded documents become rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-_OF_CHUNK = (
+_CHUNK_COLUMNS = (
     "chunk_id", "doc_id", "chunk_hash", "ord", "start", "end", "start_line", "end_line", "heading",
     "text",
 )  # fmt: skip
-_OF_DOCUMENT = ("content_hash", "root_id", "record_id", "mtime_ns")
+_DOCUMENT_COLUMNS = ("content_hash", "root_id", "record_id", "mtime_ns")
 
 
 def schema(facts: TableFacts) -> pa.Schema:
@@ -70,7 +70,7 @@ def batch_rows(batch: EmbeddedBatch, run: int, shape: pa.Schema) -> pa.Table:
 
 
 def _vector_column(batch: EmbeddedBatch, kind: pa.DataType) -> pa.Array:
-    """Return the vectors; null where a chunk failed, or is not finite in the stored type."""
+    """Return the vectors; null for a chunk that failed, or is not finite in the stored type."""
     import pyarrow as pa
 
     number = np.float16 if kind.value_type == pa.float16() else np.float32
@@ -83,13 +83,13 @@ def _vector_column(batch: EmbeddedBatch, kind: pa.DataType) -> pa.Array:
 
 
 def _columns(batch: EmbeddedBatch, run: int) -> Iterator[tuple[str, list[object]]]:
-    """Yield the values of every column but the vectors', one at a time: they take memory."""
+    """Yield the values of every column except the vectors, one at a time to save memory."""
     chunks = batch.chunks
     entries = [entry for entry in batch.documents for _ in entry.chunks]
     documents = [entry.document for entry in entries]
-    for name in _OF_CHUNK:
+    for name in _CHUNK_COLUMNS:
         yield name, [getattr(chunk, name) for chunk in chunks]
-    for name in _OF_DOCUMENT:
+    for name in _DOCUMENT_COLUMNS:
         yield name, [getattr(document, name) for document in documents]
     yield "path_bytes", [document.path for document in documents]
     yield "path", [document.display for document in documents]

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MAX_IDS = 5_000
-"""Of one IN list: a look-up of 5,000 hashes in 1M rows takes 0.15-0.28 s."""
+"""Maximum ids in one IN list: looking up 5,000 hashes in 1M rows takes 0.15-0.28 s."""
 _NOW = datetime.timedelta(0)
 _YES = True
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document whose rows are all there."""
+    """A document whose rows are complete."""
 
     doc_id: bytes
     root_id: str
@@ -73,7 +73,7 @@ class ChunkTable:
         """Open a table that is there.
 
         Raises:
-            StorageError: it is not, or it is damaged.
+            StorageError: it does not exist, or is damaged.
         """
         folder = layout.table(name)
         with lance_errors(folder):
@@ -81,7 +81,7 @@ class ChunkTable:
 
     @property
     def folder(self) -> Path:
-        """Where its files lie."""
+        """The folder with its files."""
         return self._folder
 
     @property
@@ -91,7 +91,7 @@ class ChunkTable:
 
     @property
     def uuid(self) -> str:
-        """What tells it from a table of the same name."""
+        """The uuid that distinguishes it from another table of the same name."""
         metadata: Mapping[bytes, bytes] = self._handle.schema.metadata or {}
         return metadata.get(b"localembed.uuid", b"").decode()
 
@@ -114,14 +114,14 @@ class ChunkTable:
         return int(rows.num_rows)
 
     def delete(self, doc_ids: Iterable[bytes], *, except_run: int | None = None) -> int:
-        """Delete documents' rows, but for those of one run; return how many rows."""
+        """Delete documents' rows, except those of one run; return how many rows."""
         deleted = 0
         for ids in _slices(doc_ids):
             condition = f"doc_id IN ({_literals(ids)})"
             if except_run is not None:
                 condition += f" AND run <> {except_run}"
             with lance_errors(self._folder):
-                # A delete that matches nothing would still make a version.
+                # A delete that matches nothing would still create a version.
                 if self._handle.count_rows(condition):
                     deleted += int(self._handle.delete(condition).num_deleted_rows)
         return deleted
@@ -150,11 +150,11 @@ class ChunkTable:
     def vectors(
         self, hashes: Collection[bytes], version: int | None = None
     ) -> dict[bytes, npt.NDArray[np.float32]]:
-        """Return the stored vectors of chunk hashes, as far as there are any.
+        """Return the stored vectors of chunk hashes; hashes without one are left out.
 
         Args:
-            hashes: of cleaned texts, 16 bytes each.
-            version: look there instead of at the newest version; one that is gone holds nothing.
+            hashes: hashes of cleaned texts, 16 bytes each.
+            version: read this version instead of the newest; one that is gone has no vectors.
         """
         found: dict[bytes, npt.NDArray[np.float32]] = {}
         for ids in _slices(hashes):
@@ -167,7 +167,7 @@ class ChunkTable:
         return found
 
     def documents(self) -> list[StoredDocument]:
-        """Return every document whose rows are complete, the newest run of it."""
+        """Return every document whose rows are complete, of its newest complete run."""
         import pyarrow as pa
 
         columns = ["doc_id", "root_id", "path_bytes", "content_hash", "n_chunks", "run"]
@@ -186,14 +186,14 @@ class ChunkTable:
         return list(newest.values())
 
     def without_vector(self) -> set[bytes]:
-        """Return the documents of which some row has no vector."""
+        """Return the documents with at least one row without a vector."""
         found: set[bytes] = set()
         for batch in self._scan(["doc_id"], "vector IS NULL"):
             found.update(batch["doc_id"].to_pylist())
         return found
 
     def keep_only(self, documents: Sequence[StoredDocument]) -> int:
-        """Delete every row that belongs to none of these documents' runs; return how many."""
+        """Delete every row that belongs to none of these (document, run) pairs; return how many."""
         wanted = {(document.doc_id, document.run) for document in documents}
         present: set[tuple[bytes, int]] = set()
         for batch in self._scan(["doc_id", "run"]):
@@ -210,32 +210,32 @@ class ChunkTable:
         return deleted
 
     def protect(self, kept: Mapping[int, int]) -> None:
-        """Let these versions, and no others, outlive a clean-up: they become parents of branches.
+        """Protect these versions, and no others, from a clean-up: they become parents of branches.
 
         Args:
             kept: run → Lance version.
         """
         wanted = {f"v{run}": version for run, version in kept.items()}
         with lance_errors(self._folder):
-            there = {
+            existing = {
                 name: int(branch["parent_version"])
                 for name, branch in self._handle.branches.list().items()
             }
-            for name in there:
-                if wanted.get(name) != there[name]:
+            for name in existing:
+                if wanted.get(name) != existing[name]:
                     self._handle.branches.delete(name)
             for name, version in wanted.items():
-                if there.get(name) != version:
+                if existing.get(name) != version:
                     self._handle.branches.create(name, None, version)
 
     def clean(self) -> None:
-        """Free what no branch protects and is not the newest version."""
+        """Delete all versions except the newest and those that branches protect."""
         with lance_errors(self._folder), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that other processes may read: see `protect`
+            warnings.simplefilter("ignore")  # it warns of readers of older versions: see `protect`
             self._handle.optimize(cleanup_older_than=_NOW, delete_unverified=_YES)
 
     def restore(self, version: int) -> None:
-        """Make a new version with the content of an older one."""
+        """Create a new version with the content of an older one."""
         with lance_errors(self._folder):
             self._handle.restore(version)
 
