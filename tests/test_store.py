@@ -182,7 +182,7 @@ def test_a_head_with_another_number_in_it_is_damaged(layout):
     publish_head(layout, Head("a", {"a": entry()}))
     text = layout.head.read_text()
     layout.head.write_text(text.replace('"lance_version": 3', '"lance_version": 2'))
-    with pytest.raises(StorageError, match="its digest differs"):
+    with pytest.raises(StorageError, match="does not match its digest"):
         read_head(layout)
 
 

@@ -334,7 +334,7 @@ def test_the_commands_say_what_they_did(three, run_cli, notes):
     assert run_cli("versions", "tag", "good", "-d", cwd=notes).stdout == "Deleted the tag good\n"
     refused = run_cli("query", "zebra", "--at", "1", "--model", "fake", cwd=notes)
     assert refused.returncode == 2
-    assert "A version has one model" in refused.stderr
+    assert "Each version has one model" in refused.stderr
 
 
 def test_another_model_is_built_beside_and_goes_on_after_a_kill(
