@@ -23,7 +23,7 @@ class Hub:
         self.status: dict[str, int] = {}
         """A part of a path → the status it is answered with."""
         self.gated: set[str] = set()
-        self.cut: dict[str, int] = {}
+        self.breaks_off: dict[str, int] = {}
         """File → bytes after which the connection is closed, once."""
         self.swapped: dict[str, bytes] = {}
         """File → what is sent instead of it."""
@@ -93,24 +93,24 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.hub.swapped.get(file, (folder / file).read_bytes())
         etag = hashlib.sha256(content).hexdigest()
         headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{etag}"', "Accept-Ranges": "bytes"}
-        asked = self.headers.get("Range")
-        if asked and self.command == "GET":
-            start = int(asked.removeprefix("bytes=").split("-")[0])
+        byte_range = self.headers.get("Range")
+        if byte_range and self.command == "GET":
+            start = int(byte_range.removeprefix("bytes=").split("-")[0])
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
             self._send(206, headers, content[start:])
         else:
-            cut = self.hub.cut.pop(file, None) if self.command == "GET" else None
-            self._send(200, headers, content, cut)
+            length = self.hub.breaks_off.pop(file, None) if self.command == "GET" else None
+            self._send(200, headers, content, length)
 
-    def _send(self, status, headers, content, cut=None):
+    def _send(self, status, headers, content, length=None):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(content[:cut])
-        if cut is not None:
+            self.wfile.write(content[:length])
+        if length is not None:
             self.close_connection = True
 
 

@@ -64,7 +64,7 @@ def test_the_knee_is_the_smallest_batch_near_the_best():
     assert knee(points[:1]).batch_tokens == 512
 
 
-def test_a_sample_takes_one_length():
+def test_a_sample_is_truncated_to_one_length():
     made = synthetic(10, 30, FakeTokenizer())
     assert [len(item) for item in made.ids] == [30] * 10
     equal = made.with_length(64)

@@ -1,4 +1,4 @@
-"""Chunks: exact spans, bounded sizes, cuts that stay where they are when a neighbour is edited."""
+"""Chunks: exact spans, bounded sizes, boundaries that stay when a neighbour is edited."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def document(text, kind="text"):
     return Document(b"d" * 16, "root", b"file", text, b"c" * 16, kind, 0)
 
 
-def cut(text, kind="text", name="fake", rules=ChunkRules(32, 0)):  # noqa: B008 - frozen
+def chunks_of(text, kind="text", name="fake", rules=ChunkRules(32, 0)):  # noqa: B008 - frozen
     return Chunker(tokenizer(name), clean, rules)([document(text, kind)])[0].chunks
 
 
@@ -105,7 +105,7 @@ def boundaries(text):
 @each_tokenizer
 @given(text=texts, kind=KINDS, rules=SIZES)
 def test_a_chunk_is_the_untouched_span_of_its_document(name, text, kind, rules):
-    for chunk in cut(text, kind, name, rules):
+    for chunk in chunks_of(text, kind, name, rules):
         assert text[chunk.start : chunk.end] == chunk.text
         assert chunk.text.strip()
 
@@ -116,7 +116,7 @@ def test_a_chunk_is_the_untouched_span_of_its_document(name, text, kind, rules):
 )
 @given(text=texts, kind=KINDS, rules=SIZES)
 def test_chunks_come_in_order_with_ids_of_their_own(name, text, kind, rules):
-    chunks = cut(text, kind, name, rules)
+    chunks = chunks_of(text, kind, name, rules)
 
     assert [chunk.ord for chunk in chunks] == list(range(len(chunks)))
     assert all(a.start < b.start and a.end < b.end for a, b in pairwise(chunks))
@@ -127,7 +127,7 @@ def test_chunks_come_in_order_with_ids_of_their_own(name, text, kind, rules):
 @given(text=texts, kind=KINDS, rules=SIZES)
 def test_every_visible_character_of_a_token_is_in_a_chunk(name, text, kind, rules):
     covered = np.zeros(len(text) + 1, bool)
-    for chunk in cut(text, kind, name, rules):
+    for chunk in chunks_of(text, kind, name, rules):
         covered[chunk.start : chunk.end] = True
     (tokens,) = tokenizer(name)([text])
 
@@ -143,13 +143,15 @@ def test_every_visible_character_of_a_token_is_in_a_chunk(name, text, kind, rule
 @each_tokenizer
 @given(text=texts, kind=KINDS, rules=SIZES)
 def test_no_chunk_has_more_tokens_than_allowed(name, text, kind, rules):
-    assert all(len(chunk.token_ids) <= rules.max_tokens for chunk in cut(text, kind, name, rules))
+    assert all(
+        len(chunk.token_ids) <= rules.max_tokens for chunk in chunks_of(text, kind, name, rules)
+    )
 
 
 @each_tokenizer
 @given(text=texts, kind=KINDS, rules=SIZES)
 def test_token_ids_are_those_of_the_cleaned_text_alone(name, text, kind, rules):
-    chunks = cut(text, kind, name, rules)
+    chunks = chunks_of(text, kind, name, rules)
     alone = tokenizer(name)([clean(chunk.text) for chunk in chunks])
 
     assert [c.token_ids.tolist() for c in chunks] == [tokens.ids.tolist() for tokens in alone]
@@ -158,15 +160,15 @@ def test_token_ids_are_those_of_the_cleaned_text_alone(name, text, kind, rules):
 @each_tokenizer
 @given(text=texts, kind=KINDS, rules=SIZES)
 def test_lines_count_the_line_feeds_before(name, text, kind, rules):
-    for chunk in cut(text, kind, name, rules):
+    for chunk in chunks_of(text, kind, name, rules):
         assert chunk.start_line == text.count("\n", 0, chunk.start) + 1
         assert chunk.end_line == text.count("\n", 0, chunk.end) + 1
 
 
 @each_tokenizer
 @given(text=texts, kind=KINDS, rules=SIZES)
-def test_no_cut_goes_through_a_grapheme(name, text, kind, rules):
-    chunks = cut(text, kind, name, rules)
+def test_no_boundary_goes_through_a_grapheme(name, text, kind, rules):
+    chunks = chunks_of(text, kind, name, rules)
 
     assert {place for c in chunks for place in (c.start, c.end)} <= boundaries(text)
 
@@ -192,7 +194,7 @@ def test_every_character_is_held_apart_from_others_as_unicode_says():
 @each_tokenizer
 @given(text=texts, kind=KINDS, rules=SIZES)
 def test_the_same_document_gives_the_same_chunks(name, text, kind, rules):
-    first, second = (cut(text, kind, name, rules) for _ in range(2))
+    first, second = (chunks_of(text, kind, name, rules) for _ in range(2))
 
     assert [c.chunk_id for c in first] == [c.chunk_id for c in second]
     assert [c.heading for c in first] == [c.heading for c in second]
@@ -201,7 +203,7 @@ def test_the_same_document_gives_the_same_chunks(name, text, kind, rules):
 @each_tokenizer
 @given(text=texts, kind=KINDS)
 def test_nothing_is_repeated_when_no_overlap_is_wanted(name, text, kind):
-    chunks = cut(text, kind, name, ChunkRules(16, 0))
+    chunks = chunks_of(text, kind, name, ChunkRules(16, 0))
 
     assert all(a.end <= b.start for a, b in pairwise(chunks))
 
@@ -214,7 +216,7 @@ def test_no_chunk_is_small_when_the_document_is_not(name, seed, count, kind):
         draw.choice(["one", "two", "green", "house"]) + draw.choice([" ", " ", ". ", "\n", "\n\n"])
         for _ in range(count)
     )
-    sizes = [len(chunk.token_ids) for chunk in cut(text, kind, name)]
+    sizes = [len(chunk.token_ids) for chunk in chunks_of(text, kind, name)]
 
     assert sizes == [sum(sizes)] or min(sizes) >= 12
 
@@ -224,7 +226,7 @@ def test_no_chunk_is_small_when_the_document_is_not(name, seed, count, kind):
 def test_an_overlap_stays_below_its_limit(name, seed, count):
     draw = random.Random(seed)
     text = "".join(draw.choice(["one ", "two. ", "green\n", "house\n\n"]) for _ in range(count))
-    chunks = cut(text, "markdown", name, ChunkRules(32, 8))
+    chunks = chunks_of(text, "markdown", name, ChunkRules(32, 8))
     repeated = [text[b.start : a.end] for a, b in pairwise(chunks)]
 
     assert all(len(tokens.ids) <= 8 for tokens in tokenizer(name)(repeated))
@@ -236,12 +238,12 @@ def test_an_overlap_stays_below_its_limit(name, seed, count):
 @each_tokenizer
 @pytest.mark.parametrize("text", ["", "\n\n \t\r\n", "\x00\x01\x02", "\ufeff"])
 def test_there_are_no_chunks_when_there_is_no_visible_text(name, text):
-    assert cut(text, name=name) == ()
+    assert chunks_of(text, name=name) == ()
 
 
 @each_tokenizer
 def test_a_short_document_is_one_chunk(name):
-    (chunk,) = cut("  # Notes\n\nJust a few words.\n", "markdown", name)
+    (chunk,) = chunks_of("  # Notes\n\nJust a few words.\n", "markdown", name)
 
     assert chunk.text == "# Notes\n\nJust a few words."
     assert (chunk.start_line, chunk.end_line, chunk.heading) == (1, 3, "Notes")
@@ -250,7 +252,7 @@ def test_a_short_document_is_one_chunk(name):
 @each_tokenizer
 def test_an_overlap_is_used_when_it_is_wanted(name):
     text = words(800)
-    chunks = cut(text, "text", name, ChunkRules(64, 16))
+    chunks = chunks_of(text, "text", name, ChunkRules(64, 16))
 
     assert sum(b.start < a.end for a, b in pairwise(chunks)) > len(chunks) / 5
 
@@ -258,7 +260,7 @@ def test_an_overlap_is_used_when_it_is_wanted(name):
 @each_tokenizer
 def test_nothing_is_repeated_at_a_heading(name):
     text = "".join(f"# Part {n}\n\n{words(60, f'p{n}q')}\n\n" for n in range(20))
-    chunks = cut(text, "markdown", name, ChunkRules(64, 16))
+    chunks = chunks_of(text, "markdown", name, ChunkRules(64, 16))
     begun = [chunk for chunk in chunks if chunk.text.startswith("# Part")]
 
     assert len(begun) > 10
@@ -277,7 +279,7 @@ def test_nothing_is_repeated_at_a_heading(name):
     ids=["letters", "base64", "thai", "two words"],
 )
 def test_a_chunk_is_bounded_in_characters_when_there_are_no_spaces(name, text):
-    chunks = cut(text, "text", name, ChunkRules(64, 0))
+    chunks = chunks_of(text, "text", name, ChunkRules(64, 0))
 
     assert max(len(chunk.text) for chunk in chunks) <= 64 * CHARS_PER_TOKEN
     assert "".join(c.text for c in chunks).replace(" ", "") == text.replace(" ", "")
@@ -295,15 +297,15 @@ def test_words_that_the_tokenizer_gave_up_on_are_counted(name):
 @each_tokenizer
 @pytest.mark.parametrize("mark", ["\u0301", "\u1100"], ids=["accents", "jamo"])
 def test_a_chunk_stays_below_the_limit_when_one_grapheme_has_many_tokens(name, mark):
-    chunks = cut("a" + mark * 60 + " end", "text", name)
+    chunks = chunks_of("a" + mark * 60 + " end", "text", name)
 
     assert max(len(chunk.token_ids) for chunk in chunks) <= 32
 
 
 @each_tokenizer
 @pytest.mark.parametrize("length", [257, 300, 556])
-def test_a_word_that_is_cut_by_force_has_the_ids_of_its_parts_alone(name, length):
-    chunks = cut("x" * length + " end", "text", name)
+def test_a_word_that_is_split_by_force_has_the_ids_of_its_parts_alone(name, length):
+    chunks = chunks_of("x" * length + " end", "text", name)
     alone = tokenizer(name)([chunk.text for chunk in chunks])
 
     assert [c.token_ids.tolist() for c in chunks] == [tokens.ids.tolist() for tokens in alone]
@@ -312,17 +314,17 @@ def test_a_word_that_is_cut_by_force_has_the_ids_of_its_parts_alone(name, length
 
 @each_tokenizer
 @pytest.mark.parametrize("before", ["", "a", "ab "], ids=["at the start", "odd", "even"])
-def test_no_flag_is_cut_in_two_in_a_long_row_of_flags(name, before):
+def test_no_flag_is_split_in_two_in_a_long_row_of_flags(name, before):
     letters = random.Random(3).choices(range(0x1F1E6, 0x1F200), k=1600)
     text = before + "".join(map(chr, letters))
-    chunks = cut(text, "text", name)
+    chunks = chunks_of(text, "text", name)
 
     assert {place for c in chunks for place in (c.start, c.end)} <= boundaries(text)
 
 
 @each_tokenizer
-def test_identical_lines_are_cut_evenly(name):
-    chunks = cut("the same line again\n" * 5000, "text", name)
+def test_identical_lines_are_chunked_evenly(name):
+    chunks = chunks_of("the same line again\n" * 5000, "text", name)
     sizes = [len(chunk.token_ids) for chunk in chunks]
 
     assert all(chunk.text.startswith("the same") for chunk in chunks)
@@ -335,7 +337,7 @@ def test_identical_lines_are_cut_evenly(name):
 @pytest.mark.parametrize(
     "unit", ["lorem ipsum dolor ", "xy", "ไทย"], ids=["words", "letters", "thai"]
 )
-def test_a_huge_line_is_cut_in_bounded_and_linear_work(name, unit):
+def test_a_huge_line_is_chunked_in_bounded_and_linear_work(name, unit):
     counts = []
     for size in (1_000_000, 3_000_000):
         watched = Watched(tokenizer(name))
@@ -368,7 +370,7 @@ def test_windows_line_ends_stay_in_the_span_and_hash_like_unix_ones(name, seed, 
     ]
     lf = "".join(draw.choice(parts) for _ in range(count))
     crlf = lf.replace("\n", "\r\n")
-    ours, twins = cut(crlf, kind, name), cut(lf, kind, name)
+    ours, twins = chunks_of(crlf, kind, name), chunks_of(lf, kind, name)
 
     assert all(crlf[chunk.start : chunk.end] == chunk.text for chunk in ours)
     assert [chunk.chunk_hash for chunk in ours] == [chunk.chunk_hash for chunk in twins]
@@ -379,15 +381,15 @@ def test_windows_line_ends_stay_in_the_span_and_hash_like_unix_ones(name, seed, 
 def test_composed_and_decomposed_spellings_hash_alike(minilm):
     text = "\n\n".join(f"Café naïve {n}. Über {words(30, 'é')} façade." for n in range(50))
     decomposed = unicodedata.normalize("NFD", text)
-    ours, twins = cut(text, name=minilm), cut(decomposed, name=minilm)
+    ours, twins = chunks_of(text, name=minilm), chunks_of(decomposed, name=minilm)
 
     assert decomposed != text
     assert [chunk.chunk_hash for chunk in ours] == [chunk.chunk_hash for chunk in twins]
 
 
 def test_a_short_text_hashes_alike_in_every_spelling():
-    (one,) = cut("Café\r\nnaïve")
-    (other,) = cut(unicodedata.normalize("NFD", "Café\nnaïve"))
+    (one,) = chunks_of("Café\r\nnaïve")
+    (other,) = chunks_of(unicodedata.normalize("NFD", "Café\nnaïve"))
 
     assert one.chunk_hash == other.chunk_hash
     assert one.text == "Café\r\nnaïve"
@@ -398,7 +400,7 @@ def test_a_short_text_hashes_alike_in_every_spelling():
 
 def headings(text, kind):
     """Return the heading above each line that begins with "Body"."""
-    chunks = cut(text, kind, rules=ChunkRules(2, 0))
+    chunks = chunks_of(text, kind, rules=ChunkRules(2, 0))
     return {body: c.heading for c in chunks for body in regex.findall(r"Body\d", c.text)}
 
 
@@ -490,20 +492,20 @@ def test_definitions_in_code_make_a_path_and_comments_do_not():
 
 
 def test_a_comment_is_no_heading_in_code():
-    assert {c.heading for c in cut("# Title\n\nx = 1\n" * 50, "code")} == {""}
+    assert {c.heading for c in chunks_of("# Title\n\nx = 1\n" * 50, "code")} == {""}
 
 
 def test_a_decorator_and_comment_stay_with_their_definition():
     body = "".join(f"    value{n} = compute({n})\n" for n in range(3))
     text = "".join(f"# About f{n}\n@cached\ndef f{n}(x):\n{body}\n\n" for n in range(30))
-    chunks = cut(text, "code", rules=ChunkRules(48, 0))
+    chunks = chunks_of(text, "code", rules=ChunkRules(48, 0))
 
     assert all(chunk.text.startswith("# About") for chunk in chunks)
 
 
 def test_a_chunk_prefers_to_begin_at_a_heading():
     text = "".join(f"## Part {n}\n\n{words(40, f'p{n}q')}\n\n" for n in range(40))
-    chunks = cut(text, "markdown", rules=ChunkRules(96, 0))
+    chunks = chunks_of(text, "markdown", rules=ChunkRules(96, 0))
 
     assert sum(c.text.startswith("## Part") for c in chunks) >= 0.8 * len(chunks)
     assert not any(c.text.rstrip().splitlines()[-1].startswith("## Part") for c in chunks)
@@ -541,15 +543,15 @@ def edited(paragraphs: list[str], draw: random.Random) -> list[str]:
 
 
 @pytest.mark.parametrize("overlap", [0, 32])
-def test_an_edit_moves_only_the_cuts_next_to_it(minilm, overlap):
+def test_an_edit_moves_only_the_boundaries_next_to_it(minilm, overlap):
     draw = random.Random(5)
     rules = ChunkRules(254, overlap)
     original = prose(420)
-    before = cut("\n\n".join(original), "markdown", minilm, rules)
+    before = chunks_of("\n\n".join(original), "markdown", minilm, rules)
     known = {chunk.chunk_hash for chunk in before}
     changes = []
     for _ in range(20):
-        after = cut("\n\n".join(edited(original, draw)), "markdown", minilm, rules)
+        after = chunks_of("\n\n".join(edited(original, draw)), "markdown", minilm, rules)
         changes.append(sum(chunk.chunk_hash not in known for chunk in after))
 
     assert 150 <= len(before) <= 300
@@ -593,7 +595,7 @@ scraps = st.lists(st.tuples(st.sampled_from(SCRAPS), st.sampled_from(["", " ", "
 
 @each_tokenizer
 @pytest.mark.parametrize("kind", ["text", "markdown"])
-def test_documents_are_cut_together_as_each_alone(name, kind, monkeypatch):
+def test_documents_are_chunked_together_as_each_alone(name, kind, monkeypatch):
     from localembed.chunking import tokens
 
     monkeypatch.setattr(tokens, "BLOCK_CHARS", 64)
@@ -618,7 +620,7 @@ def _plain(chunk):
     return replace(chunk, token_ids=chunk.token_ids.tolist())
 
 
-def test_the_tokenizer_is_asked_once_for_documents_that_are_cut_together():
+def test_the_tokenizer_is_asked_once_for_documents_that_are_chunked_together():
     asked = Watched(tokenizer("fake"))
     documents = [document(words(50, f"w{n}")) for n in range(8)]
     chunker = Chunker(asked, clean, ChunkRules(32, 0))
@@ -631,7 +633,7 @@ def test_the_tokenizer_is_asked_once_for_documents_that_are_cut_together():
 
 @given(st.lists(st.integers(0, 3), max_size=60), st.integers(1, 6))
 def test_anchors_depend_on_nothing_in_front_of_another_anchor(ranks, window):
-    """So a document may be cut section by section; equal keys (equal lines) are the hard case."""
+    """So a document may be chunked by sections; equal keys (equal lines) are the hard case."""
     keys = np.array(ranks, np.uint64)
     anchors = find_anchors(keys, window)
     for place, anchor in enumerate(anchors):

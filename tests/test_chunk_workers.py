@@ -351,7 +351,7 @@ def test_no_worker_outlives_a_killed_run(tmp_path):
         parent.wait()
     deadline = time.monotonic() + 20
     while any(map(partial(_lives), pids)):
-        assert time.monotonic() < deadline, "a child is still there"
+        assert time.monotonic() < deadline, "a worker is still there"
         time.sleep(0.05)
 
 

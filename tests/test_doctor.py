@@ -109,7 +109,7 @@ def test_a_lost_head_is_put_together_from_the_records_of_runs(grown, notes, fake
     assert_equals_clean_build(grown, notes, tmp_path)
 
 
-def test_rows_that_are_there_twice_are_found_and_mended(grown, notes, tmp_path):
+def test_rows_that_are_there_twice_are_found_and_fixed(grown, notes, tmp_path):
     layout = grown.layout
     handle = connect(layout.vectors).open_table(read_head(layout).default)
     rows = handle.search().where("path = 'new.md'").limit(2).to_arrow()
@@ -122,7 +122,7 @@ def test_rows_that_are_there_twice_are_found_and_mended(grown, notes, tmp_path):
     assert_equals_clean_build(grown, notes, tmp_path)
 
 
-def test_vectors_that_nothing_can_find_are_found_and_mended(grown, notes, tmp_path):
+def test_vectors_that_nothing_can_find_are_found_and_fixed(grown, notes, tmp_path):
     layout = grown.layout
     handle = connect(layout.vectors).open_table(read_head(layout).default)
     handle.update(where="path = '2.md' AND ord = 1", values={"vector": [0.0] * 32})

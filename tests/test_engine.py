@@ -343,11 +343,11 @@ def test_a_profile_is_kept_and_recalled(own_home):
 
 
 def test_a_broken_profile_file_is_no_error(own_home):
-    book = ProfileStore()
-    book.keep("key", Profile(batch_tokens=1))
+    profiles = ProfileStore()
+    profiles.keep("key", Profile(batch_tokens=1))
     path = next(own_home.rglob("profiles.json"))
     path.write_text("{")
-    assert book.recall("key") == Profile()
+    assert profiles.recall("key") == Profile()
 
 
 def test_options_are_auto_by_default():

@@ -30,7 +30,7 @@ def table_version(workspace) -> int:
     return newest_version(workspace.layout.table(name))
 
 
-def settle() -> None:
+def pass_clock_tick() -> None:
     """Let the clock move past the tick in which a change could hide."""
     import time
 
@@ -40,7 +40,7 @@ def settle() -> None:
 def test_nothing_is_opened_or_written_when_nothing_happened(workspace, notes, fake, monkeypatch):
     for n in range(5):
         (notes / f"{n}.md").write_text(paragraphs(3, f"f{n}"))
-    settle()
+    pass_clock_tick()
     workspace.index()
     version, embedded = table_version(workspace), len(fake.embedded)
     opened = []
@@ -67,7 +67,7 @@ def test_files_with_equal_bytes_are_hashed_and_nothing_more(workspace, notes, fa
     copy = notes / "1.copy"
     shutil.copy(notes / "1.md", copy)
     copy.replace(notes / "1.md")
-    settle()
+    pass_clock_tick()
     fake.embedded.clear()
 
     report = workspace.index()
@@ -75,7 +75,7 @@ def test_files_with_equal_bytes_are_hashed_and_nothing_more(workspace, notes, fa
     assert (report.changed, report.files.unchanged, report.files.changed) == (False, 3, 0)
     assert fake.embedded == []
     assert table_version(workspace) == version
-    settle()
+    pass_clock_tick()
     assert workspace.index().bytes == 0
 
 
@@ -156,7 +156,7 @@ def test_an_edit_that_keeps_size_and_mtime_is_noticed(workspace, notes):
     file = notes / "a.txt"
     file.write_text("alpha words")
     os.utime(file, ns=(10**18, 10**18))
-    settle()
+    pass_clock_tick()
     workspace.index()
     file.write_text("gamma words")
     os.utime(file, ns=(10**18, 10**18))
@@ -181,7 +181,7 @@ def test_a_file_as_new_as_the_look_at_it_is_read_again(workspace, notes, monkeyp
         workspace.index()
     report = workspace.index()
     assert (report.files.unchanged, report.bytes) == (1, len("gamma words"))
-    settle()
+    pass_clock_tick()
     workspace.index()
     assert workspace.index().bytes == 0
 

@@ -168,7 +168,7 @@ def test_a_sync_that_fails_while_a_cut_off_run_is_taken_over_takes_it_back(
     assert_equals_clean_build(workspace, notes, tmp_path)
 
 
-def test_a_damaged_head_after_a_power_cut_is_mended_without_a_hand(
+def test_a_damaged_head_after_a_power_cut_is_fixed_without_help(
     workspace, notes, run_cli, tmp_path, monkeypatch
 ):
     write_first(notes)

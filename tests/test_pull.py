@@ -113,7 +113,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(hub, real_cli, own_home
     dim = 100_000
     hub.folders["someone/far"] = write_static(tmp_path / "large", dim=dim)
     know(own_home, dim=dim)
-    hub.cut["0_StaticEmbedding/model.safetensors"] = 11 << 20
+    hub.breaks_off["0_StaticEmbedding/model.safetensors"] = 11 << 20
 
     done = pull(real_cli, "--allow-network")
 

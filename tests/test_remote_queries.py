@@ -31,7 +31,7 @@ def far_away(monkeypatch):
     monkeypatch.setattr(offline, "is_here", lambda _host: False)
 
 
-def test_permission_for_one_query_does_not_hold_for_the_next(indexed, server, far_away):
+def test_permission_for_one_query_is_none_for_the_next(indexed, server, far_away):
     assert indexed.search(Query("first", allow_network=True)).hits
     assert server.texts == ["first"]
     with pytest.raises(OfflineError, match="--allow-network"):
@@ -115,7 +115,9 @@ def test_the_first_query_of_a_user_prints_the_notice(indexed, server, real_cli, 
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_an_evaluation_needs_permission_too(indexed, server, notes, far_away, allowed):
+def test_questions_with_known_answers_need_permission_too(
+    indexed, server, notes, far_away, allowed
+):
     questions = notes.parent / "questions.tsv"
     questions.write_text("pword3x7\tnotes/a.md\n")
     words = ["eval", questions, "--workspace", indexed.folder, "--mode", "vector"]

@@ -239,7 +239,7 @@ def test_a_setting_added_at_the_end_of_a_new_file_is_read(layout):
     assert resolve({}, layout).settings.top_k == 3
 
 
-def test_forgotten_ids_come_back_until_they_are_settled(layout):
+def test_forgotten_ids_come_back_until_they_are_resolved(layout):
     assert config_file.read_forgotten(layout) == frozenset()
 
     config_file.write_roots(layout, ROOTS, {"b", "a"})

@@ -357,9 +357,9 @@ def test_another_model_is_built_beside_and_goes_on_after_a_kill(
     assert len(read_head(workspace.layout).tables) == 2
 
 
-def test_other_cuts_take_the_vectors_that_fit(workspace, notes, fake, monkeypatch):
+def test_another_chunking_takes_the_vectors_that_fit(workspace, notes, fake, monkeypatch):
     (notes / "a.md").write_text(paragraphs(4))
-    (notes / "b.md").write_text("short enough for all cuts")
+    (notes / "b.md").write_text("short enough for every chunking")
     workspace.index()
     monkeypatch.setenv("LOCALEMBED_CHUNK_TOKENS", "40")
 

@@ -22,7 +22,7 @@ UNNOTICED = {
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_damage_is_noticed_and_mended(workspace, notes, fake, tmp_path, kind, way, seed):
+def test_damage_is_noticed_and_fixed(workspace, notes, fake, tmp_path, kind, way, seed):
     grow(workspace, notes)
     damage(file_of(workspace, kind, seed), way, seed)
 

@@ -19,7 +19,7 @@ import pytest
 from localembed.store.lance.connection import versions_on_disk
 from tests.conftest import PROJECT, paragraphs
 from tests.test_crash import assert_equals_clean_build
-from tests.test_incremental import settle
+from tests.test_incremental import pass_clock_tick
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -237,7 +237,7 @@ def test_a_hundred_thousand_tiny_files(workspace, notes, measure):
         folder.mkdir()
         for m in range(1000):
             (folder / f"{m}.md").write_text(f"tiny {n} {m}")
-    settle()
+    pass_clock_tick()
 
     first = measure("index", "--json", "--workspace", workspace.folder, notes)
 
@@ -267,16 +267,16 @@ def test_a_file_of_two_gigabytes_is_left_out_unless_it_is_wanted(workspace, note
     arguments = ("index", "--json", "--workspace", workspace.folder, notes)
 
     left_out = measure(*arguments)
-    wanted = measure(*arguments, "--max-file-size", "4GiB")
+    included = measure(*arguments, "--max-file-size", "4GiB")
 
-    for run, reason in ((left_out, "over-size"), (wanted, "binary")):
+    for run, reason in ((left_out, "over-size"), (included, "binary")):
         assert (run.returncode, run.stderr) == (0, "")
         skipped = json.loads(run.stdout)["skipped"]
         assert reason in json.dumps(skipped)
-    print(f"{left_out.peak_mib:.0f} and {wanted.peak_mib:.0f} MiB")  # noqa: T201
+    print(f"{left_out.peak_mib:.0f} and {included.peak_mib:.0f} MiB")  # noqa: T201
     # The peak counts what the process had before it became another program.
     assert left_out.peak_mib < 1024, "it was read"
-    assert wanted.peak_mib < 2048 + 300, "its bytes are held once"
+    assert included.peak_mib < 2048 + 300, "its bytes are held once"
 
 
 def a_line(megabytes: int) -> str:
@@ -286,8 +286,8 @@ def a_line(megabytes: int) -> str:
 
 
 @pytest.mark.parametrize("text", [a_line, lambda n: "x" * n * MIB], ids=["words", "one word"])
-def test_a_line_of_megabytes_is_cut_in_linear_time(workspace, notes, measure, text):
-    """Only read and cut: the rest grows with the number of chunks, whatever the lines are.
+def test_a_line_of_megabytes_is_chunked_in_linear_time(workspace, notes, measure, text):
+    """Only read and chunk: the rest grows with the number of chunks, whatever the lines are.
 
     `python -m benchmarks.one_line` goes up to 200 MB, with the real tokenizer.
     """

@@ -152,7 +152,7 @@ def test_one_that_waits_can_be_stopped(workspace, notes, forks, number):
 @contextmanager
 def long_lived_reader(folder):
     """Query all the time with a process that stays; give the lines that it wrote."""
-    said: list[str] = []
+    lines: list[str] = []
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.slow.reading", os.fspath(folder)],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
@@ -162,11 +162,11 @@ def long_lived_reader(folder):
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    lines = process.stdout
-    gather = threading.Thread(target=lambda: said.extend(lines))
+    stdout = process.stdout
+    gather = threading.Thread(target=lambda: lines.extend(stdout))
     gather.start()
     try:
-        yield said
+        yield lines
     finally:
         process.stdin.close()
         code = process.wait(60)
@@ -197,20 +197,20 @@ def test_an_answer_never_mixes_two_versions(workspace, notes, forks):
     write_turn(notes, 0)
     assert forks.run("index", "-q", cwd=notes, env=OFTEN).returncode == 0
     with (
-        long_lived_reader(workspace.folder) as said,
+        long_lived_reader(workspace.folder) as lines,
         queries_one_after_another(forks, notes) as ended,
     ):
-        wait_for(lambda: said and ended)
+        wait_for(lambda: lines and ended)
         for turn in range(1, 31):
             write_turn(notes, turn)
             done = forks.run("index", "-q", cwd=notes, env=OFTEN)
             assert (done.returncode, done.stderr) == (0, "")
-    answers = [json.loads(line) for line in said]
+    answers = [json.loads(line) for line in lines]
     for done in ended:
         assert (done.returncode, done.stderr) == (0, "")
         texts = [hit["text"] for hit in json.loads(done.stdout)["hits"]]
         answers.append([len(texts), *{t for text in texts for t in re.findall(r"turn\d+", text)}])
-    print(f"{len(said)} answers of a reader, {len(ended)} of processes")  # noqa: T201
+    print(f"{len(lines)} answers of a reader, {len(ended)} of processes")  # noqa: T201
     assert {len(turns) for _, *turns in answers} == {1}, "an answer mixed two versions"
     assert {count for count, *_ in answers} <= {FILES, CHUNKS}, "an answer lacked documents"
     assert len({turn for _, turn in answers}) > 15
