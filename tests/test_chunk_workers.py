@@ -75,8 +75,14 @@ def source(path: Path) -> SourceFile:
     return SourceFile("root", os.fsencode(path.parent), os.fsencode(path.name), stat, b"%016d" % 1)
 
 
-def chunk_one(workers, path: Path) -> ChunkedFile:
+def chunk_one(workers: ChunkWorkers, path: Path) -> ChunkedFile:
     return workers.chunk([(source(path), None)])[0]
+
+
+def first_text(chunked: ChunkedFile) -> str:
+    """Return the text of a file's first chunk."""
+    assert chunked.chunked is not None, chunked.error
+    return chunked.chunked.chunks[0].text
 
 
 @pytest.fixture
@@ -162,7 +168,7 @@ def test_few_files_need_no_worker(tmp_path, started):
     (tmp_path / "a.txt").write_text("words")
     limits = replace(AT_ONCE, worker_start_bytes=6)
     with workers_of(limits=limits, size=5) as workers:
-        assert chunk_one(workers, tmp_path / "a.txt").chunked.chunks[0].text == "words"
+        assert first_text(chunk_one(workers, tmp_path / "a.txt")) == "words"
     assert not started
 
 
@@ -236,7 +242,7 @@ def test_where_no_worker_can_begin_files_are_chunked_here(tmp_path, started, mon
     file.write_text("words")
     with workers_of() as workers:
         found = [chunk_one(workers, file) for _ in range(4)]
-    assert [chunked.chunked.chunks[0].text for chunked in found] == ["words"] * 4
+    assert [first_text(chunked) for chunked in found] == ["words"] * 4
     assert len(started) == 1
 
 
@@ -252,7 +258,7 @@ def test_a_worker_that_ended_is_replaced_or_done_without(tmp_path, started, monk
         assert len(started) == 2
         started[1].kill()
         started[1].wait()
-        monkeypatch.setattr(chunk_workers.subprocess, "Popen", refuse)
+        monkeypatch.setattr(subprocess, "Popen", refuse)
         assert [chunk_one(workers, file).error for _ in range(3)] == [ENDED, "", ""]
 
 
@@ -324,12 +330,12 @@ def refuse(*_arguments, **_options):
 
 
 def test_without_processes_there_are_threads(tmp_path, monkeypatch):
-    monkeypatch.setattr(chunk_workers.subprocess, "Popen", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
     monkeypatch.setattr(chunk_workers, "cores", lambda: 2)
     file = tmp_path / "a.txt"
     file.write_text("words")
     with workers_of() as workers:
-        assert chunk_one(workers, file).chunked.chunks[0].text == "words"
+        assert first_text(chunk_one(workers, file)) == "words"
 
 
 def test_no_worker_outlives_a_killed_run(tmp_path):
@@ -345,6 +351,7 @@ def test_no_worker_outlives_a_killed_run(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=PROJECT
     ) as parent:
+        assert parent.stdout is not None
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         assert [os.getpgid(pid) for pid in pids] == pids
         parent.send_signal(signal.SIGKILL)

@@ -145,13 +145,13 @@ def test_a_compiler_that_fails_leaves_the_model_as_it_is(located, monkeypatch):
     monkeypatch.setattr(torch, "compile", broken)
     monkeypatch.setattr(fused, "is_available", lambda: False)
     monkeypatch.setattr(hardware, "has_compiler", lambda: True)
-    told = []
+    notices: list[str] = []
     options = EngineOptions(precision="fp32", engine="auto")
-    context = LoadContext(job_tokens=10**12, on_notice=told.append)
+    context = LoadContext(job_tokens=10**12, on_notice=notices.append)
     auto = load_local(located.spec, located.folder, options, context=context)
     assert np.isfinite(auto.embed_ids(short_ids(located))).all()
     assert auto.use.engine == "torch"
-    assert told == ["Compiling the model; this takes about half a minute."]
+    assert notices == ["Compiling the model; this takes about half a minute."]
     with pytest.raises(UsageError, match="could not compile"):
         load_local(located.spec, located.folder, EngineOptions(engine="compile"))
 

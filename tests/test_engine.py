@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -23,11 +22,9 @@ from localembed.embedding.engines.batching import (
 )
 from localembed.embedding.local_embedder import LocalEmbedder, SpecialTokens
 from localembed.embedding.profiles import ProfileStore
+from localembed.embedding.tokenizers.fast import FastTokenizer
 from localembed.errors import UsageError
 from localembed.types.models import ModelSpec
-
-if TYPE_CHECKING:
-    pass
 
 SPEC = ModelSpec("m", "b", (), dim=4, max_tokens=64, pooling="mean", normalize=True, license="none")
 NOTHING = np.zeros(0, np.int32)
@@ -60,9 +57,16 @@ class CountingEngine:
         self.freed += 1
 
 
+class NoTokenizer(FastTokenizer):
+    """Tokenizes nothing: these tests embed ids."""
+
+    def __init__(self) -> None:
+        pass
+
+
 def embedder(engine, budget=1000, told=None) -> LocalEmbedder:
     return LocalEmbedder(
-        SPEC, None, SpecialTokens(NOTHING, NOTHING), engine, budget,
+        SPEC, NoTokenizer(), SpecialTokens(NOTHING, NOTHING), engine, budget,
         on_smaller=(told if told is not None else []).append,
     )  # fmt: skip
 

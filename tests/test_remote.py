@@ -36,8 +36,9 @@ pytest.importorskip("openai", reason="the extra [openai] is not installed")
 
 def embedder_of(server, *, context=None, allow_network=False, max_cost=None, **keys):
     remote = RemoteOptions(allow_network=allow_network, max_cost=max_cost)
-    how = {"remote": remote, "context": context or LoadContext()}
-    return load_embedder(spec_of(server, **keys), Path("/nonexistent"), **how)
+    context = context or LoadContext()
+    spec = spec_of(server, **keys)
+    return load_embedder(spec, Path("/nonexistent"), remote=remote, context=context)
 
 
 def inputs(count, words=20):

@@ -28,12 +28,16 @@ import os, signal, sys
 from pathlib import Path
 from localembed.server.resident import Answer, serve
 
-def answer(request):
-    if request.arguments[0] == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return Answer(0, " ".join(request.arguments).encode(), b"")
+class Runner:
+    def warm(self):
+        pass
 
-print(serve(Path(sys.argv[1]), answer, lambda: None, float(sys.argv[2])), flush=True)
+    def run(self, request):
+        if request.arguments[0] == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Answer(0, " ".join(request.arguments).encode(), b"")
+
+print(serve(Path(sys.argv[1]), Runner(), float(sys.argv[2])), flush=True)
 """
 _CLIENT = """
 import sys
@@ -272,6 +276,16 @@ def test_it_ends_when_nobody_asks(server, tmp_path):
     assert not Path(address.path_of(str(workspace_of(tmp_path)))).exists()
 
 
+class FoundRunner:
+    """Answers every request with the same word."""
+
+    def warm(self):
+        """Open nothing."""
+
+    def run(self, _request, /):
+        return Answer(0, b"found", b"")
+
+
 def test_every_client_is_waited_for_as_long_as_the_first(monkeypatch):
     """Of five clients the second is silent and the fourth breaks off; then nobody comes."""
     words = [fingerprint(), "/", "--", "1", "query"]
@@ -293,7 +307,7 @@ def test_every_client_is_waited_for_as_long_as_the_first(monkeypatch):
 
     ends[3][0].close()
     with Listener() as listener:
-        resident._serve_clients(listener, b"token", lambda _: Answer(0, b"found", b""), 900.0)
+        resident._serve_clients(listener, b"token", FoundRunner(), 900.0)
 
     assert waits == [900.0] * 6
     for place in (0, 2, 4):

@@ -67,7 +67,7 @@ def steps(monkeypatch):
 
 
 def test_windows_come_through_in_order():
-    written = []
+    written: list[int] = []
     run_stages(numbers(20), Stages(lambda n: n * 2, written.append), CancelToken())
     assert written == [n * 2 for n in range(20)]
 

@@ -66,8 +66,10 @@ class Recorded:
 
     def __init__(self, folder, tokenizer) -> None:
         self.whole = loaded(folder, tokenizer)._whole
-        self.texts = []
-        self.cache = WordCache.of(tokenizer, self._encode)
+        self.texts: list[str] = []
+        cache = WordCache.of(tokenizer, self._encode)
+        assert cache is not None
+        self.cache = cache
 
     def _encode(self, text):
         self.texts.append(text)
@@ -141,6 +143,7 @@ def test_a_word_is_tokenised_once(tmp_path):
 
 def test_added_tokens_are_left_to_the_tokenizer(tmp_path):
     tokenizer = loaded(tmp_path, word_piece())
+    assert tokenizer._words is not None
     assert tokenizer._words(["a [MASK] b", "b"])[0] is None
     text, other = tokenizer(["a [MASK] b", "a [mask] b"])
     assert text.ids.tolist() == tokenizer._tokenizer.encode("a [MASK] b").ids

@@ -25,7 +25,8 @@ def keys_of(words):
 
 @given(st.lists(st.lists(keys, max_size=40), max_size=6), st.lists(keys, max_size=20))
 def test_a_table_is_a_dict(parts, others):
-    table, known = WordTable(), {}
+    table = WordTable()
+    known: dict[int, int] = {}
     for part in parts:
         new = [key for key in dict.fromkeys(part) if key not in known]
         table.add(array(new))

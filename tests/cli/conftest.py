@@ -52,7 +52,9 @@ def cli(notes, fake, monkeypatch, capsys):
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         out, err = capsys.readouterr()
-        return Outcome(stopped.value.code, masked(out, notes), masked(err, notes))
+        code = stopped.value.code
+        assert isinstance(code, int)
+        return Outcome(code, masked(out, notes), masked(err, notes))
 
     return call
 

@@ -82,7 +82,7 @@ def test_every_command_takes_json_and_prints_one_object(indexed, cli, minilm, na
         write_static(indexed / "tiny")
         cli("models", "add", "tiny", "--name", "gone")
         cli("models", "bundle", "create", "fake", "-o", "a.tar")
-    arguments = {
+    arguments_of = {
         "query": ["keys"],
         "rm": ["garden"],
         "bench": measured,
@@ -101,7 +101,7 @@ def test_every_command_takes_json_and_prints_one_object(indexed, cli, minilm, na
         "bundle install": ["a.tar"],
         "bundle verify": ["a.tar"],
     }
-    arguments = arguments.get(f"{name} {sub}", arguments.get(sub or name, []))
+    arguments = arguments_of.get(f"{name} {sub}", arguments_of.get(sub or name, []))
 
     result = cli(name, *sub.split(), *arguments, "--json", "-q")
 

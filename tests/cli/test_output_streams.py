@@ -27,6 +27,8 @@ def test_a_closed_pipe_is_silent(run_cli, tmp_path, notes):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
         first = process.stdout.readline()
         process.stdout.close()
         error = process.stderr.read()

@@ -34,6 +34,7 @@ def test_a_stopped_index_says_so_and_the_next_run_completes(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        assert process.stderr is not None
         assert process.stderr.readline() == "embedding\n"
         process.send_signal(number)
         out, err = process.communicate(timeout=60)

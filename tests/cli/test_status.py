@@ -90,6 +90,7 @@ def test_a_run_in_progress_is_shown_by_status(notes, tmp_path, run_cli):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        assert process.stderr is not None
         assert process.stderr.readline() == "embedding\n"
         shown = json.loads(run_cli("status", "--json", "--workspace", "ws").stdout)
         query = run_cli("query", "words", "--workspace", "ws")

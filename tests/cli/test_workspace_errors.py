@@ -82,6 +82,8 @@ def test_a_locked_workspace_exits_with_5(indexed, cli):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
         locked = [cli("index"), cli("rm", "garden")]
         found = cli("query", "keys")
