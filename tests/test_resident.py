@@ -293,7 +293,7 @@ def test_every_client_is_waited_for_as_long_as_the_first(monkeypatch):
     for place, (ours, _) in enumerate(ends):
         if place != 1:
             wire.send(ours, [b"token", *(word.encode() for word in words)])
-    monkeypatch.setattr(resident, "_CLIENT_SECONDS", 0.01)
+    monkeypatch.setattr(resident, "_REQUEST_TIMEOUT_SECONDS", 0.01)
     coming, waits = [theirs for _, theirs in ends], list[float]()
 
     class Listener(socket.socket):

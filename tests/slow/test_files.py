@@ -287,7 +287,7 @@ def a_line(megabytes: int) -> str:
 
 @pytest.mark.parametrize("text", [a_line, lambda n: "x" * n * MIB], ids=["words", "one word"])
 def test_a_line_of_megabytes_is_chunked_in_linear_time(workspace, notes, measure, text):
-    """Only read and chunk: the rest grows with the number of chunks, whatever the lines are.
+    """Only read and chunked: the rest grows with the number of chunks, whatever the lines are.
 
     `python -m benchmarks.one_line` goes up to 200 MB, with the real tokenizer.
     """
@@ -295,7 +295,7 @@ def test_a_line_of_megabytes_is_chunked_in_linear_time(workspace, notes, measure
     for megabytes in (10, 40):
         (notes / "line.txt").write_text(text(megabytes))
         arguments = ("index", "--workspace", workspace.folder, notes, "--max-file-size", "1GiB")
-        run = measure(*arguments, env={"STOP_AT": "cut"})
+        run = measure(*arguments, env={"STOP_AT": "chunked"})
         assert run.returncode == -9, run.stderr
         seconds[megabytes] = run.cpu_seconds
         print(f"{megabytes} MB: {run.cpu_seconds:.1f} s of CPU, {run.peak_mib:.0f} MiB")  # noqa: T201

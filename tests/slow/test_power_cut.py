@@ -247,7 +247,7 @@ def is_whole(machine, notes, tmp_path) -> bool:
     ("step", "number", "recorded"),
     [
         ("claimed", 1, 0),
-        ("chunks", 3, 0),
+        ("embedded", 3, 0),
         ("added", 3, 2),
         ("synced", 3, 2),
         ("recorded", 3, 3),
@@ -352,7 +352,7 @@ def test_one_power_cut_after_another_loses_nothing(machine, notes, tmp_path):
     chance = random.Random(5)
     write_first(notes)
     for turn in range(6):
-        step = chance.choice(("chunks", *STEPS, *CLEAN_UP))
+        step = chance.choice(("embedded", *STEPS, *CLEAN_UP))
         machine.index(notes, **CLEANING, STOP_AT=f"{step}:{chance.randint(1, 3)}")
         machine.cut(chance.choice((JOURNAL, NOTHING)))
         (notes / f"{chance.randrange(2, FILES)}.md").write_text(paragraphs(5, f"turn{turn}"))

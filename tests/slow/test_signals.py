@@ -39,7 +39,7 @@ def changed_corpus(workspace, notes, forks) -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-@pytest.mark.parametrize("step", ["files", "chunks", *STEPS, "compacted", "protected", "cleaned"])
+@pytest.mark.parametrize("step", ["files", "embedded", *STEPS, "compacted", "protected", "cleaned"])
 def test_a_signal_at_a_step_ends_the_run_in_order(workspace, notes, forks, tmp_path, step, number):
     changed_corpus(workspace, notes, forks)
     code, word = SIGNALS[number]
@@ -110,7 +110,7 @@ def test_a_signal_that_comes_twice_breaks_nothing(workspace, notes, forks, tmp_p
     assert_equals_clean_build(workspace, notes, tmp_path)
 
 
-@pytest.mark.parametrize("step", ["files", "chunks", "added", "synced", "published"])
+@pytest.mark.parametrize("step", ["files", "embedded", "added", "synced", "published"])
 def test_a_run_that_slept_goes_on(workspace, notes, forks, tmp_path, step):
     changed_corpus(workspace, notes, forks)
     env = {**OFTEN, "STOP_AT": step, "STOP_WITH": "SIGSTOP"}

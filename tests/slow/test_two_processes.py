@@ -78,7 +78,7 @@ def test_of_two_at_once_one_wins(workspace, notes, forks, tmp_path):
     assert_equals_clean_build(workspace, notes, tmp_path)
 
 
-@pytest.mark.parametrize("step", ["claimed", "chunks", "synced", "published"])
+@pytest.mark.parametrize("step", ["claimed", "embedded", "synced", "published"])
 def test_the_second_is_told_who_holds_the_lock(workspace, notes, forks, step):
     write_turn(notes, 0)
     with held(forks, notes, step) as holder:
@@ -98,7 +98,7 @@ def test_the_second_is_refused_before_the_first_has_begun_to_write(workspace, no
 
 
 def test_a_holder_that_was_killed_leaves_no_lock(workspace, notes, forks, tmp_path):
-    steps = ["files", "claimed", "chunks", "added", "synced", "recorded", "published", "finished"]
+    steps = ["files", "claimed", "embedded", "added", "synced", "recorded", "published", "finished"]
     for turn in range(16):
         write_turn(notes, turn)
         with held(forks, notes, steps[turn % len(steps)], OFTEN) as holder:
