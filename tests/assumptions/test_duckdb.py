@@ -77,6 +77,6 @@ def test_what_is_no_database_says_none_of_these(tmp_path):
 
 
 def test_every_setting_that_keeps_duckdb_offline_exists():
-    with duckdb.connect(":memory:", config=manifest._OFFLINE) as connection:
-        for name in manifest._OFFLINE:
+    with duckdb.connect(":memory:", config=manifest._DUCKDB_SETTINGS) as connection:
+        for name in manifest._DUCKDB_SETTINGS:
             assert connection.execute(f"SELECT current_setting('{name}')").fetchone()
