@@ -19,7 +19,6 @@ from localembed.models.blocks import checked_spec, spec_block
 from localembed.models.safety import is_wanted
 from localembed.store.layout import Layout
 from localembed.types.models import ModelSpec, RemoteSpec
-from localembed.types.queries import Query
 from localembed.types.runs import ChunkCounts, FileCounts, TokenCounts
 from localembed.workspace.settings import Settings, resolve
 from tests.conftest import PROJECT
@@ -74,21 +73,6 @@ def test_every_command_is_in_the_readme():
 def test_every_count_is_on_the_page_of_json_forms(record):
     for field in fields(record):
         assert f"`{field.name}`" in JSON
-
-
-def test_the_json_page_names_every_key(workspace, notes):
-    from localembed.cli.render.hits import query_json
-    from localembed.cli.render.status_page import status_json
-    from localembed.types.json_forms import report_json
-
-    (notes / "a.md").write_text("some words")
-    report = report_json(workspace.index())
-    answer = query_json(workspace.search(Query("words", mode="text")))
-    hits = answer["hits"]
-    assert isinstance(hits, list)
-    for form in (report, answer, status_json(workspace.status()), hits[0]):
-        for key in form:
-            assert f"`{key}`" in JSON, key
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -14,6 +14,7 @@ from localembed.errors import ModelChangedError, ModelNotFoundError, RegistryErr
 from localembed.models import registry as known
 from localembed.models.safety import weight_bytes
 from localembed.store.layout import Layout
+from localembed.types.json_forms import model_list_json
 
 BLOCK = {
     "backend": '"fake"',
@@ -131,7 +132,7 @@ def test_a_user_file_adds_models_and_wins_and_the_workspace_wins_over_it(registr
     assert models.find_spec("all-MiniLM-L6-v2").dim == 7
     assert models.find_spec("mine").dim == 8
     assert models.find_spec("mine", layout).dim == 9
-    names = [row["name"] for row in models.list_models(layout)]
+    names = [listed.spec.name for listed in models.list_models(layout)]
     assert (names[0], names[-1]) == ("all-MiniLM-L6-v2", "mine")
     assert len(set(names)) == len(names)
 
@@ -151,7 +152,9 @@ def test_a_model_whose_folder_is_missing_names_the_places(registry):
     with pytest.raises(ModelNotFoundError) as missing:
         models.open_model("mine")
     assert "(looked in: package:no_such_package/model, path:/nowhere)" in str(missing.value)
-    (row,) = [row for row in models.list_models() if row["name"] == "mine"]
+    (row,) = [
+        row for row in model_list_json(models.list_models(), {})["models"] if row["name"] == "mine"
+    ]
     assert (row["installed"], row["bytes"]) == (False, None)
     assert row["hint"] == str(missing.value)
 

@@ -125,7 +125,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(hub, real_cli, own_home
 def test_a_download_that_was_killed_goes_on_in_the_next_command(hub, real_cli):
     hub.status["tokenizer.json"] = 404
     assert pull(real_cli, "--allow-network").returncode == 4
-    assert models.list_models()[-1]["installed"] is False
+    assert models.list_models()[-1].folder is None
     del hub.status["tokenizer.json"]
     hub.requests.clear()
 

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from localembed.cli.options import Common, common, model_names
 from localembed.cli.render.text import INDENT, from_home, width, wrapped
 from localembed.embedding import ENGINES, PRECISIONS, device_name
 from localembed.errors import UsageError
+from localembed.types import json_forms
 
 if TYPE_CHECKING:
     from localembed.bench.measure import Point
@@ -160,7 +160,13 @@ def bench(
     if plot is not None:
         write_plot(points, f"{run.model.spec.name} on {run.machine}", plot)
     if options.as_json:
-        click.echo(json.dumps(_as_json(run, points, edge, saved=kept is not None)))
+        from localembed.bench.measure import knee
+
+        form = json_forms.bench_json(
+            run.model.spec.name, run.machine, run.sample_name, points, knee(points),
+            largest_batch=edge, saved=kept is not None,
+        )  # fmt: skip
+        click.echo(json.dumps(form))
     else:
         click.echo(_summary(run, points, edge, saved=kept is not None))
     return 0
@@ -255,30 +261,14 @@ def _chart(points: Sequence[Point], chosen: Point) -> list[str]:
     return bars
 
 
-def _as_json(
-    run: Bench, points: Sequence[Point], edge: int | None, *, saved: bool
-) -> dict[str, object]:
-    from localembed.bench.measure import knee
-
-    return {
-        "model": run.model.spec.name,
-        "machine": run.machine,
-        "sample": run.sample_name,
-        "points": [asdict(point) for point in points],
-        "knee": asdict(knee(points)),
-        "largest_batch": edge,
-        "saved": saved,
-    }
-
-
 def _show_stages(run: Bench, options: Common) -> int:
     from localembed.bench.stages import slowest
 
     rates = run.stages()
     worst = slowest(rates)
     if options.as_json:
-        rows = [{**asdict(rate), "chunks_per_second": rate.chunks_per_second} for rate in rates]
-        click.echo(json.dumps({"machine": run.machine, "stages": rows, "slowest": worst.stage}))
+        speeds = [(rate, rate.chunks_per_second) for rate in rates]
+        click.echo(json.dumps(json_forms.bench_stages_json(run.machine, speeds, worst.stage)))
         return 0
     click.echo(f"{run.model.spec.name} on {run.machine}, {run.sample_name}; each stage alone")
     click.echo("stage     chunks/s      MB/s")
@@ -300,7 +290,7 @@ def _show_queries(workspace: Workspace, options: Common) -> int:
     cold, warm = found.medians
     machine = device_name("cpu")
     if options.as_json:
-        click.echo(json.dumps({"machine": machine, **asdict(found)}))
+        click.echo(json.dumps(json_forms.bench_query_json(machine, found)))
     else:
         click.echo(f"{from_home(str(workspace.folder))} on {machine}")
         click.echo(f"{INDENT}cold (new process): {cold * 1000:,.0f} ms")

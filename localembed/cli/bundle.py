@@ -11,6 +11,7 @@ import click
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.render.text import from_home, printable, size
 from localembed.core.text import counted
+from localembed.types import json_forms
 
 if TYPE_CHECKING:
     from localembed.models.bundle import Contents
@@ -68,9 +69,8 @@ def install(options: Common, file: Path) -> int:
 
     done = install_bundle(file, options.workspace().layout)
     if options.as_json:
-        place = str(done.workspace) if done.workspace else None
-        kept = {"installed": done.models, "present": done.present, "workspace": place}
-        click.echo(json.dumps(kept))
+        form = json_forms.bundle_install_json(done.models, done.present, done.workspace)
+        click.echo(json.dumps(form))
         return 0
     for name in done.models:
         click.echo(f"Installed {name}")
@@ -85,8 +85,9 @@ def install(options: Common, file: Path) -> int:
 def _show(options: Common, file: Path, contents: Contents, verb: str) -> None:
     names = [spec.name for spec in contents.models]
     if options.as_json:
-        found = {"models": names, "chunks": contents.chunks, "bytes": contents.bytes}
-        click.echo(json.dumps({"file": str(file), "files": len(contents.members), **found}))
+        files, chunks = len(contents.members), contents.chunks
+        form = json_forms.bundle_json(file, names, files, chunks, contents.bytes)
+        click.echo(json.dumps(form))
         return
     held = ", ".join(names)
     index = f" and an index of {counted(contents.chunks, 'chunk')}" if contents.has_index else ""

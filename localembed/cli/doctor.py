@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import click
 
@@ -13,6 +12,7 @@ from localembed.cli.render.progress import IndexProgress
 from localembed.cli.render.text import near, printable, wrapped
 from localembed.core.text import counted
 from localembed.errors import UsageError
+from localembed.types import json_forms
 from localembed.types.findings import Checkup, Finding
 
 _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
@@ -44,7 +44,7 @@ def doctor(options: Common, deep: bool, repair: bool, offline: bool) -> int:
         with IndexProgress(enabled=not options.quiet) as progress:
             found = checkup.doctor(workspace, deep=deep, repair=repair, on_event=progress)
     if options.as_json:
-        click.echo(json.dumps({"verdict": found.verdict, **asdict(found)}))
+        click.echo(json.dumps(json_forms.checkup_json(found)))
     else:
         click.echo(_text(found))
     return _FOUND if found.verdict == "wrong" else 0

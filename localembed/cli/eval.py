@@ -17,6 +17,7 @@ from localembed.cli.render.progress import IndexProgress
 from localembed.cli.render.text import INDENT, clipped, printable, width
 from localembed.core.text import counted
 from localembed.errors import UsageError
+from localembed.types import json_forms
 from localembed.types.queries import Query, SearchMode
 
 if TYPE_CHECKING:
@@ -164,10 +165,10 @@ def _show(dataset: _Dataset, modes: Modes, options: Common) -> None:
     part = better_part(modes)
     gained = difference(modes["hybrid"], modes[part]) if part and "hybrid" in modes else None
     if options.as_json:
-        found: dict[str, Any] = {**_about(dataset), "modes": _modes_json(modes)}
+        found: dict[str, object] = {"modes": _modes_json(modes)}
         if gained is not None:
             found["hybrid_over_better_part"] = {"part": part, **_difference_json(gained)}
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(_form(dataset, **found)))
         return
     click.echo(_headline(dataset))
     _show_table(modes)
@@ -197,7 +198,7 @@ def _show_comparison(
         ]
         both = [{"name": name, "modes": _modes_json(found[name])} for name in at]
         change = {"mode": mode, **_difference_json(gained)}
-        click.echo(json.dumps({**_about(dataset), "at": both, "difference": change, "worse": rows}))
+        click.echo(json.dumps(_form(dataset, at=both, difference=change, worse=rows)))
         return
     click.echo(_headline(dataset))
     for name in at:
@@ -213,10 +214,9 @@ def _show_comparison(
 
 
 def _headline(dataset: _Dataset) -> str:
-    about = _about(dataset)
     return (
         f"{printable(dataset.name)}: {counted(len(dataset.questions), 'question')} over "
-        f"{counted(int(about['documents']), 'document')}"
+        f"{counted(dataset.workspace.status().files, 'document')}"
     )
 
 
@@ -238,13 +238,9 @@ def _signed(gained: Difference) -> str:
     return f"{gained.mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def _about(dataset: _Dataset) -> dict[str, Any]:
-    status = dataset.workspace.status()
-    return {
-        "dataset": dataset.name,
-        "queries": len(dataset.questions),
-        "documents": status.files,
-    }
+def _form(dataset: _Dataset, **results: object) -> dict[str, Any]:
+    documents = dataset.workspace.status().files
+    return json_forms.eval_json(dataset.name, len(dataset.questions), documents, **results)
 
 
 def _modes_json(modes: Modes) -> dict[str, object]:

@@ -9,11 +9,11 @@ import click
 
 from localembed.cli.malloc import limit_arenas
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.render.dry_run import preview_json, preview_text
+from localembed.cli.render.dry_run import preview_text
 from localembed.cli.render.progress import IndexProgress
 from localembed.cli.render.run_report import index_report
 from localembed.embedding import ENGINES, PRECISIONS
-from localembed.types.json_forms import report_json
+from localembed.types import json_forms
 from localembed.workspace.tables import is_remote
 
 _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
@@ -99,7 +99,11 @@ def index(
         if dry_run:
             found = workspace.preview(paths, options=root_options, on_event=progress)
             progress.close()
-            click.echo(json.dumps(preview_json(found)) if options.as_json else preview_text(found))
+            click.echo(
+                json.dumps(json_forms.preview_json(found))
+                if options.as_json
+                else preview_text(found)
+            )
             return 0
         report = workspace.index(
             paths,
@@ -112,5 +116,7 @@ def index(
             on_event=progress,
             on_notice=options.notice,
         )
-    click.echo(json.dumps(report_json(report)) if options.as_json else index_report(report))
+    click.echo(
+        json.dumps(json_forms.report_json(report)) if options.as_json else index_report(report)
+    )
     return report.exit_code

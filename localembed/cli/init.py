@@ -10,6 +10,7 @@ import click
 
 from localembed.cli.options import Common, common
 from localembed.cli.render.text import printable
+from localembed.types import json_forms
 
 
 @click.command()
@@ -26,7 +27,7 @@ def init(options: Common) -> int:
     workspace = Workspace(options.folder or Path.cwd() / FOLDER_NAME)
     made = workspace.create()
     if options.as_json:
-        click.echo(json.dumps({"workspace": str(workspace.folder), "created": made}))
+        click.echo(json.dumps(json_forms.init_json(workspace.folder, created=made)))
     elif made:
         click.echo(f"Created the workspace {printable(str(workspace.folder))}")
         options.notice("Next: localembed index")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from localembed.cli.render.text import INDENT, from_home, printable, size, width
 from localembed.core.text import counted
 from localembed.embedding import RERANKERS, backend_of
 from localembed.errors import OfflineError, UsageError
+from localembed.types import json_forms
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -42,10 +42,10 @@ def list_models(options: Common) -> int:
     from localembed import models
     from localembed.embedding.profiles import ProfileStore
 
-    rows = models.list_models(options.workspace().layout)
-    speeds = ProfileStore().speeds([str(row["name"]) for row in rows])
-    rows = [{**row, "chunks_per_second": speeds.get(str(row["name"]))} for row in rows]
-    click.echo(json.dumps({"models": rows}) if options.as_json else _list_text(rows))
+    listed = models.list_models(options.workspace().layout)
+    speeds = ProfileStore().speeds([model.spec.name for model in listed])
+    form = json_forms.model_list_json(listed, speeds)
+    click.echo(json.dumps(form) if options.as_json else _list_text(form["models"]))
     return 0
 
 
@@ -61,7 +61,7 @@ def use(options: Common, name: str) -> int:
     workspace = options.workspace()
     there = workspace.use_model(name)
     if options.as_json:
-        click.echo(json.dumps({"model": name, "indexed": there}))
+        click.echo(json.dumps(json_forms.model_use_json(name, indexed=there)))
     else:
         click.echo(f"{name} is now the model of {from_home(str(workspace.folder))}")
         if not there:
@@ -85,7 +85,7 @@ def add(options: Common, source: Path, name: str | None, copy: bool) -> int:
 
     spec = add_model(source, name=name, copy=copy)
     if options.as_json:
-        click.echo(json.dumps({"model": {"name": spec.name, **spec_block(spec)}}))
+        click.echo(json.dumps(json_forms.model_block_json(spec.name, spec_block(spec))))
     else:
         click.echo(f"Added {spec.name}: {spec.dim} dimensions, {spec.max_tokens} tokens")
         options.notice(f"Try: localembed index --model {spec.name}")
@@ -122,7 +122,7 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
         )
         folder = pull(spec, offer, _bar(shown=not options.quiet))
     if options.as_json:
-        click.echo(json.dumps({"model": name, "folder": str(folder), "fetched_bytes": fetched}))
+        click.echo(json.dumps(json_forms.model_pull_json(name, folder, fetched)))
     elif fetched:
         click.echo(f"{name} is ready: {from_home(str(folder))}")
     else:
@@ -142,8 +142,8 @@ def verify(options: Common, names: tuple[str, ...]) -> int:
 
     found = list(verify_models(names, options.workspace().layout))
     if options.as_json:
-        rows = [{**asdict(one), "folder": str(one.folder) if one.folder else None} for one in found]
-        click.echo(json.dumps({"models": rows}))
+        form = json_forms.model_checks_json([(one, one.folder) for one in found])
+        click.echo(json.dumps(form))
     else:
         click.echo("\n".join(map(_verified_text, found)) or _NO_MODEL)
     return _CHANGED if any(one.problem for one in found) else 0
@@ -160,8 +160,7 @@ def rm(options: Common, name: str) -> int:
     used = workspace.layout.exists() and workspace.status().model == name
     removed, stays = remove_model(name, workspace.layout)
     if options.as_json:
-        gone, left = (str(path) if path else None for path in (removed, stays))
-        click.echo(json.dumps({"model": name, "removed": gone, "stays": left}))
+        click.echo(json.dumps(json_forms.model_removal_json(name, removed, stays)))
         return 0
     click.echo(f"Removed {name}" + (f" and deleted {from_home(str(removed))}" if removed else ""))
     if stays:

@@ -15,10 +15,11 @@ import click
 
 from localembed.cli.options import Common, common, language_names, model_names
 from localembed.cli.render.hit_formats import context, markdown, vimgrep
-from localembed.cli.render.hits import folded, hit_json, hit_text, place, query_json
+from localembed.cli.render.hits import folded, hit_text, place
 from localembed.cli.render.text import printable
 from localembed.core.text import counted
 from localembed.errors import UsageError
+from localembed.types import json_forms
 from localembed.types.queries import Filter, Query, QueryResult, SearchMode
 from localembed.workspace.workspace import Workspace
 
@@ -214,7 +215,7 @@ def _answer_lines(search: Callable[[str], QueryResult]) -> int:
         if line.strip():
             result = search(_question(line, number))
             found = found or bool(result.hits)
-            click.echo(json.dumps(query_json(result)))
+            click.echo(json.dumps(json_forms.query_json(result)))
     return 0 if found else 1
 
 
@@ -254,7 +255,7 @@ def _start_resident(workspace: Workspace, options: Common) -> None:
 
 def _print(result: QueryResult, form: str, budget: int, lines: int, explain: bool) -> None:
     if form == "json":
-        click.echo(json.dumps(query_json(result)))
+        click.echo(json.dumps(json_forms.query_json(result)))
     elif form == "paths":
         for path in dict.fromkeys(hit.path for hit in result.hits):
             # A pipe gets the name as it is; without `color`, click would strip escapes.
@@ -267,7 +268,7 @@ def _print(result: QueryResult, form: str, budget: int, lines: int, explain: boo
     else:
         for rank, hit in enumerate(result.hits, start=1):
             if form == "jsonl":
-                click.echo(json.dumps(hit_json(rank, hit)))
+                click.echo(json.dumps(json_forms.hit_json(rank, hit)))
             elif form == "vimgrep":
                 click.echo(vimgrep(hit, result.query))
             else:

@@ -9,7 +9,7 @@ import click
 from localembed.cli.options import Common, common
 from localembed.cli.render.text import printable
 from localembed.core.text import counted
-from localembed.types.json_forms import report_json
+from localembed.types import json_forms
 
 
 @click.command()
@@ -22,7 +22,7 @@ def rm(options: Common, path: str) -> int:
     """
     report = options.workspace().remove(path)
     if options.as_json:
-        click.echo(json.dumps(report_json(report) if report else {"run": None, "changed": False}))
+        click.echo(json.dumps(json_forms.report_json(report)))
     elif report is None or not report.files.removed:
         click.echo(f"Removed {printable(path)} from the index; nothing was indexed there")
     else:

@@ -17,6 +17,7 @@ import click
 from localembed.cli.options import Common, Session, common
 from localembed.cli.render.text import from_home, printable
 from localembed.errors import LocalembedError, StorageError
+from localembed.types import json_forms
 
 if TYPE_CHECKING:
     from localembed.server.resident import Answer, Request
@@ -45,7 +46,11 @@ def _tell(folder: Path, options: Common, *, stop: bool) -> int:
 
     running = start.stop(folder) if stop else start.is_running(folder)
     if options.as_json:
-        click.echo(json.dumps({"running": running and not stop, "stopped": running and stop}))
+        click.echo(
+            json.dumps(
+                json_forms.server_json(running=running and not stop, stopped=running and stop)
+            )
+        )
         return 0
     where = printable(from_home(str(folder)))
     if not running:

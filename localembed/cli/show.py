@@ -7,8 +7,9 @@ import json
 import click
 
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.render.hits import hit_json, hit_whole
+from localembed.cli.render.hits import hit_whole
 from localembed.cli.render.text import printable
+from localembed.types import json_forms
 
 
 @click.command()
@@ -23,8 +24,7 @@ def show(options: Common, place: str, model: str | None, at: str | None) -> int:
     """
     hits = options.workspace().show(place, model=model, at=at)
     if options.as_json:
-        rows = [hit_json(rank, hit) for rank, hit in enumerate(hits, start=1)]
-        click.echo(json.dumps({"place": place, "hits": rows}))
+        click.echo(json.dumps(json_forms.show_json(place, hits)))
     else:
         for hit in hits:
             click.echo(hit_whole(hit))

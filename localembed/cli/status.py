@@ -7,7 +7,8 @@ import json
 import click
 
 from localembed.cli.options import Common, common
-from localembed.cli.render.status_page import settings_json, settings_text, status_json, status_text
+from localembed.cli.render.status_page import settings_text, status_text
+from localembed.types import json_forms
 
 
 @click.command()
@@ -19,9 +20,11 @@ def status(options: Common, settings: bool) -> int:
     if settings:
         sourced = workspace.settings
         click.echo(
-            json.dumps(settings_json(sourced)) if options.as_json else settings_text(sourced)
+            json.dumps(json_forms.settings_json(sourced.settings, sourced.origins))
+            if options.as_json
+            else settings_text(sourced)
         )
         return 0
     found = workspace.status()
-    click.echo(json.dumps(status_json(found)) if options.as_json else status_text(found))
+    click.echo(json.dumps(json_forms.status_json(found)) if options.as_json else status_text(found))
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import click
 
@@ -11,6 +10,7 @@ from localembed.cli.options import Common, common
 from localembed.cli.render.text import near, printable, size
 from localembed.core.text import counted
 from localembed.errors import UsageError
+from localembed.types import json_forms
 from localembed.types.tables import Changes, Version
 
 
@@ -25,7 +25,7 @@ def list_versions(options: Common) -> int:
     """List the versions that can be restored, newest first."""
     found = options.workspace().history.versions()
     if options.as_json:
-        click.echo(json.dumps({"versions": [_row(version) for version in found]}))
+        click.echo(json.dumps(json_forms.versions_json(found)))
         return 0
     titles = f"{'RUN':>5} {'WHEN':<16} {'FILES':>6} {'CHUNKS':>8} {'SIZE':>9} {'CHANGED':<12} MODEL"
     click.echo(click.style(titles, bold=True))
@@ -49,7 +49,7 @@ def diff(options: Common, old: str, new: str) -> int:
     """Show the files that differ between the versions OLD and NEW."""
     changes = options.workspace().history.compare(old, new)
     if options.as_json:
-        click.echo(json.dumps({"old": old, "new": new, **asdict(changes)}))
+        click.echo(json.dumps(json_forms.changes_json(old, new, changes)))
         return 0
     for mark, paths, colour in _kinds(changes):
         for path in paths:
@@ -79,7 +79,7 @@ def tag(options: Common, name: str, version: str | None, delete: bool) -> int:
     if delete:
         history.tag(name, None)
         text = f"Deleted the tag {name}"
-        click.echo(json.dumps({"tag": name, "run": None}) if options.as_json else text)
+        click.echo(json.dumps(json_forms.tag_json(name, None)) if options.as_json else text)
         return 0
     newest = next(iter(history.versions()), None)
     if newest is None:
@@ -88,7 +88,7 @@ def tag(options: Common, name: str, version: str | None, delete: bool) -> int:
     history.tag(name, version or str(newest.run))
     run = next(found.run for found in history.versions() if name in found.tags)
     text = f"Tagged run {run} as {name}"
-    click.echo(json.dumps({"tag": name, "run": run}) if options.as_json else text)
+    click.echo(json.dumps(json_forms.tag_json(name, run)) if options.as_json else text)
     return 0
 
 
@@ -103,7 +103,7 @@ def restore(options: Common, version: str) -> int:
     """
     report = options.workspace().history.restore(version)
     if options.as_json:
-        click.echo(json.dumps({"run": report.run, "restored": version}))
+        click.echo(json.dumps(json_forms.restore_json(report, version)))
     else:
         named = f"run {version}" if version.isdecimal() else printable(version)
         click.echo(f"Restored {named} as run {report.run}: {counted(report.chunks.total, 'chunk')}")
@@ -133,8 +133,7 @@ def gc(options: Common, keep: int | None, dry_run: bool) -> int:
         click.echo(f"{'Would delete' if dry_run else 'Deleting'} {named}{printable(tables)}")
     freed = None if dry_run else workspace.history.collect_garbage(least)
     if options.as_json:
-        shown = {"dropped": garbage.runs, "tables": garbage.tables, "freed_bytes": freed}
-        click.echo(json.dumps(shown))
+        click.echo(json.dumps(json_forms.garbage_json(garbage, freed)))
     elif freed is not None:
         click.echo(f"Freed {size(max(0, freed))}")
     return 0
@@ -152,18 +151,3 @@ def _kinds(changes: Changes) -> list[tuple[str, tuple[str, ...], str]]:
         ("~", changes.changed, "yellow"),
         ("-", changes.removed, "red"),
     ]
-
-
-def _row(version: Version) -> dict[str, object]:
-    entry = version.entry
-    return {
-        "run": version.run,
-        "at": version.at or None,
-        "files": entry.documents,
-        "chunks": entry.chunks,
-        "bytes": entry.data_bytes,
-        "changed": {key: version.files.get(key, 0) for key in ("added", "changed", "removed")},
-        "model": entry.model,
-        "complete": entry.complete,
-        "tags": list(version.tags),
-    }

@@ -1,17 +1,33 @@
-"""The JSON forms of everything that a command prints (docs/json.md)."""
+"""The JSON form of everything that a command prints with `--json` (docs/json.md).
+
+A form takes the record of its command, or the values of one that only an upper room knows.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from localembed.core.text import show_path
 from localembed.types.documents import Note
-from localembed.types.models import EngineUse
-from localembed.types.runs import RunReport
+from localembed.types.findings import Checkup
+from localembed.types.models import EngineUse, ListedModel
+from localembed.types.queries import QueryResult, SearchHit
+from localembed.types.runs import Preview, RunReport
+from localembed.types.tables import Changes, Garbage, Status, Version
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Form = dict[str, Any]
 
 
-def report_json(report: RunReport) -> dict[str, object]:
-    """Return a report as plain values; paths that are no valid UTF-8 are shown with escapes."""
+def report_json(report: RunReport | None) -> Form:
+    """Return the form of what a run did; None where nothing was indexed yet."""
+    if report is None:
+        return {"run": None, "changed": False}
     return {
         "run": report.run,
         "version": report.version,
@@ -25,14 +41,229 @@ def report_json(report: RunReport) -> dict[str, object]:
         "stages": {name: round(seconds, 3) for name, seconds in report.stages.items()},
         "busy": {side: round(share, 3) for side, share in report.busy.items()},
         "bottleneck": report.bottleneck,
-        "engine": _engine_json(report.engine),
-        "skipped": [_note_json(note) for note in report.skipped],
-        "failures": [_note_json(note) for note in report.failures],
+        "engine": _engine(report.engine),
+        "skipped": _notes(report.skipped),
+        "failures": _notes(report.failures),
         "refused": list(report.refused),
     }
 
 
-def _engine_json(use: EngineUse | None) -> dict[str, object] | None:
+def preview_json(preview: Preview) -> Form:
+    """Return the form of what a run would do."""
+    return {
+        "dry_run": True,
+        "model": preview.model,
+        "server": preview.price.server,
+        **asdict(preview.estimate),
+        "minutes": preview.price.minutes,
+        "usd": preview.price.usd,
+        "price_date": preview.price.price_date,
+    }
+
+
+def query_json(result: QueryResult) -> Form:
+    """Return the form of a query's result."""
+    return {
+        "query": result.query,
+        "mode": result.mode,
+        "version": result.version,
+        "model": result.model,
+        "pieces": result.pieces,
+        "seconds": round(result.seconds, 4),
+        "hits": [hit_json(rank, hit) for rank, hit in enumerate(result.hits, start=1)],
+    }
+
+
+def hit_json(rank: int, hit: SearchHit) -> Form:
+    """Return the form of one hit."""
+    around = {"before": hit.before, "after": hit.after} if hit.before or hit.after else {}
+    return {
+        "rank": rank,
+        "score": round(hit.score, 6),
+        "path": hit.path,
+        "start_line": hit.start_line,
+        "end_line": hit.end_line,
+        "start": hit.start,
+        "end": hit.end,
+        "heading": hit.heading,
+        "text": hit.text,
+        "chunk_id": hit.chunk_id,
+        "tokens": hit.tokens,
+        "similarity": round(hit.similarity, 6),
+        "text_score": round(hit.text_score, 4),
+        "vector_rank": hit.vector_rank,
+        "text_rank": hit.text_rank,
+        "found_rank": hit.found_rank,
+        **around,
+    }
+
+
+def show_json(place: str, hits: Sequence[SearchHit]) -> Form:
+    """Return the form of the chunks of a place."""
+    return {"place": place, "hits": [hit_json(rank, hit) for rank, hit in enumerate(hits, 1)]}
+
+
+def status_json(status: Status) -> Form:
+    """Return the form of a status."""
+    return {
+        "workspace": str(status.workspace),
+        "model": status.model,
+        "table": status.table,
+        "version": status.version,
+        "complete": status.complete,
+        "vector_recall": status.vector_index.recall if status.vector_index else None,
+        "files": status.files,
+        "chunks": status.chunks,
+        "roots": [{**asdict(root), "path": show_path(root.path)} for root in status.roots],
+        "disk_bytes": status.disk_bytes,
+        "pending_bytes": status.pending_bytes,
+        "failures": _notes(status.failures),
+        "running": dict(status.running) if status.running else None,
+        "other_tables": {name: asdict(entry) for name, entry in status.other_tables.items()},
+    }
+
+
+def settings_json(settings: DataclassInstance, origins: Mapping[str, str]) -> Form:
+    """Return the form of each setting with its origin."""
+    values = asdict(settings)
+    each = {name: {"value": values[name], "from": origin} for name, origin in origins.items()}
+    return {"settings": each}
+
+
+def init_json(workspace: Path, *, created: bool) -> Form:
+    """Return the form of a workspace that `init` made or found."""
+    return {"workspace": str(workspace), "created": created}
+
+
+def server_json(*, running: bool, stopped: bool) -> Form:
+    """Return the form of the resident's state."""
+    return {"running": running, "stopped": stopped}
+
+
+def checkup_json(checkup: Checkup) -> Form:
+    """Return the form of what `doctor` found."""
+    return {"verdict": checkup.verdict, **asdict(checkup)}
+
+
+def versions_json(versions: Sequence[Version]) -> Form:
+    """Return the form of the versions that can be restored."""
+    return {"versions": [_version(version) for version in versions]}
+
+
+def changes_json(old: str, new: str, changes: Changes) -> Form:
+    """Return the form of what differs between two versions."""
+    return {"old": old, "new": new, **asdict(changes)}
+
+
+def tag_json(name: str, run: int | None) -> Form:
+    """Return the form of a tag; without a run it was deleted."""
+    return {"tag": name, "run": run}
+
+
+def restore_json(report: RunReport, version: str) -> Form:
+    """Return the form of a restored version."""
+    return {"run": report.run, "restored": version}
+
+
+def garbage_json(garbage: Garbage, freed_bytes: int | None) -> Form:
+    """Return the form of what a clean-up deletes; None bytes before it is done."""
+    return {"dropped": garbage.runs, "tables": garbage.tables, "freed_bytes": freed_bytes}
+
+
+def model_list_json(models: Sequence[ListedModel], speeds: Mapping[str, float]) -> Form:
+    """Return the form of all known models, with the chunks per second that `bench` measured."""
+    return {"models": [_listed(model, speeds) for model in models]}
+
+
+def model_block_json(name: str, block: Mapping[str, object]) -> Form:
+    """Return the form of a model that was added: its block of models.toml."""
+    return {"model": {"name": name, **block}}
+
+
+def model_use_json(name: str, *, indexed: bool) -> Form:
+    """Return the form of a model that is used from now on."""
+    return {"model": name, "indexed": indexed}
+
+
+def model_pull_json(name: str, folder: Path, fetched_bytes: int) -> Form:
+    """Return the form of a model that was fetched."""
+    return {"model": name, "folder": str(folder), "fetched_bytes": fetched_bytes}
+
+
+def model_removal_json(name: str, removed: Path | None, stays: Path | None) -> Form:
+    """Return the form of a model that was removed."""
+    return {"model": name, "removed": _path(removed), "stays": _path(stays)}
+
+
+def model_checks_json(checks: Sequence[tuple[DataclassInstance, Path | None]]) -> Form:
+    """Return the form of verified models, each with its folder."""
+    return {"models": [{**asdict(check), "folder": _path(folder)} for check, folder in checks]}
+
+
+def bundle_json(file: Path, models: Sequence[str], files: int, chunks: int, size: int) -> Form:
+    """Return the form of a bundle: its models, and the files, chunks and bytes in it."""
+    return {
+        "file": str(file), "files": files, "models": list(models), "chunks": chunks, "bytes": size
+    }  # fmt: skip
+
+
+def bundle_install_json(
+    installed: Sequence[str], present: Sequence[str], workspace: Path | None
+) -> Form:
+    """Return the form of what a bundle brought, and what was there already."""
+    return {
+        "installed": list(installed), "present": list(present), "workspace": _path(workspace)
+    }  # fmt: skip
+
+
+def bench_json(  # noqa: PLR0913 - one argument a key
+    model: str,
+    machine: str,
+    sample: str,
+    points: Sequence[DataclassInstance],
+    knee: DataclassInstance,
+    *,
+    largest_batch: int | None,
+    saved: bool,
+) -> Form:
+    """Return the form of a sweep."""
+    return {
+        "model": model,
+        "machine": machine,
+        "sample": sample,
+        "points": [asdict(point) for point in points],
+        "knee": asdict(knee),
+        "largest_batch": largest_batch,
+        "saved": saved,
+    }
+
+
+def bench_stages_json(
+    machine: str, rates: Sequence[tuple[DataclassInstance, float]], slowest: str
+) -> Form:
+    """Return the form of the stages' rates, each with its chunks per second."""
+    stages = [{**asdict(rate), "chunks_per_second": speed} for rate, speed in rates]
+    return {"machine": machine, "stages": stages, "slowest": slowest}
+
+
+def bench_query_json(machine: str, latencies: DataclassInstance) -> Form:
+    """Return the form of measured queries."""
+    return {"machine": machine, **asdict(latencies)}
+
+
+def eval_json(dataset: str, queries: int, documents: int, **results: object) -> Form:
+    """Return the form of an evaluation.
+
+    Args:
+        dataset: name of the collection or file.
+        queries: number of questions.
+        documents: in the index.
+        results: `modes`, `hybrid_over_better_part`, `at`, `difference` and `worse`, as they are.
+    """
+    return {"dataset": dataset, "queries": queries, "documents": documents, **results}
+
+
+def _engine(use: EngineUse | None) -> Form | None:
     if use is None:
         return None
     return {
@@ -46,5 +277,44 @@ def _engine_json(use: EngineUse | None) -> dict[str, object] | None:
     }
 
 
-def _note_json(note: Note) -> dict[str, object]:
-    return {"path": show_path(note.path), "reason": note.reason}
+def _version(version: Version) -> Form:
+    entry = version.entry
+    return {
+        "run": version.run,
+        "at": version.at or None,
+        "files": entry.documents,
+        "chunks": entry.chunks,
+        "bytes": entry.data_bytes,
+        "changed": {key: version.files.get(key, 0) for key in ("added", "changed", "removed")},
+        "model": entry.model,
+        "complete": entry.complete,
+        "tags": list(version.tags),
+    }
+
+
+def _listed(model: ListedModel, speeds: Mapping[str, float]) -> Form:
+    spec = model.spec
+    return {
+        "name": spec.name,
+        "backend": spec.backend,
+        "installed": model.folder is not None,
+        "dim": spec.dim,
+        "smaller_dims": list(spec.smaller_dims),
+        "max_tokens": spec.max_tokens,
+        "license": spec.license,
+        "languages": list(spec.languages),
+        "good_for": spec.good_for,
+        "bytes": model.bytes or None,
+        "folder": _path(model.folder),
+        "server": spec.remote.base_url if spec.remote else None,
+        "hint": model.hint,
+        "chunks_per_second": speeds.get(spec.name),
+    }
+
+
+def _notes(notes: Sequence[Note]) -> list[Form]:
+    return [{"path": show_path(note.path), "reason": note.reason} for note in notes]
+
+
+def _path(path: Path | None) -> str | None:
+    return str(path) if path else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -190,3 +191,16 @@ class Reranker(Protocol):
 
     def __call__(self, query: str, texts: Sequence[str], /) -> Vector:
         """Return a score for each text, the higher the better: (n,) float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """A known model, and whether it is on this machine."""
+
+    spec: ModelSpec
+    folder: Path | None
+    """Folder of its files; None if they are not here."""
+    bytes: int
+    """Size of the weights, 0 if not known."""
+    hint: str | None
+    """How to get it; None where nothing is missing."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from localembed.cli.render.text import INDENT, wrapped
 from localembed.core.text import counted
 from localembed.types.runs import Preview
@@ -45,16 +43,3 @@ def _remote_cost(preview: Preview) -> list[str]:
         dated = f" (price as of {preview.price.price_date})" if preview.price.price_date else ""
         parts.append(f"about ${preview.price.usd:,.4f}{dated}")
     return parts
-
-
-def preview_json(preview: Preview) -> dict[str, object]:
-    """Return the JSON form of what a run would do."""
-    return {
-        "dry_run": True,
-        "model": preview.model,
-        "server": preview.price.server,
-        **asdict(preview.estimate),
-        "minutes": preview.price.minutes,
-        "usd": preview.price.usd,
-        "price_date": preview.price.price_date,
-    }

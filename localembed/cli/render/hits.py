@@ -10,47 +10,10 @@ import click
 
 from localembed.cli.render.text import INDENT, clipped, linked, near, printable, width
 from localembed.core.text import counted
-from localembed.types.queries import QueryResult, SearchHit
+from localembed.types.queries import SearchHit
 
 _WORD = re.compile(r"\w+")
 _SNIPPET_LINES = 3
-
-
-def query_json(result: QueryResult) -> dict[str, object]:
-    """Return the JSON form of a query result."""
-    return {
-        "query": result.query,
-        "mode": result.mode,
-        "version": result.version,
-        "model": result.model,
-        "pieces": result.pieces,
-        "seconds": round(result.seconds, 4),
-        "hits": [hit_json(rank, hit) for rank, hit in enumerate(result.hits, start=1)],
-    }
-
-
-def hit_json(rank: int, hit: SearchHit) -> dict[str, object]:
-    """Return the JSON form of one hit."""
-    around = {"before": hit.before, "after": hit.after} if hit.before or hit.after else {}
-    return {
-        "rank": rank,
-        "score": round(hit.score, 6),
-        "path": hit.path,
-        "start_line": hit.start_line,
-        "end_line": hit.end_line,
-        "start": hit.start,
-        "end": hit.end,
-        "heading": hit.heading,
-        "text": hit.text,
-        "chunk_id": hit.chunk_id,
-        "tokens": hit.tokens,
-        "similarity": round(hit.similarity, 6),
-        "text_score": round(hit.text_score, 4),
-        "vector_rank": hit.vector_rank,
-        "text_rank": hit.text_rank,
-        "found_rank": hit.found_rank,
-        **around,
-    }
 
 
 def place(hit: SearchHit) -> str:

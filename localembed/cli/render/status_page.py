@@ -81,39 +81,6 @@ def _root_text(root: Root) -> str:
     return " ".join([from_home(show_path(root.path)), *options])
 
 
-def status_json(status: Status) -> dict[str, object]:
-    """Return the JSON form of a status."""
-    return {
-        "workspace": str(status.workspace),
-        "model": status.model,
-        "table": status.table,
-        "version": status.version,
-        "complete": status.complete,
-        "vector_recall": status.vector_index.recall if status.vector_index else None,
-        "files": status.files,
-        "chunks": status.chunks,
-        "roots": [{**asdict(root), "path": show_path(root.path)} for root in status.roots],
-        "disk_bytes": status.disk_bytes,
-        "pending_bytes": status.pending_bytes,
-        "failures": [
-            {"path": show_path(note.path), "reason": note.reason} for note in status.failures
-        ],
-        "running": dict(status.running) if status.running else None,
-        "other_tables": {name: asdict(entry) for name, entry in status.other_tables.items()},
-    }
-
-
-def settings_json(sourced: Sourced) -> dict[str, object]:
-    """Return the JSON form of each setting with its origin."""
-    values = asdict(sourced.settings)
-    return {
-        "settings": {
-            name: {"value": values[name], "from": origin}
-            for name, origin in sourced.origins.items()
-        }
-    }
-
-
 def settings_text(sourced: Sourced) -> str:
     """Return a table of settings with their origins."""
     values = asdict(sourced.settings)
