@@ -144,7 +144,10 @@ def test_queries_are_measured_cold_and_warm(tiny_models, bench, tmp_path, monkey
     localembed.open(tmp_path).index()
     done = bench("--query", "--model", "tiny-static", "--workspace", tmp_path / ".localembed")
     assert done.returncode == 0, done.stderr
-    assert [line.split(",")[0].strip() for line in done.stdout.splitlines()[1:]] == ["cold", "warm"]
+    assert [line.split(" (")[0].strip() for line in done.stdout.splitlines()[1:]] == [
+        "cold",
+        "warm",
+    ]
 
 
 @pytest.mark.skipif(

@@ -427,7 +427,7 @@ def test_a_dry_run_costs_nothing_and_estimates_a_run(known, server, notes, real_
     assert found["minutes"] == pytest.approx(found["tokens"] / 100_000)
     text = real_cli("index", notes, "--model", "remote", "--dry-run").stdout
     assert "Would read 5 files" in text
-    assert "(price of 2026-11-23)" in " ".join(text.split())
+    assert "(price as of 2026-11-23)" in " ".join(text.split())
     assert not (notes.parent / "home/data/localembed/vectors").exists()
     report = json.loads(real_cli("index", notes, "--model", "remote", "--json").stdout)
     assert report["chunks"]["embedded"] == found["embedded"]
