@@ -120,11 +120,13 @@ def _rival(job: ConversionJob, reference: TorchEngine) -> Engine:
     folder = Path(job.model)
     shape = read_shape(folder)
     if is_bert(shape) and fused.is_available():
-        with contextlib.suppress(OSError, ValueError, RuntimeError):
-            return fused.FusedEngine(
+        with contextlib.suppress(Exception):  # whatever a changed operation of torch raises
+            engine = fused.FusedEngine(
                 read_bert(folder, shape), job.precision,
                 normalize=job.normalize, threads=job.threads,
             )  # fmt: skip
+            engine.compute([np.ones(3, np.int32)])
+            return engine
     return reference if job.precision == "fp32" else _torch_engine(job, job.precision)
 
 

@@ -201,7 +201,7 @@ class Sender:
             finally:
                 self._spending.settle(tokens, billed)
             self._pace.speed_up()
-            # Without an await before this, at which a signal could lose what was paid for.
+            # No await comes before this: a signal there could lose what was paid for.
             if self._store is not None:
                 self._store.save(part.keys, reply.vectors)
             return reply
