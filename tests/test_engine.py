@@ -168,10 +168,10 @@ def test_a_long_text_is_split_evenly_behind_its_prompt(length):
 
 
 def test_progress_counts_every_item():
-    told: list[int] = []
-    embedder(CountingEngine(), 100).embed_ids(items([10] * 25), told.append)
-    assert sum(told) == 25
-    assert len(told) > 1
+    reported: list[int] = []
+    embedder(CountingEngine(), 100).embed_ids(items([10] * 25), reported.append)
+    assert sum(reported) == 25
+    assert len(reported) > 1
 
 
 def test_use_counts_tokens_and_padding():
@@ -194,7 +194,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does():
 
     assert np.isfinite(vectors).all()
     assert vectors[:, 2].tolist() == list(range(1, 91))
-    assert told == [450, 225, 110]
+    assert reported == [450, 225, 110]
     assert max(engine.batches) <= 110
     assert engine.freed == 3
     assert made.use.too_large == 0
@@ -255,7 +255,7 @@ def cpuinfo(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "asked", "found"),
+    ("flags", "requested", "found"),
     [
         ("avx512f amx_bf16", "auto", "bf16"),
         ("avx512_bf16", "auto", "bf16"),
@@ -264,9 +264,9 @@ def cpuinfo(monkeypatch, tmp_path):
         ("amx_bf16", "bf16", "bf16"),
     ],
 )
-def test_precision_is_gated_by_the_cpus_flags(cpuinfo, flags, asked, found):
+def test_precision_is_gated_by_the_cpus_flags(cpuinfo, flags, requested, found):
     cpuinfo(flags)
-    assert hardware.choose_precision(asked, "cpu") == found
+    assert hardware.choose_precision(requested, "cpu") == found
 
 
 def test_instruction_sets_are_those_that_decide_the_code(cpuinfo):
@@ -276,11 +276,11 @@ def test_instruction_sets_are_those_that_decide_the_code(cpuinfo):
     assert hardware.instruction_sets() == ""
 
 
-@pytest.mark.parametrize(("asked", "hint"), [("bf16", "AMX"), ("fp16", "GPU")])
-def test_a_precision_that_would_be_emulated_is_refused(cpuinfo, asked, hint):
+@pytest.mark.parametrize(("requested", "hint"), [("bf16", "AMX"), ("fp16", "GPU")])
+def test_a_precision_that_would_be_emulated_is_refused(cpuinfo, requested, hint):
     cpuinfo("avx2")
     with pytest.raises(UsageError, match=hint):
-        hardware.choose_precision(asked, "cpu")
+        hardware.choose_precision(requested, "cpu")
 
 
 @pytest.mark.parametrize(("slow", "is_fast"), [("bf16", False), ("fp32", True)])

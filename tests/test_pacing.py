@@ -37,14 +37,14 @@ def simulate(work):
 class Server:
     """A provider with a limit of tokens per minute and a delay in seconds."""
 
-    def __init__(self, clock, limit, *, all_at_once=False, delay=0.5, told=True):
+    def __init__(self, clock, limit, *, all_at_once=False, delay=0.5, has_headers=True):
         self.clock, self.limit, self.all_at_once = clock, limit, all_at_once
-        self.delay, self.told = delay, told
+        self.delay, self.has_headers = delay, has_headers
         self.level, self.at = float(limit), clock()
         self.used, self.refused = [], []
 
     def headers(self):
-        if not self.told:
+        if not self.has_headers:
             return {}
         reset = 60 - (self.clock() - self.at) if self.all_at_once else 0
         reset = reset or (self.limit - self.level) / (self.limit / 60)
@@ -111,7 +111,7 @@ def test_a_limit_is_used_up_and_not_exceeded(all_at_once, guess):
 
 def test_without_headers_the_limit_in_models_toml_holds():
     async def work(clock):
-        server = Server(clock, 100_000, told=False)
+        server = Server(clock, 100_000, has_headers=False)
         await send_requests(server, clock, 4, tokens=1000, limit=100_000)
         return server
 

@@ -131,10 +131,10 @@ def test_an_unusable_provider_is_given_up_soon(server, fault):
     assert len(server.requests) < 400
 
 
-@pytest.mark.parametrize(("fault", "said"), [("other model", "answers_as"), ("other dim", "16")])
-def test_another_model_is_no_reason_for_smaller_requests(server, fault, said):
+@pytest.mark.parametrize(("fault", "message"), [("other model", "answers_as"), ("other dim", "16")])
+def test_another_model_is_no_reason_for_smaller_requests(server, fault, message):
     server.fault_of = lambda *_: fault
-    with pytest.raises(RemoteModelError, match=said):
+    with pytest.raises(RemoteModelError, match=message):
         embedder_of(server, max_tries=2).embed_documents(inputs(8))
     assert {len(request.texts) for request in server.requests} == {8}
 
@@ -195,10 +195,10 @@ def test_only_what_is_needed_is_sent(server, monkeypatch):
     monkeypatch.setenv("OPENAI_ORG_ID", "my-organisation")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-you")
     embedder_of(server).embed_documents(inputs(1))
-    said = json.dumps([server.requests[0].headers, server.requests[0].body])
-    assert "my-organisation" not in said
-    assert "sk-not-for-you" not in said
-    assert "linux" not in said.lower()
+    sent = json.dumps([server.requests[0].headers, server.requests[0].body])
+    assert "my-organisation" not in sent
+    assert "sk-not-for-you" not in sent
+    assert "linux" not in sent.lower()
     assert set(server.requests[0].body) == {"input", "model", "encoding_format"}
 
 
@@ -476,7 +476,7 @@ def test_a_limit_without_a_price_is_refused(server):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"base_url": "ftp://x"}, "base_url must be an address"),
         ({"base_url": "https://user:pw@x/v1"}, "without a key in it"),
@@ -486,14 +486,14 @@ def test_a_limit_without_a_price_is_refused(server):
         ({"base_uri": "x"}, "Did you mean base_url"),
     ],
 )
-def test_a_block_that_cannot_work_is_refused(change, said):
+def test_a_block_that_cannot_work_is_refused(change, message):
     from localembed.models.blocks import checked_spec
 
     block = {
         "backend": "openai", "base_url": "http://127.0.0.1/v1", "model": "m", "dim": 3,
         "max_tokens": 100, **change,
     }  # fmt: skip
-    with pytest.raises(RegistryError, match=said):
+    with pytest.raises(RegistryError, match=message):
         checked_spec("here", "m", block)
 
 

@@ -27,8 +27,8 @@ def echo(monkeypatch, server, name, answer, status=200):
     """Let the provider echo the key of the request."""
 
     async def say(running, request, writer):
-        said = json.loads(json.dumps(answer).replace("KEY", request.headers["authorization"]))
-        return await running.answer(writer, request, said, status=status)
+        body = json.loads(json.dumps(answer).replace("KEY", request.headers["authorization"]))
+        return await running.answer(writer, request, body, status=status)
 
     monkeypatch.setitem(FAULTS, name, say)
     server.fault_of = lambda *_: name
@@ -234,7 +234,7 @@ def test_a_query_without_a_vector_names_the_alternative(known, server, notes, re
     known(max_tries=1, patience_seconds=1)
     assert real_cli("index", notes, "--model", "remote").returncode == 0
     server.fault_of = lambda *_: "503"
-    asked = real_cli("query", "words", "--mode", "vector")
-    assert asked.returncode == 4
-    assert "--mode text" in asked.stderr
-    assert "goes on from there" not in asked.stderr
+    query = real_cli("query", "words", "--mode", "vector")
+    assert query.returncode == 4
+    assert "--mode text" in query.stderr
+    assert "goes on from there" not in query.stderr

@@ -80,19 +80,19 @@ def test_the_same_permission_keeps_the_connection(indexed, server):
 
 
 def test_the_first_query_to_a_provider_names_it(indexed, server, own_home):
-    said: list[str] = []
+    notices: list[str] = []
     for profiles in own_home.rglob("profiles.json"):
         profiles.unlink()  # as if another user had made the index
-    indexed.search(Query("one"), on_notice=said.append)
-    localembed.Workspace(indexed.folder).search(Query("two"), on_notice=said.append)
-    (sentence,) = said
+    indexed.search(Query("one"), on_notice=notices.append)
+    localembed.Workspace(indexed.folder).search(Query("two"), on_notice=notices.append)
+    (sentence,) = notices
     assert sentence == f"Sends your queries to {server.url} (model test-model), nothing else."
 
 
 def test_a_user_who_indexed_was_told_of_queries(indexed):
-    said: list[str] = []
-    indexed.search(Query("one"), on_notice=said.append)
-    assert said == []
+    notices: list[str] = []
+    indexed.search(Query("one"), on_notice=notices.append)
+    assert notices == []
 
 
 def test_warming_up_sends_nothing(indexed, server):
