@@ -23,7 +23,7 @@ from localembed.chunking.chunker import Chunker
 from localembed.chunking.clean import clean
 from localembed.chunking.rules import CHARS_PER_TOKEN, ChunkRules
 from localembed.chunking.spans import grapheme_floor
-from localembed.chunking.tokens import BLOCK_CHARS
+from localembed.chunking.tokens import BLOCK_SIZES, BlockSizes
 from localembed.embedding.tokenizers.fast import FastTokenizer
 from localembed.types.documents import Document
 from tests.fake_backend import FakeTokenizer
@@ -343,7 +343,7 @@ def test_a_huge_line_is_chunked_in_bounded_and_linear_work(name, unit):
         watched = Watched(tokenizer(name))
         text = unit * (size // len(unit))
         chunks = Chunker(watched, clean, ChunkRules(254, 0))([document(text)])[0].chunks
-        assert max(watched.lengths) <= BLOCK_CHARS
+        assert max(watched.lengths) <= BLOCK_SIZES.block
         assert max(len(chunk.text) for chunk in chunks) <= 254 * CHARS_PER_TOKEN
         counts.append((len(watched.lengths), sum(watched.lengths)))
     (few, little), (many, much) = counts
@@ -560,9 +560,7 @@ def test_an_edit_moves_only_the_boundaries_next_to_it(minilm, overlap):
 
 
 @pytest.mark.parametrize("kind", ["text", "markdown", "code"])
-def test_a_document_in_sections_has_the_chunks_of_the_whole(monkeypatch, kind):
-    from localembed.chunking import tokens
-
+def test_a_document_in_sections_has_the_chunks_of_the_whole(kind):
     random.seed(3)
     lines = [
         random.choice(
@@ -574,10 +572,9 @@ def test_a_document_in_sections_has_the_chunks_of_the_whole(monkeypatch, kind):
     document = Document(b"d" * 16, "r", b"a", text, b"", kind, 0)
     chunker = Chunker(FakeTokenizer(), clean, ChunkRules(64, 16))
     whole = chunker([document])[0].chunks
-    monkeypatch.setattr(tokens, "BLOCK_CHARS", 300)
-    monkeypatch.setattr(tokens, "_MAX_PART_CHARS", 1)
+    small = replace(chunker, blocks=BlockSizes(block=300, part=1))
 
-    parts = chunker([document])[0].chunks
+    parts = small([document])[0].chunks
 
     assert len(whole) > 300
     assert [(c.start, c.end, c.heading) for c in parts] == [
@@ -595,12 +592,9 @@ scraps = st.lists(st.tuples(st.sampled_from(SCRAPS), st.sampled_from(["", " ", "
 
 @each_tokenizer
 @pytest.mark.parametrize("kind", ["text", "markdown"])
-def test_documents_are_chunked_together_as_each_alone(name, kind, monkeypatch):
-    from localembed.chunking import tokens
-
-    monkeypatch.setattr(tokens, "BLOCK_CHARS", 64)
-    monkeypatch.setattr(tokens, "_MAX_BATCH_CHARS", 200)
-    chunker = Chunker(tokenizer(name), clean, ChunkRules(16, 4))
+def test_documents_are_chunked_together_as_each_alone(name, kind):
+    blocks = BlockSizes(block=64, batch=200)
+    chunker = Chunker(tokenizer(name), clean, ChunkRules(16, 4), blocks=blocks)
 
     @settings(max_examples=60, deadline=None)
     @given(st.lists(scraps, min_size=2, max_size=6))

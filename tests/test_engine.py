@@ -194,7 +194,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does():
 
     assert np.isfinite(vectors).all()
     assert vectors[:, 2].tolist() == list(range(1, 91))
-    assert reported == [450, 225, 110]
+    assert told == [450, 225, 110]
     assert max(engine.batches) <= 110
     assert engine.freed == 3
     assert made.use.too_large == 0
@@ -326,11 +326,10 @@ def test_free_memory_is_what_the_cgroup_leaves(monkeypatch, tmp_path):
     (inner / "memory.current").write_text("1000\n")
     texts = {"/proc/self/cgroup": "0::/user.slice/session.scope\n"}
     really = hardware._text
-    monkeypatch.setattr(hardware, "_CGROUP", tmp_path)
     monkeypatch.setattr(hardware, "_text", lambda path: texts.get(str(path)) or really(path))
-    assert hardware.free_memory() == 600_000
+    assert hardware.free_memory(tmp_path) == 600_000
     (tmp_path / "memory.max").write_text("max\n")
-    free = hardware.free_memory()
+    free = hardware.free_memory(tmp_path)
     assert free is not None
     assert free > 600_000
 

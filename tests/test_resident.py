@@ -286,14 +286,13 @@ class FoundRunner:
         return Answer(0, b"found", b"")
 
 
-def test_every_client_is_waited_for_as_long_as_the_first(monkeypatch):
+def test_every_client_is_waited_for_as_long_as_the_first():
     """Of five clients the second is silent and the fourth breaks off; then nobody comes."""
     words = [fingerprint(), "/", "--", "1", "query"]
     ends = [socket.socketpair() for _ in range(5)]
     for place, (ours, _) in enumerate(ends):
         if place != 1:
             wire.send(ours, [b"token", *(word.encode() for word in words)])
-    monkeypatch.setattr(resident, "_REQUEST_TIMEOUT_SECONDS", 0.01)
     coming, waits = [theirs for _, theirs in ends], list[float]()
 
     class Listener(socket.socket):
@@ -307,7 +306,7 @@ def test_every_client_is_waited_for_as_long_as_the_first(monkeypatch):
 
     ends[3][0].close()
     with Listener() as listener:
-        resident._serve_clients(listener, b"token", FoundRunner(), 900.0)
+        resident._serve_clients(listener, b"token", FoundRunner(), 900.0, 0.01)
 
     assert waits == [900.0] * 6
     for place in (0, 2, 4):
@@ -386,14 +385,13 @@ def test_another_user_is_refused(server, tmp_path, runtime):
     assert done.stdout == "None\n", done.stderr
 
 
-def test_without_unix_sockets_a_token_is_asked_for(runtime, monkeypatch):
-    monkeypatch.setattr(address, "_UNIX", False)
+def test_without_unix_sockets_a_token_is_asked_for(runtime):
     (runtime / "localembed").mkdir(mode=0o700)
     path = str(runtime / "localembed" / "x.sock")
-    listener, token = address.listen(path)
+    listener, token = address.listen(path, unix=False)
     assert len(token) == 32
     assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
-    connected = address.connect(path, 5)
+    connected = address.connect(path, 5, unix=False)
     assert connected is not None
     connection, said = connected
     accepted, _ = listener.accept()
@@ -401,7 +399,7 @@ def test_without_unix_sockets_a_token_is_asked_for(runtime, monkeypatch):
     assert address.is_same_user(accepted)
     for end in (connection, accepted, listener):
         end.close()
-    assert address.connect(path, 1) is None
+    assert address.connect(path, 1, unix=False) is None
 
 
 @pytest.mark.parametrize("parts", [[], [b""], [b"a", b"", b"\xff" * 70_000]])

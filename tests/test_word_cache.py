@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from localembed.embedding.tokenizers import word_cache
 from localembed.embedding.tokenizers.fast import FastTokenizer
-from localembed.embedding.tokenizers.word_cache import WordCache
+from localembed.embedding.tokenizers.word_cache import CacheSizes, WordCache
 from localembed.models import open_model
 
 NORMALIZERS = [
@@ -49,29 +49,23 @@ def word_piece(added=("[UNK]", "[MASK]"), **normalizer):
     return made
 
 
-def loaded(folder, tokenizer):
+def loaded(folder, tokenizer, sizes=CacheSizes(min_chars=-1)):  # noqa: B008 - frozen
     """Return a tokenizer loaded from a model's folder."""
     tokenizer.save(str(folder / "tokenizer.json"))
-    return FastTokenizer(folder)
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch):
-    """Cache words from the first character on."""
-    monkeypatch.setattr("localembed.embedding.tokenizers.fast._WORTH_CHARS", -1)
+    return FastTokenizer(folder, sizes)
 
 
 class Recorded:
     """A tokenizer's cache, and every text that the tokenizer itself was given."""
 
-    def __init__(self, folder, tokenizer) -> None:
-        self.whole = loaded(folder, tokenizer)._whole
+    def __init__(self, folder, tokenizer, sizes=CacheSizes(min_chars=-1)) -> None:  # noqa: B008
+        self.whole = loaded(folder, tokenizer).encode
         self.texts: list[str] = []
-        cache = WordCache.of(tokenizer, self._encode)
+        cache = WordCache.of(tokenizer, self, sizes)
         assert cache is not None
         self.cache = cache
 
-    def _encode(self, text):
+    def encode(self, text, /):
         self.texts.append(text)
         return self.whole(text)
 
@@ -157,7 +151,7 @@ def test_an_added_token_equal_to_the_probe_letters_is_not_a_word(tmp_path):
     tokenizer = loaded(tmp_path, made)
     for text in ("bbb", "b a b", "bab", "... b"):
         (found,) = tokenizer([text])
-        assert_same(found, tokenizer._whole(text))
+        assert_same(found, tokenizer.encode(text))
 
 
 @pytest.mark.parametrize(
@@ -173,23 +167,22 @@ def test_an_added_token_equal_to_the_probe_letters_is_not_a_word(tmp_path):
 def test_other_tokenizers_have_no_cache(change, tmp_path):
     made = word_piece()
     change(made)
-    assert WordCache.of(made, lambda _: pytest.fail("the tokenizer was called")) is None
+    encoder = SimpleNamespace(encode=lambda _: pytest.fail("the tokenizer was called"))
+    assert WordCache.of(made, encoder) is None
     tokenizer = loaded(tmp_path, made)
     assert tokenizer(["a_b token"])[0].ids.tolist() == made.encode("a_b token").ids
 
 
-def test_the_cache_is_emptied_before_it_takes_much_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(word_cache, "_MAX_CHARS", 500)
-    recorded = Recorded(tmp_path, word_piece())
+def test_the_cache_is_emptied_before_it_takes_much_memory(tmp_path):
+    recorded = Recorded(tmp_path, word_piece(), CacheSizes(max_chars=500))
     for number in range(100):
         text = " ".join(f"token{number}{place:03}" for place in range(20))
         assert_same(recorded.cache([text])[0], recorded.whole(text))
         assert recorded.cache._words.chars <= 500 + len(text)
 
 
-def test_several_threads_may_use_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(word_cache, "_MAX_CHARS", 3000)
-    recorded = Recorded(tmp_path, word_piece())
+def test_several_threads_may_use_the_cache(tmp_path):
+    recorded = Recorded(tmp_path, word_piece(), CacheSizes(max_chars=3000))
     many = [
         " ".join(f"{'ab'[word % 2]}{(number * word) % 97}" for word in range(300))
         for number in range(200)
@@ -199,9 +192,8 @@ def test_several_threads_may_use_the_cache(tmp_path, monkeypatch):
             assert_same(found, recorded.whole(text))
 
 
-def test_a_query_does_not_create_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("localembed.embedding.tokenizers.fast._WORTH_CHARS", 100)
-    tokenizer = loaded(tmp_path, word_piece())
+def test_a_query_does_not_create_the_cache(tmp_path):
+    tokenizer = loaded(tmp_path, word_piece(), CacheSizes(min_chars=100))
     tokenizer(["one token"])
     assert "_words" not in vars(tokenizer)
     tokenizer(["token " * 20])

@@ -42,7 +42,7 @@ _LOW_56 = np.uint64((1 << 56) - 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ChunkSizes:
     """Sizes in tokens."""
 
     max_tokens: int
@@ -55,7 +55,7 @@ class Limits:
     """Maximum part of its predecessor's end that a chunk repeats."""
 
     @classmethod
-    def of(cls, max_tokens: int, overlap: int) -> Limits:
+    def of(cls, max_tokens: int, overlap: int) -> ChunkSizes:
         """Return the limits for chunks of at most `max_tokens` tokens."""
         return cls(
             max_tokens=max_tokens,
@@ -174,7 +174,7 @@ def _sliding_min(values: KeyArray, width: int) -> KeyArray:
 
 
 def inner_boundaries(
-    keys: KeyArray, weights: npt.NDArray[np.int64], begin: int, end: int, limits: Limits
+    keys: KeyArray, weights: npt.NDArray[np.int64], begin: int, end: int, limits: ChunkSizes
 ) -> list[int]:
     """Return boundaries inside tokens [begin, end) that leave no span over the limit."""
     boundaries: list[int] = []
@@ -205,7 +205,7 @@ def overlap_start(
     keys: KeyArray,
     weights: npt.NDArray[np.int64],
     span: tuple[int, int, int],
-    limits: Limits,
+    limits: ChunkSizes,
 ) -> int:
     """Return where a chunk begins, including the end of its predecessor that it repeats.
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from localembed.chunking.boundaries import Limits
+from localembed.chunking.boundaries import ChunkSizes
 from localembed.chunking.rules import ChunkRules
 from localembed.chunking.sections import Section, TokenSpan, sections, sections_together
 from localembed.chunking.spans import grapheme_ceiling, grapheme_floor
 from localembed.chunking.structure import Heading, find_headings, heading_paths
-from localembed.chunking.tokens import DocumentTokens
+from localembed.chunking.tokens import BLOCK_SIZES, BlockSizes, DocumentTokens
 from localembed.core import hashing
 from localembed.core.cancellation import CancelToken
 from localembed.types.documents import Chunk, ChunkedDocument, Cleaner, Document
@@ -36,6 +36,7 @@ class Chunker:
     """Prefix of every text that the model reads; not part of a chunk's text or hash."""
     token: CancelToken = field(default_factory=CancelToken)
     """Checked between the sections of a document."""
+    blocks: BlockSizes = BLOCK_SIZES
 
     @cached_property
     def _prompt_ids(self) -> IntArray:
@@ -57,14 +58,14 @@ class Chunker:
             documents: one of any length, of which only a section is held in memory; or several
                 short ones, which take less time together than one by one.
         """
-        limits = Limits.of(self.rules.max_tokens, self.rules.overlap_tokens)
+        limits = ChunkSizes.of(self.rules.max_tokens, self.rules.overlap_tokens)
         headings = [find_headings(document.text, document.kind) for document in documents]
         texts = [document.text for document in documents]
         each: Iterable[Iterable[Section]]
         if len(documents) == 1:
-            each = [sections(texts[0], self.tokenizer, headings[0], limits)]
+            each = [sections(texts[0], self.tokenizer, headings[0], limits, self.blocks)]
         else:
-            each = sections_together(texts, self.tokenizer, headings, limits)
+            each = sections_together(texts, self.tokenizer, headings, limits, self.blocks)
         return [self._chunk(*parts) for parts in zip(documents, headings, each, strict=True)]
 
     def _chunk(

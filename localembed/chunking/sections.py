@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localembed.chunking.boundaries import (
-    Limits,
+    ChunkSizes,
     boundary_keys,
     find_anchors,
     inner_boundaries,
@@ -26,7 +26,13 @@ from localembed.chunking.boundaries import (
     weigh,
 )
 from localembed.chunking.structure import Heading
-from localembed.chunking.tokens import DocumentTokens, token_parts, tokens_together
+from localembed.chunking.tokens import (
+    BLOCK_SIZES,
+    BlockSizes,
+    DocumentTokens,
+    token_parts,
+    tokens_together,
+)
 from localembed.types.models import Tokenizer
 
 if TYPE_CHECKING:
@@ -54,7 +60,7 @@ class Section:
     weights: npt.NDArray[np.int64]
     bounds: tuple[int, ...]
     """The first boundary, the anchors, the last boundary."""
-    limits: Limits
+    limits: ChunkSizes
     floor: int
     """Start of the last chunk before the first bound; -1 if it is no longer held."""
 
@@ -80,17 +86,21 @@ class Section:
     def halves(self, span: TokenSpan) -> list[TokenSpan]:
         """Return a span divided once more, at its best boundary."""
         weight = int(self.weights[span.end] - self.weights[span.core])
-        limits = Limits.of(max(1, weight - 1), 0)
+        limits = ChunkSizes.of(max(1, weight - 1), 0)
         inner = inner_boundaries(self.keys, self.weights, span.core, span.end, limits)
         bounds = [span.core, *sorted(inner), span.end]
         return [TokenSpan(begin, begin, end) for begin, end in pairwise(bounds)]
 
 
 def sections(
-    text: str, tokenizer: Tokenizer, headings: Sequence[Heading], limits: Limits
+    text: str,
+    tokenizer: Tokenizer,
+    headings: Sequence[Heading],
+    limits: ChunkSizes,
+    blocks: BlockSizes = BLOCK_SIZES,
 ) -> Iterator[Section]:
     """Yield the sections of a document in order."""
-    parts = token_parts(text, tokenizer)
+    parts = token_parts(text, tokenizer, blocks)
     held = next(parts, None)
     start = floor = 0
     for part in parts:
@@ -109,7 +119,7 @@ def sections(
 
 
 def _section(
-    tokens: DocumentTokens, begin: tuple[int, int], headings: Sequence[Heading], limits: Limits
+    tokens: DocumentTokens, begin: tuple[int, int], headings: Sequence[Heading], limits: ChunkSizes
 ) -> Section:
     """Return tokens as one section.
 
@@ -135,10 +145,11 @@ def sections_together(
     texts: Sequence[str],
     tokenizer: Tokenizer,
     headings: Sequence[Sequence[Heading]],
-    limits: Limits,
+    limits: ChunkSizes,
+    blocks: BlockSizes = BLOCK_SIZES,
 ) -> Iterator[tuple[Section, ...]]:
     """Yield the single section of each short text, or none if it has no tokens."""
-    found = tokens_together(texts, tokenizer)
+    found = tokens_together(texts, tokenizer, blocks)
     each = found.each()
     ranks = rank_boundaries(found.tokens)
     for (place, tokens), of_text in zip(each, headings, strict=True):

@@ -22,16 +22,25 @@ if TYPE_CHECKING:
 
     BoolArray = npt.NDArray[np.bool_]
 
-BLOCK_CHARS = 16_384
-"""Maximum characters per block."""
-_MAX_PART_CHARS = 64 * BLOCK_CHARS
-"""Maximum characters of a document tokenised at a time."""
-_MAX_BATCH_CHARS = 4 * BLOCK_CHARS
-"""Maximum characters of the blocks processed together: files of 7,000 characters take half as long
-again alone, and larger batches gain nothing."""
 MAX_TOKEN_CHARS = 256
 """Maximum characters per token. No real token is longer; a word the tokenizer gave up on is, and is
 divided so that no chunk outgrows its limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSizes:
+    """How many characters are tokenised together."""
+
+    block: int = 16_384
+    """Maximum characters per block."""
+    batch: int = 4 * 16_384
+    """Maximum characters of the blocks processed together: files of 7,000 characters take half as
+    long again alone, and larger batches gain nothing."""
+    part: int = 64 * 16_384
+    """Maximum characters of a document tokenised at a time."""
+
+
+BLOCK_SIZES = BlockSizes()
 
 _SPACE, _STOP, _CLOSER, _WIDE_STOP = 1, 2, 4, 8
 
@@ -148,16 +157,20 @@ class TextsTokens:
         ]
 
 
-def token_parts(text: str, tokenizer: Tokenizer) -> Iterator[DocumentTokens]:
+def token_parts(
+    text: str, tokenizer: Tokenizer, sizes: BlockSizes = BLOCK_SIZES
+) -> Iterator[DocumentTokens]:
     """Yield the tokens of `text` in parts of about a million characters."""
     at = line = 0
-    for blocks in _batched(_blocks(0, text), _MAX_PART_CHARS):
+    for blocks in _batched(_blocks(0, text, sizes), sizes.part):
         line += text.count("\n", at, blocks[0].begin)
         at = blocks[0].begin
-        yield _located(text, blocks, tokenizer, line)
+        yield _located(text, blocks, tokenizer, line, sizes)
 
 
-def tokens_together(texts: Sequence[str], tokenizer: Tokenizer) -> TextsTokens:
+def tokens_together(
+    texts: Sequence[str], tokenizer: Tokenizer, sizes: BlockSizes = BLOCK_SIZES
+) -> TextsTokens:
     """Return the tokens of short texts, in half the time that tokenising them one by one takes."""
     chars: list[slice] = []
     lines: list[int] = []
@@ -166,12 +179,12 @@ def tokens_together(texts: Sequence[str], tokenizer: Tokenizer) -> TextsTokens:
     for text in texts:
         chars.append(slice(begin, begin + len(text)))
         lines.append(line)
-        blocks += _blocks(begin, text)
+        blocks += _blocks(begin, text, sizes)
         begin += len(text) + 1
         line += text.count("\n") + 1
     joined = "\n".join(texts)
     blocks = blocks or [_Block(0, 0, joint=False)]
-    tokens = _located(joined, blocks, tokenizer, joined.count("\n", 0, blocks[0].begin))
+    tokens = _located(joined, blocks, tokenizer, joined.count("\n", 0, blocks[0].begin), sizes)
     # A token that is only spaces may begin at its text's end.
     ends = np.searchsorted(tokens.starts, [place.stop for place in chars], "right")
     return TextsTokens(tokens, np.append(0, ends), tuple(chars), tuple(lines))
@@ -186,11 +199,11 @@ class _Block(NamedTuple):
     """Whether it begins inside a line."""
 
 
-def _blocks(begin: int, text: str) -> Iterator[_Block]:
+def _blocks(begin: int, text: str, sizes: BlockSizes) -> Iterator[_Block]:
     """Yield blocks that cover a text which starts at character `begin`."""
     start, joint = 0, False
     while start < len(text):
-        end = min(start + BLOCK_CHARS, len(text))
+        end = min(start + sizes.block, len(text))
         next_joint = False
         if end < len(text):
             place = text.rfind("\n", start, end) + 1
@@ -215,12 +228,12 @@ def _batched(blocks: Iterable[_Block], max_chars: int) -> Iterator[list[_Block]]
 
 
 def _located(
-    text: str, blocks: Sequence[_Block], tokenizer: Tokenizer, line: int
+    text: str, blocks: Sequence[_Block], tokenizer: Tokenizer, line: int, sizes: BlockSizes
 ) -> DocumentTokens:
     """Return the tokens of consecutive blocks, which have `line` line feeds before them."""
     parts: list[DocumentTokens] = []
     at = blocks[0].begin
-    for batch in _batched(blocks, _MAX_BATCH_CHARS):
+    for batch in _batched(blocks, sizes.batch):
         line += text.count("\n", at, batch[0].begin)
         at = batch[0].begin
         found = tokenizer([text[block.begin : block.end] for block in batch])

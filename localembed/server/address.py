@@ -12,7 +12,7 @@ import stat
 
 _SECRET_BYTES = 16
 _MAX_UNIX_PATH = 100
-_UNIX = hasattr(socket, "AF_UNIX")
+HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX")
 
 
 def folder() -> str:
@@ -57,12 +57,14 @@ def make_private(directory: str) -> None:
         raise PermissionError(message)
 
 
-def connect(path: str, seconds: float) -> tuple[socket.socket, bytes] | None:
+def connect(
+    path: str, seconds: float, *, unix: bool = HAS_UNIX_SOCKETS
+) -> tuple[socket.socket, bytes] | None:
     """Return a connection and the token to send first, None if no resident listens there."""
     if not is_private(os.path.dirname(path)):
         return None
     try:
-        if _UNIX:
+        if unix:
             connection, target, token = socket.socket(socket.AF_UNIX), path, b""
         else:
             with open(path, "rb") as file:
@@ -79,7 +81,7 @@ def connect(path: str, seconds: float) -> tuple[socket.socket, bytes] | None:
     return connection, token
 
 
-def listen(path: str) -> tuple[socket.socket, bytes]:
+def listen(path: str, *, unix: bool = HAS_UNIX_SOCKETS) -> tuple[socket.socket, bytes]:
     """Return a listening socket and the token that clients must send.
 
     An existing file at the path is replaced. The caller holds the lock beside it.
@@ -87,7 +89,7 @@ def listen(path: str) -> tuple[socket.socket, bytes]:
     Raises:
         OSError: the socket cannot be created, or the path is too long.
     """
-    if _UNIX:
+    if unix:
         if len(os.fsencode(path)) > _MAX_UNIX_PATH:
             message = f"{path} is too long for a Unix socket"
             raise OSError(message)

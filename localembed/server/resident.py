@@ -88,7 +88,11 @@ def serve(workspace: Path, runner: CommandRunner, idle_seconds: float) -> bool:
 
 
 def _serve_clients(
-    listener: socket.socket, token: bytes, runner: CommandRunner, idle_seconds: float
+    listener: socket.socket,
+    token: bytes,
+    runner: CommandRunner,
+    idle_seconds: float,
+    request_seconds: float = _REQUEST_TIMEOUT_SECONDS,
 ) -> None:
     code_version = fingerprint()
     while True:
@@ -98,7 +102,7 @@ def _serve_clients(
         except TimeoutError:
             return
         with connection:
-            connection.settimeout(_REQUEST_TIMEOUT_SECONDS)
+            connection.settimeout(request_seconds)
             # Ignore clients that disconnect or send no request in time.
             with contextlib.suppress(OSError):
                 if not _serve_client(connection, token, code_version, runner):

@@ -9,7 +9,7 @@ remainder; and each core has its own batch, so that none waits for the other aft
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Semaphore
@@ -214,29 +214,25 @@ class FusedEngine:
 
         try:
             with safe_open(str(self._bert.weights), framework="pt") as file:
-                self._take(file)
+                self._read(_Weights(file, self._bert.prefix, self._torch, self._type))
         except SafetensorError as error:
             raise ValueError(str(error)) from error
 
-    def _take(self, file: Any) -> None:  # noqa: ANN401 - an open safetensors file
+    def _read(self, weights: _Weights) -> None:
         bert = self._bert
-
-        def take(*names: str) -> Tensor:
-            parts = [file.get_tensor(f"{bert.prefix}{name}") for name in names]
-            return self._torch.cat(parts).to(self._type)
-
-        self._words = take("embeddings.word_embeddings.weight")
-        kind = take("embeddings.token_type_embeddings.weight")[0]
-        places = take("embeddings.position_embeddings.weight")
+        self._words = weights.read("embeddings.word_embeddings.weight")
+        kind = weights.read("embeddings.token_type_embeddings.weight")[0]
+        places = weights.read("embeddings.position_embeddings.weight")
         self._places = places[bert.first_position :] + kind
-        self._first_norm = _norm(take, "embeddings.LayerNorm")
+        self._first_norm = weights.norm("embeddings.LayerNorm")
         names = [f"encoder.layer.{number}." for number in range(bert.layers)]
-        self._layers = [self._layer(take, name) for name in names]
+        self._layers = [self._layer(weights, name) for name in names]
 
-    def _layer(self, take: Callable[..., Tensor], at: str) -> _Layer:
+    def _layer(self, weights: _Weights, at: str) -> _Layer:
         def dense(*names: str) -> _Dense:
             matrix, bias = (
-                take(*(f"{at}{name}.{kind}" for name in names)) for kind in ("weight", "bias")
+                weights.read(*(f"{at}{name}.{kind}" for name in names))
+                for kind in ("weight", "bias")
             )
             return _Dense(self._torch.ops.mkldnn._reorder_linear_weight(matrix, _ROWS), bias)
 
@@ -244,12 +240,28 @@ class FusedEngine:
         return _Layer(
             attend=dense(f"{seen}query", f"{seen}key", f"{seen}value"),
             out=dense("attention.output.dense"),
-            out_norm=_norm(take, f"{at}attention.output.LayerNorm"),
+            out_norm=weights.norm(f"{at}attention.output.LayerNorm"),
             widen=dense("intermediate.dense"),
             narrow=dense("output.dense"),
-            narrow_norm=_norm(take, f"{at}output.LayerNorm"),
+            narrow_norm=weights.norm(f"{at}output.LayerNorm"),
         )
 
 
-def _norm(take: Callable[..., Tensor], name: str) -> _Norm:
-    return _Norm(take(f"{name}.weight"), take(f"{name}.bias"))
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """The tensors of a model's file, in the precision of the engine."""
+
+    file: Any
+    """Open safetensors file."""
+    prefix: str
+    torch: Any
+    type: Any
+
+    def read(self, *names: str) -> Tensor:
+        """Return tensors, one above the other."""
+        parts = [self.file.get_tensor(f"{self.prefix}{name}") for name in names]
+        return self.torch.cat(parts).to(self.type)
+
+    def norm(self, name: str) -> _Norm:
+        """Return a layer's normalisation."""
+        return _Norm(self.read(f"{name}.weight"), self.read(f"{name}.bias"))

@@ -15,7 +15,7 @@ from typing import Any
 from localembed.embedding.options import DEVICE_NAME
 from localembed.errors import UsageError
 
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
 _FULL = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 _INSTRUCTION_SETS = re.compile(
     r"\b(avx2|avx512f|avx512_(?:bf16|fp16|vnni)|amx_(?:bf16|fp16|tile))\b"
@@ -54,16 +54,19 @@ def has_compiler() -> bool:
     return any(shutil.which(name) for name in (named, "g++", "clang++", "c++") if name)
 
 
-def free_memory() -> int | None:
+def free_memory(cgroups: Path = _CGROUPS) -> int | None:
     """Return the bytes that this process may still allocate, None where the system does not say.
 
     The lower of what is available and what the cgroup leaves. Linux hands out more memory than
     there is and kills the process that uses it, so this is checked beforehand.
+
+    Args:
+        cgroups: where the cgroups are mounted.
     """
     found = re.search(r"MemAvailable:\s*(\d+) kB", _text(Path("/proc/meminfo")))
     amounts = [int(found[1]) * 1024] if found else []
     cgroup = re.search(r"^0::/(.*)$", _text(Path("/proc/self/cgroup")), re.MULTILINE)
-    group = _CGROUP / (cgroup[1] if cgroup else "")
+    group = cgroups / (cgroup[1] if cgroup else "")
     for folder in (group, *group.parents):
         limit, used = (_text(folder / name).strip() for name in ("memory.max", "memory.current"))
         if limit.isdigit() and used.isdigit():

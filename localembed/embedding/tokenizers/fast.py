@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localembed.embedding.model_shape import module_file
-from localembed.embedding.tokenizers.word_cache import WordCache
+from localembed.embedding.tokenizers.word_cache import CACHE_SIZES, CacheSizes, WordCache
 from localembed.errors import ModelChangedError
 from localembed.types.models import Tokens
 
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from localembed.types.arrays import IntArray
 
 
-_WORTH_CHARS = 20_000
-"""Characters to tokenise before words are cached: more than a query or a few files."""
-
-
 class FastTokenizer:
     """A tokenizer.json, used for its offsets.
 
@@ -35,7 +31,7 @@ class FastTokenizer:
     the space before a word, so their chunks are tokenised again.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sizes: CacheSizes = CACHE_SIZES) -> None:
         """Load `folder/tokenizer.json`.
 
         Raises:
@@ -54,6 +50,7 @@ class FastTokenizer:
         # The packaged file truncates and pads at 128 tokens, which would lose text silently.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._sizes = sizes
         self._chars = 0
         self.special_tokens = int(self._tokenizer.num_special_tokens_to_add(is_pair=False))
         self.word_local = (
@@ -85,14 +82,15 @@ class FastTokenizer:
     def _by_words(self, texts: Sequence[str]) -> list[Tokens | None]:
         """Return the tokens of each text from the word cache, None where it cannot tell."""
         self._chars += sum(map(len, texts))
-        words = self._words if self._chars > _WORTH_CHARS else None
+        words = self._words if self._chars > self._sizes.min_chars else None
         return [None] * len(texts) if words is None else words(texts)
 
     @cached_property
     def _words(self) -> WordCache | None:
-        return WordCache.of(self._tokenizer, self._whole)
+        return WordCache.of(self._tokenizer, self, self._sizes)
 
-    def _whole(self, text: str) -> Tokens:
+    def encode(self, text: str, /) -> Tokens:
+        """Return the tokens of a text, without the cache."""
         return _tokens(self._tokenizer.encode(text, add_special_tokens=False))
 
 

@@ -10,9 +10,10 @@ Unicode or normalisation, so its results are the tokenizer's, unless two words h
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from localembed.embedding.tokenizers.word_table import LONGEST, WordTable, word_
 from localembed.types.models import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from tokenizers import Tokenizer as RustTokenizer
 
@@ -35,8 +36,6 @@ _LOCAL = {
 }
 _WHITE = re.compile(r"\s")
 _PAGE = 256
-_MAX_CHARS = 1_000_000
-"""Characters of all cached words, about 25 MB; above that the cache starts again."""
 
 
 class _Column:
@@ -99,16 +98,39 @@ class _Words:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class CacheSizes:
+    """From when on words are cached, and how many."""
+
+    min_chars: int = 20_000
+    """Characters tokenised before the cache is created, which takes longer than a short text."""
+    max_chars: int = 1_000_000
+    """Maximum characters of all words before the cache is emptied."""
+
+
+CACHE_SIZES = CacheSizes()
+
+
+class TextEncoder(Protocol):
+    """Tokenises a text as a whole."""
+
+    def encode(self, text: str, /) -> Tokens:
+        """Return the tokens of a text."""
+
+
 class WordCache:
     """A word-by-word tokenizer; several threads may use it."""
 
     @classmethod
-    def of(cls, tokenizer: RustTokenizer, encode: Callable[[str], Tokens]) -> WordCache | None:
+    def of(
+        cls, tokenizer: RustTokenizer, encoder: TextEncoder, sizes: CacheSizes = CACHE_SIZES
+    ) -> WordCache | None:
         """Return a cache for a tokenizer, or None where a word's tokens may depend on others.
 
         Args:
             tokenizer: loaded, neither truncating nor padding.
-            encode: tokenises a text with it.
+            encoder: tokenises a text with it.
+            sizes: how much is cached.
         """
         parts = (
             tokenizer.model, tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.post_processor
@@ -120,16 +142,18 @@ class WordCache:
             or any(token.normalized or _WHITE.search(token.content) for token in added)
         ):
             return None
-        return cls(encode, [token.content for token in added if token.content])
+        return cls(encoder, [token.content for token in added if token.content], sizes)
 
-    def __init__(self, encode: Callable[[str], Tokens], added: Sequence[str]) -> None:
+    def __init__(self, encoder: TextEncoder, added: Sequence[str], sizes: CacheSizes) -> None:
         """Start empty.
 
         Args:
-            encode: the tokenizer.
+            encoder: the tokenizer.
             added: tokens that it matches before it splits words.
+            sizes: how much is cached.
         """
-        self._encode = encode
+        self._encode = encoder.encode
+        self._max_chars = sizes.max_chars
         self._added = re.compile("|".join(map(re.escape, added)) or r"(?!)")
         self._classes = np.full(0x110000, _UNKNOWN, np.uint8)
         self._classes[0xD800:0xE000] = _UNCLEAR  # lone surrogates are not text
@@ -187,7 +211,7 @@ class WordCache:
         numbers = self._words.numbers.find(keys)
         if (numbers >= 0).all():
             return numbers
-        if self._words.chars > _MAX_CHARS:
+        if self._words.chars > self._max_chars:
             self._words = _Words()
             numbers[:] = -1
         unknown = np.flatnonzero(numbers < 0)
