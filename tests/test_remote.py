@@ -241,7 +241,7 @@ def test_no_proxy_is_used_for_this_machine(server, monkeypatch):
 
 def test_another_machine_needs_permission(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
-    with pytest.raises(OfflineError, match=r"asked for at api\.openai\.com.*--allow-network"):
+    with pytest.raises(OfflineError, match=r"is at api\.openai\.com.*--allow-network"):
         embedder_of("https://api.openai.com/v1")
 
 

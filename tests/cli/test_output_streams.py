@@ -96,9 +96,9 @@ def test_what_libraries_warn_of_is_for_developers(tmp_path):
         "import sys, warnings\n"
         "from localembed.cli import main as entry\n"
         "carry_out = entry.run\n"
-        "def run(command, arguments):\n"
+        "def run(command, arguments, session):\n"
         "    warnings.warn('coroutine was never awaited', RuntimeWarning)\n"
-        "    return carry_out(command, arguments)\n"
+        "    return carry_out(command, arguments, session)\n"
         "entry.run, sys.argv = run, ['localembed', '--version']\n"
         "entry.main()\n"
     )
