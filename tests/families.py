@@ -39,7 +39,7 @@ Bread needs four things: flour, water, salt and time. Mix them loosely, cover th
 rest overnight in a cool kitchen; long fermentation gives flavour that kneading alone cannot. The
 oven should be very hot, about 240 degrees, with a tray of boiling water below for the first ten
 minutes. A finished loaf sounds hollow when it is tapped. Rye flour absorbs more water than wheat,
-so its dough stays sticky, and bakers shape it with wet hands.
+so its dough stays sticky, and bakers shape it with wet palms.
 
 Mountain rivers carry gravel downhill and drop it where the valley widens. Geologists measure the
 size of pebbles along the bank to estimate how fast the current once ran. After heavy rain the

@@ -1,6 +1,6 @@
 """Three stages at once: while one window is embedded, the next is read and the last is written.
 
-Each stage has one thread and hands over one window at a time, so at most four are in memory. The
+Each stage has one thread and passes on one window at a time, so at most four are in memory. The
 calling thread embeds, since Ctrl-C reaches it there. Where a remote model embeds, several windows
 are in flight at once, so that one slow answer holds up none of the others.
 """

@@ -151,7 +151,7 @@ class Workspace:
                 self.layout, selection, sourced.settings, scopes, how, self.limits, on_notice
             )
             report = run(job, on_event)
-            self._roots.settle(read_head(self.layout))
+            self._roots.drop_forgotten(read_head(self.layout))
             return report
 
     def preview(

@@ -57,7 +57,7 @@ def has_compiler() -> bool:
 def free_memory(cgroups: Path = _CGROUPS) -> int | None:
     """Return the bytes that this process may still allocate, None where the system does not say.
 
-    The lower of what is available and what the cgroup leaves. Linux hands out more memory than
+    The lower of what is available and what the cgroup leaves. Linux grants more memory than
     there is and kills the process that uses it, so this is checked beforehand.
 
     Args:

@@ -199,7 +199,7 @@ class Sender:
                     self._pace.slow_down(wait, limited=fault.limited)
                 raise
             finally:
-                self._spending.settle(tokens, billed)
+                self._spending.record(tokens, billed)
             self._pace.speed_up()
             # No await comes before this: a signal there could lose what was paid for.
             if self._store is not None:
@@ -225,7 +225,7 @@ class Sender:
             except RequestTooLargeError:
                 return False
             finally:
-                self._spending.settle(1.0, billed)
+                self._spending.record(1.0, billed)
             self._lost = self._unanswered = 0
             return True
 

@@ -59,7 +59,7 @@ class Spending:
             raise self.reached()
         self._reserved += tokens
 
-    def settle(self, reserved: float, billed: int | None) -> None:
+    def record(self, reserved: float, billed: int | None) -> None:
         """Count what a request was billed; None if it failed."""
         self._reserved -= reserved
         self.tokens += billed or 0
