@@ -14,7 +14,7 @@ from localembed.types.limits import Limits
 from tests.conftest import paragraphs
 
 LIMITS = Limits()
-LEAST, MOST = LIMITS.batch_chunks, LIMITS.large_batch_chunks
+SMALL, LARGE = LIMITS.batch_chunks, LIMITS.large_batch_chunks
 
 
 def counters(embedded=0, reused=0, seconds=0.0):
@@ -28,17 +28,17 @@ def counters(embedded=0, reused=0, seconds=0.0):
 @pytest.mark.parametrize(
     ("seen", "chunks"),
     [
-        (counters(), LEAST),
-        (counters(embedded=2048, seconds=20), LEAST),
-        (counters(embedded=2048, seconds=0.2), MOST),
+        (counters(), SMALL),
+        (counters(embedded=2048, seconds=20), SMALL),
+        (counters(embedded=2048, seconds=0.2), LARGE),
         (counters(embedded=3000, seconds=1.5), 4000),
-        (counters(reused=5000), LEAST),
-        (counters(embedded=100, reused=5000, seconds=2), LEAST),
+        (counters(reused=5000), SMALL),
+        (counters(embedded=100, reused=5000, seconds=2), SMALL),
     ],
 )
 def test_a_batch_is_two_seconds_of_embedding(seen, chunks):
     assert WindowSizes(LIMITS, seen, may_grow=True).chunks == chunks
-    assert WindowSizes(LIMITS, seen, may_grow=False).chunks == LEAST
+    assert WindowSizes(LIMITS, seen, may_grow=False).chunks == SMALL
 
 
 @pytest.fixture
