@@ -71,9 +71,8 @@ def test_a_query_gets_the_vector_of_the_whole_model(own_home, model_folder, name
 
 def test_the_packaged_model_is_embedded_by_numpy(own_home, minilm):
     model = models.open_model("all-MiniLM-L6-v2")
-    auto = how(model_id=model.space_id)
-    whole = load_local(model.spec, model.folder, replace(auto, engine="torch"))
-    numpy = load_local_for_queries(model.spec, model.folder, auto)
+    whole = load_local(model.spec, model.folder, **how(engine="torch", model_id=model.space_id))
+    numpy = load_local_for_queries(model.spec, model.folder, **how(model_id=model.space_id))
 
     assert numpy.engine.name == "light"
     for query in ("rotating api keys", "parseConfig", "天安门", "a " * 300, "émigré naïve"):

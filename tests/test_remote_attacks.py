@@ -98,7 +98,7 @@ def test_an_impossible_number_is_refused_when_it_is_read(key, value):
 def test_an_unusable_proxy_is_reported(monkeypatch, proxy):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy)
-    with pytest.raises(UsageError, match="The proxy that the environment names"):
+    with pytest.raises(UsageError, match="The proxy named by the environment"):
         load_embedder(
             spec_of("http://192.0.2.1/v1"), PROJECT, remote=RemoteOptions(allow_network=True)
         )
