@@ -1,1 +1,1 @@
-"""Records and seams that cross the walls between rooms; nothing here imports what is heavy."""
+"""Records and protocols shared between packages; nothing here imports a heavy library."""

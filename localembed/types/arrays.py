@@ -1,4 +1,4 @@
-"""The arrays that cross walls, as type checkers know them; nothing imports NumPy for a name."""
+"""Array types shared between packages, for type checkers only: NumPy is not imported."""
 
 from __future__ import annotations
 

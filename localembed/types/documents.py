@@ -1,4 +1,4 @@
-"""Files, documents and chunks, as they flow from the walk to the table."""
+"""Files, documents and chunks, on their way from the walk to the table."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 DocumentKind = Literal["text", "markdown", "rst", "code"]
 FileState = Literal["indexed", "partial", "skipped", "failed"]
-"""partial: it has rows, and some of them have no vector."""
+"""State of a file; a partial one has rows, some of them without a vector."""
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A folder or file the workspace has been told to index, with its options."""
+    """A folder or file that the workspace indexes, with its options."""
 
     root_id: str
-    """Drawn once when the root is added; never derived from the path."""
+    """Random id, chosen when the root is added; never derived from the path."""
     path: bytes
-    """Absolute."""
+    """Absolute path."""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     hidden: bool = False
@@ -31,7 +31,7 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """What a file's inode said; equality is what "unchanged" rests on."""
+    """The parts of a file's stat that show whether it changed."""
 
     size: int
     mtime_ns: int
@@ -41,55 +41,55 @@ class FileStat:
     @classmethod
     def of(cls, status: os.stat_result) -> FileStat:
         """Return the part of a stat that tells whether a file changed."""
-        # Stores count in 64 bits, file systems go on beyond the year 2262.
+        # Stores hold 64 bits of nanoseconds; file systems allow times after the year 2262.
         mtime, ctime = (
             max(-(2**63), min(time, 2**63 - 1)) for time in (status.st_mtime_ns, status.st_ctime_ns)
         )
-        # Most files were changed once, and one number serves for both times.
+        # Both times are equal for most files; sharing one int saves memory.
         return cls(status.st_size, mtime, mtime if ctime == mtime else ctime, status.st_ino)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A regular file that the walk saw and no rule left out."""
+    """A regular file that the walk found and no rule excluded."""
 
     root_id: str
     root_path: bytes
-    """One for all files of a root, of which there may be a million."""
+    """Absolute path of the root, one object shared by all of its files (there may be a million)."""
     path: bytes
-    """Relative to the root; empty when the root is this file."""
+    """Path relative to the root; empty if the root is this file."""
     stat: FileStat
     doc_id: bytes
 
     @property
     def absolute(self) -> bytes:
-        """Where it lies."""
+        """Absolute path."""
         return os.path.join(self.root_path, self.path) if self.path else self.root_path  # noqa: PTH118
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """An input that gave no document, and why: skipped by policy, or failed."""
+    """An input that was skipped by a rule or failed, and why."""
 
     path: bytes
-    """Absolute."""
+    """Absolute path."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One readable unit, decoded: BOM off, line ends as they are."""
+    """One decoded unit of text, without a BOM and with its line ends as they are."""
 
     doc_id: bytes
     root_id: str
     path: bytes
-    """Relative to the root."""
+    """Path relative to the root."""
     text: str
     content_hash: bytes
     kind: DocumentKind
     mtime_ns: int
     display: str = ""
-    """The path as valid text, for eyes and full text."""
+    """The path as valid Unicode, for display and full-text search."""
     record_id: str = ""
 
 
@@ -103,18 +103,18 @@ class Chunk:
     """Digest of the cleaned text, which is what the model sees."""
     ord: int
     start: int
-    """Characters from the start of the document."""
+    """Offset in the document, in characters."""
     end: int
     start_line: int
-    """Counted from 1, by line feeds."""
+    """Line number from 1, counted by line feeds."""
     end_line: int
     heading: str
     """Path of headings above the chunk, joined by " > "."""
     text: str
     token_ids: IntArray
-    """(tokens,) int32, the document prompt's included, without the model's special tokens."""
+    """(tokens,) int32, including the document prompt, without the model's special tokens."""
     model_text: str
-    """What the model reads: the document prompt, then the cleaned text."""
+    """Input of the model: the document prompt, then the cleaned text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class ChunkedDocument:
     document: Document
     chunks: tuple[Chunk, ...]
     truncated: int
-    """Words that the tokenizer gave up on, so that the model never sees them."""
+    """Number of words that the tokenizer gave up on, so that the model never sees them."""
 
 
 class DocumentChunker(Protocol):
@@ -134,7 +134,7 @@ class DocumentChunker(Protocol):
         """Return each document's chunks in order.
 
         Args:
-            documents: one of any length, or several short ones, which take less time together.
+            documents: one of any length, or several short ones, which take less time as one batch.
         """
 
 
@@ -144,9 +144,9 @@ class EmbeddedBatch:
 
     documents: tuple[ChunkedDocument, ...]
     vectors: VectorMatrix
-    """(chunks of all documents in order, dim); a row of NaN is a chunk that failed."""
+    """(chunks of all documents in order, dim); the row of a failed chunk is NaN."""
     failures: Mapping[bytes, str]
-    """chunk_id → why it has no vector."""
+    """chunk_id → reason why it has no vector."""
 
     @property
     def chunks(self) -> list[Chunk]:
@@ -155,22 +155,22 @@ class EmbeddedBatch:
 
 
 Cleaner = Callable[[str], str]
-"""A pure step from a chunk's text towards what the model sees."""
+"""A pure step that cleans a chunk's text for the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What the manifest remembers of one document in one table."""
+    """The manifest's record of one document in one table."""
 
     doc_id: bytes
     root_id: str
     path: bytes
     stat: FileStat
     observed_ns: int
-    """When the file was looked at, taken before it was opened."""
+    """Time of the stat, taken before the file was opened, in nanoseconds."""
     content_hash: bytes
     n_chunks: int
-    """Rows in the table; a failed or skipped document may still have its previous ones."""
+    """Number of rows in the table; a failed or skipped document may still have its old ones."""
     run: int
     state: FileState
     reason: str = ""

@@ -1,4 +1,4 @@
-"""The steps of a run, as progress displays and tests are told of them."""
+"""The steps of a run, as reported to progress displays and tests."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from enum import StrEnum
 
 
 class Step(StrEnum):
-    """What a run has just done; the count of its event says how much."""
+    """A step that a run has just finished; the count of its event depends on the step."""
 
     FILES = "files"
     """The plan is made; the count is the number of files to read."""
     FILE = "file"
     """One file was read and chunked."""
     CHUNKED = "chunked"
-    """The chunks of that file."""
+    """That file was chunked; the count is the number of its chunks."""
     EMBEDDED = "embedded"
-    """Chunks that have their vectors now, embedded or reused."""
+    """Chunks got their vectors, embedded or reused; the count is their number."""
     CLAIMED = "claimed"
-    """The run has its number, which is the count."""
+    """The run claimed its number, which is the count."""
     RECONCILED = "reconciled"
     """The manifest was rebuilt from the rows; the count is the number of documents."""
     RESTORED = "restored"
-    """An older version is the newest again; the count is the new Lance version."""
+    """An older version was restored; the count is the new Lance version."""
     ADDED = "added"
     """Rows were added."""
     DELETED = "deleted"
-    """Documents lost their older rows."""
+    """The older rows of documents were deleted."""
     SYNCED = "synced"
-    """Everything up to a Lance version, which is the count, is safely on disk."""
+    """Everything up to a Lance version, which is the count, is durable."""
     RECORDED = "recorded"
-    """The manifest has the records of documents."""
+    """The records of documents were written into the manifest."""
     PUBLISHED = "published"
     """Readers see a Lance version, which is the count."""
     COMPACTED = "compacted"

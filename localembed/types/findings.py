@@ -1,4 +1,4 @@
-"""What a checkup of a workspace finds."""
+"""The findings of a checkup of a workspace."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ class Finding:
     check: str
     verdict: Verdict
     text: str
-    """One line."""
+    """The outcome in one line."""
     fix: str = ""
-    """The command that fixes it."""
+    """Command that fixes the problem."""
     paths: tuple[str, ...] = ()
-    """Documents or files that it is about, for display."""
+    """Affected documents or files, for display."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """Everything that was found, and what was fixed before."""
+    """All findings, and what was fixed before the checks."""
 
     findings: tuple[Finding, ...]
     fixed: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of all."""
+        """The worst verdict of all findings."""
         found = {finding.verdict for finding in self.findings}
         return next((v for v in ("wrong", "note") if v in found), "ok")

@@ -1,6 +1,6 @@
 """The JSON form of everything that a command prints with `--json` (docs/json.md).
 
-A form takes the record of its command, or the values of one that only an upper room knows.
+A form takes the record of its command, or plain values where the record belongs to a higher layer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def report_json(report: RunReport | None) -> Form:
-    """Return the form of what a run did; None where nothing was indexed yet."""
+    """Return the form of a run's report; None if nothing was indexed yet."""
     if report is None:
         return {"run": None, "changed": False}
     return {
@@ -136,7 +136,7 @@ def init_json(workspace: Path, *, created: bool) -> Form:
 
 
 def server_json(*, running: bool, stopped: bool) -> Form:
-    """Return the form of the resident's state."""
+    """Return the form of the server's state."""
     return {"running": running, "stopped": stopped}
 
 
@@ -151,7 +151,7 @@ def versions_json(versions: Sequence[Version]) -> Form:
 
 
 def changes_json(old: str, new: str, changes: Changes) -> Form:
-    """Return the form of what differs between two versions."""
+    """Return the form of the differences between two versions."""
     return {"old": old, "new": new, **asdict(changes)}
 
 
@@ -226,7 +226,7 @@ def bench_json(  # noqa: PLR0913 - one argument a key
     largest_batch: int | None,
     saved: bool,
 ) -> Form:
-    """Return the form of a sweep."""
+    """Return the form of a sweep of batch sizes."""
     return {
         "model": model,
         "machine": machine,
@@ -257,7 +257,7 @@ def eval_json(dataset: str, queries: int, documents: int, **results: object) -> 
     Args:
         dataset: name of the collection or file.
         queries: number of questions.
-        documents: in the index.
+        documents: number of documents in the index.
         results: `modes`, `hybrid_over_better_part`, `at`, `difference` and `worse`, as they are.
     """
     return {"dataset": dataset, "queries": queries, "documents": documents, **results}

@@ -1,4 +1,4 @@
-"""The sizes and thresholds by which work is divided: one record, handed in from the top."""
+"""Sizes and thresholds that divide the work: one record, passed down from the workspace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Limits:
     """Sizes and thresholds that no user needs to set; each default was measured."""
 
     batch_chunks: int = 2048
-    """Chunks committed together: what a kill can lose, and the window that is sorted by length."""
+    """Chunks per commit: how many a kill can lose, and how many are sorted by length together."""
     large_batch_chunks: int = 8192
     """Maximum chunks per commit where embedding is faster than committing."""
     large_batch_bytes: int = 3 << 20
@@ -18,21 +18,21 @@ class Limits:
     large_batch_seconds: float = 2.0
     """Seconds of embedding that a larger batch may lose to a kill."""
     max_chunk_threads: int = 4
-    """Threads that read and chunk files in this process."""
+    """Maximum threads that read and chunk files in this process."""
     max_chunk_workers: int = 4
-    """Worker processes that do; each chunks 8,300 chunks/s, and writing takes in 15,400."""
+    """Maximum worker processes for it; each makes 8,300 chunks/s, and writing takes 15,400."""
     worker_start_bytes: int = 16 << 20
     """Bytes of files from which worker processes may pay off; one takes half a second to start."""
     worker_start_ratio: float = 1.0
-    """Chunking seconds per embedding second from which they are started; 0 starts them at once."""
+    """Chunking time per embedding time from which workers are started; 0 starts them at once."""
     min_text_slack: int = 100
-    """Rows that may always be outside the full-text index, where they are searched all the same."""
+    """Rows that may always be outside the full-text index; they are searched all the same."""
     max_text_slack: int = 5_000
     """Maximum rows outside it; between the two, one in a hundred may be.
 
     Each such row costs every text query 50 us, and a new index 66 us per row of the table."""
     vector_slack: int = 20_000
-    """Rows that may be outside the vector index, or one in twenty: all of them are compared."""
+    """Rows that may be outside the vector index, or one in twenty; each query compares them all."""
     max_fragments: int = 30
     """Maximum small fragments of a large table."""
     max_small_fragments: int = 10
@@ -40,11 +40,11 @@ class Limits:
     small_table_rows: int = 100_000
     """Maximum rows of a small table."""
     in_process_rows: int = 20_000
-    """Maximum rows to index in this process; starting a child takes longer than indexing them."""
+    """Maximum rows to index in this process; starting a child process would take longer."""
     exact_rows: int = 150_000
     """Maximum rows that are all compared with a query; larger tables get a vector index."""
     exact_filtered_rows: int = 150_000
-    """Maximum rows left by a filter that are all compared, also where there is a vector index."""
+    """Maximum rows left by a filter that are all compared, even with a vector index."""
     memory_index_bytes: int = 200_000_000
     """Maximum bytes of vectors kept in memory: 130,000 of 384 dimensions."""
 

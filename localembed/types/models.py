@@ -1,4 +1,4 @@
-"""A model as a block of models.toml has it, and the seams to what tokenises and embeds."""
+"""A model as described in models.toml, and the protocols of tokenizers and embedders."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RemoteSpec:
-    """A server that speaks OpenAI's protocol, and how much it takes; a part of a block."""
+    """The part of a block about a provider that speaks OpenAI's protocol, with its limits."""
 
     base_url: str
-    """With the version in it, as in https://api.openai.com/v1."""
+    """Base URL including the version, as in https://api.openai.com/v1."""
     model: str
-    """As the server calls it."""
+    """The provider's name for the model."""
     answers_as: str = ""
-    """As the server's answers call it, where that is another name."""
+    """The model's name in responses, if it differs."""
     api_key_env: str = ""
-    """The variable with the key; OPENAI_API_KEY for OpenAI, none for others."""
+    """Environment variable with the key; OPENAI_API_KEY for OpenAI, none for others."""
     tokenizer: str = ""
-    """`path:FILE` (a tokenizer.json) or `tiktoken:NAME`; tokens are estimated without."""
+    """`path:FILE` (a tokenizer.json) or `tiktoken:NAME`; if empty, tokens are estimated."""
     requests_per_minute: int = 0
-    """0 until the server says so."""
+    """Limit on requests; 0 until the provider reports one."""
     tokens_per_minute: int = 0
     max_inputs: int = 2048
-    """Texts of one request."""
+    """Maximum texts per request."""
     max_request_tokens: int = 280_000
     max_request_bytes: int = 1_100_000
     max_concurrency: int = 64
-    """Requests in flight."""
+    """Maximum requests in flight."""
     timeout_seconds: float = 120.0
-    """Of one request, from its first byte to its last."""
+    """Maximum duration of one request, from its first byte to its last."""
     max_tries: int = 5
     patience_seconds: float = 600.0
-    """For a request with all its retries."""
+    """Maximum duration of a request with all its retries."""
     usd_per_million_tokens: float = 0.0
     price_date: str = ""
-    """When that price was read."""
+    """Date at which that price was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +53,24 @@ class ModelSpec:
     sources: tuple[str, ...]
     dim: int
     max_tokens: int
-    """Of one input, special tokens included."""
+    """Maximum tokens of one input, special tokens included."""
     pooling: str
     normalize: bool
     license: str
     query_prompt: str = ""
     document_prompt: str = ""
     sha256: Mapping[str, str] = field(default_factory=dict)
-    """File name → hex SHA-256, for every file that decides what a vector is."""
+    """File name → hex SHA-256, for every file that affects the vectors."""
     smaller_dims: tuple[int, ...] = ()
-    """To how many numbers a vector may be cut (Matryoshka)."""
+    """Smaller dimensions to which vectors may be truncated (Matryoshka)."""
     whole_dim: int = 0
-    """What the model itself gives where `dim` is one of its smaller ones; else 0."""
+    """Native dimension if `dim` is truncated (Matryoshka), else 0."""
     size_mb: int = 0
-    """Of the weights, in MiB; 0 where that is not known."""
+    """Size of the weights in MiB; 0 if unknown."""
     languages: tuple[str, ...] = ()
     good_for: str = ""
     remote: RemoteSpec | None = None
-    """Where the model is asked for; None if its files are here."""
+    """The provider of a remote model; None for a local one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +79,19 @@ class Tokens:
 
     ids: IntArray
     starts: IntArray
-    """Characters."""
+    """Start offsets, in characters."""
     ends: IntArray
     words: IntArray
-    """A word's number; a token may start a chunk where this differs from its left neighbour's."""
+    """Word numbers; a token may start a chunk if its number differs from the previous one's."""
 
 
 class Tokenizer(Protocol):
-    """Turns texts into tokens with offsets, without special tokens, cutting nothing off."""
+    """Turns texts into tokens with offsets, without special tokens and without truncation."""
 
     word_local: bool
-    """True if a slice of a text's ids at word boundaries equals the ids of that slice of text."""
+    """Whether slicing the ids at word boundaries gives the ids of the sliced text."""
     special_tokens: int
-    """How many the model wants around every input."""
+    """Number of special tokens that the model needs around every input."""
 
     def __call__(self, texts: Sequence[str], /) -> list[Tokens]:
         """Return the tokens of each text."""
@@ -99,36 +99,36 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RemoteUse:
-    """What a server was asked for."""
+    """What was requested from a provider."""
 
     requests: int
-    """Retries included."""
+    """Number of requests, retries included."""
     retries: int
     tokens_billed: int
-    """As the server said, else as counted here."""
+    """Tokens as billed by the provider, else as counted here."""
     usd: float | None
-    """None where no price is known."""
+    """US dollars; None if no price is known."""
     paused_seconds: float
-    """Waited because the server asked for it."""
+    """Seconds waited because the provider demanded it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineUse:
-    """What embedded, and how full its batches were."""
+    """The engine that embedded, and how full its batches were."""
 
     engine: str
     device: str
     precision: str
     batch_tokens: int
-    """Padded tokens that a batch may have."""
+    """Maximum padded tokens per batch."""
     tokens: int
-    """Given to the model, special ones and prompts included."""
+    """Tokens given to the model, special tokens and prompts included."""
     padded_tokens: int
-    """The same with padding."""
+    """Tokens given to the model, padding included."""
     too_large: int
-    """Items for which there was not enough memory even alone."""
+    """Number of inputs that did not fit into memory even alone."""
     remote: RemoteUse | None = None
-    """What a server was asked for; None where the model is here."""
+    """Use of the provider; None for a local model."""
 
     @property
     def padding(self) -> float:
@@ -138,13 +138,13 @@ class EngineUse:
 
 @dataclass(frozen=True, slots=True)
 class ModelInput:
-    """One text as a model reads it, prompt included: by its ids here, by its words elsewhere."""
+    """One text for a model, prompt included: local models use the ids, remote ones the text."""
 
     text: str
     token_ids: IntArray
     """(tokens,) int32, without special tokens."""
     key: bytes = b""
-    """The digest of the cleaned text, where a vector is to be kept under it."""
+    """Digest of the cleaned text, if the vector is to be kept under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,19 +152,19 @@ class Embeddings:
     """The vectors of inputs, and why some have none."""
 
     vectors: VectorMatrix
-    """(n, dim) float32, row i for input i; a row of NaN where there is none."""
+    """(n, dim) float32, row i for input i; the row of a failed input is NaN."""
     failures: Mapping[int, str]
-    """Row → why it has no vector."""
+    """Row → reason why it has no vector."""
 
 
 class Embedder(Protocol):
-    """Turns texts and queries into vectors of one space; several threads may ask at once."""
+    """Turns texts and queries into vectors of one space; safe for several threads at once."""
 
     spec: ModelSpec
 
     @property
     def use(self) -> EngineUse:
-        """What embedded so far."""
+        """The engine, and what it has embedded so far."""
 
     def embed_documents(
         self, inputs: Sequence[ModelInput], /, on_batch: Callable[[int], None]
@@ -172,18 +172,18 @@ class Embedder(Protocol):
         """Return the vectors of texts, in their order.
 
         Args:
-            inputs: as the model reads them; any number.
-            on_batch: told how many inputs were begun, or answered where others embed.
+            inputs: any number of texts with their prompts.
+            on_batch: called with the number of inputs that were begun (local) or answered (remote).
         """
 
     def embed_query(self, text: str, /) -> Vector:
-        """Return (dim,) float32; of a query longer than the model, the mean of its pieces."""
+        """Return (dim,) float32; for a query over the model's limit, the mean of its parts."""
 
     def count_pieces(self, text: str, /) -> int:
-        """Return in how many pieces a query is embedded; 1 if it fits the model."""
+        """Return the number of parts in which a query is embedded; 1 if it fits the model."""
 
     def close(self) -> None:
-        """Give up what is under way in other threads, which then fail; it embeds no more."""
+        """Cancel calls in other threads, which then fail; it cannot embed any more."""
 
 
 class Reranker(Protocol):
@@ -195,12 +195,12 @@ class Reranker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ListedModel:
-    """A known model, and whether it is on this machine."""
+    """A known model, and whether it is installed on this machine."""
 
     spec: ModelSpec
     folder: Path | None
-    """Folder of its files; None if they are not here."""
+    """Folder of its files; None if it is not installed."""
     bytes: int
-    """Size of the weights, 0 if not known."""
+    """Size of the weights; 0 if unknown."""
     hint: str | None
-    """How to get it; None where nothing is missing."""
+    """How to install it; None if nothing is missing."""

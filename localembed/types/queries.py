@@ -1,4 +1,4 @@
-"""The records of a query: what may be looked at, and what was found."""
+"""The records of a query: its filter, its options and its hits."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class SearchHit:
     """A chunk that answers a query."""
 
     chunk_id: str
-    """Hex."""
+    """Id of the chunk, in hex."""
     score: float
-    """A similarity: higher is closer."""
+    """Rank score; higher is closer."""
     path: str
-    """Absolute, for display."""
+    """Absolute path, for display."""
     start_line: int
     end_line: int
     start: int
@@ -25,35 +25,35 @@ class SearchHit:
     heading: str
     text: str
     tokens: int
-    """Of the model, without special ones."""
+    """Number of the model's tokens, without special tokens."""
     similarity: float
     """Cosine to the query; 0 in mode text, and where the chunk has no vector."""
     text_score: float
-    """BM25; 0 where full text did not bring the chunk up."""
+    """BM25; 0 if full-text search did not find the chunk."""
     vector_rank: int | None
-    """Place among what vectors brought up, from 1; None if they did not."""
+    """Rank in the vector search, from 1; None if it did not find the chunk."""
     text_rank: int | None
-    """Place among what full text brought up."""
+    """Rank in the full-text search, from 1; None if it did not find the chunk."""
     found_rank: int | None = None
-    """Place before a reranker read it; None without one."""
+    """Rank before reranking; None without a reranker."""
     before: str = ""
-    """The lines in front of the text that were asked for, the rest of its first one included."""
+    """The requested lines before the text, including the start of its first line."""
     after: str = ""
-    """The same behind it."""
+    """The requested lines after the text, including the end of its last line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a query may look at; everything by default."""
+    """What a query searches; everything by default."""
 
     paths: tuple[str, ...] = ()
-    """Globs; a path has to match one of them."""
+    """Globs; a path must match one of them."""
     languages: tuple[str, ...] = ()
-    """Names such as python, or suffixes such as py; a path has to promise one of them."""
+    """Names such as python, or suffixes such as py; a file must have one of them."""
     since_ns: int | None = None
-    """Files changed at this time or later, in nanoseconds since 1970."""
+    """Earliest modification time, in nanoseconds since 1970."""
     where: str | None = None
-    """A condition in SQL over the columns of a chunk."""
+    """SQL condition over the columns of a chunk."""
 
 
 EVERYTHING = Filter()
@@ -61,30 +61,30 @@ EVERYTHING = Filter()
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for, and how."""
+    """A query with its options."""
 
     text: str
-    """In any words, not empty; of a search for what is like it a path, path:line or chunk id."""
+    """The query, not empty; for a search by similarity, a path, path:line or chunk id."""
     mode: SearchMode = "hybrid"
     top_k: int = 10
-    """How many hits."""
+    """Maximum number of hits."""
     model: str | None = None
-    """Whose table is searched; the default one's if not given."""
+    """Model whose table is searched; None for the default table."""
     filter: Filter = EVERYTHING
-    """Applied before the search, so that all hits count."""
+    """Filter that is applied before the search, so that `top_k` hits remain."""
     lines: int = 0
-    """How many lines around a hit to bring along."""
+    """Number of lines to include before and after each hit."""
     rerank: str | None = None
-    """The reranker that orders the best hits anew."""
+    """Reranker for the best hits; None for none."""
     at: str | None = None
-    """The version that is searched: a run's number or a tag; the newest if not given."""
+    """Version to search: a run's number or a tag; None for the newest."""
     allow_network: bool = False
-    """Whether a server on another machine may be asked, also where the settings do not say so."""
+    """Whether requests may leave this machine, even if the settings do not allow it."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """The hits of one query, and what they were found with."""
+    """The hits of one query, with the model and version that were searched."""
 
     query: str
     mode: SearchMode
@@ -93,6 +93,6 @@ class QueryResult:
     seconds: float
     hits: tuple[SearchHit, ...]
     complete: bool
-    """False while the first build is not finished: more may be found later."""
+    """Whether the first build of the table is complete; if not, more may be found later."""
     pieces: int
-    """In how many pieces the query was embedded; more than one if it is longer than the model."""
+    """Number of parts in which the query was embedded; above 1 if it exceeds the model's limit."""

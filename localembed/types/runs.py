@@ -1,4 +1,4 @@
-"""What `index` does: its events, its report, and what a run would take."""
+"""The records of a run: its report, its notices and its estimate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from localembed.types.models import EngineUse
 
 @dataclass(frozen=True, slots=True)
 class FileCounts:
-    """seen = added + changed + renamed + unchanged + skipped + failed; removed stands apart."""
+    """Files of a run.
+
+    seen = added + changed + renamed + unchanged + skipped + failed; removed is separate.
+    """
 
     seen: int = 0
     added: int = 0
@@ -25,7 +28,7 @@ class FileCounts:
 
 @dataclass(frozen=True, slots=True)
 class ChunkCounts:
-    """Chunks written by this run = embedded + reused + failed; total is the table's."""
+    """Chunks of a run, which wrote embedded + reused + failed; total is the table's."""
 
     total: int = 0
     embedded: int = 0
@@ -36,7 +39,7 @@ class ChunkCounts:
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Tokens given to the model, and words that it could not see."""
+    """Tokens given to the model, and words that were truncated."""
 
     embedded: int = 0
     truncated: int = 0
@@ -44,34 +47,34 @@ class TokenCounts:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What one `index` did."""
+    """Report of one run."""
 
     run: int | None
-    """None when nothing was written."""
+    """Number of the run; None if nothing was written."""
     version: int | None
-    """The run that readers see; None while there is none."""
+    """Run that readers see; None if there is none yet."""
     model: str
     changed: bool
     files: FileCounts
     chunks: ChunkCounts
     tokens: TokenCounts
     bytes: int
-    """Read from files."""
+    """Bytes read from files."""
     seconds: float
     stages: Mapping[str, float]
-    """Seconds by stage."""
+    """Stage → seconds."""
     busy: Mapping[str, float]
-    """read, embed and write → the share of their common time in which it had work."""
+    """read, embed and write → share of their common time in which each had work."""
     engine: EngineUse | None
-    """What embedded; None if nothing had to be."""
+    """Engine that embedded; None if there was nothing to embed."""
     skipped: tuple[Note, ...]
     failures: tuple[Note, ...]
     refused: tuple[str, ...] = ()
-    """Roots that looked gone, one sentence each; nothing of them was removed."""
+    """Roots that seemed to be missing, one sentence each; none of their files was removed."""
 
     @property
     def bottleneck(self) -> str | None:
-        """Which of reading, embedding and writing the others waited for."""
+        """The busiest of reading, embedding and writing, for which the others waited."""
         return max(self.busy, key=lambda side: self.busy[side], default=None)
 
     @property
@@ -83,29 +86,29 @@ class RunReport:
 
 
 Notice = Callable[[str], None]
-"""Told in a sentence what the user should know."""
+"""Callback for a sentence that the user should see."""
 
 
 def ignore_notice(_text: str) -> None:
-    """Take a notice and do nothing."""
+    """Do nothing with a notice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What embedding takes and costs."""
+    """Time and money that embedding costs."""
 
     server: str | None = None
-    """Address of the provider; None where the model is on this machine."""
+    """Address of the provider; None for a local model."""
     minutes: float | None = None
-    """Minutes at the limits that the provider is known to have; None where none is known."""
+    """Minutes at the provider's known limits; None if none is known."""
     usd: float | None = None
-    """None where no price is known."""
+    """US dollars; None if no price is known."""
     price_date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a run would embed, and what that would take."""
+    """What a run would embed, and what that would cost."""
 
     model: str
     estimate: Estimate
@@ -117,13 +120,13 @@ class Estimate:
     """What a run would embed."""
 
     files: int
-    """That would be read."""
+    """Number of files to read."""
     chunks: int
-    """Of these files."""
+    """Number of chunks in these files."""
     reused: int
-    """Whose vectors are stored."""
+    """Number of chunks whose vectors are already stored."""
     embedded: int
     tokens: int
-    """Of what would be embedded, prompts included."""
+    """Number of tokens to embed, prompts included."""
     requests: int
-    """To a server; 0 where the model is here."""
+    """Number of requests to the provider; 0 for a local model."""

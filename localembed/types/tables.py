@@ -1,4 +1,4 @@
-"""What a workspace holds: tables, their versions, and how they are looked at."""
+"""The contents of a workspace: its tables, their versions and its status."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from localembed.types.documents import Note, Root
 
 SCHEMA_VERSION = 1
-"""Raise it when a column of the rows changes: it is part of what a table is."""
+"""Version of the rows' columns; increase it when they change, and tables are built anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """What a table is; stored in its schema, so that it explains itself."""
+    """The facts that define a table; stored in its schema, so that it explains itself."""
 
     name: str
     uuid: str
@@ -26,12 +26,12 @@ class TableFacts:
     max_tokens: int
     overlap_tokens: int
     vector_type: str
-    """float16 or float32."""
+    """Type of the stored vectors: float16 or float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is in a workspace."""
+    """State of a workspace."""
 
     workspace: Path
     model: str | None
@@ -43,26 +43,26 @@ class Status:
     disk_bytes: int
     complete: bool
     vector_index: VectorIndex | None
-    """None while all vectors are compared."""
+    """The vector index; None while queries compare all vectors."""
     running: Mapping[str, Any] | None
-    """The heartbeat of a run that is going on."""
+    """Heartbeat of the run in progress."""
     last_run: Mapping[str, Any] | None
-    """The report of the run that readers see."""
+    """Report of the run that readers see."""
     other_tables: Mapping[str, TableHead]
     pending_bytes: int = 0
-    """A server's answers that no table has yet; the next run takes them."""
+    """Size of remote answers that are not in a table yet; the next run uses them."""
     failures: tuple[Note, ...] = ()
     """Passages without a vector, each with its reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class VectorIndex:
-    """What was measured of a vector index when it was made."""
+    """Measurements of a vector index, taken when it was built."""
 
     recall: float
     """Recall@10 against exact search, on a sample."""
     probes: int
-    """How many partitions a search looks into."""
+    """Number of partitions that a search probes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ class TableHead:
     """One table as readers see it."""
 
     uuid: str
-    """Drawn when the table was made: a folder that was swapped has another."""
+    """Random id, chosen when the table was created; a folder that was swapped has another."""
     lance_version: int
     run: int
-    """The run that readers see."""
+    """Run that readers see."""
     complete: bool
-    """False while its first build has not come to its end."""
+    """Whether its first build is complete."""
     model: str
     space_id: str
     dim: int
@@ -85,35 +85,35 @@ class TableHead:
     documents: int = 0
     chunks: int = 0
     data_bytes: int = 0
-    """Of the files that hold its rows; versions share most of them."""
+    """Size of the files that hold its rows; versions share most of them."""
     vector_index: VectorIndex | None = None
-    """None while all vectors are compared."""
+    """The vector index; None while queries compare all vectors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What readers saw after a run."""
+    """A published version: what readers see after a run."""
 
     table: str
     entry: TableHead
-    """As head.json named it."""
+    """The table's entry in head.json."""
     at: str
-    """When the run ended: ISO 8601 in UTC; empty if that is not known."""
+    """End of the run, ISO 8601 in UTC; empty if unknown."""
     removed: int
-    """Chunks that the run took out of the version before it."""
+    """Number of chunks that the run removed."""
     files: Mapping[str, int]
-    """How many the run "added", "changed" and "removed"; empty if that is not known."""
+    """Number of files "added", "changed" and "removed"; empty if unknown."""
     tags: tuple[str, ...]
 
     @property
     def run(self) -> int:
-        """The run that made it."""
+        """Number of the run that published it."""
         return self.entry.run
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """From an older version to a newer one; paths are absolute, for display."""
+    """Differences between two versions; paths are absolute, for display."""
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
@@ -124,11 +124,11 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """What a clean-up drops."""
+    """What garbage collection deletes."""
 
     runs: tuple[int, ...]
-    """The versions that cannot be gone back to afterwards."""
+    """Versions that cannot be restored afterwards."""
     tables: tuple[str, ...]
-    """That go as a whole: they were replaced."""
+    """Replaced tables that are deleted as a whole."""
     models: tuple[str, ...]
-    """Of these tables."""
+    """Models of these tables."""
