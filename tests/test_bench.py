@@ -199,7 +199,7 @@ def test_only_what_was_compared_is_kept(own_home):
     [
         (("--batch-tokens", "0"), "not a list of positive integers"),
         (("--batch-tokens", "10,x"), "not a list of positive integers"),
-        (("--batch-tokens", "999999999"), "half of the memory that is free"),
+        (("--batch-tokens", "999999999"), "half of the free memory"),
         (("--precision", "int8"), "'int8' is not one of auto, fp32"),
         (("--precision", "fp16"), "--precision fp16 needs a GPU"),
         (("--device", "cuda:9"), "--device cuda:9: torch finds"),

@@ -202,7 +202,7 @@ def test_another_architecture_is_left_to_its_own_modules(model, tmp_path, change
             target.write_bytes(path.read_bytes())
     config = json.loads((folder / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
-    with pytest.raises(UsageError, match="does not know model"):
+    with pytest.raises(UsageError, match="does not support model"):
         load_embedder(family.spec(), tmp_path, OPTIONS)
     if "hidden_act" in change:
         auto = load_embedder(family.spec(), tmp_path, replace(OPTIONS, engine="auto"))

@@ -220,7 +220,7 @@ def test_layers_that_the_weights_do_not_have_are_not_made_up(tmp_path):
     config = json.loads((folder / "config.json").read_bytes())
     (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
 
-    with pytest.raises(ModelChangedError, match=r"3 layers by its config\.json and 2 stored"):
+    with pytest.raises(ModelChangedError, match=r"3 layers in config\.json, but 2 stored"):
         add_model(folder)
 
 

@@ -151,7 +151,7 @@ def test_another_architecture_under_the_same_name_is_left_alone(model_folder, tm
     (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(ValueError, match="activation or position"):
         read_bert(tmp_path, read_shape(folder))
-    assert local._light(family("bert").spec(), tmp_path, read_shape(folder)) is None
+    assert local._numpy_embedder(family("bert").spec(), tmp_path, read_shape(folder)) is None
 
 
 @pytest.mark.parametrize("kind", ["F16", "none"])
@@ -166,7 +166,7 @@ def test_weights_of_another_kind_are_left_to_torch(model_folder, tmp_path, kind)
     else:
         changed = {"something": np.zeros(3, np.float32)}
     save_file(changed, tmp_path / "model.safetensors")
-    assert local._light(family("bert").spec(), tmp_path, read_shape(folder)) is None
+    assert local._numpy_embedder(family("bert").spec(), tmp_path, read_shape(folder)) is None
 
 
 def test_all_of_a_long_query_counts(own_home, model_folder):

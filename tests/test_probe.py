@@ -237,7 +237,7 @@ def test_running_out_of_memory_in_a_probe_is_not_remembered(
             patch.setattr(FusedEngine, "_pooled", fail)
         else:
             patch.setattr(LightEngine, "_vector", fail)
-        patch.setattr("localembed.embedding.local._try_light", lambda *_: None)
+        patch.setattr("localembed.embedding.local._probe_numpy", lambda *_: None)
         assert load().use.engine == "fused"
     assert notices == []
     calls.clear()

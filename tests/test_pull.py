@@ -163,7 +163,7 @@ def test_a_hash_that_the_registry_pins_wins_over_the_hub(hub, real_cli, own_home
     ("change", "complaint"),
     [
         ("code", "auto_map"),
-        ("dim", "vectors of 16 numbers, models.toml says 17"),
+        ("dim", "has 16 dimensions, but models.toml says 17"),
         ("weights", "has no safetensors weights"),
         ("cut off", "is incomplete"),
     ],

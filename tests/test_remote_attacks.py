@@ -237,4 +237,4 @@ def test_a_query_without_a_vector_names_the_alternative(known, server, notes, re
     query = real_cli("query", "words", "--mode", "vector")
     assert query.returncode == 4
     assert "--mode text" in query.stderr
-    assert "goes on from there" not in query.stderr
+    assert "run the same command again" not in query.stderr

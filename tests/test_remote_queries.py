@@ -138,7 +138,7 @@ def test_the_same_words_are_sent_once(indexed, server, far_away):
 def test_a_provider_that_was_down_is_tried_again(indexed, server, known):
     known(max_tries=1, patience_seconds=0.5)
     server.fault_of = lambda *_: "503"
-    with pytest.raises(RemoteModelError, match="gives the query no vector"):
+    with pytest.raises(RemoteModelError, match="could not embed the query"):
         indexed.query("pword3x7")
     server.fault_of = lambda *_: None
     assert indexed.query("pword3x7")

@@ -1,4 +1,4 @@
-"""From token ids to vectors.
+"""Embedding: from token ids to vectors.
 
 Nothing here imports a model library until a model is loaded.
 """
@@ -41,7 +41,7 @@ __all__ = [
 ]  # fmt: skip
 
 RERANKERS: dict[str, str] = {"cross-encoder": "localembed.embedding.cross_encoder"}
-"""Backend → the module with its `load_reranker`."""
+"""Backend → module with its `load_reranker`."""
 
 _DEFAULT = EngineOptions()
 _NO_REMOTE = RemoteOptions()
@@ -71,12 +71,12 @@ def load_query_embedder(
     remote: RemoteOptions = _NO_REMOTE,
     context: LoadContext = _NO_CONTEXT,
 ) -> Embedder:
-    """Load what embeds queries in the space of a model (see `Backend.load_for_queries`)."""
+    """Load an embedder for queries in the space of a model (see `Backend.load_for_queries`)."""
     return backend_of(spec).load_for_queries(folder, options, remote, context)
 
 
 def load_reranker(spec: ModelSpec, folder: Path) -> Reranker:
-    """Load what reads a query and a text together.
+    """Load a reranker, which reads a query and a text together.
 
     Raises:
         ModelChangedError: the files contradict the spec.

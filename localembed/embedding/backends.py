@@ -1,4 +1,4 @@
-"""What computes the vectors of a model: here, or at a provider. A backend is one file and one row.
+"""Backends embed with a model, locally or at a provider; each is one module and one row here.
 
 Nothing here imports a model library until a model is loaded.
 """
@@ -20,43 +20,43 @@ BACKENDS: dict[str, str] = {
     "sentence-transformers": "localembed.embedding.local_backend:LocalBackend",
     "openai": "localembed.embedding.remote.backend:RemoteBackend",
 }
-"""Key `backend` of models.toml → module and class, which takes a ModelSpec."""
+"""Key `backend` of models.toml → module and class; the class takes a ModelSpec."""
 
 
 class Backend(Protocol):
-    """One model, as its backend identifies, prices and loads it."""
+    """Identifies, prices and loads one model."""
 
     provider: str | None
-    """Address of the provider that embeds; None where this machine does."""
+    """Address of the provider; None for a local model."""
     windows_in_flight: int
-    """Windows of a run that are embedded side by side."""
+    """Number of windows that a run embeds concurrently."""
 
     def space_id(self, hashes: Mapping[str, str], /) -> str:
-        """Return the identity of everything that decides whether two vectors may be compared.
+        """Return the identity of the vector space: vectors are comparable if it is equal.
 
         Args:
-            hashes: file name → SHA-256 of every file of the model that decides.
+            hashes: file name → SHA-256, for every file that affects the vectors.
         """
 
     def tokenizer_facts(self) -> Mapping[str, str]:
-        """Return what decides where documents are chunked and is not part of the space."""
+        """Return what affects chunk boundaries and is not part of the space."""
 
     def is_available(self) -> bool:
         """Tell whether the packages that this backend needs are installed."""
 
     def count_requests(self, inputs: Sequence[ModelInput], /) -> int:
-        """Return how many requests inputs take; 0 where the model is on this machine."""
+        """Return the number of requests for inputs; 0 for a local model."""
 
     def price(self, estimate: Estimate, profiles: Profiles, /) -> Price:
-        """Return what embedding so much takes and costs."""
+        """Return the time and money that an estimate costs."""
 
     def permission(self, options: RemoteOptions, /) -> Hashable:
-        """Return permission to use the model for one command, None where it is on this machine.
+        """Return permission to use the model for one command; None for a local model.
 
-        What was loaded under another permission must not be used.
+        An embedder that was loaded under another permission must not be used.
 
         Raises:
-            OfflineError: the provider is another machine, and the network is not allowed.
+            OfflineError: the provider is on another machine, and the network is not allowed.
             RemoteModelError: the provider needs a key, and there is none.
         """
 
@@ -73,23 +73,23 @@ class Backend(Protocol):
         """Load the model.
 
         Args:
-            folder: where its files are.
-            options: what the user asked for.
-            remote: what a remote model may do and cost.
-            context: what the model is loaded for.
+            folder: folder of its files.
+            options: the user's choice of engine and device.
+            remote: limits on a remote model.
+            context: purpose of the model, and stored profiles.
 
         Raises:
-            UsageError: this machine cannot do what was asked for; raised before anything is loaded.
+            UsageError: this machine does not support the options; raised before anything is loaded.
             ModelChangedError: the files contradict the spec.
         """
 
     def load_for_queries(
         self, folder: Path, options: EngineOptions, remote: RemoteOptions, context: LoadContext, /
     ) -> Embedder:
-        """Load what embeds queries in the space of the model (see `load`).
+        """Load an embedder for queries in the space of the model (see `load`).
 
-        One short text: a GPU would take longer to wake up, and a compiler to compile, than a CPU
-        takes to answer. Where NumPy was seen to give the model's vectors, it does, without torch.
+        For one short text, a CPU is done before a GPU is initialized or a compiler has finished.
+        If NumPy was found to give the model's vectors, it embeds, without torch.
         """
 
 

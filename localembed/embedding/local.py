@@ -1,4 +1,4 @@
-"""The sentence-transformers backend: who computes, and everything put together around it."""
+"""The sentence-transformers backend: choose an engine and load an embedder with it."""
 
 from __future__ import annotations
 
@@ -71,20 +71,20 @@ def load_embedder(
         plan.budget,
         on_smaller=lambda tokens: plan.keep(batch_tokens=tokens),
     )
-    _try_light(embedder, folder, shape, context)
+    _probe_numpy(embedder, folder, shape, context)
     return embedder
 
 
 def load_query_embedder(
     spec: ModelSpec, folder: Path, options: EngineOptions, context: LoadContext
 ) -> LocalEmbedder:
-    """Return what embeds queries (see `backends.Backend.load_for_queries`)."""
+    """Return an embedder for queries (see `backends.Backend.load_for_queries`)."""
     shape = read_shape(folder)
-    light = None
-    if options.engine == "auto" and _remembered(context) == LightEngine.name:
-        light = _light(spec, folder, shape)
-    if light is not None:
-        return light
+    embedder = None
+    if options.engine == "auto" and _query_engine(context) == LightEngine.name:
+        embedder = _numpy_embedder(spec, folder, shape)
+    if embedder is not None:
+        return embedder
     requested = replace(
         options,
         device="cpu",
@@ -94,15 +94,15 @@ def load_query_embedder(
     return load_embedder(spec, folder, requested, context)
 
 
-def _remembered(context: LoadContext) -> str | None:
-    """Return what was found to embed queries, None if that is not known."""
+def _query_engine(context: LoadContext) -> str | None:
+    """Return the engine that is stored for queries, None if there is none."""
     if context.profiles is None or context.model_id is None:
         return None
     return context.profiles.recall(with_versions(query_key(context.model_id))).engine
 
 
-def _light(spec: ModelSpec, folder: Path, shape: ModelShape) -> LocalEmbedder | None:
-    """Return the model in NumPy, None if it cannot be had so."""
+def _numpy_embedder(spec: ModelSpec, folder: Path, shape: ModelShape) -> LocalEmbedder | None:
+    """Return the model in NumPy, None if NumPy cannot run it."""
     if not is_bert(shape):
         return None
     try:
@@ -116,24 +116,24 @@ def _light(spec: ModelSpec, folder: Path, shape: ModelShape) -> LocalEmbedder | 
     )
 
 
-def _try_light(
+def _probe_numpy(
     embedder: LocalEmbedder, folder: Path, shape: ModelShape, context: LoadContext
 ) -> None:
-    """Compare the model in NumPy with the one that was loaded, once, and remember the outcome."""
+    """Compare the model in NumPy with the loaded one, once, and store the outcome."""
     profiles, model_id = context.profiles, context.model_id
-    if profiles is None or model_id is None or _remembered(context) is not None:
+    if profiles is None or model_id is None or _query_engine(context) is not None:
         return
-    light = _light(embedder.spec, folder, shape)
+    in_numpy = _numpy_embedder(embedder.spec, folder, shape)
     engine = embedder.engine
     try:
-        ours = [light.embed_query(text) for text in _PROBES] if light is not None else []
-    except Exception as error:  # noqa: BLE001 - whatever a changed version of NumPy raises
+        ours = [in_numpy.embed_query(text) for text in _PROBES] if in_numpy is not None else []
+    except Exception as error:  # noqa: BLE001 - a changed NumPy may raise anything
         if hardware.is_out_of_memory(error):
             return
         ours = []
-    least = MIN_COSINE[engine.precision]
+    min_cosine = MIN_COSINE[engine.precision]
     same = bool(ours) and all(
-        _cosine(vector, embedder.embed_query(text)) >= least
+        _cosine(vector, embedder.embed_query(text)) >= min_cosine
         for vector, text in zip(ours, _PROBES, strict=True)
     )
     key = with_versions(query_key(model_id))
@@ -152,7 +152,7 @@ def _static(
     tokenizer: FastTokenizer,
     options: EngineOptions,
 ) -> LocalEmbedder:
-    """Return a table of word vectors: no device, no precision, no special ids."""
+    """Load a table of word vectors, which has no device, precision or special tokens."""
     normalize = spec.normalize or shape.normalizes
     engine = StaticEngine(module_file(folder, "model.safetensors"), normalize=normalize)
     check_dim(spec, engine.dim)
@@ -162,13 +162,13 @@ def _static(
 
 
 def _converted(plan: EnginePlan, vocabulary: int) -> OpenVinoEngine | None:
-    """Return the model in OpenVINO if that was asked for, or is known or found to be faster."""
+    """Return the model in OpenVINO if that was requested, or is faster, as measured once."""
     requested = plan.options.engine == "openvino"
     if not requested and (plan.options.engine != "auto" or not openvino.is_installed()):
         return None
     target = plan.converted
     if target is None:
-        _refuse_if_asked(plan)
+        _refuse_if_requested(plan)
         return None
     if not (target.exists() and (requested or plan.profile.engine == "openvino")):
         if not requested and not plan.converting_pays:
@@ -181,17 +181,17 @@ def _converted(plan: EnginePlan, vocabulary: int) -> OpenVinoEngine | None:
             padding=plan.padding, threads=plan.threads,
         )  # fmt: skip
     except RuntimeError:
-        # What was converted can be broken like any file in a cache; it is made anew next time.
+        # A converted model can be damaged like any cached file; the next run converts it again.
         target.unlink(missing_ok=True)
-        _refuse_if_asked(plan)
+        _refuse_if_requested(plan)
         return None
 
 
-def _refuse_if_asked(plan: EnginePlan) -> None:
-    """Leave it to torch, unless somebody asked for OpenVINO.
+def _refuse_if_requested(plan: EnginePlan) -> None:
+    """Allow another engine, unless OpenVINO was requested.
 
     Raises:
-        UsageError: then.
+        UsageError: OpenVINO was requested.
     """
     if plan.options.engine == "openvino":
         message = f"Model '{plan.spec.name}' cannot be used with OpenVINO. Use: --engine torch"
@@ -199,7 +199,7 @@ def _refuse_if_asked(plan: EnginePlan) -> None:
 
 
 def _convert(plan: EnginePlan, target: Path, vocabulary: int) -> bool:
-    """Convert the model, once, and remember whether that made it faster."""
+    """Convert the model, once, and store whether that made it faster."""
     plan.context.on_notice("Converting the model for OpenVINO, once; this takes about 25 s.")
     job = openvino_convert.ConversionJob(
         model=str(plan.folder),
@@ -212,10 +212,10 @@ def _convert(plan: EnginePlan, target: Path, vocabulary: int) -> bool:
         max_tokens=plan.spec.max_tokens,
         threads=plan.threads,
     )
-    found = openvino_convert.convert_in_child(job)
-    if found is None:
-        _refuse_if_asked(plan)
-    better = found is not None and found.is_better
+    conversion = openvino_convert.convert_in_child(job)
+    if conversion is None:
+        _refuse_if_requested(plan)
+    better = conversion is not None and conversion.is_better
     plan.keep(engine="openvino" if better else "fused" if plan.fusible else "torch")
     return better
 
@@ -226,7 +226,7 @@ def _fused(
     """Return the model in the fused engine; None if that is not possible or failed its probe.
 
     Raises:
-        UsageError: the same, if the fused engine was requested.
+        UsageError: the same, but the fused engine was requested.
     """
     requested = plan.options.engine == "fused"
     if not requested and plan.options.engine != "auto":
@@ -238,7 +238,7 @@ def _fused(
             engine = _probed_fused(plan, tokenizer, special_tokens)
     if isinstance(engine, FusedEngine):
         return engine
-    problem = f"does not know model '{name}'"
+    problem = f"does not support model '{name}'"
     if engine is not None:
         problem = f"does not work with model '{name}' in torch {torch_version()} ({engine.reason})"
         if engine.is_new and not requested:
@@ -252,12 +252,12 @@ def _fused(
 def _probed_fused(
     plan: EnginePlan, tokenizer: FastTokenizer, special_tokens: SpecialTokens
 ) -> FusedEngine | ProbeFailure:
-    """Load the fused engine and compare it with another, once.
+    """Load the fused engine and compare it with a reference, once.
 
     Raises:
         OSError: a file of the model is missing.
         ValueError: the model differs from BERT.
-        ModelChangedError: its vectors have other dimensions than models.toml says.
+        ModelChangedError: its dimensions differ from models.toml.
     """
     bert = read_bert(plan.folder, plan.shape)
     precision, normalize = _confirmed_precision(plan), plan.normalizes
@@ -277,11 +277,13 @@ def _probed_fused(
 
 
 def _confirmed_precision(plan: EnginePlan) -> str:
-    """Return the precision, fp32 where nobody asked for bf16 and the processor is slow in it."""
+    """Return the precision: fp32 instead of an automatic bf16 if the CPU is slow in it."""
     import torch
 
-    unsure = plan.device == "cpu" and plan.options.precision == "auto" and plan.precision == "bf16"
-    return "fp32" if unsure and not hardware.bf16_is_fast(torch) else plan.precision
+    auto_bf16 = (
+        plan.device == "cpu" and plan.options.precision == "auto" and plan.precision == "bf16"
+    )
+    return "fp32" if auto_bf16 and not hardware.bf16_is_fast(torch) else plan.precision
 
 
 def _torch(plan: EnginePlan) -> TorchEngine:
@@ -304,7 +306,7 @@ def _torch(plan: EnginePlan) -> TorchEngine:
 
 
 def _torch_kind(model: Any, device: str, precision: str) -> type[TorchEngine]:  # noqa: ANN401
-    """Return the engine without padding where the GPU and the model's family can use it."""
+    """Return the engine without padding if the GPU and the model's family support it."""
     from localembed.embedding.engines import packed
     from localembed.embedding.engines.torch import TorchEngine
 
@@ -319,10 +321,10 @@ def _torch_kind(model: Any, device: str, precision: str) -> type[TorchEngine]:  
 
 
 def _compile(engine: TorchEngine, plan: EnginePlan) -> None:
-    """Compile, and say what it cost.
+    """Compile the model, and report how long it took.
 
     Raises:
-        UsageError: it was asked for and did not work.
+        UsageError: compiling was requested and failed.
     """
     plan.context.on_notice("Compiling the model; this takes about half a minute.")
     warnings.filterwarnings("ignore", module="torch._inductor")

@@ -1,4 +1,4 @@
-"""Models of sentence-transformers' format on this machine."""
+"""Local models in the format of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LocalBackend:
     def space_id(self, hashes: Mapping[str, str], /) -> str:
         """Return the identity of the vectors.
 
-        fp32, bf16 and fp16 are one class of precision; device, batch and threads are no part of it.
+        fp32, bf16 and fp16 count as one precision; device, batch and threads do not matter.
         """
         spec = self.spec
         return hashing.fingerprint(
@@ -43,7 +43,7 @@ class LocalBackend:
         )
 
     def tokenizer_facts(self) -> Mapping[str, str]:
-        """Return nothing: the tokenizer's file is part of the space."""
+        """Return nothing: the tokenizer's file is already part of the space."""
         return {}
 
     def is_available(self) -> bool:
@@ -55,11 +55,11 @@ class LocalBackend:
         return 0
 
     def price(self, _estimate: Estimate, _profiles: Profiles, /) -> Price:
-        """Return nothing to pay."""
+        """Return no price."""
         return Price()
 
     def permission(self, _options: RemoteOptions, /) -> None:
-        """Need no permission."""
+        """Return None: a local model needs no permission."""
 
     def load_tokenizer(self, folder: Path, /) -> Tokenizer:
         """Return the model's tokenizer."""

@@ -1,4 +1,4 @@
-"""How to embed: what was asked for, and what is remembered of this machine."""
+"""How to embed: the user's options, and the stored profiles of this machine."""
 
 from __future__ import annotations
 
@@ -20,92 +20,92 @@ DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What was found to be best for one device, model and precision."""
+    """Best settings for one device, model and precision; or the limits of one provider."""
 
     engine: str | None = None
     batch_tokens: int | None = None
     threads: int | None = None
     chunks_per_second: float | None = None
-    """As `bench` measured it last."""
+    """Last measurement of `bench`."""
     requests_per_minute: float | None = None
-    """As a server said last."""
+    """Limit on requests that the provider reported last."""
     tokens_per_minute: float | None = None
     named: bool | None = None
-    """Whether the user was told that texts go to this server."""
+    """Whether the user was told that texts are sent to this provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How the user asked to embed; what is not given is chosen for this machine."""
+    """The user's options for embedding; what is not given is chosen for this machine."""
 
     device: str = "auto"
     precision: str = "auto"
     engine: str = "auto"
     batch_tokens: int | None = None
-    """Padded tokens of one forward pass; None takes the profile's, or the device's own."""
+    """Padded tokens per forward pass; None for the profile's, or the device's default."""
     threads: int | None = None
-    """CPU threads for inference; None takes the profile's, or all cores."""
+    """CPU threads for inference; None for the profile's, or all cores."""
 
 
 class Profiles(Protocol):
-    """What earlier runs found out on this machine (see `profiles.ProfileStore`)."""
+    """Profiles that earlier runs stored on this machine (see `profiles.ProfileStore`)."""
 
     folder: Path
     """Folder for converted models; it may not exist yet."""
 
     def recall(self, key: str) -> Profile:
-        """Return what is known, an empty profile if nothing is."""
+        """Return a stored profile, an empty one if there is none."""
 
     def keep(self, key: str, profile: Profile) -> None:
-        """Remember for later runs; where nothing can be written, nothing is remembered."""
+        """Store a profile for later runs; do nothing if it cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadContext:
-    """What a model is loaded for."""
+    """Context in which a model is loaded."""
 
     model_id: str | None = None
-    """Identity of the model's files; without it nothing converted is kept."""
+    """Identity of the model's files; without it no converted model is stored."""
     profiles: Profiles | None = None
     job_tokens: int = 0
     """Estimated tokens to embed, which decides whether preparing an engine pays off."""
     on_notice: Notice = ignore_notice
-    """Told in a sentence what takes long or could not be had."""
+    """Callback for a sentence about what takes long or is not available."""
 
 
 class AnswerStore(Protocol):
-    """Keeps what a remote model answered until the table has it."""
+    """Stores answers of a remote model until they are in the table."""
 
     def save(self, keys: Sequence[bytes], vectors: VectorMatrix, /) -> None:
-        """Keep vectors under their keys; they are safe when this returns."""
+        """Store vectors under their keys; they are durable when this returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteOptions:
-    """What a remote model may do and cost."""
+    """Limits on a remote model."""
 
     allow_network: bool = False
     """Whether requests may leave this machine."""
     max_cost: float | None = None
-    """Maximum US dollars for answers; None for no limit."""
+    """Maximum US dollars to spend; None for no limit."""
     purpose: str = ""
     """Description of what is sent, for the user; empty to say nothing."""
     announce_once: bool = False
-    """Whether to say it only the first time that this user sends texts to the provider."""
+    """Whether to say so only the first time that this user sends texts to the provider."""
     answers: AnswerStore | None = None
-    """Where answers are kept at once, since they were paid for."""
+    """Store that saves each answer at once, since it was paid for."""
 
 
 def query_key(model_id: str) -> str:
-    """Return the key under which is kept what embeds queries."""
+    """Return the profile key of the engine for queries."""
     return f"queries of {model_id}"
 
 
 def limits_key(base_url: str, model: str) -> str:
-    """Return the key under which is kept what a server allows."""
+    """Return the profile key of a provider's limits."""
     return f"limits of {model} at {base_url}"
 
 
 def profile_key(model: str, device_name: str, precision: str) -> str:
-    """Return the key under which a profile is kept."""
+    """Return the profile key of a model on a device."""
     return f"{model} in {precision} on {device_name}"

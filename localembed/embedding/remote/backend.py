@@ -1,4 +1,4 @@
-"""Models at a provider that speaks OpenAI's protocol, whoever runs it."""
+"""Models at any provider that speaks OpenAI's protocol."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Permission:
     """Permission to use a remote model, for one command."""
 
     here: bool
-    """Whether the provider is this machine."""
+    """Whether the provider is on this machine."""
     key: str | None
 
 
@@ -46,7 +46,7 @@ class RemoteBackend:
 
     spec: ModelSpec
     windows_in_flight: ClassVar[int] = 2
-    """While one window waits for its slowest answer, the next is requested."""
+    """Windows in flight: while one waits for its slowest answer, the next is requested."""
 
     @property
     def remote(self) -> RemoteSpec:
@@ -62,7 +62,7 @@ class RemoteBackend:
         return self.remote.base_url
 
     def space_id(self, _hashes: Mapping[str, str], /) -> str:
-        """Return the identity of the vectors: the port may change, the machine may not."""
+        """Return the identity of the vectors: the port may change, the host may not."""
         spec, remote = self.spec, self.remote
         return hashing.fingerprint(
             {
@@ -76,15 +76,15 @@ class RemoteBackend:
         )
 
     def tokenizer_facts(self) -> Mapping[str, str]:
-        """Return how tokens are counted, which the space does not say."""
+        """Return the tokenizer, which is not part of the space."""
         return {"tokenizer": self.remote.tokenizer}
 
     def is_available(self) -> bool:
-        """Tell whether the extra is installed."""
+        """Tell whether the extra `openai` is installed."""
         return all(find_spec(name) is not None for name in _PACKAGES)
 
     def count_requests(self, inputs: Sequence[ModelInput], /) -> int:
-        """Return how many requests inputs take."""
+        """Return the number of requests for inputs."""
         from localembed.embedding.remote.requests import make_requests
 
         return len(make_requests(inputs, self.remote))
@@ -111,7 +111,7 @@ class RemoteBackend:
         """Return permission to use the model for one command.
 
         Raises:
-            OfflineError: the provider is another machine, and the network is not allowed.
+            OfflineError: the provider is on another machine, and the network is not allowed.
             RemoteModelError: the provider needs a key, and there is none.
         """
         host = urlsplit(self.provider).hostname or ""
@@ -121,7 +121,7 @@ class RemoteBackend:
         return Permission(here, find_key(self.remote, host, is_here=here))
 
     def load_tokenizer(self, folder: Path, /) -> Tokenizer:
-        """Return what counts tokens as the provider does, or estimates them."""
+        """Return the provider's tokenizer, or one that estimates its counts."""
         from localembed.embedding.remote.token_counts import load_tokenizer
 
         return load_tokenizer(self.spec, folder)
@@ -132,8 +132,8 @@ class RemoteBackend:
         """Connect to the provider; nothing is sent yet.
 
         Raises:
-            OfflineError: the provider is another machine, and the network is not allowed.
-            ModelNotFoundError: the extra that this needs is not installed.
+            OfflineError: the provider is on another machine, and the network is not allowed.
+            ModelNotFoundError: the extra `openai` is not installed.
             RemoteModelError: the provider needs a key, and there is none.
             UsageError: a cost limit for a model without a price, or a proxy that cannot be used.
         """
@@ -167,7 +167,7 @@ class RemoteBackend:
             remote.tokens_per_minute or known.tokens_per_minute or 0.0,
             remote.max_concurrency,
             time.monotonic,
-            # What a token is to the provider is known after one answer, and money is at stake.
+            # One answer shows how the provider counts tokens; a limit on cost must know that first.
             first=FIRST if options.max_cost is None else 1,
         )
         if options.purpose and not (options.announce_once and known.named):
@@ -188,22 +188,22 @@ class RemoteBackend:
 
 @dataclass(frozen=True, slots=True)
 class KnownLimits:
-    """What is remembered of a provider's limits."""
+    """The stored limits of a provider."""
 
     profiles: Profiles | None
     key: str
 
     def read(self) -> Profile:
-        """Return what is known."""
+        """Return the stored profile."""
         return self.profiles.recall(self.key) if self.profiles else Profile()
 
     def keep(self, profile: Profile) -> None:
-        """Remember it, unless it is known."""
+        """Store a profile, unless it is unchanged."""
         if self.profiles and profile != self.read():
             self.profiles.keep(self.key, profile)
 
     def keep_rates(self, requests: float, tokens: float) -> None:
-        """Remember requests and tokens per minute."""
+        """Store requests and tokens per minute."""
         last = self.read()
         self.keep(replace(last, requests_per_minute=requests, tokens_per_minute=tokens))
 

@@ -1,4 +1,4 @@
-"""A server's model as an embedder: one thread, which alone may leave this machine."""
+"""A remote model as an embedder, in the only thread that may connect to other machines."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from localembed.types.arrays import Vector
 
 _LAST_SECONDS = 5.0
+"""How long to wait on closing for requests in flight."""
 Result = TypeVar("Result")
 
 
 class RemoteEmbedder:
-    """Asks a server that speaks OpenAI's protocol. Several threads may ask at once."""
+    """Embeds with a remote model; safe for several threads at once."""
 
     def __init__(
         self,
@@ -38,11 +39,11 @@ class RemoteEmbedder:
         """Start the thread; nothing is sent yet.
 
         Args:
-            spec: what is asked for.
-            tokenizer: counts what is in a query.
-            client: the server.
-            sender: asks it.
-            limits: remembers the limits that the provider named.
+            spec: the model.
+            tokenizer: counts the tokens of queries.
+            client: connection to the provider.
+            sender: sends requests, with retries.
+            limits: stores the limits that the provider reports.
         """
         self._limits = limits
         self.spec = spec
@@ -57,7 +58,7 @@ class RemoteEmbedder:
 
     @property
     def use(self) -> EngineUse:
-        """What was asked for so far, and what it cost."""
+        """Requests so far, and their cost."""
         use = self._sender.use
         tokens = use.tokens_billed
         return EngineUse("openai", self._client.host, "remote", 0, tokens, tokens, 0, use)
@@ -68,35 +69,35 @@ class RemoteEmbedder:
         """Return the vectors of texts (see `types.models.Embedder`).
 
         Raises:
-            RemoteModelError: no more can be had from this server.
-            CostLimitError: no more can be had for this money.
+            RemoteModelError: the provider cannot be used any more.
+            CostLimitError: more requests would exceed the cost limit.
         """
         return self._wait(self._sender.embed(inputs, self.spec.dim, on_batch))
 
     def embed_query(self, text: str, /) -> Vector:
-        """Return (dim,) float32; of a query longer than the model, the mean of its pieces.
+        """Return (dim,) float32; for a query over the model's limit, the mean of its parts.
 
         Raises:
-            RemoteModelError: the server gives no vector.
+            RemoteModelError: the provider could not embed the query.
         """
-        pieces = self._pieces(text)
+        parts = self._parts(text)
         try:
-            made = self.embed_documents(pieces)
+            made = self.embed_documents(parts)
         except ProviderUnusableError as error:
             raise self._no_vector(error.reason) from None
         if made.failures:
             raise self._no_vector(next(iter(made.failures.values())))
         mean: Vector = made.vectors.mean(axis=0)
-        if len(pieces) > 1 and self.spec.normalize:
+        if len(parts) > 1 and self.spec.normalize:
             mean /= max(float(np.linalg.norm(mean)), 1e-12)
         return mean
 
     def count_pieces(self, text: str, /) -> int:
-        """Return in how many pieces a query is embedded; 1 if it fits the model."""
-        return len(self._pieces(text))
+        """Return the number of parts in which a query is embedded; 1 if it fits the model."""
+        return len(self._parts(text))
 
     def close(self) -> None:
-        """Give up what is under way, and end the thread."""
+        """Cancel pending work, and end the thread."""
         with self._submitting:
             if self._open:
                 self._open = False
@@ -106,12 +107,12 @@ class RemoteEmbedder:
 
     def _no_vector(self, reason: str) -> RemoteModelError:
         message = (
-            f"{self._client.host} gives the query no vector: {reason}. Look whether the server "
-            "runs. Searching by words needs none: --mode text"
+            f"{self._client.host} could not embed the query: {reason}. Check that it is "
+            "running. Searching by words does not need it: --mode text"
         )
         return RemoteModelError(message)
 
-    def _pieces(self, text: str) -> list[ModelInput]:
+    def _parts(self, text: str) -> list[ModelInput]:
         prompt = self.spec.query_prompt
         tokens = self._tokenizer([text])[0]
         count = max(1, -(-len(tokens.ids) // self.spec.max_tokens))
@@ -148,7 +149,7 @@ class RemoteEmbedder:
         own = asyncio.current_task()
         others = [task for task in asyncio.all_tasks() if task is not own]
         self._sender.stop(RemoteModelError("The run was stopped."))
-        if others:  # what is on its way is paid for
+        if others:  # requests in flight are paid for
             _, late = await asyncio.wait(others, timeout=_LAST_SECONDS)
             for task in late:
                 task.cancel()
