@@ -7,7 +7,7 @@ from pathlib import Path
 
 from localembed.core.files import read_json
 from localembed.store.head import read_head
-from localembed.store.lance.connection import manifest_path, newest_version
+from localembed.store.lance.disk_names import manifest_path, newest_version
 from tests.conftest import paragraphs
 
 WAYS = ("flip", "cut", "empty", "gone")

@@ -15,7 +15,8 @@ import localembed
 from localembed import doctor
 from localembed.errors import StorageError
 from localembed.store.head import read_head
-from localembed.store.lance.connection import connect, manifest_path
+from localembed.store.lance.connection import connect
+from localembed.store.lance.disk_names import manifest_path
 from localembed.store.manifest import Manifest
 from localembed.types.events import RunEvent, Step
 from tests.conftest import all_rows, paragraphs

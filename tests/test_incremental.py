@@ -18,7 +18,7 @@ from localembed import readers
 from localembed.errors import ModelError, UsageError
 from localembed.pipeline import read_and_chunk
 from localembed.sources import Content, read_file
-from localembed.store.lance.connection import newest_version
+from localembed.store.lance.disk_names import newest_version
 from localembed.types.events import RunEvent, Step
 from localembed.types.queries import Query
 from tests.conftest import all_rows, paragraphs

@@ -17,7 +17,7 @@ from localembed.store import fsync, heartbeat
 from localembed.store.crash_recovery import sweep_branches
 from localembed.store.fsync import files_below
 from localembed.store.head import read_head
-from localembed.store.lance.connection import manifest_path, newest_version
+from localembed.store.lance.disk_names import manifest_path, newest_version
 from localembed.store.manifest import Manifest
 from tests.test_crash import assert_equals_clean_build, kill, write_first, write_second
 

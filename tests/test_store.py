@@ -21,7 +21,8 @@ from localembed.store import heartbeat
 from localembed.store.fsync import FsyncTracker, StoredFile, Synced
 from localembed.store.head import Head, publish_head, read_head
 from localembed.store.lance import maintenance, maintenance_child
-from localembed.store.lance.connection import connect, newest_version
+from localembed.store.lance.connection import connect
+from localembed.store.lance.disk_names import newest_version
 from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lance.maintenance_child import MaintenanceChild
 from localembed.store.layout import Layout

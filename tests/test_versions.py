@@ -11,7 +11,8 @@ from localembed import doctor
 from localembed.errors import StorageError, UsageError
 from localembed.pipeline.counters import RunCounters
 from localembed.store.head import read_head
-from localembed.store.lance.connection import connect, versions_on_disk
+from localembed.store.lance.connection import connect
+from localembed.store.lance.disk_names import versions_on_disk
 from localembed.store.versions import read_versions
 from localembed.types.limits import Limits
 from localembed.types.queries import Query

@@ -13,7 +13,7 @@ from localembed.pipeline.run import remove_documents
 from localembed.store import heartbeat, runs
 from localembed.store.crash_recovery import set_aside
 from localembed.store.head import Head, facts_of, publish_head, read_head
-from localembed.store.lance.connection import newest_version
+from localembed.store.lance.disk_names import newest_version
 from localembed.store.lance.inspection import Inspection
 from localembed.store.lance.repair import drop_broken_indexes, drop_broken_versions, drop_unreadable
 from localembed.store.lance.table import ChunkTable

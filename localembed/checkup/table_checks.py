@@ -12,7 +12,7 @@ from localembed.core.hashing import digest_file
 from localembed.core.text import counted, show_path
 from localembed.errors import WorkspaceError
 from localembed.store.fsync import StoredFile
-from localembed.store.lance.connection import newest_version, versions_on_disk
+from localembed.store.lance.disk_names import newest_version, versions_on_disk
 from localembed.store.lance.inspection import Inspection
 from localembed.store.lance.links import linked_view
 from localembed.store.lance.repair import drop_unreadable, is_needed

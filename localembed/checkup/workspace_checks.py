@@ -10,7 +10,8 @@ from localembed.errors import LocalembedError, LockedError, StorageError
 from localembed.store import heartbeat, runs
 from localembed.store.crash_recovery import tables_on_disk
 from localembed.store.disk import check_hard_links, file_system, free_bytes
-from localembed.store.fsync import files_below, is_written_once
+from localembed.store.fsync import files_below
+from localembed.store.lance.disk_names import is_written_once
 from localembed.store.manifest import Manifest
 from localembed.store.versions import head_from_runs, read_tags, read_versions
 from localembed.types.findings import Finding

@@ -12,7 +12,7 @@ from localembed.pipeline.ingest import Ingested, ingest
 from localembed.pipeline.run import Job, WindowSizes, plan_run, windows
 from localembed.pipeline.stage_threads import run_stages
 from localembed.store.head import read_head
-from localembed.store.lance.connection import newest_version
+from localembed.store.lance.disk_names import newest_version
 from localembed.store.manifest import Manifest
 from localembed.types.events import EventListener, Step
 from localembed.types.models import ModelInput

@@ -15,7 +15,7 @@ from localembed.store import heartbeat, runs
 from localembed.store.failures import Failures
 from localembed.store.fsync import StoredFile, Synced
 from localembed.store.head import Head, publish_head, read_head
-from localembed.store.lance.connection import newest_version
+from localembed.store.lance.disk_names import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
 from localembed.types.documents import FileRecord

@@ -12,7 +12,7 @@ from localembed.pipeline.ingest import NO_STAT
 from localembed.store import heartbeat, runs
 from localembed.store.fsync import FsyncTracker, Synced, SyncError
 from localembed.store.head import read_head
-from localembed.store.lance.connection import newest_version
+from localembed.store.lance.disk_names import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
 from localembed.types.documents import FileRecord

@@ -16,8 +16,7 @@ from pathlib import Path
 from localembed.core.files import storage_error, sync_file, sync_folder
 from localembed.core.hashing import digest_file
 from localembed.errors import StorageError
-from localembed.store.lance.disk_names import is_partial
-from localembed.store.lance.disk_names import is_written_once as is_written_once
+from localembed.store.lance.disk_names import is_partial, is_written_once
 
 _SYNC_THREADS = 4
 

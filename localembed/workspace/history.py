@@ -14,7 +14,7 @@ from localembed.store import heartbeat
 from localembed.store.crash_recovery import tables_on_disk
 from localembed.store.fsync import FsyncTracker
 from localembed.store.head import facts_of, read_head
-from localembed.store.lance.connection import newest_version
+from localembed.store.lance.disk_names import newest_version
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
 from localembed.store.manifest import Manifest

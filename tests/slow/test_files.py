@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from localembed.store.lance.connection import versions_on_disk
+from localembed.store.lance.disk_names import versions_on_disk
 from tests.conftest import PROJECT, paragraphs
 from tests.test_crash import assert_equals_clean_build
 from tests.test_incremental import pass_clock_tick

@@ -23,8 +23,9 @@ import pytest
 import localembed
 from localembed.core.hashing import digest_file
 from localembed.errors import LocalembedError
-from localembed.store.fsync import files_below, is_written_once
+from localembed.store.fsync import files_below
 from localembed.store.lance.connection import connect
+from localembed.store.lance.disk_names import is_written_once
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest
 from localembed.store.pending_answers import PendingAnswers

@@ -10,9 +10,6 @@ from typing import Any
 
 from localembed.errors import NotIndexedError, StorageError
 from localembed.store.lance import disk_names
-from localembed.store.lance.disk_names import manifest_path as manifest_path
-from localembed.store.lance.disk_names import newest_version as newest_version
-from localembed.store.lance.disk_names import versions_on_disk as versions_on_disk
 
 CACHE_BYTES = 16 << 20
 """Size of the index cache, and of the metadata cache, of a reader that is queried repeatedly."""
