@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from localembed.checkup import doctor, prove_offline
     from localembed.types.arrays import VectorMatrix
     from localembed.types.documents import Root
+    from localembed.types.events import RunEvent, Step
     from localembed.types.findings import Checkup, Finding
     from localembed.types.queries import Filter, Query, QueryResult, SearchHit
     from localembed.types.runs import RunReport
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Checkup", "Filter", "Finding", "Query", "QueryResult", "Root", "RunReport", "SearchHit",
-    "Status", "Workspace", "__version__", "doctor", "embed", "errors", "open", "prove_offline",
-    "refuse_network",
+    "Checkup", "Filter", "Finding", "Query", "QueryResult", "Root", "RunEvent", "RunReport",
+    "SearchHit", "Status", "Step", "Workspace", "__version__", "doctor", "embed", "errors", "open",
+    "prove_offline", "refuse_network",
 ]  # fmt: skip
 
 _HOMES = {
@@ -41,9 +42,11 @@ _HOMES = {
     "Query": "types.queries",
     "QueryResult": "types.queries",
     "Root": "types.documents",
+    "RunEvent": "types.events",
     "RunReport": "types.runs",
     "SearchHit": "types.queries",
     "Status": "types.tables",
+    "Step": "types.events",
     "Workspace": "workspace.workspace",
     "doctor": "checkup",
     "prove_offline": "checkup",
