@@ -32,7 +32,7 @@ from tests.fake_backend import FakeTokenizer
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="looks at processes as POSIX has them")
 
 
-ENDED = "the process that chunked it ended (signal 9); the next run tries it again"
+ENDED = "the worker process that chunked it ended (signal 9); the next run retries it"
 AT_ONCE = Limits(worker_start_bytes=0, worker_start_ratio=0)
 
 

@@ -406,7 +406,7 @@ def test_chunks_are_accounted_for(workspace, notes, fake):
     [
         (lambda vectors: vectors * [[1], [0], [1]], "a vector of zeros"),
         (lambda vectors: vectors * [[1], [np.inf], [1]], "a vector that is not finite"),
-        (lambda vectors: vectors[:, :7], f"7 numbers instead of {DIM}"),
+        (lambda vectors: vectors[:, :7], f"7 dimensions instead of {DIM}"),
     ],
 )
 def test_no_vector_is_stored_unseen(workspace, notes, fake, monkeypatch, spoil, reason):
@@ -423,8 +423,8 @@ def test_no_vector_is_stored_unseen(workspace, notes, fake, monkeypatch, spoil, 
 
     report = workspace.index()
 
-    assert {note.reason.rpartition("gave ")[2] for note in report.failures} == {reason}
-    spoilt = 1 if "numbers" not in reason else 3
+    assert {note.reason.rpartition("returned ")[2] for note in report.failures} == {reason}
+    spoilt = 1 if "dimensions" not in reason else 3
     assert (report.chunks.failed, report.exit_code) == (spoilt, 3)
     assert len(workspace.query("text", mode="text")) == 3
 
@@ -534,5 +534,5 @@ def test_a_file_that_fits_into_no_memory_fails_alone(workspace, notes, monkeypat
     report = workspace.index()
 
     assert report.exit_code == 3
-    assert [note.reason for note in report.failures] == ["there is not enough memory for it"]
+    assert [note.reason for note in report.failures] == ["not enough memory to read and chunk it"]
     assert workspace.query("zebra", mode="text")

@@ -1,1 +1,1 @@
-"""One run from folders to published vectors: `run` is the whole, the others are its steps."""
+"""One run, from folders to published vectors: `run` is the whole, the other modules its steps."""

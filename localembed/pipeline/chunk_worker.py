@@ -2,7 +2,7 @@
 
     python -m localembed.pipeline.chunk_worker
 
-It is asked on its stdin and answers on its stdout, in pickles: first how the chunker is loaded,
+Requests come in on stdin and replies go out on stdout, as pickles: first the loader of the chunker,
 then a few files at a time.
 """
 
@@ -31,36 +31,36 @@ _AS_CALLS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     Chunk: lambda chunk: (Chunk, _values(chunk)),
     np.ndarray: lambda ids: (np.frombuffer, (ids.tobytes(), ids.dtype.type)),
 }
-"""How chunks and their ids are pickled: half as long as what Python and NumPy do by themselves."""
+"""Compact pickling of chunks and their ids: half the size of what Python and NumPy produce."""
 
 
 def main() -> None:
     """Chunk files until stdin is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks says when it is over
-    questions = sys.stdin.buffer
-    # What a library prints must not stand between the answers.
-    answers = os.fdopen(os.dup(1), "wb")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides when to stop
+    requests = sys.stdin.buffer
+    # Output that a library prints must not end up among the replies.
+    replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        backends, loader = pickle.load(questions)
+        backends, loader = pickle.load(requests)
         BACKENDS.update(backends)
-        _answer_all(questions, answers, OwnChunker(loader, CancelToken()))
+        _reply_to_all(requests, replies, OwnChunker(loader, CancelToken()))
     except (EOFError, BrokenPipeError):
-        os._exit(0)  # the run is over, and nobody reads an answer
+        os._exit(0)  # the run is over, and the pipe is closed
 
 
-def _answer_all(questions: BinaryIO, answers: BinaryIO, chunker: OwnChunker) -> None:
+def _reply_to_all(requests: BinaryIO, replies: BinaryIO, chunker: OwnChunker) -> None:
     while True:
-        files = pickle.load(questions)
-        answer: list[ChunkedFile] | Exception
+        files = pickle.load(requests)
+        reply: list[ChunkedFile] | Exception
         try:
-            answer = chunker.chunk(files)
-        except Exception as error:  # noqa: BLE001 - raised where the files were asked for
-            answer = error
-        pickler = pickle.Pickler(answers, pickle.HIGHEST_PROTOCOL)
+            reply = chunker.chunk(files)
+        except Exception as error:  # noqa: BLE001 - raised again in the run
+            reply = error
+        pickler = pickle.Pickler(replies, pickle.HIGHEST_PROTOCOL)
         pickler.dispatch_table = _AS_CALLS
-        pickler.dump(answer)
-        answers.flush()
+        pickler.dump(reply)
+        replies.flush()
 
 
 if __name__ == "__main__":

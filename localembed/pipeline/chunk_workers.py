@@ -1,10 +1,10 @@
-"""Who reads and chunks the files of a run: threads of this process, or worker processes.
+"""Read and chunk the files of a run, in threads of this process or in worker processes.
 
-Chunking is Python and NumPy on small arrays, so threads of one process take turns at it, and at all
-else that goes on: embedding with a static model took 10 s instead of 4 beside two of them. A long
-run whose model is faster than that gets a worker process per core, four at most. A worker is handed
-a few files at a time on its stdin and answers on its stdout, in pickles. A file that ends a worker
-fails alone.
+Chunking is Python and NumPy on small arrays, so its threads compete for Python's lock, also with
+embedding: a static model took 10 s instead of 4 beside two of them. A long run whose model is
+faster than that gets a worker process per core, four at most. A worker receives a few files at a
+time on its stdin and replies on its stdout, as pickles. If a file crashes a worker, only that file
+fails.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _EXIT_SECONDS = 5.0
 
 
 class ChunkerLoader(Protocol):
-    """Loads the chunker of a run. Can be pickled for a worker process."""
+    """Loads the chunker of a run; it can be pickled for a worker process."""
 
     def load(self, token: CancelToken) -> DocumentChunker:
         """Load the chunker.
@@ -41,7 +41,7 @@ class ChunkerLoader(Protocol):
 
 
 class OwnChunker:
-    """Reads and chunks files in this process, with a chunker that is loaded once."""
+    """Reads and chunks files in its own process, with a chunker that is loaded once."""
 
     def __init__(self, loader: ChunkerLoader, token: CancelToken) -> None:
         """Load nothing yet."""
@@ -63,7 +63,7 @@ class OwnChunker:
 
 
 class ChunkWorkers:
-    """Reads and chunks the files of one run; its worker processes end with the block."""
+    """Reads and chunks the files of one run; leaving the context stops its worker processes."""
 
     def __init__(
         self,
@@ -76,26 +76,26 @@ class ChunkWorkers:
         """Start nothing yet.
 
         Args:
-            loader: loads the chunker, here and in workers.
-            total_bytes: size of all files; 0 to start no workers.
+            loader: loads the chunker, in this process and in workers.
+            total_bytes: size of all files; 0 starts no workers.
             token: cancelled when the run is over; `chunk` raises RunCancelledError then.
-            counters: know what the run waits for.
-            limits: when workers pay off, and how many there may be.
+            counters: show whether the run waits for chunks.
+            limits: when to start workers, and how many.
         """
         self._loader = loader
-        self._own = OwnChunker(loader, token)
-        self._left = total_bytes
+        self._in_process = OwnChunker(loader, token)
+        self._bytes_left = total_bytes
         self._counters = counters
         self._limits = limits
         self._max_workers = min(limits.max_chunk_workers, cores()) if cores() > 1 else 0
         self._lock = Lock()
         self._closed = self._broken = False
         self._started = 0
-        """Workers that ran side by side, at most; one that ends is replaced."""
+        """Most workers that ran at once; one that ends is replaced."""
         self._idle: list[_Worker] = []
         self._all: list[_Worker] = []
         self.at_once = min(limits.max_chunk_threads, cores())
-        """How many threads may call `chunk` at the same time."""
+        """Number of threads that may call `chunk` at the same time."""
         token.on_cancel(self.close)
 
     def __enter__(self) -> Self:
@@ -103,7 +103,7 @@ class ChunkWorkers:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """End all workers."""
+        """Stop all workers."""
         self.close()
 
     def chunk(self, files: Sequence[KnownFile]) -> list[ChunkedFile]:
@@ -116,7 +116,7 @@ class ChunkWorkers:
 
     def _chunk(self, files: Sequence[KnownFile], worker: _Worker | None) -> list[ChunkedFile]:
         if worker is None:
-            return self._own.chunk(files)
+            return self._in_process.chunk(files)
         try:
             answer = worker.chunk(files)
         except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # ValueError: closed
@@ -128,7 +128,7 @@ class ChunkWorkers:
         return answer
 
     def close(self) -> None:
-        """End all workers, whatever they do."""
+        """Stop all workers, even busy ones."""
         with self._lock:
             self._closed = True
             workers, self._all = self._all, []
@@ -136,29 +136,30 @@ class ChunkWorkers:
             worker.end()
 
     def _take(self, size: int, *, needed: bool = False) -> _Worker | None:
-        """Return an idle worker for files of this size, None to read them in this process.
+        """Return an idle worker for files of this size, or None to read them in this process.
 
         Args:
             size: bytes.
-            needed: whether this process must not read them, since they may have ended a worker.
+            needed: whether this process must not read them, since they may have crashed a worker.
         """
         with self._lock:
             if self._closed:
                 raise RunCancelledError
-            left, self._left = self._left, self._left - size
+            left = self._bytes_left
+            self._bytes_left -= size
             if self._broken:
                 return None
             if not self._idle and (needed or self._may_start(left)):
-                with suppress(OSError):  # this machine may be short of processes
+                with suppress(OSError):  # this machine may have no process left
                     self._idle.append(_Worker(self._loader))
                     self._all.append(self._idle[-1])
                     self._started = max(self._started, len(self._all))
             return self._idle.pop() if self._idle else None
 
     def _may_start(self, left: int) -> bool:
-        """Tell whether one more worker makes the run faster, with so many bytes left to read.
+        """Tell whether one more worker makes the run faster, with `left` bytes to read.
 
-        One at a time, so that this process goes on while a worker loads its chunker.
+        Workers start one at a time, so that this process goes on while one loads its chunker.
         """
         if len(self._all) < self._started:  # one has ended
             return True
@@ -170,29 +171,29 @@ class ChunkWorkers:
         return self._counters.waits_for_chunks(self._limits.worker_start_ratio)
 
     def _without(self, worker: _Worker, files: Sequence[KnownFile]) -> list[ChunkedFile]:
-        """Return what files held after the worker that had them ended."""
+        """Return the chunks of files whose worker ended."""
         code = worker.exit_code()
         with self._lock:
             if self._closed:
                 raise RunCancelledError
             self._all.remove(worker)
-            if code > 0 and not worker.has_answered:  # it could not even begin, nor will others
+            if code > 0 and not worker.has_answered:  # it could not start, nor will others
                 self._broken = True
         if self._broken:
-            return self._own.chunk(files)
+            return self._in_process.chunk(files)
         if len(files) > 1:
             return [
                 chunked
                 for file in files
                 for chunked in self._chunk([file], self._take(0, needed=True))
             ]
-        how = f"exit code {code}" if code >= 0 else f"signal {-code}"
-        error = f"the process that chunked it ended ({how}); the next run tries it again"
+        status = f"exit code {code}" if code >= 0 else f"signal {-code}"
+        error = f"the worker process that chunked it ended ({status}); the next run retries it"
         return [ChunkedFile(error=error)]
 
 
 class _Worker:
-    """A process that reads and chunks files."""
+    """A worker process that reads and chunks files."""
 
     def __init__(self, loader: ChunkerLoader) -> None:
         pipe = subprocess.PIPE
@@ -201,7 +202,7 @@ class _Worker:
             env=environment(),
             stdin=pipe,
             stdout=pipe,
-            # In a group of its own, where no Ctrl-C of the terminal reaches it.
+            # Its own process group keeps Ctrl-C of the terminal away from it.
             process_group=0 if os.name == "posix" else None,
         )
         self._to = cast("IO[bytes]", self._process.stdin)
@@ -210,11 +211,11 @@ class _Worker:
         self.has_answered = False
 
     def chunk(self, files: Sequence[KnownFile]) -> list[ChunkedFile] | Exception:
-        """Return what files held, or what the worker raised.
+        """Return the chunks of files, or the exception that the worker raised.
 
         Raises:
-            EOFError: it ended.
-            OSError: it ended before.
+            EOFError: the worker ended meanwhile.
+            OSError: the worker ended before.
         """
         self._to.write(self._greeting)
         self._greeting = b""
@@ -225,17 +226,17 @@ class _Worker:
         return answer
 
     def exit_code(self) -> int:
-        """Return how it ended, having gone silent; a signal's number is negative."""
+        """Wait for a silent worker to exit, and return its exit code; negative for a signal."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_EXIT_SECONDS)
         self.end()
         return int(self._process.returncode)
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """Stop the worker, even if it is busy."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._to, self._from):
-            # What it was never sent cannot be flushed any more.
+            # Data that was never sent cannot be flushed any more.
             with suppress(OSError):
                 pipe.close()

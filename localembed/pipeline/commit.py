@@ -1,8 +1,8 @@
-"""The commit order: Lance, made durable, then the manifest, then head.json.
+"""The commit order: durable Lance rows, then the manifest, then head.json.
 
-`TableWriter` adds rows and makes them durable; only then does `Publisher` let the manifest and
-readers know of them. Killed anywhere in between, the next run finds rows that the manifest does not
-know of, and reconciles (see `recover`).
+`TableWriter` adds rows and makes them durable; only then does `Publisher` record them in the
+manifest and show them to readers. After a kill anywhere in between, the next run finds rows that
+the manifest does not have, and reconciles (see `recover`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MAX_REASONS = 20
 
 
 class TableWriter:
-    """Writes the rows of one run into its table, which it opens with the first thing to write."""
+    """Writes the rows of one run into its table, which the first write opens."""
 
     def __init__(
         self,
@@ -50,15 +50,15 @@ class TableWriter:
         counters: RunCounters,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        """Remember what the run needs; nothing is opened or written yet.
+        """Set up the writer; nothing is opened or written yet.
 
         Args:
             layout: the workspace.
             facts: the table to write.
-            publisher: told of rows once they are durable.
-            pending: answers of a remote model that no table has yet.
-            counters: count what is written, and announce each step.
-            limits: decide what maintenance is due.
+            publisher: records and publishes rows once they are durable.
+            pending: answers of a remote model that are not in a table yet.
+            counters: count rows, and announce each step.
+            limits: thresholds of maintenance.
         """
         self._layout = layout
         self._facts = facts
@@ -72,7 +72,7 @@ class TableWriter:
         self._fsync: FsyncTracker
         self._stored: StoredVectors
         self._durable = 0
-        """The newest Lance version that is safely on disk."""
+        """Newest durable Lance version."""
         self._opening = RLock()
 
     @property
@@ -81,7 +81,7 @@ class TableWriter:
         return self._publisher.number
 
     def begin(self) -> ChunkTable:
-        """Claim the run's number and open the table, once; two threads may ask for it."""
+        """Claim the run's number and open the table, once; two threads may call this."""
         with self._opening:
             return self._table or self._begin()
 
@@ -92,7 +92,7 @@ class TableWriter:
         self._publisher.claim()
         table = ChunkTable.open_or_create(self._layout, self._facts, self._limits)
         self._use(table)
-        # What was there before was made durable by `recover` at the latest.
+        # Earlier rows are durable: `recover` made sure of that.
         self._durable = table.version if table.version > 1 else 0
         head = self._publisher.head
         self._stored = StoredVectors(self._layout, self._facts, head, table, self._pending)
@@ -108,10 +108,10 @@ class TableWriter:
         return self._stored.look_up(hashes)
 
     def write(self, batch: EmbeddedBatch, entries: Sequence[Ingested]) -> None:
-        """Commit whole documents, and with them what became of the files read on the way.
+        """Commit whole documents, and the outcomes of all files of the window.
 
         Raises:
-            StorageError: the disk is full, unwritable or broke; nothing of the batch is claimed.
+            StorageError: the disk is full, unwritable or failed; nothing of the batch is recorded.
         """
         table, publisher, counters = self.begin(), self._publisher, self._counters
         written = [entry for entry in entries if entry.outcome == "written"]
@@ -137,7 +137,7 @@ class TableWriter:
         publisher.update_heartbeat()
 
     def note(self, entries: Sequence[Ingested]) -> None:
-        """Commit what became of files that have nothing to write; this alone is no run."""
+        """Commit the outcomes of files without rows to write; this alone does not make a run."""
         gone = [entry.record.doc_id for entry in entries if entry.leaves_rows]
         if gone:
             self._delete(gone)
@@ -146,7 +146,7 @@ class TableWriter:
                 self._publisher.record([self._stamped(entry) for entry in entries])
 
     def remove(self, removed: Sequence[FileRecord]) -> None:
-        """Take documents that are gone out of the table, then out of the manifest."""
+        """Delete documents whose files are gone from the table, then from the manifest."""
         doc_ids = [record.doc_id for record in removed]
         if any(record.n_chunks for record in removed):
             self._delete(doc_ids, forget=True)
@@ -154,17 +154,17 @@ class TableWriter:
             self._publisher.record(deletes=doc_ids)
 
     def expect_end(self) -> None:
-        """Prepare for the end: all files are read, and a core has nothing to do."""
+        """Prepare for the end: all files are read, so a core is idle."""
         if self._table is not None:
             self._table.maintenance.prestart()
 
     def finish(self, *, complete: bool, default: bool, keep: int) -> None:
-        """Refresh the indexes and show readers what the run made, if it made anything.
+        """Update the indexes and publish the run, if it wrote anything.
 
         Args:
-            complete: whether the table now holds all there is.
+            complete: whether the table now covers all roots.
             default: whether readers are switched to it.
-            keep: how many versions can be gone back to after a clean-up.
+            keep: number of versions that a clean-up keeps.
         """
         publisher, counters = self._publisher, self._counters
         if self._table is None and not publisher.has_unpublished(complete=complete):
@@ -179,7 +179,7 @@ class TableWriter:
             if result.done:
                 self._commit(table)
         with counters.stage("write"):
-            if table.version == 1:  # it was made and then stayed empty
+            if table.version == 1:  # created, and still empty
                 self._commit(table)
             served = complete or not publisher.has_complete_table()
             index, default = self._vector_index, default and served
@@ -191,9 +191,9 @@ class TableWriter:
         counters.emit(Step.FINISHED, publisher.run)
 
     def restore(self, version: TableHead) -> None:
-        """Make the content of an older version of the table the newest.
+        """Make an older version of the table the newest.
 
-        The manifest is brought in line with its rows, as after a kill.
+        The manifest is reconciled with its rows, as after a kill.
         """
         from localembed.pipeline.recover import recover
         from localembed.store.lance.table import ChunkTable
@@ -218,13 +218,13 @@ class TableWriter:
     def __exit__(
         self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        """End the run, however it went."""
+        """End the run, whether it succeeded or not."""
         if self._table is not None:
             self._table.maintenance.close()
         self._publisher.end(self._durable, sync_failed=isinstance(error, SyncError))
 
     def _stamped(self, entry: Ingested, batch: EmbeddedBatch | None = None) -> FileRecord:
-        """Return the record with the number of the run whose rows it speaks of, and its faults."""
+        """Return the record with the run's number, and with the reasons of failed passages."""
         if not entry.chunked:
             return entry.record
         record = replace(entry.record, run=self._publisher.run)
@@ -244,7 +244,7 @@ class TableWriter:
             raise StorageError(message)
 
     def _delete(self, doc_ids: Sequence[bytes], *, forget: bool = False) -> None:
-        """Delete documents' rows, then their records if they are to be forgotten."""
+        """Delete documents' rows, then their records if `forget`."""
         table = self.begin()
         with self._counters.stage("write"):
             self._counters.add("removed_chunks", table.delete(doc_ids))
@@ -257,7 +257,7 @@ class TableWriter:
         records: Sequence[FileRecord] = (),
         deletes: Sequence[bytes] = (),
     ) -> None:
-        """Make Lance durable, and only then let the manifest say so."""
+        """Make the rows durable, and only then record them in the manifest."""
         synced = self._fsync.sync()
         self._counters.emit(Step.SYNCED, table.version)
         mark = TableMark(table.uuid, table.version)

@@ -1,7 +1,6 @@
-"""What a run did, counted in one place, so that every input and every chunk is accounted for.
+"""Counters of a run, in one place, so that every input and every chunk is accounted for.
 
-The stages run in several threads; all of them count, and announce their steps, here and under one
-lock.
+The stages run in several threads; all of them count and announce their steps here, under a lock.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ _SIDES = {
     "embed": ("open store", "reuse", "load model", "embed"),
     "write": ("write",),
 }
-"""The three sides that work at the same time, and the stages of each."""
+"""The three sides of a run that work at the same time, with the stages of each."""
 
 
 @dataclass(slots=True)
 class RunCounters:
-    """The running sums of one run, and the listener that is told of its steps."""
+    """The running sums of one run, and the listener for its steps."""
 
     listener: EventListener = ignore_event
-    """Called by one thread at a time."""
+    """Listener for steps, called by one thread at a time."""
     _started: float = field(default_factory=time.perf_counter)
     _sums: dict[Counted, int] = field(default_factory=lambda: defaultdict(int))
     _stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -50,15 +49,15 @@ class RunCounters:
     _failed_chunks: list[Note] = field(default_factory=list)
     _engine: EngineUse | None = None
     _overlapped: float = 0.0
-    """Seconds in which reading, embedding and writing went on at the same time."""
+    """Seconds in which reading, embedding and writing ran at the same time."""
     _inside: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Stage → threads in it, and since when the first is."""
+    """Stage → number of threads in it, and when the first of them entered."""
     _lock: Lock = field(default_factory=Lock)
-    _telling: Lock = field(default_factory=Lock)
+    _emitting: Lock = field(default_factory=Lock)
 
     def emit(self, step: Step, count: int) -> None:
         """Announce a step to the listener."""
-        with self._telling:
+        with self._emitting:
             self.listener(RunEvent(step, count))
 
     def add(self, name: Counted, count: int = 1) -> None:
@@ -67,7 +66,7 @@ class RunCounters:
             self._sums[name] += count
 
     def skip(self, note: Note) -> None:
-        """Count an input that a rule left out."""
+        """Count an input that a rule excluded."""
         with self._lock:
             self._skipped.append(note)
 
@@ -82,7 +81,7 @@ class RunCounters:
             self._failed_chunks += notes
 
     def use_plan(self, plan: Plan) -> None:
-        """Count what the plan already knows."""
+        """Count the files that the plan already decided about."""
         with self._lock:
             self._plan = plan
             self._sums["unchanged"] += plan.unchanged
@@ -91,13 +90,13 @@ class RunCounters:
             self._failures += plan.failures
 
     def use_engine(self, use: EngineUse | None) -> None:
-        """Note what embedded; None if nothing had to be."""
+        """Set the engine that embedded; None if there was nothing to embed."""
         with self._lock:
             self._engine = use
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to a stage; of several threads at once it counts once."""
+        """Add the time spent inside to a stage; concurrent threads count once."""
         with self._lock:
             threads, begin = self._inside.get(name, (0, time.perf_counter()))
             self._inside[name] = (threads + 1, begin)
@@ -118,7 +117,7 @@ class RunCounters:
 
     @contextmanager
     def overlapping(self) -> Iterator[None]:
-        """Take the time of the part whose stages overlap."""
+        """Measure the part in which the stages overlap."""
         begin = time.perf_counter()
         try:
             yield
@@ -127,15 +126,15 @@ class RunCounters:
                 self._overlapped += time.perf_counter() - begin
 
     def embedding_rate(self) -> float:
-        """Return the chunks embedded per second so far, 0 before the first; reused ones apart."""
+        """Return the chunks embedded per second so far, without reused ones; 0 before the first."""
         with self._lock:
             seconds = self._stages.get("embed", 0.0)
             return self._sums["embedded"] / seconds if seconds else 0.0
 
     def waits_for_chunks(self, ratio: float) -> bool:
-        """Tell whether chunking takes `ratio` times as long as embedding, once there are vectors.
+        """Tell whether chunking takes more than `ratio` times as long as embedding.
 
-        A ratio of 0 needs no measurement.
+        That is unknown, so False, before the first vectors; a ratio of 0 always gives True.
         """
         with self._lock:
             begun = self._sums["embedded"] + self._sums["reused"] > 0
@@ -143,7 +142,7 @@ class RunCounters:
             return not ratio or (begun and slower)
 
     def progress(self) -> dict[str, int]:
-        """Return what the heartbeat shows: files and chunks done, and files to read."""
+        """Return the counts for the heartbeat: files and chunks done, and files to read."""
         with self._lock:
             sums = self._sums
             return {

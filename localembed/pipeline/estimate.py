@@ -1,4 +1,4 @@
-"""What a run would do, found out by doing all of it that costs nothing and writes nothing."""
+"""Estimate a run by doing all of it that neither costs nor writes anything."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 
 class RequestCounter(Protocol):
-    """Knows how many requests texts take."""
+    """Counts the requests that texts take."""
 
     def count_requests(self, inputs: Sequence[ModelInput], /) -> int:
-        """Return the requests to a remote model; 0 where the model is local."""
+        """Return the number of requests to a remote model; 0 for a local one."""
 
 
 def estimate(job: Job, backend: RequestCounter, listener: EventListener) -> Estimate:
-    """Read, chunk and look up as a run would, and nothing else.
+    """Read files, chunk them and look up vectors as a run would, and nothing else.
 
     Args:
-        job: what the run would do.
+        job: the run.
         backend: counts requests.
-        listener: told of progress, as for a run.
+        listener: called for each step, as in a run.
     """
     counters = RunCounters(listener)
     manifest = Manifest(job.layout)
@@ -43,16 +43,16 @@ def estimate(job: Job, backend: RequestCounter, listener: EventListener) -> Esti
     plan = plan_run(job, records, counters)
     counters.emit(Step.FILES, len(plan.to_read))
     token = CancelToken()
-    look = _Look(_stored_vectors(job), backend)
+    stages = _CountingStages(_stored_vectors(job), backend)
     with ChunkWorkers(job.chunker, plan.size, token, counters, job.limits) as workers:
         sizes = WindowSizes(job.limits, counters, may_grow=False)
         entries = ingest(plan, records, workers, counters)
-        run_stages(windows(entries, sizes, counters), look, token)
-    return look.estimate(len(plan.to_read))
+        run_stages(windows(entries, sizes, counters), stages, token)
+    return stages.estimate(len(plan.to_read))
 
 
-class _Look:
-    """Looks up the chunks of windows in place of embedding and writing them."""
+class _CountingStages:
+    """Looks up the chunks of windows, instead of embedding and writing them."""
 
     def __init__(self, stored: StoredVectors | None, backend: RequestCounter) -> None:
         self._stored = stored
@@ -61,7 +61,7 @@ class _Look:
         self._chunks = self._tokens = self._requests = 0
 
     def embed(self, window: Sequence[Ingested], /) -> None:
-        """Count what would have to be embedded."""
+        """Count the chunks that have no stored vector."""
         chunks = [chunk for entry in window if entry.chunked for chunk in entry.chunked.chunks]
         new = {c.chunk_hash: c for c in chunks if c.chunk_hash not in self._seen}
         stored = self._stored.look_up(new) if self._stored else {}
@@ -83,7 +83,7 @@ class _Look:
 
 
 def _stored_vectors(job: Job) -> StoredVectors | None:
-    """Return where vectors are stored; None without a table."""
+    """Return the stored vectors; None if there is no table."""
     head = read_head(job.layout)
     exists = newest_version(job.layout.table(job.facts.name)) > 0
     if not exists and not head.tables:

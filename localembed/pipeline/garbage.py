@@ -1,4 +1,4 @@
-"""Free what belongs to no version that is kept; readers and the next run never notice."""
+"""Free what no kept version needs; readers and the next run are not affected."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def clean_up(
     keep: int,
     counters: RunCounters,
 ) -> None:
-    """Free what belongs to no version that is kept. The caller holds the writer lock.
+    """Free what no kept version needs. The caller holds the writer lock.
 
     Args:
         layout: the workspace.
-        name: of the table, which head.json names.
-        table: open at its newest version, which is the one that head.json pins.
-        synced: its files, which are durable.
-        keep: how many of the newest versions stay; tagged ones stay as well.
-        counters: told of protected and cleaned.
+        name: name of the table in head.json.
+        table: the table at its newest version, which head.json names.
+        synced: tracker of its durable files.
+        keep: number of newest versions to keep; tagged ones are kept as well.
+        counters: announce the steps PROTECTED and CLEANED.
     """
     kept = to_keep(read_versions(layout), name, keep)
     table.protect(kept)
-    # A branch that a power cut takes away again would not protect what is removed now.
+    # A branch that a power cut could still undo would not protect what is removed next.
     synced.sync()
     counters.emit(Step.PROTECTED, len(kept))
     table.clean()
@@ -55,7 +55,7 @@ def drop_table(layout: Layout, name: str) -> None:
 
 
 def publish_newest(layout: Layout, name: str, table: ChunkTable, synced: FsyncTracker) -> None:
-    """Let the manifest and readers go on from the newest version, once it is durable."""
+    """Make the newest version durable, then record it in the manifest and publish it."""
     mark = TableMark(table.uuid, table.version)
     Manifest(layout).commit(name, synced=synced.sync(), mark=mark)
     head = read_head(layout)

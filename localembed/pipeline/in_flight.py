@@ -1,4 +1,4 @@
-"""No two windows ask for the same vector: what is stored, being embedded or being written."""
+"""Make sure that no two windows embed the same text: track what is embedded or written now."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from localembed.types.arrays import Vector
 
     Outcomes = Mapping[bytes, Vector | str]
-    """Chunk hash → its vector, or why it has none."""
+    """Chunk hash → its vector, or the reason why it has none."""
 
 
 class Stored(Protocol):
-    """Finds the vectors that are stored."""
+    """Finds stored vectors."""
 
     def look_up(self, hashes: Collection[bytes]) -> Mapping[bytes, Vector]:
         """Return the vectors that are stored for chunk hashes in this space."""
@@ -24,35 +24,35 @@ class Stored(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What a window has to embed itself, and where it gets the rest."""
+    """What a window must embed itself, and the sources of the rest."""
 
     found: Mapping[bytes, Vector]
-    """What is stored."""
+    """Stored vectors."""
     own: tuple[bytes, ...]
-    """What this window, and no other, embeds."""
+    """Hashes that this window embeds, and no other."""
     others: Mapping[bytes, Future[Outcomes]]
-    """What earlier windows embed, or have embedded and not yet written."""
+    """Outcomes of earlier windows that are embedding them, or have not written them yet."""
     outcome: Future[Outcomes]
-    """What later windows wait for."""
+    """Outcomes of this window, for later windows to wait for."""
 
     def resolve(self, outcomes: Outcomes) -> None:
-        """Let later windows have what was embedded."""
+        """Hand the outcomes to later windows."""
         self.outcome.set_result(outcomes)
 
     def fail(self, error: BaseException) -> None:
-        """Let later windows, which wait for it, fail as this one did."""
+        """Make later windows that wait for this one fail as well."""
         self.outcome.set_exception(error)
 
     def wait_for_others(self) -> dict[bytes, Vector | str]:
-        """Wait for earlier windows, and return what they made of this one's texts."""
+        """Wait for earlier windows, and return their outcomes for this one's texts."""
         return {key: outcome.result()[key] for key, outcome in self.others.items()}
 
 
 class InFlight:
-    """The texts whose vectors are on their way into the store; several threads may ask."""
+    """The texts whose vectors are not in the store yet; safe for several threads."""
 
     def __init__(self, stored: Stored) -> None:
-        """Begin without any.
+        """Start empty.
 
         Args:
             stored: finds stored vectors; called by one thread at a time.
@@ -62,9 +62,9 @@ class InFlight:
         self._reserved: dict[bytes, Future[Outcomes]] = {}
 
     def reserve(self, hashes: Collection[bytes]) -> Reservation:
-        """Reserve what is neither stored nor reserved.
+        """Reserve the hashes that are neither stored nor reserved.
 
-        Reservations come first: what is no longer reserved is written, and found in the store.
+        Reservations are checked first: what is no longer reserved is already in the store.
         """
         with self._lock:
             others = {key: self._reserved[key] for key in hashes if key in self._reserved}
@@ -75,7 +75,7 @@ class InFlight:
             return Reservation(found, own, others, outcome)
 
     def forget(self, hashes: Iterable[bytes]) -> None:
-        """Drop what was written."""
+        """Drop reservations of vectors that were written."""
         with self._lock:
             for key in hashes:
                 self._reserved.pop(key, None)

@@ -1,4 +1,4 @@
-"""From the plan's files to chunked documents, one at a time, counted and with their records."""
+"""Turn the plan's files into chunked documents with records, and count them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from localembed.pipeline.read_and_chunk import ChunkedFile
 
 NO_STAT = FileStat(-1, 0, 0, 0)
-"""Equals no file's: what carries it is looked at again."""
+"""A stat that equals no file's, so that the file is read again."""
 
 _MAX_BYTES = 8 << 20
-"""Of files that are read and cut ahead of their turn."""
+"""Maximum bytes of files that are read and chunked ahead."""
 _MIN_BYTES = 1 << 10
-"""That a file counts for: an empty one takes time as well."""
+"""Minimum bytes that a file counts for: an empty one takes time as well."""
 _GROUP_BYTES = 64 << 10
-"""Of small files that are cut together, which takes a quarter less time than one after another; and
-each answer of a child waits for its turn at Python's lock, up to 5 ms."""
+"""Bytes of small files that are chunked together: a quarter faster than one after another, and each
+reply of a worker process waits for Python's lock, up to 5 ms."""
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ Outcome = Literal["written", "refreshed", "skipped", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of one file; `record` is true once it is committed."""
+    """The outcome of one file; `record` is valid once it is committed."""
 
     outcome: Outcome
     file: SourceFile
@@ -45,7 +45,7 @@ class Ingested:
 
     @property
     def leaves_rows(self) -> bool:
-        """Whether rows of an earlier run must go although none are written."""
+        """Whether rows of an earlier run must be deleted although none are written."""
         had_rows = self.previous is not None and self.previous.n_chunks > 0
         return self.outcome == "skipped" and had_rows
 
@@ -56,13 +56,13 @@ def ingest(
     workers: ChunkWorkers,
     counters: RunCounters,
 ) -> Iterator[Ingested]:
-    """Yield what became of every file of the plan, in the order of the walk.
+    """Yield the outcome of every file of the plan, in the order of the walk.
 
     Args:
-        plan: names the files.
-        records: what the manifest remembers, by doc_id.
-        workers: read and chunk them.
-        counters: counts files, bytes and reasons.
+        plan: the files to read.
+        records: doc_id → the manifest's record.
+        workers: read and chunk the files.
+        counters: count files, bytes and reasons.
     """
     moved = _by_content(plan.removed)
     groups = in_groups((_bytes(file), file) for file in plan.to_read)
@@ -78,19 +78,19 @@ def ingest(
         yield _counted(file, records.get(file.doc_id), found, moved, counters)
 
 
-def in_groups(things: Iterable[tuple[int, T]]) -> Iterator[tuple[int, list[T]]]:
-    """Yield small things together, or a large one alone, with the bytes of all of them.
+def in_groups(items: Iterable[tuple[int, T]]) -> Iterator[tuple[int, list[T]]]:
+    """Yield groups of small items, or a large one alone, each with its total bytes.
 
     Args:
-        things: each with its bytes.
+        items: each with its bytes.
     """
     group: list[T] = []
     total = 0
-    for size, thing in things:
+    for size, item in items:
         if group and total + size > _GROUP_BYTES:
             yield total, group
             group, total = [], 0
-        group.append(thing)
+        group.append(item)
         total += size
     if group:
         yield total, group
@@ -107,7 +107,7 @@ def _counted(
     moved: dict[bytes, int],
     counters: RunCounters,
 ) -> Ingested:
-    """Count what a file held, and return what becomes of it."""
+    """Count a file, and return its outcome."""
     content = found.content
     if content is not None:
         counters.add("bytes", found.size)
@@ -135,7 +135,7 @@ def _counted(
 
 
 def _by_content(removed: tuple[FileRecord, ...]) -> dict[bytes, int]:
-    """Count the documents that are gone by their content: a new equal one was renamed."""
+    """Count removed documents by content: a new file with equal content was renamed."""
     counts: dict[bytes, int] = {}
     for record in removed:
         if record.n_chunks:
@@ -159,7 +159,7 @@ def _refreshed(
 def _failed(
     file: SourceFile, previous: FileRecord | None, reason: str, counters: RunCounters
 ) -> Ingested:
-    """Keep what is known and stored of a file that could not be read this time."""
+    """Keep the record and rows of a file that could not be read this time."""
     counters.fail(Note(file.absolute, reason))
     record = FileRecord(
         doc_id=file.doc_id,

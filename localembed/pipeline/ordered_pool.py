@@ -1,4 +1,4 @@
-"""Work in several threads whose results come in the order of the items."""
+"""Work in several threads, with the results in the order of the items."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ def in_order(
     threads: int,
     max_weight: int,
 ) -> Iterator[Result]:
-    """Yield `work(item)` for all items, in their order; what it raises is raised in its place.
+    """Yield `work(item)` for all items, in their order; its exceptions are raised in that order.
 
     Args:
         work: called in any of the threads.
-        items: each with its weight; taken as they are needed.
-        threads: how many there are.
-        max_weight: weight that may be begun and not yet handed over; a heavier item is alone.
+        items: each with its weight; consumed as needed.
+        threads: number of threads.
+        max_weight: maximum weight of items in progress; a heavier item runs alone.
     """
-    with ThreadPoolExecutor(threads, "localembed-cut") as pool:
-        begun: deque[tuple[int, Future[Result]]] = deque()
-        heavy = 0
+    with ThreadPoolExecutor(threads, "localembed-chunk") as pool:
+        pending: deque[tuple[int, Future[Result]]] = deque()
+        total = 0
         try:
-            for own, item in items:
-                while begun and (heavy + own > max_weight or len(begun) > 2 * threads):
-                    heavy -= begun[0][0]
-                    yield begun.popleft()[1].result()
-                begun.append((own, pool.submit(work, item)))
-                heavy += own
-            while begun:
-                yield begun.popleft()[1].result()
+            for weight, item in items:
+                while pending and (total + weight > max_weight or len(pending) > 2 * threads):
+                    total -= pending[0][0]
+                    yield pending.popleft()[1].result()
+                pending.append((weight, pool.submit(work, item)))
+                total += weight
+            while pending:
+                yield pending.popleft()[1].result()
         finally:
-            for _, future in begun:
+            for _, future in pending:
                 future.cancel()

@@ -1,8 +1,8 @@
-"""Which files a run has to look at: stats against the manifest, and nothing opened.
+"""Decide which files a run must read: compare stats with the manifest, without opening files.
 
-Unchanged is what has the same size, times and inode as when it was last read, and was old enough
+A file is unchanged if size, times and inode are those of its last reading, and if it was old enough
 then that a later change could not hide in the same tick of the clock (git's racy rule).
-Deletion is part of the plan, never a side effect: only what a complete walk did not find.
+Deletion is part of the plan, never a side effect: only files that a complete walk did not find.
 """
 
 from __future__ import annotations
@@ -22,59 +22,59 @@ _GUARD_FILES = 20
 
 
 class Walked(Protocol):
-    """What the plan needs of a walk (see `sources.Walk`)."""
+    """The part of a walk that the plan needs (see `sources.Walk`)."""
 
     @property
     def root(self) -> Root:
-        """The root."""
+        """Root that was walked."""
 
     @property
     def scope(self) -> bytes:
-        """The part that was walked."""
+        """Part of the root that was walked, relative to it."""
 
     @property
     def missing(self) -> bool:
-        """Whether its top could not be listed."""
+        """Whether the scope could not be listed at all."""
 
     @property
     def files(self) -> Sequence[SourceFile]:
-        """What was found."""
+        """Files that were found."""
 
     @property
     def skipped(self) -> Sequence[Note]:
-        """What a rule left out."""
+        """Inputs that a rule excluded."""
 
     @property
     def failures(self) -> Sequence[Note]:
-        """What could not be listed or examined."""
+        """Inputs that could not be listed or examined."""
 
     def covers(self, path: bytes) -> bool:
-        """Tell whether a file with this path would have been seen."""
+        """Tell whether the walk would have found a file with this path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run will do, before any file is opened."""
+    """The plan of a run, made before any file is opened."""
 
     added: tuple[SourceFile, ...]
-    """No record of them; some turn out to be renamed once they are read."""
+    """Files without a record; some turn out to be renamed once they are read."""
     changed: tuple[SourceFile, ...]
-    """Their stat differs or proves nothing; some turn out to have equal bytes."""
+    """Files whose stat differs or proves nothing; some turn out to have equal bytes."""
     removed: tuple[FileRecord, ...]
     unchanged: int
     skipped: tuple[Note, ...]
     failures: tuple[Note, ...]
     refused: tuple[str, ...]
-    """Roots that look gone, one sentence each."""
+    """Roots that seem to be missing, one sentence each."""
 
     @property
     def to_read(self) -> tuple[SourceFile, ...]:
-        """All files that have to be opened."""
+        """All files to open."""
         return self.added + self.changed
 
     @property
     def size(self) -> int:
-        """Bytes of these files, as the walk saw them."""
+        """Total bytes of these files, by their stats."""
         return sum(file.stat.size for file in self.to_read)
 
 
@@ -85,13 +85,13 @@ def make_plan(
     verify: bool = False,
     allow_mass_delete: bool = False,
 ) -> Plan:
-    """Compare what the walks saw with what the manifest remembers.
+    """Compare the walks with the manifest.
 
     Args:
         walks: one per scope.
-        records: doc_id → what was remembered, of all roots.
-        verify: trust no stat, read everything.
-        allow_mass_delete: do not refuse a root that looks gone.
+        records: doc_id → the manifest's record, for all roots.
+        verify: trust no stat; read everything.
+        allow_mass_delete: remove files even if a whole root seems to be missing.
     """
     added: list[SourceFile] = []
     changed: list[SourceFile] = []
@@ -102,9 +102,9 @@ def make_plan(
     unchanged = 0
     by_root = _by_root(records.values())
     for walk in walks:
-        known = [r for r in by_root.get(walk.root.root_id, ()) if walk.covers(r.path)]
-        gone = _gone(walk.files, known)
-        sentence = None if allow_mass_delete else _looks_gone(walk, known, gone)
+        recorded = [r for r in by_root.get(walk.root.root_id, ()) if walk.covers(r.path)]
+        gone = _gone(walk.files, recorded)
+        sentence = None if allow_mass_delete else _looks_gone(walk, recorded, gone)
         if sentence is not None:
             refused.append(sentence)
         else:
@@ -139,47 +139,47 @@ def _by_root(records: Iterable[FileRecord]) -> dict[str, list[FileRecord]]:
     return grouped
 
 
-def _gone(files: Sequence[SourceFile], known: Sequence[FileRecord]) -> list[FileRecord]:
+def _gone(files: Sequence[SourceFile], recorded: Sequence[FileRecord]) -> list[FileRecord]:
     seen = {file.doc_id for file in files}
-    return [record for record in known if record.doc_id not in seen]
+    return [record for record in recorded if record.doc_id not in seen]
 
 
 def _proves_unchanged(record: FileRecord, now: FileStat) -> bool:
-    """Tell whether equal stats mean equal bytes; a failed file is always tried again."""
+    """Tell whether the stat proves equal bytes; a failed file is always retried."""
     if record.state == "failed" or record.stat != now:
         return False
-    # A file system that keeps whole seconds (FAT, old network mounts) cannot tell two changes
-    # within one of them apart. An unpacked archive has whole mtimes too, but not ctimes.
+    # A file system with whole seconds (FAT, old network mounts) cannot distinguish two changes
+    # within one second. Files from an archive have whole mtimes too, but not ctimes.
     whole_seconds = now.mtime_ns % _SECOND_NS == 0 and now.ctime_ns % _SECOND_NS == 0
     tick = _COARSE_TICK_NS if whole_seconds else _TICK_NS
     return max(now.mtime_ns, now.ctime_ns) < record.observed_ns - tick
 
 
 def _looks_gone(
-    walk: Walked, known: Sequence[FileRecord], gone: Sequence[FileRecord]
+    walk: Walked, recorded: Sequence[FileRecord], gone: Sequence[FileRecord]
 ) -> str | None:
-    """Return a sentence if removing these records is more likely a mistake than a wish."""
+    """Return a sentence if removing these records is probably a mistake, else None."""
     where = show_path(walk.root.path)
     hint = (
-        "Nothing of it was removed. If that is right, run the same command with "
-        "--allow-mass-delete, or forget it with: localembed rm"
+        "None of its files was removed from the index. If they should be, run the same command "
+        "with --allow-mass-delete, or remove it with: localembed rm"
     )
     if walk.missing:
         return f"{where} is missing or cannot be listed. {hint} {where}"
-    if known and not walk.files and not walk.scope:
-        return f"{where} is suddenly empty ({_files(len(known))} before). {hint} {where}"
-    lost = _not_moved(gone, walk.files, known)
-    if lost >= _GUARD_FILES and 2 * lost > len(known):
-        return f"{where} has lost {lost} of {len(known)} files. {hint} {where}"
+    if recorded and not walk.files and not walk.scope:
+        return f"{where} is suddenly empty ({_files(len(recorded))} before). {hint} {where}"
+    lost = _not_moved(gone, walk.files, recorded)
+    if lost >= _GUARD_FILES and 2 * lost > len(recorded):
+        return f"{where} has lost {lost} of {len(recorded)} files. {hint} {where}"
     return None
 
 
 def _not_moved(
-    gone: Sequence[FileRecord], files: Sequence[SourceFile], known: Sequence[FileRecord]
+    gone: Sequence[FileRecord], files: Sequence[SourceFile], recorded: Sequence[FileRecord]
 ) -> int:
-    """Count the files that are gone and did not turn up elsewhere with the same size and mtime."""
-    remembered = {record.doc_id for record in known}
-    fresh = Counter((f.stat.size, f.stat.mtime_ns) for f in files if f.doc_id not in remembered)
+    """Count the files that are gone and have no new file with the same size and mtime."""
+    known_ids = {record.doc_id for record in recorded}
+    fresh = Counter((f.stat.size, f.stat.mtime_ns) for f in files if f.doc_id not in known_ids)
     here = Counter((record.stat.size, record.stat.mtime_ns) for record in gone)
     return (here - fresh).total()
 

@@ -1,7 +1,7 @@
-"""What a run tells the others: its number, the manifest, head.json, its record and heartbeat.
+"""What a run publishes: its number, the manifest, head.json, its record and its heartbeat.
 
-Lance is the truth and the manifest a cache of it, so the manifest never claims a document whose
-rows are missing, and what readers see changes last.
+Lance is the source of truth and the manifest a cache of it, so the manifest never lists a document
+whose rows are missing, and head.json, which readers use, changes last.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NOTHING_SYNCED = Synced()
 
 
 class Publisher:
-    """Publishes one run. It claims the run's number when there is something to write."""
+    """Publishes one run; it claims a number when there is something to write."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Publisher:
         records: Mapping[bytes, FileRecord],
         counters: RunCounters,
     ) -> None:
-        """Remember what the run starts from; nothing is written yet."""
+        """Set up the publisher; nothing is written yet."""
         self._layout = layout
         self._facts = facts
         self._manifest = Manifest(layout)
@@ -46,23 +46,23 @@ class Publisher:
         self._started = ""
         self.head: Head = read_head(layout)
         self.entry = self.head.tables.get(facts.name)
-        """The table as readers saw it when the run began; None if it is new."""
+        """The table in head.json when the run began; None if it is new."""
         self.number: int | None = None
-        """The run's number; None until it is claimed."""
+        """Number of the run; None until it is claimed."""
         self.reset(records)
 
     def reset(self, records: Mapping[bytes, FileRecord]) -> None:
-        """Start from other records, after an older version was restored."""
+        """Replace the records, after an older version was restored."""
         self._records = records
         self._documents = sum(1 for record in records.values() if record.n_chunks)
         self._failures = Failures(self._layout, self._facts.name, records)
 
     @property
     def run(self) -> int:
-        """The run's number.
+        """Number of the run.
 
         Raises:
-            RuntimeError: nothing was claimed.
+            RuntimeError: no number was claimed.
         """
         if self.number is None:
             message = "a run must begin before it writes"
@@ -89,7 +89,7 @@ class Publisher:
         return number
 
     def synced_files(self) -> Mapping[str, StoredFile]:
-        """Return the table's files that are safely on disk, by name."""
+        """Return the table's durable files, by name."""
         return self._manifest.stored_files(self._facts.name)
 
     def record(
@@ -103,11 +103,10 @@ class Publisher:
         """Write records of documents into the manifest, in one transaction.
 
         Args:
-            upserts: of documents that were read.
-            deletes: doc_ids that are forgotten.
-            mark: the version of the table that the records speak of; everything up to it is
-                safely on disk.
-            synced: the table's files that became durable with it.
+            upserts: records of documents that were read.
+            deletes: doc_ids to remove.
+            mark: the version of the table that the records describe; it is durable.
+            synced: the files of the table that became durable with it.
         """
         self._manifest.commit(
             self._facts.name, upserts=upserts, deletes=deletes, mark=mark, synced=synced
@@ -118,21 +117,21 @@ class Publisher:
             self._failures.note(record)
         for doc_id in deletes:
             self._failures.forget(doc_id)
-        # A run names each document at most once.
+        # A run records each document at most once.
         self._documents += sum(1 for record in upserts if record.n_chunks)
         self._documents -= sum(1 for record in before if record and record.n_chunks)
         if mark is not None:
             self._counters.emit(Step.RECORDED, len(upserts))
 
     def has_complete_table(self) -> bool:
-        """Tell whether readers have a table whose first build is complete."""
+        """Tell whether any published table is complete."""
         return any(entry.complete for entry in self.head.tables.values())
 
     def has_unpublished(self, *, complete: bool) -> bool:
         """Tell whether an earlier run was cut off between its last batch and its publication.
 
         Args:
-            complete: whether the table holds all there is after this run.
+            complete: whether the table covers all roots after this run.
         """
         if self.entry is None:
             return self._documents > 0
@@ -147,12 +146,12 @@ class Publisher:
         complete: bool,
         default: bool = False,
     ) -> None:
-        """Let readers see the newest version of the table, which is durable.
+        """Publish the newest version of the table, which is durable.
 
         Args:
-            table: that was written.
-            vector_index: what was measured of its vector index.
-            complete: whether the table holds all there is.
+            table: the table that was written.
+            vector_index: measurements of its vector index.
+            complete: whether the table covers all roots.
             default: whether readers are switched to it.
         """
         facts = self._facts
@@ -179,16 +178,16 @@ class Publisher:
         self._counters.emit(Step.PUBLISHED, entry.lance_version)
 
     def update_heartbeat(self) -> None:
-        """Tell other commands how far the run is."""
+        """Write the run's progress into the heartbeat."""
         progress = self._counters.progress()
         heartbeat.update(self._layout, run=self.run, started=self._started, **progress)
 
     def end(self, durable_version: int, *, sync_failed: bool) -> None:
-        """Tell other commands that the run is over, however it ended.
+        """Write the end of the run into the heartbeat, whether it succeeded or not.
 
         Args:
-            durable_version: the newest Lance version that is safely on disk.
-            sync_failed: whether the disk failed to keep what it took.
+            durable_version: the newest durable Lance version.
+            sync_failed: whether an fsync failed.
         """
         if self.number is not None:
             durable = newest_version(self._layout.table(self._facts.name)) == durable_version

@@ -21,29 +21,29 @@ from localembed.types.documents import (
 
 @dataclass(frozen=True, slots=True)
 class ChunkedFile:
-    """What one file held."""
+    """The content and chunks of one file."""
 
     content: Content | None = None
-    """Without its bytes, which nobody needs any more; None if they could not be had."""
+    """Content without its bytes, which are not needed any more; None if it could not be read."""
     size: int = 0
-    """How many they were."""
+    """Size of the file in bytes."""
     error: str = ""
-    """Why it could not be read or decoded."""
+    """Reason why the file could not be read or decoded."""
     reason: str = ""
-    """Why there is nothing in it to index."""
+    """Reason why there is nothing to index in it."""
     unchanged: bool = False
-    """The bytes are those that the manifest remembers."""
+    """Whether the content is the one in the manifest."""
     chunked: ChunkedDocument | None = None
     read_seconds: float = 0.0
     chunk_seconds: float = 0.0
 
 
 KnownFile = tuple[SourceFile, FileRecord | None]
-"""A file to read, and what the manifest remembers of it."""
+"""A file to read, with its record in the manifest."""
 
 
 def read_and_chunk(files: Sequence[KnownFile], chunker: DocumentChunker) -> list[ChunkedFile]:
-    """Return what each file held, chunked unless it is what the manifest remembers.
+    """Return each file's content, chunked unless the manifest has the same.
 
     Args:
         files: one, or several small ones.
@@ -53,12 +53,12 @@ def read_and_chunk(files: Sequence[KnownFile], chunker: DocumentChunker) -> list
         return _chunk([_read(*file) for file in files], chunker)
     except MemoryError:
         if len(files) == 1:
-            return [ChunkedFile(error="there is not enough memory for it")]
+            return [ChunkedFile(error="not enough memory to read and chunk it")]
     return [chunked for file in files for chunked in read_and_chunk([file], chunker)]
 
 
 def _read(file: SourceFile, previous: FileRecord | None) -> tuple[ChunkedFile, Document | None]:
-    """Return what a file held, and its text if there is anything to chunk."""
+    """Return a file's content, and its document if there is anything to chunk."""
     begin = time.perf_counter()
     found, document = ChunkedFile(), None
     try:
@@ -78,7 +78,7 @@ def _read(file: SourceFile, previous: FileRecord | None) -> tuple[ChunkedFile, D
 def _chunk(
     read: Sequence[tuple[ChunkedFile, Document | None]], chunker: DocumentChunker
 ) -> list[ChunkedFile]:
-    """Chunk what was read."""
+    """Chunk the documents that were read."""
     begin = time.perf_counter()
     documents = [document for _, document in read if document is not None]
     chunked = iter(chunker(documents) if documents else ())
@@ -92,7 +92,7 @@ def _chunk(
 def _with_chunks(found: ChunkedFile, chunked: ChunkedDocument, seconds: float) -> ChunkedFile:
     if not chunked.chunks:
         return replace(found, reason="no text", chunk_seconds=seconds)
-    # Windows wait for their turn, and what they need of the text is in the chunks.
+    # The document may wait for its window; the chunks hold all of the text that is needed.
     chunked = replace(chunked, document=replace(chunked.document, text=""))
     return replace(found, chunked=chunked, chunk_seconds=seconds)
 
@@ -111,7 +111,7 @@ def _document(file: SourceFile, content: Content, text: str) -> Document:
 
 
 def _same_bytes(previous: FileRecord, content: Content) -> bool:
-    """Tell whether the rows, or the reason for having none, still hold."""
+    """Tell whether the rows, or the reason for having none, are still valid."""
     if previous.content_hash != content.content_hash:
         return False
     return previous.state == "skipped" or previous.n_chunks > 0

@@ -1,4 +1,4 @@
-"""Before a run: bring the manifest in line with the Lance rows, whatever happened before."""
+"""Before a run: reconcile the manifest with the Lance rows, whatever happened before."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from localembed.store.lance.table import StoredDocument
 
 
-_REASON_LOST = "some lines could not be embedded; why was not kept"
+_REASON_LOST = "some lines could not be embedded; the reasons were not kept"
 
 
 def recover(layout: Layout, facts: TableFacts, counters: RunCounters) -> dict[bytes, FileRecord]:
-    """Return what the manifest remembers of a table, after making it true.
+    """Return the manifest's records of a table, after correcting them if needed.
 
-    When nothing happened, file names alone show it and no store of vectors is opened. Otherwise
-    the rows decide: of each document the highest run whose rows are complete stays.
+    If nothing happened, file names alone show it, and the table is not opened. Otherwise the rows
+    decide: the newest run whose rows of a document are complete is kept.
     """
     manifest = Manifest(layout)
     records, mark = manifest.load(facts.name)
@@ -47,9 +47,9 @@ def recover(layout: Layout, facts: TableFacts, counters: RunCounters) -> dict[by
 def _without_table(
     manifest: Manifest, facts: TableFacts, records: dict[bytes, FileRecord]
 ) -> dict[bytes, FileRecord]:
-    """Forget documents whose rows are gone with their table, and its files.
+    """Remove the records of a table that is gone: its documents and its durable files.
 
-    The next table has files of the same names, which nobody has made durable yet.
+    The next table has files of the same names, which are not durable yet.
     """
     lost = [doc_id for doc_id, record in records.items() if record.n_chunks]
     files = tuple(manifest.stored_files(facts.name))
@@ -72,45 +72,45 @@ def _reconcile(
     stored = table.documents()
     table.keep_only(stored)
     mark = manifest.marks().get(facts.name)
-    noted = manifest.stored_files(facts.name)
-    # Files of another table (a copy that was put back) are known by their names alone.
-    known = noted if mark is None or mark.uuid == table.uuid else {}
-    synced = _sync(layout, table.folder, known)
-    gone = (*synced.gone, *(noted.keys() - known.keys()))
-    true = {document.doc_id: _record(document, records) for document in stored}
-    for doc_id in table.without_vector() & true.keys():
-        if true[doc_id].state != "partial":
-            true[doc_id] = replace(true[doc_id], state="partial", reason=_REASON_LOST)
-    true |= {
+    recorded = manifest.stored_files(facts.name)
+    # Files of another table (a restored copy) have these names, but may not be durable.
+    durable = recorded if mark is None or mark.uuid == table.uuid else {}
+    synced = _sync(layout, table.folder, durable)
+    gone = (*synced.gone, *(recorded.keys() - durable.keys()))
+    actual = {document.doc_id: _record(document, records) for document in stored}
+    for doc_id in table.without_vector() & actual.keys():
+        if actual[doc_id].state != "partial":
+            actual[doc_id] = replace(actual[doc_id], state="partial", reason=_REASON_LOST)
+    actual |= {
         doc_id: record
         for doc_id, record in records.items()
-        if doc_id not in true and not record.n_chunks
+        if doc_id not in actual and not record.n_chunks
     }
     manifest.commit(
         facts.name,
-        upserts=list(true.values()),
-        deletes=[doc_id for doc_id in records if doc_id not in true],
+        upserts=list(actual.values()),
+        deletes=[doc_id for doc_id in records if doc_id not in actual],
         mark=TableMark(table.uuid, table.version),
         synced=Synced(synced.new, gone),
     )
     counters.emit(Step.RECONCILED, len(stored))
-    return true
+    return actual
 
 
-def _sync(layout: Layout, folder: Path, known: Collection[str]) -> Synced:
-    """Make durable what a run that was cut off has left, or note down that the disk would not."""
+def _sync(layout: Layout, folder: Path, durable: Collection[str]) -> Synced:
+    """Make the rows of an interrupted run durable, or record that an fsync failed."""
     try:
-        return FsyncTracker(folder, known).sync()
+        return FsyncTracker(folder, durable).sync()
     except SyncError:
         heartbeat.end(layout, runs.newest_claimed(layout), durable=False, sync_failed=True)
         raise
 
 
 def _record(document: StoredDocument, records: dict[bytes, FileRecord]) -> FileRecord:
-    """Return what is known of a stored document; without a stat it is hashed again, no more."""
-    known = records.get(document.doc_id)
-    if known and (known.run, known.content_hash) == (document.run, document.content_hash):
-        return known
+    """Return the record of a stored document; one without a stat is only hashed again."""
+    record = records.get(document.doc_id)
+    if record and (record.run, record.content_hash) == (document.run, document.content_hash):
+        return record
     return FileRecord(
         doc_id=document.doc_id,
         root_id=document.root_id,

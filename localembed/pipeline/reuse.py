@@ -1,4 +1,4 @@
-"""Vectors for a window of chunks: those that exist are taken, the rest is embedded once each."""
+"""Vectors for a window of chunks: existing ones are reused, the others embedded once each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class EmbedderSource(Protocol):
-    """Gives the model, loaded once."""
+    """Provides the model, loaded once."""
 
     def embedder(self) -> Embedder:
         """Return the model."""
@@ -36,10 +36,10 @@ def embed_window(
 
     Args:
         window: whole documents.
-        dim: numbers of a vector.
-        in_flight: know what is stored or on its way.
-        source: gives the model; not asked when every vector exists.
-        counters: counts what was embedded, reused and failed, and is told of progress.
+        dim: dimensions of the vectors.
+        in_flight: finds vectors that are stored or being embedded.
+        source: loads the model; not used if every vector exists.
+        counters: count embedded, reused and failed chunks, and announce progress.
     """
     chunks = [chunk for entry in window for chunk in entry.chunks]
     unique = {chunk.chunk_hash: chunk for chunk in chunks}
@@ -82,7 +82,7 @@ def _embed(
     dim: int,
     counters: RunCounters,
 ) -> dict[bytes, Vector | str]:
-    """Embed, and check every vector before anything is done with it."""
+    """Embed chunks, and check every vector before it is used."""
     if not missing:
         return {}
     with counters.stage("load model"):
@@ -101,13 +101,13 @@ def _embed(
 
 
 def _faults(vectors: VectorMatrix, dim: int) -> dict[int, str]:
-    """Return the rows that may not be stored, and why."""
+    """Return row → reason for vectors that must not be stored."""
     rows, width = vectors.shape
     if width != dim:
-        return dict.fromkeys(range(rows), f"the model gave {width} numbers instead of {dim}")
+        return dict.fromkeys(range(rows), f"the model returned {width} dimensions instead of {dim}")
     zeros = np.flatnonzero(~vectors.any(axis=1)).tolist()
     infinite = np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()
     return {
-        **dict.fromkeys(zeros, "the model gave a vector of zeros"),
-        **dict.fromkeys(infinite, "the model gave a vector that is not finite"),
+        **dict.fromkeys(zeros, "the model returned a vector of zeros"),
+        **dict.fromkeys(infinite, "the model returned a vector that is not finite"),
     }

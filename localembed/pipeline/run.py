@@ -1,4 +1,4 @@
-"""The recipe: sources → plan → readers → chunking → embedding → store."""
+"""One run: sources → plan → readers → chunking → embedding → store."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Everything one run needs, as plain values and loaders of what is heavy."""
+    """Everything that one run needs: plain values, and loaders for what is expensive to load."""
 
     layout: Layout
     facts: TableFacts
     scopes: tuple[tuple[Root, bytes], ...]
-    """Roots with the part of each to look at, relative; empty for all of it."""
+    """Roots, each with the relative path to index; empty for the whole root."""
     rules: WalkRules
     chunker: ChunkerLoader
     embedder: EmbedderLoader
     pending: PendingAnswers
-    """Answers of a remote model that no table has yet."""
+    """Answers of a remote model that are not in a table yet."""
     limits: Limits
     becomes_default: bool
     """Whether readers are switched to this table once it is complete."""
     covers_all: bool
-    """Whether the scopes are all there is, so that a new table is complete afterwards."""
+    """Whether the scopes cover all roots, so that a new table is complete afterwards."""
     forgotten_roots: frozenset[str] = frozenset()
-    """Ids of roots that are no longer known: their documents are deleted."""
+    """Ids of removed roots, whose documents are deleted."""
     retry_failed: bool = False
-    """Whether to embed chunks again that got no vector."""
+    """Whether to embed failed chunks again."""
     verify: bool = False
     allow_mass_delete: bool = False
     keep_versions: int = 10
@@ -62,11 +62,11 @@ def run(job: Job, listener: EventListener) -> RunReport:
     """Bring a table up to date with the files, and publish it. The caller holds the writer lock.
 
     Args:
-        job: what to do.
-        listener: told of each step (see `types.events.Step`), by one thread at a time.
+        job: the run.
+        listener: called for each step (see `types.events.Step`), by one thread at a time.
 
     Raises:
-        LocalembedError: what was committed before stays, and the next run goes on from there.
+        LocalembedError: the run failed; its commits are kept, and the next run continues.
     """
     counters = RunCounters(listener)
     with counters.stage("recover"):
@@ -92,7 +92,7 @@ def remove_documents(
     keep_versions: int,
     listener: EventListener,
 ) -> RunReport:
-    """Take documents out of a table and publish the rest. The caller holds the writer lock."""
+    """Remove documents from a table and publish it. The caller holds the writer lock."""
     counters = RunCounters(listener)
     records = recover(layout, facts, counters)
     removed = [record for record in records.values() if should_remove(record)]
@@ -104,7 +104,7 @@ def remove_documents(
 
 
 def restore(layout: Layout, facts: TableFacts, version: TableHead, keep_versions: int) -> RunReport:
-    """Make a run whose content is that of an older one. The caller holds the writer lock."""
+    """Restore an older version as a new run. The caller holds the writer lock."""
     counters = RunCounters()
     records = recover(layout, facts, counters)
     with _writer(layout, facts, records, counters) as writer:
@@ -114,7 +114,7 @@ def restore(layout: Layout, facts: TableFacts, version: TableHead, keep_versions
 
 
 def plan_run(job: Job, records: Mapping[bytes, FileRecord], counters: RunCounters) -> Plan:
-    """Walk the scopes, and return what differs from what is remembered."""
+    """Walk the scopes, and return their differences from the manifest's records."""
     with counters.stage("walk"):
         walks = [walk(root, job.rules, scope) for root, scope in job.scopes]
     with counters.stage("plan"):
@@ -124,7 +124,7 @@ def plan_run(job: Job, records: Mapping[bytes, FileRecord], counters: RunCounter
 
 
 def _to_retry(record: FileRecord) -> FileRecord:
-    """Return what is remembered of a document, so that one without all vectors is read again."""
+    """Return a record; if the document lacks vectors, changed so that it is read again."""
     if record.state != "partial":
         return record
     return replace(record, stat=NO_STAT, content_hash=b"")
@@ -154,7 +154,7 @@ def _index_files(
     writer: RowWriter,
     counters: RunCounters,
 ) -> None:
-    """Read and chunk, embed, write: window after window, and all three at the same time."""
+    """Read and chunk, embed and write, window by window, all three at the same time."""
     from localembed.core.cancellation import CancelToken
     from localembed.pipeline.chunk_workers import ChunkWorkers
     from localembed.pipeline.ingest import ingest
@@ -166,7 +166,7 @@ def _index_files(
     stages = Stages(writer, job.facts.dim, job.embedder, plan.size, counters)
     token.on_cancel(stages.close)
     try:
-        size = plan.size if at_once == 1 else 0  # a provider never waits for chunks
+        size = plan.size if at_once == 1 else 0  # a remote model never waits for chunks
         with (
             ChunkWorkers(job.chunker, size, token, counters, job.limits) as workers,
             counters.overlapping(),
@@ -182,14 +182,14 @@ def _index_files(
 
 
 def _until_end(windows: Iterator[Window], writer: RowWriter) -> Iterator[Window]:
-    """Yield all windows; when the last is read, let the writer prepare for the end."""
+    """Yield all windows; after the last one is read, let the writer prepare for the end."""
     yield from windows
     writer.expect_end()
 
 
 @dataclass(frozen=True, slots=True)
 class WindowSizes:
-    """How many chunks a window gets: more where embedding is faster than committing."""
+    """Size of windows, in chunks: larger if embedding is faster than committing."""
 
     limits: Limits
     counters: RunCounters
@@ -198,15 +198,15 @@ class WindowSizes:
     @property
     def chunks(self) -> int:
         """Minimum chunks of the next window, by the speed of embedding so far."""
-        least = self.limits.batch_chunks
+        minimum = self.limits.batch_chunks
         if not self.may_grow:
-            return least
-        # Vectors that were found in the store say nothing of the model's speed.
-        cheap = int(self.limits.large_batch_seconds * self.counters.embedding_rate())
-        return max(least, min(self.limits.large_batch_chunks, cheap))
+            return minimum
+        # Reused vectors do not count: they say nothing about the model's speed.
+        affordable = int(self.limits.large_batch_seconds * self.counters.embedding_rate())
+        return max(minimum, min(self.limits.large_batch_chunks, affordable))
 
     def is_full(self, chunks: int, size: int, enough: int) -> bool:
-        """Tell whether a window with these chunks, from files of `size` bytes, is complete."""
+        """Tell whether a window with this many chunks, from files of `size` bytes, is full."""
         large = chunks >= self.limits.batch_chunks and size >= self.limits.large_batch_bytes
         return chunks >= enough or large
 
@@ -217,9 +217,9 @@ def windows(
     """Gather whole documents until their chunks fill a batch.
 
     Args:
-        entries: what became of the files.
+        entries: outcomes of files.
         sizes: when a window is full.
-        counters: told of each file, and of its chunks.
+        counters: announce each file and its chunks.
     """
     window: list[Ingested] = []
     chunks, size, enough = 0, 0, sizes.chunks
@@ -240,7 +240,7 @@ def windows(
 def _report(
     layout: Layout, facts: TableFacts, writer: TableWriter, counters: RunCounters
 ) -> RunReport:
-    """Return the report, and write it into `runs/` if the run made anything."""
+    """Return the report, and write it into `runs/` if the run wrote anything."""
     entry = read_head(layout).tables.get(facts.name)
     report = counters.report(
         run=writer.run,

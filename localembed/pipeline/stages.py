@@ -1,4 +1,4 @@
-"""What a run does with a window of files once it is read: embed it, then commit it."""
+"""The stages of a window of files after it is read: embed it, then commit it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class RowWriter(Protocol):
-    """Takes the rows of a run. `commit.TableWriter` makes them durable in this workspace."""
+    """Writes the rows of a run; `commit.TableWriter` writes them into this workspace."""
 
     def begin(self) -> object:
-        """Open what is written to, once; two threads may ask for it."""
+        """Open the target, once; two threads may call this."""
 
     def look_up(self, hashes: Collection[bytes]) -> Mapping[bytes, Vector]:
         """Return the vectors that are stored for chunk hashes in this space."""
 
     def write(self, batch: EmbeddedBatch, entries: Sequence[Ingested]) -> None:
-        """Commit whole documents, and what became of the files read on the way."""
+        """Commit whole documents, and the outcomes of all files of the window."""
 
     def note(self, entries: Sequence[Ingested]) -> None:
-        """Commit what became of files that have nothing to write."""
+        """Commit the outcomes of files without rows to write."""
 
     def expect_end(self) -> None:
         """Prepare for the end: all files are read."""
@@ -42,25 +42,25 @@ class EmbedderLoader(Protocol):
 
     @property
     def windows_in_flight(self) -> int:
-        """Windows that are embedded side by side; more than one only where a provider does it."""
+        """Number of windows to embed concurrently; more than one only for a remote model."""
 
     def load(self, text_bytes: int) -> Embedder:
         """Load the model.
 
         Args:
-            text_bytes: about how many bytes of text will be embedded at most.
+            text_bytes: estimate of the most bytes of text to embed.
         """
 
 
 class Embedded(NamedTuple):
-    """A window with its vectors; without any when none of its files has chunks to write."""
+    """A window with its vectors; `batch` is None if none of its files has chunks to write."""
 
     window: Sequence[Ingested]
     batch: EmbeddedBatch | None
 
 
 class Stages:
-    """The stages behind reading, with the state they share."""
+    """The stages after reading, with the state that they share."""
 
     def __init__(
         self,
@@ -70,14 +70,14 @@ class Stages:
         text_bytes: int,
         counters: RunCounters,
     ) -> None:
-        """Take what the run is made of; the model is loaded for the first text to embed.
+        """Set up the stages; the model is loaded for the first text to embed.
 
         Args:
-            writer: takes the rows.
-            dim: dimensions of a vector.
+            writer: writes the rows.
+            dim: dimensions of the vectors.
             loader: loads the model.
-            text_bytes: about how many bytes of text the run will embed at most.
-            counters: count what is embedded and written.
+            text_bytes: estimate of the most bytes of text to embed.
+            counters: count embedded and written chunks.
         """
         self._writer = writer
         self._dim = dim
@@ -90,16 +90,16 @@ class Stages:
 
     @property
     def use(self) -> EngineUse | None:
-        """What embedded, None if nothing had to be."""
+        """Engine that embedded; None if there was nothing to embed."""
         return self._embedder.use if self._embedder else None
 
     def close(self) -> None:
-        """Give up what is being embedded."""
+        """Cancel embedding."""
         if self._embedder is not None:
             self._embedder.close()
 
     def embed(self, window: Sequence[Ingested]) -> Embedded:
-        """Return the window's documents with their vectors; several threads may be in here."""
+        """Return the window's documents with their vectors; safe for several threads."""
         documents = [entry.chunked for entry in window if entry.chunked is not None]
         if not documents:
             return Embedded(window, None)
@@ -116,18 +116,18 @@ class Stages:
             self._counters.fail_chunks(_failed_chunks(embedded.window, embedded.batch))
             self._writer.write(embedded.batch, embedded.window)
             self._in_flight.forget(chunk.chunk_hash for chunk in embedded.batch.chunks)
-            # What a window took lies free in several heaps; the next one need not add to it.
+            # Memory that the window used is free in several heaps, where the next may not find it.
             give_back_memory()
 
     def embedder(self) -> Embedder:
-        """Return the model, loaded once; several threads may ask for it."""
+        """Return the model, loaded once; safe for several threads."""
         with self._loading:
             self._embedder = self._embedder or self._loader.load(self._text_bytes)
             return self._embedder
 
 
 def _failed_chunks(window: Sequence[Ingested], batch: EmbeddedBatch) -> list[Note]:
-    """Return the places that have no vector, and why; full text finds them all the same."""
+    """Return the passages without a vector, with reasons; full-text search still finds them."""
     return [
         Note(entry.file.absolute, reason)
         for entry in window

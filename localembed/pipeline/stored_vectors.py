@@ -1,4 +1,4 @@
-"""Where vectors of texts that were embedded before are found."""
+"""Find vectors of texts that were embedded before."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from localembed.types.arrays import Vector
 
 _EARLIER_VERSIONS = 10
-"""That are looked through for vectors of texts that come back."""
+"""Maximum earlier versions to search for vectors of texts that were removed and come back."""
 
 
 class StoredVectors:
-    """The vectors of one space: of this run, of versions and tables before it, of paid answers."""
+    """The vectors of one space: of this run, of earlier versions and tables, of paid answers."""
 
     def __init__(
         self,
@@ -36,16 +36,16 @@ class StoredVectors:
 
         Args:
             layout: the workspace.
-            facts: of the table that is written.
-            head: as readers see it.
-            table: that is written; None before it is made.
-            pending: answers of a remote model that no table has yet.
+            facts: facts of the table to write.
+            head: the published head.
+            table: the table to write; None if it does not exist yet.
+            pending: answers of a remote model that are not in a table yet.
         """
         self._table = table
         self._sources = _sources(layout, facts, head, table)
         self._pending = pending
         self._written = WrittenHashes()
-        """What this run has written: the only rows that no source of vectors holds."""
+        """Hashes of rows that this run has written, which are in none of the sources."""
 
     def look_up(self, hashes: Collection[bytes]) -> dict[bytes, Vector]:
         """Return the vectors that are stored for chunk hashes in this space."""
@@ -60,7 +60,7 @@ class StoredVectors:
         return found
 
     def wrote(self, hashes: Iterable[bytes]) -> None:
-        """Remember that the table has rows of these, whether or not they are safe yet."""
+        """Record that the table has rows of these hashes, durable or not."""
         self._written.add(hashes)
 
 
@@ -69,12 +69,11 @@ def _sources(
 ) -> list[tuple[ChunkTable, int]]:
     """Return the versions that may hold vectors of this space when the run begins.
 
-    The version that readers see is one (a rename is an add and a later delete), so are those
-    before runs that removed something, and other tables of the space, unless they store fewer
-    bits.
+    They are the published version (a rename is an add and a later delete), versions before runs
+    that removed something, and other tables of the space, unless they store fewer bits.
     """
-    own = head.tables.get(facts.name)
-    pinned = own.lance_version if own else 0
+    published = head.tables.get(facts.name)
+    pinned = published.lance_version if published else 0
     earlier = [v for v in read_versions(layout) if v.table == facts.name]
     lost = [
         before.entry.lance_version
@@ -83,11 +82,11 @@ def _sources(
     ]
     sources: list[tuple[ChunkTable, int]] = []
     if table is not None:
-        every = (table.version, pinned, *lost[:_EARLIER_VERSIONS])
-        sources = [(table, version) for version in dict.fromkeys(every) if version > 1]
+        versions = (table.version, pinned, *lost[:_EARLIER_VERSIONS])
+        sources = [(table, version) for version in dict.fromkeys(versions) if version > 1]
     for name, entry in head.tables.items():
         same_space = entry.space_id == facts.space_id
-        enough = entry.vector_type in (facts.vector_type, "float32")
-        if name != facts.name and same_space and enough:
+        precise = entry.vector_type in (facts.vector_type, "float32")
+        if name != facts.name and same_space and precise:
             sources.append((ChunkTable.open(layout, name), entry.lance_version))
     return sources

@@ -1,4 +1,4 @@
-"""Which chunk hashes a run has written: 8 MB for a million, so no table is searched in vain."""
+"""The chunk hashes that a run has written: 8 MB per million avoid searching tables in vain."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import numpy as np
 
 
 class WrittenHashes:
-    """A set of hashes by their first eight bytes; it may say yes wrongly, never no."""
+    """A set of hashes by their first eight bytes: it may have false positives, but no negatives."""
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Start empty."""
         self._prefixes = np.zeros(0, np.uint64)
 
     def add(self, hashes: Iterable[bytes]) -> None:
-        """Remember hashes (16 bytes each)."""
+        """Add hashes (16 bytes each)."""
         new = np.sort(_prefixes(list(hashes)))
         # Both are sorted: merging 2,048 into a million takes 3-5 ms, sorting all again 630-770 ms.
         self._prefixes = np.insert(self._prefixes, np.searchsorted(self._prefixes, new), new)
 
     def among(self, hashes: Collection[bytes]) -> list[bytes]:
         """Return those that may have been added."""
-        known = self._prefixes
-        if not len(known) or not hashes:
+        written = self._prefixes
+        if not len(written) or not hashes:
             return []
         keys = list(hashes)
         prefixes = _prefixes(keys)
-        places = np.minimum(np.searchsorted(known, prefixes), len(known) - 1)
-        seen = known[places] == prefixes
-        return [chunk_hash for chunk_hash, there in zip(keys, seen, strict=True) if there]
+        places = np.minimum(np.searchsorted(written, prefixes), len(written) - 1)
+        matches = written[places] == prefixes
+        return [chunk_hash for chunk_hash, match in zip(keys, matches, strict=True) if match]
 
 
 def _prefixes(hashes: list[bytes]) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
