@@ -155,8 +155,8 @@ class RemoteBackend:
             raise ModelNotFoundError(message) from error
         except (ImportError, ValueError) as error:
             message = (
-                f"The proxy named by the environment cannot be used: {error} Check HTTPS_PROXY, "
-                "HTTP_PROXY and ALL_PROXY."
+                f"The proxy named by the environment cannot be used: {str(error).rstrip('.')}. "
+                "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
             )
             raise UsageError(message) from error
         spending = Spending(spec, options.max_cost)
