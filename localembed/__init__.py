@@ -10,7 +10,7 @@ for hit in ws.query("rotating api keys", top_k=5):
 
 from __future__ import annotations
 
-# The query client of a resident process starts here, too: everything is imported where it is used.
+# The client of the server imports this file, too, so everything is imported where it is used.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
@@ -51,17 +51,17 @@ _HOMES = {
     "doctor": "checkup",
     "prove_offline": "checkup",
 }
-"""Public name → the room that defines it, imported when the name is first used."""
+"""Public name → module that defines it, imported when the name is first used."""
 
 
 def open(folder: str | os.PathLike[str] | None = None) -> Workspace:
-    """Return the workspace of a folder, made if it is missing; without one, the nearest above.
+    """Return the workspace of a folder, created if missing; without a folder, the nearest one.
 
     Args:
         folder: the folder to index; the workspace is `.localembed` inside it.
 
     Raises:
-        StorageError: the workspace cannot be made.
+        StorageError: the workspace cannot be created.
     """
     from pathlib import Path
 
@@ -78,10 +78,10 @@ def open(folder: str | os.PathLike[str] | None = None) -> Workspace:
 def embed(texts: Sequence[str], *, model: str | None = None) -> VectorMatrix:
     """Return the vectors of texts, (len(texts), dim) float32; nothing is stored.
 
-    A text longer than the model is cut into chunks and their mean is taken.
+    A text over the model's limit is embedded in parts, whose vectors are averaged.
 
     Args:
-        texts: any texts.
+        texts: texts of any length.
         model: a name of models.toml; the setting's if not given.
 
     Raises:
@@ -93,9 +93,9 @@ def embed(texts: Sequence[str], *, model: str | None = None) -> VectorMatrix:
 
 
 def refuse_network() -> None:
-    """Refuse every socket of this Python process that would leave the machine, from now on.
+    """Refuse all connections of this Python process to other machines, from now on.
 
-    The command line does this by itself; it cannot be undone. Native code is not covered.
+    The command line always does so; it cannot be undone. Native code is not covered.
     """
     from localembed.core.offline import guard
 

@@ -480,7 +480,7 @@ def test_a_limit_without_a_price_is_refused(server):
     [
         ({"base_url": "ftp://x"}, "base_url must be an address"),
         ({"base_url": "https://user:pw@x/v1"}, "without a key in it"),
-        ({"max_inputs": 0}, "max_inputs must be a positive whole number"),
+        ({"max_inputs": 0}, "max_inputs must be a positive integer"),
         ({"tokenizer": "cl100k"}, "tokenizer must be path:FILE"),
         ({"sources": ["path:/x"]}, "unknown key 'sources'"),
         ({"base_uri": "x"}, "Did you mean base_url"),

@@ -141,7 +141,7 @@ def test_a_query_with_other_model_files_is_refused(workspace, notes, own_home):
     (notes / "a.md").write_text("zebra words")
     workspace.index()
     (own_home / "config" / "fake-model" / "config.json").write_text('{"changed": 1}')
-    with pytest.raises(ModelChangedError, match="not those the index was made with"):
+    with pytest.raises(ModelChangedError, match="not those the index was built with"):
         workspace.query("zebra", mode="vector")
     assert workspace.query("zebra", mode="text")
 

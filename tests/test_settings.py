@@ -159,7 +159,7 @@ def test_an_unknown_setting_is_refused_and_the_known_ones_named(layout, user_fil
         file.write_text("chunk_token = 3\n")
         with pytest.raises(UsageError) as refused:
             resolve({}, layout)
-        assert f"{file} has an unknown setting: chunk_token. Known are: " in str(refused.value)
+        assert f"{file} has an unknown setting: chunk_token. Known settings: " in str(refused.value)
         for name in VALUES:
             assert name in str(refused.value)
         file.unlink()

@@ -10,7 +10,7 @@ from typing import Any
 from localembed.types.documents import Note, Root
 
 SCHEMA_VERSION = 1
-"""Version of the rows' columns; increase it when they change, and tables are built anew."""
+"""Version of the rows' columns; increase it when they change, so that tables are rebuilt."""
 
 
 @dataclass(frozen=True, slots=True)

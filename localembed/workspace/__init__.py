@@ -1,4 +1,4 @@
-"""A workspace put together: settings, roots, tables, runs, queries.
+"""The workspace: settings, roots, tables, runs and queries.
 
-Empty on purpose: a query's client and `--help` import nothing that they do not need.
+This file is empty on purpose, so that a query's client and `--help` import only what they need.
 """

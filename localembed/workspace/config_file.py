@@ -1,4 +1,4 @@
-"""A workspace's config.toml as a file: its roots, and how something is written into it."""
+"""A workspace's config.toml as a file: read its roots, and write roots and settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a TOML file says; of one that is not there, nothing.
+    """Return the content of a TOML file; an empty dict if it does not exist.
 
     Raises:
         UsageError: it cannot be read.
@@ -38,7 +38,7 @@ def read_roots(layout: Layout) -> tuple[Root, ...]:
     """Return the workspace's roots.
 
     Raises:
-        UsageError: config.toml cannot be read or has a wrong entry.
+        UsageError: config.toml cannot be read or has an invalid entry.
         TooNewError: a newer localembed wrote it.
     """
     raw = read_toml(layout.config)
@@ -56,7 +56,7 @@ def read_roots(layout: Layout) -> tuple[Root, ...]:
             for entry in raw.get("roots", ())
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = f"{layout.config} has a wrong [[roots]] entry: {error}. Fix it, then try again."
+        message = f"{layout.config} has an invalid [[roots]] entry: {error}. Fix it."
         raise UsageError(message) from error
 
 
@@ -77,24 +77,24 @@ def _switch(entry: Mapping[str, object], name: str) -> bool:
 
 
 def _stored_path(entry: Mapping[str, object]) -> bytes:
-    """Return a root's path; TOML holds only valid Unicode, so others are kept as hex beside it."""
+    """Return a root's path; TOML needs valid Unicode, so other paths are stored in hex as well."""
     raw = entry.get("path_hex")
     return bytes.fromhex(str(raw)) if raw else os.fsencode(str(entry["path"]))
 
 
 def read_forgotten(layout: Layout) -> frozenset[str]:
-    """Return the ids of roots that are no longer known but whose documents may still be stored."""
+    """Return the ids of removed roots whose documents may still be stored."""
     return frozenset(map(str, read_toml(layout.config).get("forgotten", ())))
 
 
 def write_roots(layout: Layout, roots: Sequence[Root], forgotten: Collection[str] = ()) -> None:
-    """Write the roots into config.toml; everything else in it, comments too, stays as it is.
+    """Write the roots into config.toml; everything else, including comments, is kept.
 
     Args:
         layout: the workspace.
-        roots: all of them.
-        forgotten: ids of roots whose documents a run has yet to remove. Only what is named here is
-            ever removed for want of a root, so that a lost config.toml costs nothing.
+        roots: all roots.
+        forgotten: ids of roots whose documents a run must still remove. Documents without a root
+            are removed only if it is named here, so a lost config.toml deletes nothing.
 
     Raises:
         StorageError: the disk is full or unwritable.
@@ -115,7 +115,7 @@ def write_roots(layout: Layout, roots: Sequence[Root], forgotten: Collection[str
 
 
 def write_setting(layout: Layout, name: str, value: str) -> None:
-    """Write one setting into config.toml; everything else in it, comments too, stays as it is.
+    """Write one setting into config.toml; everything else, including comments, is kept.
 
     Raises:
         StorageError: the disk is full or unwritable.
@@ -125,7 +125,7 @@ def write_setting(layout: Layout, name: str, value: str) -> None:
     document = _document(layout)
     if name in document:
         document[name] = value
-    else:  # before the first [table], or it would belong to that
+    else:  # before the first [table], or it would be part of it
         text = tomlkit.dumps(document)
         document = tomlkit.parse(f"{tomlkit.dumps({name: value})}{text}")
     write_atomically(layout.config, tomlkit.dumps(document).encode())
@@ -161,5 +161,5 @@ def _entry(root: Root) -> dict[str, object]:
 
 
 def new_root_id() -> str:
-    """Draw the identity of a new root."""
+    """Return a random id for a new root."""
     return secrets.token_hex(8)

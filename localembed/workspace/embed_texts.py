@@ -27,46 +27,46 @@ def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
     if not texts:
         return np.zeros((0, spec.dim), np.float32)
     tokenizer = load_tokenizer(spec, located.folder)
-    room = spec.max_tokens - tokenizer.special_tokens
-    whole = [spec.document_prompt + clean.clean(text) for text in texts]
-    pieces_of = [
-        _pieces(text, tokens, room, len(spec.document_prompt))
-        for text, tokens in zip(whole, tokenizer(whole), strict=True)
+    limit = spec.max_tokens - tokenizer.special_tokens
+    prompted = [spec.document_prompt + clean.clean(text) for text in texts]
+    parts_of = [
+        _parts(text, tokens, limit, len(spec.document_prompt))
+        for text, tokens in zip(prompted, tokenizer(prompted), strict=True)
     ]
-    pieces = [piece for part in pieces_of for piece in part]
-    parts = [len(part) for part in pieces_of]
-    tokens = sum(len(piece.token_ids) for piece in pieces)
+    inputs = [part for parts in parts_of for part in parts]
+    counts = [len(parts) for parts in parts_of]
+    tokens = sum(len(part.token_ids) for part in inputs)
     context = replace(load_context(located.space_id), job_tokens=tokens)
     remote = RemoteOptions(allow_network=settings.allow_network)
     embedder = load_embedder(spec, located.folder, engine_options(settings), remote, context)
-    made = embedder.embed_documents(pieces, lambda _: None)
+    made = embedder.embed_documents(inputs, lambda _: None)
     if made.failures:
         row, reason = next(iter(made.failures.items()))
-        message = f"A text could not be embedded: {reason}. It begins: {pieces[row].text[:60]!r}"
+        message = f"A text could not be embedded: {reason}. It begins: {inputs[row].text[:60]!r}"
         raise ModelError(message)
     vectors = made.vectors
-    if len(pieces) == len(texts):
+    if len(inputs) == len(texts):
         return vectors
-    starts = np.concatenate(([0], np.cumsum(parts)[:-1]))
-    means = np.add.reduceat(vectors, starts, axis=0) / np.array(parts, np.float32)[:, None]
+    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    means = np.add.reduceat(vectors, starts, axis=0) / np.array(counts, np.float32)[:, None]
     if spec.normalize:
         means /= np.linalg.norm(means, axis=1, keepdims=True)
     return means.astype(np.float32)
 
 
-def _pieces(text: str, tokens: Tokens, room: int, prompt: int) -> list[ModelInput]:
-    """Return a prompted text in equal pieces that fit the model, each with the prompt in front.
+def _parts(text: str, tokens: Tokens, limit: int, prompt: int) -> list[ModelInput]:
+    """Return a prompted text in equal parts that fit the model, each after the prompt.
 
     Args:
-        text: the prompt's included.
-        tokens: of it.
-        room: the most tokens that the model reads, without special ones.
-        prompt: characters of the prompt.
+        text: the text, prompt included.
+        tokens: tokens of that text.
+        limit: maximum tokens that the model reads, without special tokens.
+        prompt: length of the prompt in characters.
     """
-    if len(tokens.ids) <= room:
+    if len(tokens.ids) <= limit:
         return [ModelInput(text, tokens.ids)]
     first = int(np.searchsorted(tokens.ends, prompt, "right"))
-    count = -(-(len(tokens.ids) - first) // (room - first))
+    count = -(-(len(tokens.ids) - first) // (limit - first))
     places = np.array_split(np.arange(first, len(tokens.ids)), count)
     return [
         ModelInput(

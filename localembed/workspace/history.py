@@ -1,4 +1,4 @@
-"""What earlier runs left: shown, named, compared, gone back to, and freed."""
+"""Versions that earlier runs left: list, tag, compare, restore and garbage-collect them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class History:
     """The versions of a workspace."""
 
     def __init__(self, layout: Layout, keep: int, roots: Mapping[str, bytes]) -> None:
-        """Remember what is needed; nothing is read yet.
+        """Set up the history; nothing is read yet.
 
         Args:
             layout: the workspace.
-            keep: how many versions outlive a clean-up.
+            keep: number of versions that a clean-up keeps.
             roots: root_id → absolute path.
         """
         self._layout = layout
@@ -39,30 +39,30 @@ class History:
         self._roots = roots
 
     def versions(self) -> list[Version]:
-        """Return every version that can be gone back to, newest first."""
+        """Return every version that can be restored, newest first."""
         return read_versions(self._layout)
 
     def compare(self, old: str, new: str) -> Changes:
-        """Return what differs between two versions: runs' numbers or tags."""
+        """Return the differences between two versions, given as runs' numbers or tags."""
         versions = [find_version(self._layout, version) for version in (old, new)]
         return changes_between(self._layout, versions[0], versions[1], self._roots)
 
     def tag(self, name: str, version: str | None) -> None:
-        """Give a version a name, or take the name away.
+        """Tag a version, or delete a tag.
 
         Args:
             name: a letter, then letters, digits, dots, dashes or _.
-            version: a run's number or a tag; None takes the name away.
+            version: a run's number or a tag; None deletes the tag.
 
         Raises:
-            UsageError: the name cannot be one, or there is no such version.
+            UsageError: the name is not valid, or there is no such version.
         """
         with writer_lock(self._layout):
             run = find_version(self._layout, version).run if version is not None else None
             tag(self._layout, name, run)
 
     def restore(self, version: str) -> RunReport:
-        """Make a run whose content is that of an older one; it can be undone like any other.
+        """Restore an older version as a new run, which can be undone like any other.
 
         Args:
             version: a run's number or a tag.
@@ -76,10 +76,11 @@ class History:
             return restore(self._layout, facts, found.entry, self._keep)
 
     def garbage(self, keep: int) -> Garbage:
-        """Return what `collect_garbage` would drop.
+        """Return what `collect_garbage` would delete.
 
         Args:
-            keep: how many of the newest versions stay, as do tagged ones and what is searched.
+            keep: number of newest versions to keep; tagged ones and those that are searched are
+                kept as well.
         """
         found, head = read_versions(self._layout), read_head(self._layout)
         tables = aged_out(found, head, keep)
@@ -92,15 +93,15 @@ class History:
         )
 
     def collect_garbage(self, keep: int) -> int:
-        """Free what belongs to none of the newest versions, nor to a tagged one; return the bytes.
+        """Delete what neither the newest versions nor tagged ones need; return the bytes freed.
 
-        A table that was replaced goes as a whole once all of its versions do.
+        A replaced table is deleted as a whole together with the last of its versions.
 
         Args:
-            keep: how many stay; what is searched now always does.
+            keep: number of newest versions to keep; the one that is searched is always kept.
 
         Raises:
-            StorageError: a run was cut off; it has to be finished first.
+            StorageError: a run was cut off and has to be finished first.
         """
         with writer_lock(self._layout):
             before = self._layout.disk_bytes()
@@ -109,7 +110,7 @@ class History:
                 message = "A run was cut off and has to be finished first. Run: localembed index"
                 raise StorageError(message)
             dropped = self.garbage(keep).tables
-            self._remove_nameless(tables)
+            self._remove_unlisted(tables)
             for name in tables:
                 if name in dropped:
                     drop_table(self._layout, name)
@@ -120,8 +121,8 @@ class History:
     def _is_unfinished(self, name: str, entry: TableHead) -> bool:
         return newest_version(self._layout.table(name)) != entry.lance_version
 
-    def _remove_nameless(self, tables: Collection[str]) -> None:
-        """Remove tables of which nobody knows: a kill interrupted their removal."""
+    def _remove_unlisted(self, tables: Collection[str]) -> None:
+        """Remove tables that neither head.json nor the manifest lists: their removal was killed."""
         building = Manifest(self._layout).marks()
         for folder in tables_on_disk(self._layout):
             if folder.stem not in tables and folder.stem not in building:

@@ -1,4 +1,4 @@
-"""A run put together: what the settings, the roots and the model say, as the pipeline wants it."""
+"""Make the pipeline's job for a run, from the settings, the roots and the model."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
     from localembed.types.models import Embedder, ModelSpec
 
 _BYTES_PER_TOKEN = 4
-"""Of English text; a guess at how long a run will be."""
+"""Bytes per token of English text, to estimate the length of a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How one run goes about it."""
+    """Options of one run."""
 
     verify: bool = False
     allow_mass_delete: bool = False
     retry_failed: bool = False
     max_cost: float | None = None
-    """US dollars."""
+    """Maximum US dollars for a remote model; None for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ChunkerLoader:
-    """Loads a model's chunker, in this process or in a child."""
+    """Loads a model's chunker, in this process or in a worker process."""
 
     spec: ModelSpec
     folder: Path
@@ -66,43 +66,43 @@ def make_job(  # noqa: PLR0913 - what a run is made of
     selection: TableSelection,
     settings: Settings,
     scopes: tuple[Scope, ...],
-    how: RunOptions,
+    options: RunOptions,
     limits: Limits,
     on_notice: Notice = ignore_notice,
 ) -> Job:
-    """Return a run over scopes; what is heavy is loaded when it is first used.
+    """Return a run over scopes; models are loaded when they are first used.
 
     Args:
         layout: the workspace.
         selection: the table, and the model that fills it.
-        settings: in force.
-        scopes: what was asked for; a new table, which is served when it is complete, is built from
-            all roots.
-        how: this run goes about it.
+        settings: the settings in force.
+        scopes: the requested parts of roots; a new table, which is used once it is complete, is
+            built from all roots.
+        options: options of this run.
         limits: sizes and thresholds.
-        on_notice: told in a sentence what takes long or could not be had.
+        on_notice: called with a sentence about what takes long or is not available.
     """
     entry = read_head(layout).tables.get(selection.facts.name)
     unfinished = entry is None or not entry.complete
     roots = {root.root_id: root for root in config_file.read_roots(layout)}
     roots |= {scope.root.root_id: scope.root for scope in scopes}
-    looked_at = tuple(Scope(root, b"") for root in roots.values()) if unfinished else scopes
+    to_index = tuple(Scope(root, b"") for root in roots.values()) if unfinished else scopes
     pending = PendingAnswers(layout, selection.facts.space_id, selection.facts.dim)
     return Job(
         layout=layout,
         facts=selection.facts,
-        scopes=tuple((scope.root, scope.path) for scope in looked_at),
+        scopes=tuple((scope.root, scope.path) for scope in to_index),
         rules=WalkRules(settings.max_file_size),
         chunker=_ChunkerLoader(selection.model.spec, selection.model.folder, selection.rules),
-        embedder=_EmbedderLoader(selection, settings, pending, how, on_notice),
+        embedder=_EmbedderLoader(selection, settings, pending, options, on_notice),
         pending=pending,
         limits=limits,
         becomes_default=selection.becomes_default,
         covers_all=unfinished,
         keep_versions=settings.keep_versions,
-        verify=how.verify,
-        allow_mass_delete=how.allow_mass_delete,
-        retry_failed=how.retry_failed,
+        verify=options.verify,
+        allow_mass_delete=options.allow_mass_delete,
+        retry_failed=options.retry_failed,
         forgotten_roots=config_file.read_forgotten(layout),
     )
 
@@ -115,12 +115,12 @@ def preview(
     limits: Limits,
     listener: EventListener,
 ) -> Preview:
-    """Return what a run over scopes would embed and take; nothing is written or sent."""
+    """Return what a run over scopes would embed and cost; nothing is written or sent."""
     spec = selection.model.spec
     backend = backend_of(spec)
     job = make_job(layout, selection, settings, scopes, RunOptions(), limits)
-    found = estimate(job, backend, listener)
-    return Preview(spec.name, found, backend.price(found, ProfileStore()))
+    estimated = estimate(job, backend, listener)
+    return Preview(spec.name, estimated, backend.price(estimated, ProfileStore()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +130,20 @@ class _EmbedderLoader:
     selection: TableSelection
     settings: Settings
     pending: PendingAnswers
-    how: RunOptions
+    options: RunOptions
     on_notice: Notice
 
     @property
     def windows_in_flight(self) -> int:
-        """Windows that are embedded side by side."""
+        """Number of windows to embed concurrently."""
         return backend_of(self.selection.model.spec).windows_in_flight
 
     def load(self, text_bytes: int) -> Embedder:
-        """Load the model for about so many bytes of text."""
+        """Load the model for about `text_bytes` of text."""
         model = self.selection.model
         remote = RemoteOptions(
             allow_network=self.settings.allow_network,
-            max_cost=self.how.max_cost,
+            max_cost=self.options.max_cost,
             purpose="the text of new and changed files, later your queries,",
             answers=self.pending,
         )
@@ -160,9 +160,9 @@ class _EmbedderLoader:
 def remove_everywhere(
     layout: Layout, scope: Scope, keep_versions: int, listener: EventListener
 ) -> RunReport | None:
-    """Remove the documents of a scope, and of roots forgotten before, from every table.
+    """Remove the documents of a scope, and of roots removed earlier, from every table.
 
-    The caller holds the writer lock. Returns the report of the default table, None if there is
+    The caller holds the writer lock. Return the report of the default table, None if there is
     none.
     """
     head = read_head(layout)
@@ -183,7 +183,7 @@ def remove_everywhere(
 
 
 def use_model(layout: Layout, name: str) -> bool:
-    """Make a model that of the workspace; tell whether it has a whole index of it.
+    """Make a model the workspace's default; tell whether it has a complete index with it.
 
     The caller holds the writer lock.
     """

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On what terms one command uses remote models."""
+    """The terms on which one command uses remote models."""
 
     allow_network: bool = False
-    """Whether they may be used although the settings do not say so."""
+    """Whether to allow remote models even if the settings do not."""
     on_notice: Notice = ignore_notice
-    """Told to which provider the query goes, when it is the first."""
+    """Callback that names the provider, on its first query."""
 
 
 class QueryModels:
-    """What embeds queries and reads answers, by the space of its vectors."""
+    """Embedders and rerankers for queries, by the space of their vectors."""
 
     def __init__(self, layout: Layout, flags: Mapping[str, object]) -> None:
         """Load nothing yet.
@@ -44,10 +44,10 @@ class QueryModels:
         self._flags = flags
         self._embedders: dict[str, Embedder] = {}
         self._permissions: dict[str, Hashable] = {}
-        """Under which they were loaded."""
+        """Permissions under which the embedders were loaded."""
         self._rerankers: dict[str, Reranker] = {}
         self._last: tuple[tuple[str, str], Vector, int] | None = None
-        """The words that were embedded last, in which space."""
+        """Space and text that were embedded last, with the vector and the number of parts."""
 
     def reranker(self, name: str) -> Reranker:
         """Return a model that reads a query and a text together."""
@@ -57,20 +57,20 @@ class QueryModels:
         return self._rerankers[model.space_id]
 
     def embed(self, entry: TableHead, text: str, terms: Terms) -> tuple[Vector, int]:
-        """Return a query's vector, (dim,) float32, and in how many pieces it was embedded.
+        """Return a query's vector, (dim,) float32, and the number of parts it was embedded in.
 
-        The same words in another mode, with another filter or for more hits are embedded once: a
-        provider would be paid for each time.
+        The same text in another mode, with another filter or for more hits is embedded once, since
+        a provider charges for each request.
 
         Args:
-            entry: the table, whose model embeds, and no other.
-            text: of any length.
-            terms: of the command that asks.
+            entry: the table, whose own model embeds.
+            text: a text of any length.
+            terms: terms of the command.
 
         Raises:
             OfflineError: the model is remote, and the network is not allowed.
-            RemoteModelError: the provider gave no vector.
-            ModelChangedError: the model is not the one the table was made with.
+            RemoteModelError: the provider could not embed the query.
+            ModelChangedError: the model is not the one the table was built with.
         """
         key = (entry.space_id, text)
         last = self._last
@@ -79,7 +79,7 @@ class QueryModels:
             try:
                 vector = embedder.embed_query(text)
             except RemoteModelError:
-                # It makes no more requests; the provider may be back for the next query.
+                # This embedder sends no more requests; a new one may reach the provider again.
                 self._embedders.pop(entry.space_id, embedder).close()
                 raise
             last = self._last = (key, vector, embedder.count_pieces(text))
@@ -93,7 +93,7 @@ class QueryModels:
             purpose="your queries",
             announce_once=True,
         )
-        # What one command was allowed, the next may not be, nor has it the same key.
+        # The next command may not have the same permission, nor the same key.
         permission = backend_of(model.spec).permission(remote)
         space = model.space_id
         if space in self._embedders and self._permissions[space] != permission:
@@ -115,7 +115,7 @@ class PermittedModels:
     terms: Terms
 
     def embed(self, entry: TableHead, text: str, /) -> tuple[Vector, int]:
-        """Return a query's vector, and in how many pieces it was embedded."""
+        """Return a query's vector, and the number of parts it was embedded in."""
         return self.models.embed(entry, text, self.terms)
 
 
@@ -127,7 +127,7 @@ class WarmUpModels:
     layout: Layout
 
     def embed(self, entry: TableHead, text: str, /) -> tuple[Vector, int]:
-        """Return the vector of a text; of a remote model, any of its length."""
+        """Return the vector of a text; for a remote model, any vector of its dimensions."""
         spec = model_of(entry, self.layout).spec
         if backend_of(spec).provider is None:
             return self.models.embed(entry, text, Terms())

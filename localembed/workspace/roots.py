@@ -1,4 +1,4 @@
-"""Which root holds a path, and how naming and forgetting paths changes the roots."""
+"""Find the root that holds a path, and add and remove roots."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Scope:
 
     root: Root
     path: bytes
-    """Relative to the root; empty for all of it."""
+    """Path relative to the root; empty for the whole root."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """The roots after new targets were named."""
+    """The roots after new targets were added."""
 
     roots: tuple[Root, ...]
     replaced: frozenset[str]
-    """Ids of roots that a new parent took over; their documents are found again below it."""
+    """Ids of roots that a new parent replaced; their documents are found again below it."""
 
 
 def find_scope(roots: Sequence[Root], target: bytes) -> Scope | None:
@@ -54,38 +54,38 @@ def adopt(
     targets: Sequence[bytes],
     options: Mapping[str, Any],
 ) -> Adoption:
-    """Return the roots with every target covered.
+    """Return roots that cover every target.
 
-    A path inside a root belongs to that root; a new parent takes child roots over.
+    A path inside a root belongs to that root; a new parent replaces the roots below it.
 
     Args:
-        roots: known so far.
+        roots: the roots so far.
         targets: absolute paths that exist, or are roots.
-        options: include, exclude, hidden, no_ignore; None means unchanged.
+        options: include, exclude, hidden, no_ignore; None leaves an option unchanged.
 
     Raises:
-        UsageError: options are given for a path inside a root: they belong to the whole root.
+        UsageError: options are given for a path inside a root; they apply to a whole root.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    known = list(roots)
+    adopted = list(roots)
     replaced: set[str] = set()
     for target in targets:
-        found = find_scope(known, target)
+        found = find_scope(adopted, target)
         if found is None:
-            children = [root for root in known if _is_below(root.path, target)]
+            children = [root for root in adopted if _is_below(root.path, target)]
             replaced.update(root.root_id for root in children)
-            known = [root for root in known if root not in children]
-            known.append(Root(root_id=config_file.new_root_id(), path=target, **given))
+            adopted = [root for root in adopted if root not in children]
+            adopted.append(Root(root_id=config_file.new_root_id(), path=target, **given))
         elif given and found.path:
             message = (
-                f"{show_path(target)} lies inside the root {show_path(found.root.path)}, and these "
-                f"options hold for a whole root. Name the root: localembed index "
+                f"{show_path(target)} is inside the root {show_path(found.root.path)}, and these "
+                f"options apply to a whole root. Name the root: localembed index "
                 f"{show_path(found.root.path)}"
             )
             raise UsageError(message)
         elif given:
-            known[known.index(found.root)] = replace(found.root, **given)
-    return Adoption(tuple(known), frozenset(replaced))
+            adopted[adopted.index(found.root)] = replace(found.root, **given)
+    return Adoption(tuple(adopted), frozenset(replaced))
 
 
 def _is_below(path: bytes, folder: bytes) -> bool:
@@ -93,28 +93,28 @@ def _is_below(path: bytes, folder: bytes) -> bool:
 
 
 class Roots:
-    """What config.toml says of roots. Changing it needs the writer lock."""
+    """The roots in config.toml; changing them requires the writer lock."""
 
     def __init__(self, layout: Layout) -> None:
-        """Remember the workspace; nothing is read yet."""
+        """Set the workspace; nothing is read yet."""
         self._layout = layout
 
     @property
     def roots(self) -> tuple[Root, ...]:
-        """What the workspace has been told to index."""
+        """Roots that the workspace indexes."""
         return config_file.read_roots(self._layout)
 
     def targets(self, paths: Sequence[str | os.PathLike[str]]) -> list[bytes]:
         """Return absolute paths without symbolic links, all of which exist or are roots.
 
         Raises:
-            UsageError: there is nothing to index, or a path is gone.
+            UsageError: there is nothing to index, or a path does not exist.
         """
         roots = self.roots
         targets = [os.path.realpath(os.fsencode(path)) for path in paths]
         fresh = not roots and not self._layout.head.exists()
         if not targets and fresh and self._layout.folder.name == FOLDER_NAME:
-            # A workspace made inside a folder is there for that folder.
+            # A workspace inside a folder is for that folder.
             targets = [os.path.realpath(os.fsencode(self._layout.folder.parent))]
         if not targets and not roots:
             message = "Nothing to index yet. Name a folder: localembed index ~/notes"
@@ -122,7 +122,7 @@ class Roots:
         for target in targets:
             scope = find_scope(roots, target)
             if not os.path.exists(target) and (scope is None or scope.path):  # noqa: PTH110 - bytes
-                hint = f" To forget it: localembed rm {show_path(target)}" if scope else ""
+                hint = f" To remove it: localembed rm {show_path(target)}" if scope else ""
                 message = f"{show_path(target)} does not exist.{hint}"
                 raise UsageError(message)
         return targets
@@ -130,7 +130,7 @@ class Roots:
     def scopes(
         self, targets: Sequence[bytes], options: Mapping[str, Any], *, remember: bool = True
     ) -> tuple[Scope, ...]:
-        """Return the parts of roots to look at; new roots are remembered first, if so wished."""
+        """Return the parts of roots to index, after storing new roots if `remember`."""
         roots = self.roots
         glob_rules([*(options.get("include") or ()), *(options.get("exclude") or ())])
         adoption = adopt(roots, targets, options)
@@ -152,13 +152,13 @@ class Roots:
         target = os.fsencode(os.path.abspath(path))  # noqa: PTH100 - a missing path has no realpath
         scope = find_scope(roots, target) or find_scope(roots, os.path.realpath(target))
         if scope is None:
-            known = ", ".join(show_path(root.path) for root in roots) or "none"
-            message = f"{show_path(target)} is in no root of this workspace. Roots: {known}"
+            paths = ", ".join(show_path(root.path) for root in roots) or "none"
+            message = f"{show_path(target)} is in no root of this workspace. Roots: {paths}"
             raise UsageError(message)
         return scope
 
     def forget(self, path: str | os.PathLike[str]) -> Scope:
-        """Drop a root from config.toml, or exclude a path below it; return what it was.
+        """Remove a root from config.toml, or exclude a path below it; return the removed scope.
 
         Raises:
             UsageError: no root holds the path.
@@ -176,13 +176,13 @@ class Roots:
         config_file.write_roots(self._layout, rest, forgotten)
         return scope
 
-    def drop_forgotten(self, head: Head) -> None:
-        """Forget replaced roots for good once no other table can hold their documents."""
+    def settle(self, head: Head) -> None:
+        """Drop the ids of replaced roots once no other table can hold their documents."""
         if len(head.tables) <= 1 and config_file.read_forgotten(self._layout):
             config_file.write_roots(self._layout, self.roots)
 
     def condition(self, place: str) -> str:
-        """Return the condition for the chunks of a place: a path, path:line, or the id of a chunk.
+        """Return the condition for the chunks of a path, path:line or chunk id.
 
         Raises:
             UsageError: no root holds the path.
@@ -199,5 +199,5 @@ def _pattern(path: bytes) -> str:
     """Return an ignore pattern that matches exactly this path below the root."""
     special = "\\*?[]!# "
     escaped = ("\\" + c if c in special else c for c in os.fsdecode(path))
-    # Neither a line end nor a byte that is no valid UTF-8 can stand in a rule; "?" matches it.
+    # A rule cannot contain a line end or a byte that is not valid UTF-8; "?" matches both.
     return "/" + "".join("?" if c in "\r\n" or "\udc80" <= c <= "\udcff" else c for c in escaped)

@@ -33,43 +33,43 @@ class Settings:
 
     model: str = DEFAULT_MODEL
     preset: str | None = None
-    """Sets the chunk size: rag, search or kb."""
+    """Preset of the chunk size: rag, search or kb."""
     chunk_tokens: int | None = None
-    """The most tokens of a chunk; None means the preset's, or the model's limit."""
+    """Maximum tokens per chunk; None for the preset's, or the model's limit up to 512."""
     overlap: int = 32
-    """Tokens that a chunk repeats of its predecessor."""
+    """Tokens repeated from the previous chunk."""
     dim: int | None = None
-    """Numbers of a vector, where the model was trained for fewer, too; None means its own."""
+    """Vector dimensions, if the model supports fewer; None for its native dimension."""
     vector_type: str = "float16"
     precision: str = "auto"
     device: str = "auto"
     engine: str = "auto"
     batch_tokens: int | None = None
-    """Padded tokens of one forward pass; None means the profile's, or the device's own."""
+    """Padded tokens per forward pass; None for the profile's, or the device's default."""
     threads: int | None = None
-    """Of the forward pass on a processor; None means the profile's, or all cores."""
+    """CPU threads for inference; None for the profile's, or all cores."""
     max_file_size: int = 32 << 20
-    """Bytes."""
+    """Maximum size of a file in bytes."""
     top_k: int = 10
     mode: SearchMode = "hybrid"
     keep_versions: int = 10
-    """How many runs can be gone back to after a clean-up; tagged ones stay as well."""
+    """Number of versions that a clean-up keeps; tagged ones are kept as well."""
     resident_minutes: int = 15
-    """How long the process that keeps the index open waits for the next query; 0 starts none."""
+    """Idle minutes after which the server exits; 0 starts none."""
     allow_network: bool = False
-    """Whether commands that need the network may use it; a workspace's config.toml cannot say."""
+    """Whether commands may use the network; a workspace's config.toml cannot set this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sourced:
-    """Settings, and where each value came from."""
+    """Settings, with the origin of each value."""
 
     settings: Settings
     origins: Mapping[str, str]
-    """Setting → "flag", the variable's name, a file, or "default"."""
+    """Setting → "flag", the name of a variable, a file, or "default"."""
 
     def given(self, name: str) -> bool:
-        """Tell whether somebody chose this value."""
+        """Tell whether this value was set, by a flag, a variable or a file."""
         return self.origins[name] != "default"
 
 
@@ -150,11 +150,11 @@ def resolve(flags: Mapping[str, object], layout: Layout | None) -> Sourced:
     """Return the settings in force.
 
     Args:
-        flags: what the command line said; None means it said nothing.
+        flags: values of the command line; None where it has none.
         layout: the workspace, if there is one.
 
     Raises:
-        UsageError: a value is wrong, or a file cannot be read; the message names the place.
+        UsageError: a value is invalid, or a file cannot be read; the message names the origin.
     """
     layers: list[tuple[str, Mapping[str, object]]] = [("flag", flags), ("", _environment())]
     for path in (layout.config if layout else None, user_folders.user_config() / "config.toml"):
@@ -164,10 +164,13 @@ def resolve(flags: Mapping[str, object], layout: Layout | None) -> Sourced:
                 check_format(found.get("format"), layout)
             raw = {name: value for name, value in found.items() if name not in _OTHER}
             if path != user_folders.user_config() / "config.toml":
-                _refuse_what_is_not_the_workspaces(path, raw)
+                _reject_network_permission(path, raw)
             unknown = sorted(raw.keys() - _CHECKS.keys())
             if unknown:
-                message = f"{path} has an unknown setting: {unknown[0]}. Known are: {_known()}"
+                message = (
+                    f"{path} has an unknown setting: {unknown[0]}. Known settings: "
+                    f"{_setting_names()}"
+                )
                 raise UsageError(message)
             layers.append((str(path), raw))
     values: dict[str, Any] = {}
@@ -183,15 +186,15 @@ def resolve(flags: Mapping[str, object], layout: Layout | None) -> Sourced:
     return Sourced(Settings(**values), origins)
 
 
-def _refuse_what_is_not_the_workspaces(path: Path, raw: Mapping[str, object]) -> None:
-    """Let a workspace, which may have come with a folder, send nothing anywhere.
+def _reject_network_permission(path: Path, raw: Mapping[str, object]) -> None:
+    """Reject a workspace that allows the network: it may have come with a folder.
 
     Raises:
-        UsageError: it says so.
+        UsageError: it allows the network.
     """
     if "allow_network" in raw:
         message = (
-            f"{path} has allow_network, which only your own config.toml can say: "
+            f"{path} sets allow_network, which only your own config.toml may do: "
             f"{user_folders.user_config() / 'config.toml'}. Remove that line."
         )
         raise UsageError(message)
@@ -200,7 +203,7 @@ def _refuse_what_is_not_the_workspaces(path: Path, raw: Mapping[str, object]) ->
 _OTHER = frozenset({"format", "roots", "forgotten"})
 
 
-def _known() -> str:
+def _setting_names() -> str:
     return ", ".join(field.name for field in fields(Settings))
 
 
@@ -223,7 +226,7 @@ def _checked(name: str, value: object, origin: str) -> object:
 
 
 def engine_options(settings: Settings) -> EngineOptions:
-    """Return how the settings say to embed."""
+    """Return the settings' options for embedding."""
     return EngineOptions(
         device=settings.device,
         precision=settings.precision,
@@ -234,5 +237,5 @@ def engine_options(settings: Settings) -> EngineOptions:
 
 
 def load_context(model_id: str) -> LoadContext:
-    """Return what is remembered of this machine, for a model."""
+    """Return the context of a model, with this machine's profiles."""
     return LoadContext(model_id=model_id, profiles=ProfileStore())

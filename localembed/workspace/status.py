@@ -1,4 +1,4 @@
-"""What a workspace says of itself and of a query."""
+"""The status of a workspace, and the results of its queries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from localembed.types.tables import Status
 
 
 def query_result(query: Query, answer: Answer, begin: float) -> QueryResult:
-    """Return what a query that began then, by `time.perf_counter`, was answered."""
+    """Return the result of a query that began at `begin`, by `time.perf_counter`."""
     return QueryResult(
         query=query.text,
         mode=query.mode,
@@ -31,7 +31,7 @@ def query_result(query: Query, answer: Answer, begin: float) -> QueryResult:
 
 
 def read_status(layout: Layout, roots: tuple[Root, ...]) -> Status:
-    """Return what is in a workspace; no store is opened."""
+    """Return the status of a workspace, without opening a table."""
     head = read_head(layout)
     name, entry = head.table() or (None, None)
     return Status(

@@ -1,7 +1,7 @@
-"""Which table a run writes: model, chunking and vector type, as somebody asked or as they were.
+"""Select the table that a run writes, by model, chunking and vector type.
 
-A value that nobody gave (flag, variable, config.toml) stays what it is in the default table, so a
-bare `localembed index` refreshes what queries are answered from.
+A value that is not set (by flag, variable or config.toml) is that of the default table, so a plain
+`localembed index` updates the table that queries search.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from localembed.types.tables import SCHEMA_VERSION, TableFacts, TableHead
 from localembed.workspace.settings import PRESETS, Sourced
 
 _MIN_TOKENS = 16
-_USUAL_TOKENS = 512
-"""Models that read a book as one chunk find no passage in it."""
+_DEFAULT_TOKENS = 512
+"""Default maximum tokens per chunk: a model that reads a book as one chunk finds no passage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +35,21 @@ class TableSelection:
     rules: ChunkRules
     becomes_default: bool
     notices: tuple[str, ...]
-    """What was asked for and could not be had in full."""
+    """Sentences about requests that could not be met in full."""
 
 
 def is_remote(sourced: Sourced, layout: Layout) -> bool:
-    """Tell whether a provider has the model that embeds.
+    """Tell whether the model that embeds is remote.
 
     Raises:
-        ModelNotFoundError: nobody knows its name.
+        ModelNotFoundError: the model is unknown.
     """
     name = _chosen_model(sourced, read_head(layout))
     return backend_of(models.find_spec(name, layout)).provider is not None
 
 
 def _chosen_model(sourced: Sourced, head: Head) -> str:
-    """Return the name of the model that embeds: the one that was asked for, else the table's."""
+    """Return the name of the model that embeds: the requested one, else the default table's."""
     current = head.tables.get(head.default) if head.default else None
     return current.model if current and not sourced.given("model") else sourced.settings.model
 
@@ -58,8 +58,8 @@ def select_table(sourced: Sourced, head: Head, layout: Layout) -> TableSelection
     """Return the table that the settings name.
 
     Raises:
-        ModelNotFoundError: the model is unknown or not here.
-        UsageError: a chunk size that cannot work.
+        ModelNotFoundError: the model is unknown or not installed.
+        UsageError: the chunk size or overlap cannot work.
     """
     settings = sourced.settings
     name = _chosen_model(sourced, head)
@@ -90,16 +90,16 @@ def select_table(sourced: Sourced, head: Head, layout: Layout) -> TableSelection
 
 
 def model_of(entry: TableHead, layout: Layout) -> LocatedModel:
-    """Return the model that a table was made with, and no other.
+    """Return exactly the model that a table was built with.
 
     Raises:
-        ModelChangedError: its files or settings are others now.
+        ModelChangedError: its files or settings have changed.
     """
     model = models.open_stored(entry.model, entry.dim, layout)
     if model.space_id != entry.space_id:
         message = (
-            f"The files or settings of model '{entry.model}' are not those the index was made "
-            "with. Put them back, or build a new index with: localembed index"
+            f"The files or settings of model '{entry.model}' are not those the index was built "
+            "with. Restore them, or build a new index with: localembed index"
         )
         raise ModelChangedError(message)
     return model
@@ -108,41 +108,41 @@ def model_of(entry: TableHead, layout: Layout) -> LocatedModel:
 def _rules(
     sourced: Sourced, model: LocatedModel, current: TableHead | None
 ) -> tuple[ChunkRules, tuple[str, ...]]:
-    """Return where to cut: as given, else as the table has it, else as usual."""
+    """Return the rules for chunking: as set, else the table's, else the defaults."""
     settings = sourced.settings
-    asked = settings.chunk_tokens or (PRESETS[settings.preset] if settings.preset else None)
+    requested = settings.chunk_tokens or (PRESETS[settings.preset] if settings.preset else None)
     notices: tuple[str, ...] = ()
-    if current is not None and asked is None:
-        most = current.max_tokens
+    if current is not None and requested is None:
+        max_tokens = current.max_tokens
     else:
         limit = _limit(model)
-        most = min(asked or _USUAL_TOKENS, limit)
-        if asked and asked > limit:
+        max_tokens = min(requested or _DEFAULT_TOKENS, limit)
+        if requested and requested > limit:
             notices = (
-                f"Chunks of {asked} tokens are asked for; model '{model.spec.name}' reads {limit}, "
-                f"so chunks have at most {limit}.",
+                f"Chunks of {requested} tokens were requested, but model '{model.spec.name}' reads "
+                f"at most {limit}, so chunks have at most {limit}.",
             )
     if sourced.given("overlap"):
         overlap = settings.overlap
     else:
-        overlap = min(current.overlap_tokens if current else settings.overlap, most // 4)
-    if overlap > most // 3:
+        overlap = min(current.overlap_tokens if current else settings.overlap, max_tokens // 4)
+    if overlap > max_tokens // 3:
         message = (
-            f"An overlap of {overlap} tokens is too much for chunks of {most}. Use --overlap "
-            f"{most // 4}"
+            f"An overlap of {overlap} tokens is too large for chunks of {max_tokens}. Use "
+            f"--overlap {max_tokens // 4}"
         )
         raise UsageError(message)
-    return ChunkRules(most, overlap), notices
+    return ChunkRules(max_tokens, overlap), notices
 
 
 def _limit(model: LocatedModel) -> int:
-    """Return how many tokens of text the model reads beside its prompt and special tokens."""
+    """Return how many tokens of text the model reads after its prompt and special tokens."""
     tokenizer = load_tokenizer(model.spec, model.folder)
     prompt = len(tokenizer([model.spec.document_prompt])[0].ids)
     limit = model.spec.max_tokens - tokenizer.special_tokens - prompt
     if limit < _MIN_TOKENS:
         message = (
-            f"Model '{model.spec.name}' leaves {limit} tokens for text beside its prompt. Fix "
+            f"Model '{model.spec.name}' leaves {limit} tokens for text after its prompt. Fix "
             "max_tokens or document_prompt in models.toml."
         )
         raise UsageError(message)
@@ -150,7 +150,7 @@ def _limit(model: LocatedModel) -> int:
 
 
 def _table_name(model: LocatedModel, rules: ChunkRules, vector_type: str) -> str:
-    """Return the name of the table: one space, one chunking, one vector type, one schema."""
+    """Return the table's name, unique per space, chunking, vector type and schema."""
     spec = model.spec
     table_id = hashing.fingerprint(
         {

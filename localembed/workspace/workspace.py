@@ -1,4 +1,4 @@
-"""The composition root and the public Python API: a workspace, and what can be done with it."""
+"""The composition root and public Python API: a workspace and its operations."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NOTHING: Mapping[str, object] = {}
 
 
 class Workspace:
-    """A folder that holds an index, with everything that can be done with it."""
+    """A folder that holds an index, with all of its operations."""
 
     def __init__(
         self,
@@ -52,11 +52,11 @@ class Workspace:
         flags: Mapping[str, object] = _NOTHING,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        """Name a workspace; nothing is read yet.
+        """Set up a workspace; nothing is read yet.
 
         Args:
             folder: the workspace folder itself.
-            flags: settings that win over every file and variable.
+            flags: settings that override every file and variable.
             limits: sizes and thresholds that no user needs to set.
         """
         self.layout = Layout(folder)
@@ -70,33 +70,33 @@ class Workspace:
     def discover(
         cls, flags: Mapping[str, object] = _NOTHING, limits: Limits = DEFAULT_LIMITS
     ) -> Workspace:
-        """Find the workspace as git finds a repository, else take the user-wide one.
+        """Find the workspace as git finds a repository, else use the user-wide one.
 
-        `LOCALEMBED_WORKSPACE` names the folder itself and wins.
+        `LOCALEMBED_WORKSPACE`, the folder itself, overrides both.
         """
         found = find_workspace()
         return cls(Path(found) if found else user_folders.user_workspace(), flags, limits)
 
     @property
     def folder(self) -> Path:
-        """Where the workspace lies."""
+        """Folder of the workspace."""
         return self.layout.folder
 
     @property
     def settings(self) -> Sourced:
-        """The settings in force, and where each came from."""
+        """Settings in force, with the origin of each."""
         return resolve(self._flags, self.layout)
 
     @property
     def roots(self) -> tuple[Root, ...]:
-        """What the workspace has been told to index."""
+        """Roots that the workspace indexes."""
         return config_file.read_roots(self.layout)
 
     def create(self) -> bool:
-        """Make the workspace folder, mode 0700; tell whether it was not there.
+        """Create the workspace folder, mode 0700, unless it exists; tell whether it was created.
 
         Raises:
-            StorageError: the folder cannot be made.
+            StorageError: the folder cannot be created.
         """
         if self.layout.exists():
             return False
@@ -117,28 +117,28 @@ class Workspace:
         on_event: EventListener = ignore_event,
         on_notice: Notice = ignore_notice,
     ) -> RunReport:
-        """Bring the index up to date with folders and files.
+        """Update the index with folders and files.
 
         Args:
-            paths: folders or files to add or refresh; none means every root.
-            options: include, exclude, hidden or no_ignore for the roots that are named.
-            verify: read and hash every file, whatever its stat says.
-            allow_mass_delete: do not refuse roots that look gone.
-            retry_failed: embed again what got no vector before.
-            max_cost: US dollars that a server's answers may cost; the run stops before more.
-            wait: if another process is writing, begin when it is done.
-            on_event: told of each step (see `types.events.Step`).
-            on_notice: told in a sentence what was asked for and could not be had in full.
+            paths: folders or files to add or update; none means every root.
+            options: include, exclude, hidden or no_ignore for the roots in `paths`.
+            verify: read and hash every file, even if its stat is unchanged.
+            allow_mass_delete: remove files even if a whole folder seems to be missing.
+            retry_failed: embed failed chunks again.
+            max_cost: maximum US dollars for a remote model; the run stops before it costs more.
+            wait: if another process is writing, wait until it is done.
+            on_event: called for each step (see `types.events.Step`).
+            on_notice: called with a sentence for each request that could not be met in full.
 
         Raises:
             UsageError: a path does not exist, or there is nothing to index.
             LockedError: another process is writing, and `wait` is not set.
-            CostLimitError: it would have cost more than `max_cost`; what it had is kept.
+            CostLimitError: it would have cost more than `max_cost`; finished answers are kept.
         """
-        how = RunOptions(verify, allow_mass_delete, retry_failed, max_cost)
+        run_options = RunOptions(verify, allow_mass_delete, retry_failed, max_cost)
         targets = self._roots.targets(paths)
         if not self.layout.exists():
-            # What cannot work must not leave an empty workspace behind.
+            # Settings that cannot work must not leave an empty workspace behind.
             select_table(self.settings, Head(), self.layout)
         self.create()
         with writer_lock(self.layout, on_notice if wait else None):
@@ -148,7 +148,13 @@ class Workspace:
                 on_notice(notice)
             scopes = self._roots.scopes(targets, options)
             job = make_job(
-                self.layout, selection, sourced.settings, scopes, how, self.limits, on_notice
+                self.layout,
+                selection,
+                sourced.settings,
+                scopes,
+                run_options,
+                self.limits,
+                on_notice,
             )
             report = run(job, on_event)
             self._roots.drop_forgotten(read_head(self.layout))
@@ -166,7 +172,7 @@ class Workspace:
         Args:
             paths: as for `index`.
             options: as for `index`.
-            on_event: told of progress.
+            on_event: called for each step.
 
         Raises:
             UsageError: a path does not exist, or there is nothing to index.
@@ -188,32 +194,32 @@ class Workspace:
         """Return the chunks that answer a query, best first.
 
         Args:
-            text: what to look for.
+            text: the query.
             mode: hybrid, vector or text; the setting's if not given.
-            top_k: how many; the setting's if not given.
+            top_k: maximum number of hits; the setting's if not given.
             model: search this model's table instead of the default one.
-            filter: what may be looked at; it is applied before the search, so that all hits count.
+            filter: what to search; it is applied before the search, so that `top_k` hits remain.
 
         Raises:
-            UsageError: the query is empty, or the filter is not understood.
+            UsageError: the query is empty, or the filter is invalid.
             NotIndexedError: there is nothing to search.
-            ModelChangedError: the model is not the one the table was made with.
+            ModelChangedError: the model is not the one the table was built with.
         """
         settings = self.settings.settings
         query = Query(text, mode or settings.mode, top_k or settings.top_k, model, filter)
         return list(self.search(query).hits)
 
     def search(self, query: Query, on_notice: Notice = ignore_notice) -> QueryResult:
-        """Return the hits of a query with what they were found with.
+        """Return the hits of a query, with the model and version that were searched.
 
         Args:
-            query: what is looked for.
-            on_notice: told to which server the query is sent, when it is the first.
+            query: the query with its options.
+            on_notice: called with the provider's name on its first query.
 
         Raises:
-            UsageError: the query is empty, the filter is not understood, or the reranker is none.
+            UsageError: the query is empty, the filter is invalid, or the reranker is not one.
             NotIndexedError: there is nothing to search.
-            ModelChangedError: the model is not the one the table was made with.
+            ModelChangedError: the model is not the one the table was built with.
         """
         begin = time.perf_counter()
         if not query.text.strip():
@@ -221,7 +227,7 @@ class Workspace:
             raise UsageError(message)
         reranking = None
         if query.rerank is not None:
-            # A reranker that cannot be used is refused before anything is searched.
+            # A reranker that cannot be used is rejected before the search.
             reranker = self._models.reranker(query.rerank)
             reranking = Reranking(reranker, query.text, query.top_k)
         embedder = PermittedModels(self._models, Terms(query.allow_network, on_notice))
@@ -229,20 +235,20 @@ class Workspace:
         return query_result(query, answer, begin)
 
     def warm(self) -> None:
-        """Open what the next query needs; nothing is sent to any server.
+        """Load what the next query needs; nothing is sent to a provider.
 
         Raises:
             NotIndexedError: there is nothing to search.
-            ModelChangedError: the model is not the one the table was made with.
+            ModelChangedError: the model is not the one the table was built with.
         """
         for _ in range(2):  # the second keeps the vectors in memory
             self._searcher.search(Query("warm"), {}, WarmUpModels(self._models, self.layout))
 
     def like(self, query: Query) -> QueryResult:
-        """Return what is most like a passage that is indexed, without the passage itself.
+        """Return the chunks most similar to an indexed passage, without the passage itself.
 
         Args:
-            query: its text is a path, path:line, or the id of a chunk; vectors are compared.
+            query: a query by vectors, whose text is a path, path:line or chunk id.
 
         Raises:
             UsageError: the place is not indexed, or has no vector.
@@ -259,12 +265,12 @@ class Workspace:
     def show(
         self, place: str, *, model: str | None = None, at: str | None = None
     ) -> list[SearchHit]:
-        """Return the chunks of a place in their order, whole; their scores mean nothing.
+        """Return the whole chunks of a file, line or id, in order; their scores have no meaning.
 
         Args:
-            place: a path, path:line, or the id of a chunk.
-            model: look into this model's table instead of the default one.
-            at: look into an older version: a run's number or a tag.
+            place: a path, path:line or chunk id.
+            model: read this model's table instead of the default one.
+            at: version to read instead of the newest: a run's number or a tag.
 
         Raises:
             UsageError: the path is in no root.
@@ -280,9 +286,9 @@ class Workspace:
     def remove(
         self, path: str | os.PathLike[str], *, on_event: EventListener = ignore_event
     ) -> RunReport | None:
-        """Forget a root, or exclude a path below one, and take its rows out of every table.
+        """Remove a root, or exclude a path below one, and delete its rows from every table.
 
-        Returns the report of the default table, None if nothing was indexed yet.
+        Return the report of the default table, None if nothing was indexed yet.
 
         Raises:
             NotIndexedError: there is no workspace.
@@ -295,11 +301,11 @@ class Workspace:
             return remove_everywhere(self.layout, scope, keep, on_event)
 
     def use_model(self, name: str) -> bool:
-        """Answer queries with a model and index with it from now on; tell whether it is indexed.
+        """Make a model the default for queries and indexing; tell whether it is indexed.
 
         Raises:
             NotIndexedError: there is no workspace.
-            ModelNotFoundError: nobody knows the name, or its files are not here.
+            ModelNotFoundError: the model is unknown or not installed.
         """
         self.ensure_exists()
         models.open_model(name, self.layout)
@@ -307,7 +313,7 @@ class Workspace:
             return use_model(self.layout, name)
 
     def status(self) -> Status:
-        """Return what is in the workspace; no store is opened.
+        """Return the status of the workspace, without opening a table.
 
         Raises:
             NotIndexedError: there is no workspace.
@@ -317,7 +323,7 @@ class Workspace:
 
     @property
     def history(self) -> History:
-        """What earlier runs left, and the ways back to it.
+        """Versions that earlier runs left.
 
         Raises:
             NotIndexedError: there is no workspace.
@@ -326,10 +332,10 @@ class Workspace:
         return History(self.layout, self.settings.settings.keep_versions, self._root_paths)
 
     def ensure_exists(self) -> None:
-        """Refuse to go on without a workspace.
+        """Raise an error if there is no workspace.
 
         Raises:
-            NotIndexedError: there is none.
+            NotIndexedError: there is no workspace.
         """
         if not self.layout.exists():
             message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"

@@ -101,8 +101,8 @@ def test_index_says_on_stderr_what_it_could_not_give(cli, notes):
     asked = cli("index", ".", "--chunk-tokens", "500")
     quiet = cli("index", ".", "--chunk-tokens", "500", "-q")
 
-    sentence = "Chunks of 500 tokens are asked for; model 'fake' reads 64, so chunks have at most"
-    assert asked.err == f"{sentence} 64.\n"
+    sentence = "Chunks of 500 tokens were requested, but model 'fake' reads at most 64, so chunks"
+    assert asked.err == f"{sentence} have at most 64.\n"
     assert (quiet.code, quiet.err) == (0, "")
 
 
