@@ -5,7 +5,7 @@
 
 The static model (sentence-transformers' StaticEmbedding) has the packaged model's tokenizer and
 random weights of 256 numbers a token: its answers mean nothing, its speed is that of any other.
-It stresses everything around a model: reading, cutting, writing, indexing. A run with it takes
+It stresses everything around a model: reading, chunking, writing, indexing. A run with it takes
 seconds and the other minutes: several run before and after it, and the middle one counts. Peaks are
 those of the indexing process; building the full-text index is a process of its own. Runs on Linux.
 """

@@ -259,7 +259,7 @@ def test_the_command_tells_with_its_exit_code(grown, notes, run_cli):
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "ok     lock          No run is in progress; the last run finished"
-    assert lines[-1] == "All is well"
+    assert lines[-1] == "No problems found"
     damage(file_of(grown, "data"), "cut")
 
     done = run_cli("doctor", "--json", cwd=notes)

@@ -206,7 +206,7 @@ def test_another_version_of_torch_is_probed_again(load, calls, notices, change_o
 
 @pytest.mark.parametrize(
     "change",
-    [{"model_id": "another-model"}, {"model_id": None}, {"memory": None}],
+    [{"model_id": "another-model"}, {"model_id": None}, {"profiles": None}],
     ids=["another model", "no identity", "no profile store"],
 )
 def test_an_outcome_holds_only_where_it_is_known(load, calls, change):

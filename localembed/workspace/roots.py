@@ -176,7 +176,7 @@ class Roots:
         config_file.write_roots(self._layout, rest, forgotten)
         return scope
 
-    def settle(self, head: Head) -> None:
+    def drop_forgotten(self, head: Head) -> None:
         """Drop the ids of replaced roots once no other table can hold their documents."""
         if len(head.tables) <= 1 and config_file.read_forgotten(self._layout):
             config_file.write_roots(self._layout, self.roots)
