@@ -100,7 +100,7 @@ def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch, located):
 def test_a_spec_with_another_dim_is_refused(located):
     from dataclasses import replace
 
-    with pytest.raises(ModelChangedError, match="vectors of 384 numbers"):
+    with pytest.raises(ModelChangedError, match="has 384 dimensions"):
         load_local(
             replace(located.spec, dim=768),
             located.folder,

@@ -32,7 +32,7 @@ class Backend(Protocol):
     """Number of windows that a run embeds concurrently."""
 
     def space_id(self, hashes: Mapping[str, str], /) -> str:
-        """Return the identity of the vector space: vectors are comparable if it is equal.
+        """Return the identity of the space; only vectors with the same one are comparable.
 
         Args:
             hashes: file name → SHA-256, for every file that affects the vectors.

@@ -226,7 +226,7 @@ def _fused(
     """Return the model in the fused engine; None if that is not possible or failed its probe.
 
     Raises:
-        UsageError: the same, but the fused engine was requested.
+        UsageError: the fused engine was requested and cannot be used.
     """
     requested = plan.options.engine == "fused"
     if not requested and plan.options.engine != "auto":

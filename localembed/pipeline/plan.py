@@ -162,7 +162,7 @@ def _looks_gone(
     where = show_path(walk.root.path)
     hint = (
         "None of its files was removed from the index. If they should be, run the same command "
-        "with --allow-mass-delete, or remove it with: localembed rm"
+        "with --allow-mass-delete, or remove the root with: localembed rm"
     )
     if walk.missing:
         return f"{where} is missing or cannot be listed. {hint} {where}"
