@@ -258,7 +258,7 @@ class Sender:
         if whole or out_of_time or many:
             message = (
                 f"{self._client.host} gave no usable answer: {str(fault).rstrip('.')}. Finished "
-                "answers are kept; run the same command again to resume."
+                "answers are kept; run the same command again to continue."
             )
             error = ProviderUnusableError(message, str(fault))
             self.stop(error)
