@@ -133,13 +133,41 @@ def other_table(path) -> None:
     database.close()
 
 
+def other_type(path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE answers (key INTEGER PRIMARY KEY, record BLOB NOT NULL)")
+    database.close()
+
+
+def ignore_inserts(path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM answers")
+        database.execute(
+            "CREATE TRIGGER t BEFORE INSERT ON answers BEGIN SELECT RAISE(IGNORE); END"
+        )
+    database.close()
+
+
+def break_the_schemas_text(path) -> None:
+    data = bytearray(path.read_bytes())
+    data[data.index(b"CREATE TABLE") + 20] = 0xFF
+    path.write_bytes(data)
+
+
 def break_the_first_page(path) -> None:
     data = bytearray(path.read_bytes())
     data[100:4000] = bytes(3900)
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("damage", [overwrite, cut, other_table, break_the_first_page])
+DAMAGES = [
+    overwrite, cut, other_table, other_type, ignore_inserts, break_the_schemas_text,
+    break_the_first_page,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("first", ["vectors", "save", "written"])
 def test_a_damaged_database_is_set_aside_and_counts_as_empty(layout, damage, first):
     path = saved(layout)
@@ -165,14 +193,25 @@ def test_a_vector_with_a_flipped_bit_is_not_used(layout):
     assert_found(layout, [key for key in KEYS if key != KEYS[5]])
 
 
+@pytest.mark.parametrize("value", ["text", "\xff", 5, 0.5])
+def test_a_record_of_another_type_is_not_used(layout, value):
+    with sqlite3.connect(saved(layout)) as database:
+        database.execute("UPDATE answers SET record = ? WHERE key = ?", (value, KEYS[5]))
+    database.close()
+    assert_found(layout, [key for key in KEYS if key != KEYS[5]])
+
+
 def test_any_cut_or_flip_ends_no_run_and_gives_no_wrong_vector(layout):
     path = saved(layout)
     whole = path.read_bytes()
     rng = np.random.default_rng(3)
-    for number in range(60):
+    schema = range(whole.index(b"tableanswers"), 4096)
+    for number in range(90):
         data = bytearray(whole)
-        if number % 3:
+        if number % 3 == 1:
             data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
+        elif number % 3:
+            data[int(rng.choice(schema))] ^= 1 << int(rng.integers(8))
         else:
             del data[int(rng.integers(len(data))) :]
         path.write_bytes(data)

@@ -21,7 +21,7 @@ from localembed.store.layout import Layout
 if TYPE_CHECKING:
     from localembed.types.arrays import Vector, VectorMatrix
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, record BLOB NOT NULL)"
+_COLUMNS = "answers (key BLOB PRIMARY KEY, record BLOB NOT NULL)"
 """A record is a vector, then a digest: SQLite does not notice a flipped bit in a vector."""
 
 
@@ -64,7 +64,7 @@ class PendingAnswers:
             return {}
         import numpy as np
 
-        query = "SELECT key, record FROM answers WHERE key = ?"
+        query = "SELECT key, record FROM answers WHERE key = ? AND typeof(record) = 'blob'"
         with self._lock:
             found = self._call(lambda db: [db.execute(query, [key]).fetchone() for key in keys])
         return {
@@ -92,15 +92,23 @@ class PendingAnswers:
             return None
         import sqlite3
 
-        damage = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+        damage = (
+            sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR,
+            sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_CONSTRAINT,
+        )  # fmt: skip
         try:
             with closing(sqlite3.connect(self._path)) as database, database:
                 # With FULL, a power cut could bring back the journal of what was just committed.
                 database.execute("PRAGMA synchronous = EXTRA")
-                database.execute(_SCHEMA)
-                return action(database)
+                database.execute(f"CREATE TABLE IF NOT EXISTS {_COLUMNS}")
+                schema = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
+                if database.execute(schema).fetchall() == [(f"CREATE TABLE {_COLUMNS}",)]:
+                    return action(database)
+        except UnicodeDecodeError:  # an error text that quotes a damaged schema
+            pass
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in damage:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+            if code & 0xFF not in damage:
                 raise storage_error(self._path, OSError(str(error))) from error
         try:
             set_aside(self._layout, self._path)  # a new database makes SQLite drop the old journal
@@ -121,8 +129,11 @@ class PendingAnswers:
             raise storage_error(self._path, error) from error
 
     def _remove(self) -> None:
-        self._path.unlink(missing_ok=True)
-        self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
+        try:
+            self._path.unlink(missing_ok=True)
+            self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(self._path, error) from error
 
 
 def _digest(key: bytes, vector: bytes) -> bytes:
