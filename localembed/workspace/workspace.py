@@ -11,6 +11,7 @@ from typing import Any
 
 from localembed import models
 from localembed.core import user_folders
+from localembed.core.text import is_unicode
 from localembed.core.workspace_folder import find_workspace
 from localembed.errors import NotIndexedError, UsageError
 from localembed.pipeline.run import run
@@ -201,7 +202,7 @@ class Workspace:
             filter: what to search; it is applied before the search, so that `top_k` hits remain.
 
         Raises:
-            UsageError: the query is empty, or the filter is invalid.
+            UsageError: the query is empty or no valid Unicode, or the filter is invalid.
             NotIndexedError: there is nothing to search.
             ModelChangedError: the model is not the one the table was built with.
         """
@@ -217,13 +218,17 @@ class Workspace:
             on_notice: called with the provider's name on its first query.
 
         Raises:
-            UsageError: the query is empty, the filter is invalid, or the reranker is not one.
+            UsageError: the query is empty or no valid Unicode, the filter is invalid, or the reranker is
+                not one.
             NotIndexedError: there is nothing to search.
             ModelChangedError: the model is not the one the table was built with.
         """
         begin = time.perf_counter()
         if not query.text.strip():
             message = 'The query is empty. Say what to look for: localembed query "some words"'
+            raise UsageError(message)
+        if not is_unicode(query.text):
+            message = "The query is not valid UTF-8. Type it in a terminal that uses UTF-8."
             raise UsageError(message)
         reranking = None
         if query.rerank is not None:

@@ -126,3 +126,11 @@ def test_an_empty_query_exits_with_2(indexed, cli, text):
 
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("Error: The query is empty.")
+
+
+@pytest.mark.parametrize("mode", ["vector", "text", "hybrid"])
+def test_a_query_that_is_not_utf8_exits_with_2(indexed, cli, mode):
+    result = cli("query", "keys\udcff", "--mode", mode)
+
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("Error: The query is not valid UTF-8.")
