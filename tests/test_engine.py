@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import itertools
 
 import numpy as np
@@ -269,11 +270,21 @@ def test_precision_is_gated_by_the_cpus_flags(cpuinfo, flags, requested, found):
     assert hardware.choose_precision(requested, "cpu") == found
 
 
-def test_instruction_sets_are_those_that_decide_the_code(cpuinfo):
+def test_instruction_sets_are_those_that_decide_the_code(cpuinfo, monkeypatch):
+    for name in ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
     cpuinfo("sse4_2 avx2 avx512f avx512_bf16 amx_tile avx2")
     assert hardware.instruction_sets() == "amx_tile avx2 avx512_bf16 avx512f"
     cpuinfo("sse4_2")
     assert hardware.instruction_sets() == ""
+
+
+def test_a_variable_that_restricts_instruction_sets_makes_them_others(cpuinfo, monkeypatch):
+    cpuinfo("avx2 avx512bw")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "")
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
+    assert hardware.instruction_sets() == "avx2 avx512bw ONEDNN_MAX_CPU_ISA=AVX2"
 
 
 @pytest.mark.parametrize(("requested", "hint"), [("bf16", "AMX"), ("fp16", "GPU")])
@@ -343,6 +354,20 @@ def test_a_profile_is_kept_and_recalled(own_home):
     ProfileStore().keep(key, Profile(engine="torch", batch_tokens=2048, threads=2))
     ProfileStore().keep("other", Profile(batch_tokens=1))
     assert ProfileStore().recall(key) == Profile("torch", 2048, 2)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"engine": ["x"], "batch_tokens": "abc", "threads": -5, "named": 1},
+        {"batch_tokens": True, "threads": 1.5, "chunks_per_second": 0, "engine": None},
+    ],
+)
+def test_fields_of_a_profile_that_cannot_be_are_ignored(own_home, fields):
+    ProfileStore().keep("key", Profile(batch_tokens=1))
+    path = next(own_home.rglob("profiles.json"))
+    path.write_text(json.dumps({"key": {**fields, "tokens_per_minute": 2.5}}))
+    assert ProfileStore().recall("key") == Profile(tokens_per_minute=2.5)
 
 
 def test_a_broken_profile_file_is_no_error(own_home):

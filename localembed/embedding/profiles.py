@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,12 @@ from localembed.core import user_folders
 from localembed.core.files import read_json, write_json
 from localembed.embedding.options import Profile
 from localembed.errors import LocalembedError
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "engine": (str,), "batch_tokens": (int,), "threads": (int,), "chunks_per_second": (int, float),
+    "requests_per_minute": (int, float), "tokens_per_minute": (int, float), "named": (bool,),
+}  # fmt: skip
+"""Field of a profile → its types; a number is positive."""
 
 
 class ProfileStore:
@@ -26,8 +32,7 @@ class ProfileStore:
         """Return a stored profile, an empty one if there is none."""
         entry = self._read().get(key)
         stored = entry if isinstance(entry, dict) else {}
-        values = {field.name: stored.get(field.name) for field in fields(Profile)}
-        return Profile(**values)
+        return Profile(**{name: stored.get(name) for name in _TYPES if _is_valid(name, stored)})
 
     def keep(self, key: str, profile: Profile) -> None:
         """Store a profile for later runs; do nothing if it cannot be written."""
@@ -53,3 +58,9 @@ class ProfileStore:
             return read_json(self._path)
         except (OSError, ValueError):
             return {}
+
+
+def _is_valid(name: str, stored: dict[str, Any]) -> bool:
+    """Tell whether a field of a stored profile can be used: the file may have been edited."""
+    value = stored.get(name)
+    return type(value) in _TYPES[name] and (isinstance(value, str | bool) or value > 0)

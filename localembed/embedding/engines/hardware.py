@@ -18,9 +18,12 @@ from localembed.errors import UsageError
 _CGROUPS = Path("/sys/fs/cgroup")
 _FULL = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 _INSTRUCTION_SETS = re.compile(
-    r"\b(avx2|avx512f|avx512_(?:bf16|fp16|vnni)|amx_(?:bf16|fp16|tile))\b"
+    r"\b(avx2|avx_ne_convert|avx512(?:bw|dq|f|vl|_bf16|_fp16|_vnni)|amx_(?:bf16|fp16|tile))\b"
 )
 """CPU flags by which torch and oneDNN choose their code."""
+
+_RESTRICTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Environment variables by which torch and oneDNN use fewer of them."""
 
 
 def cpu_has_bf16() -> bool:
@@ -37,9 +40,14 @@ def cpu_name() -> str:
 
 
 def instruction_sets() -> str:
-    """Return the CPU's vector and matrix instruction sets, empty where the system does not say."""
+    """Return the CPU's instruction sets and the variables that restrict their use.
+
+    Empty where the system names no instruction sets and no variable is set.
+    """
     flags = re.search(r"^flags\s*:\s*(.+)", _text(Path("/proc/cpuinfo")), re.MULTILINE)
-    return " ".join(sorted(set(_INSTRUCTION_SETS.findall(flags[1] if flags else ""))))
+    known = sorted(set(_INSTRUCTION_SETS.findall(flags[1] if flags else "")))
+    restricted = [f"{name}={os.environ[name]}" for name in _RESTRICTIONS if os.environ.get(name)]
+    return " ".join(known + restricted)
 
 
 def cores() -> int:
