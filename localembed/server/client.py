@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_UNWRITABLE = 5
 _TIMEOUT_SECONDS = 30.0
 """Seconds to wait for the resident before the caller runs the query itself."""
 _LOCAL_ARGUMENTS = frozenset({"-", "-h", "--help", "--no-resident"})
@@ -35,7 +36,12 @@ def ask(arguments: Sequence[str]) -> int | None:
         return None
     code, out, err = answer
     _print(2, err)
-    _print(1, out)
+    try:
+        _print(1, out)
+    except OSError as error:
+        why = f"{error.strerror}. Free some space, then run the same command again."
+        _print(2, os.fsencode(f"Error: the output cannot be written: {why}\n"))
+        return _UNWRITABLE
     return int(code)
 
 
@@ -90,10 +96,10 @@ def _workspace(arguments: Sequence[str]) -> str | None:
 
 
 def _print(number: int, data: bytes) -> None:
-    """Write to stdout or stderr; a closed pipe is not an error."""
+    """Write to stdout or stderr; a closed pipe is not an error, nor a stream that was closed."""
     stream = sys.stdout if number == 1 else sys.stderr
     try:
-        while data:
+        while data and stream is not None:
             data = data[os.write(stream.fileno(), data) :]
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), number)

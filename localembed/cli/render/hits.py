@@ -91,7 +91,7 @@ def _elsewhere(others: Sequence[SearchHit]) -> str:
 def hit_whole(hit: SearchHit) -> str:
     """Return a chunk with its whole text, for `show`."""
     place = f"{printable(near(hit.path))}:{hit.start_line}-{hit.end_line}"
-    about = f"{hit.tokens:,} tokens, id {hit.chunk_id}"
+    about = f"{counted(hit.tokens, 'token')}, id {hit.chunk_id}"
     lines = [f"{click.style(place, fg='cyan', bold=True)}  {click.style(about, dim=True)}"]
     if hit.heading:
         lines.append(INDENT + click.style(printable(hit.heading), italic=True))
