@@ -63,4 +63,6 @@ class ProfileStore:
 def _is_valid(name: str, stored: dict[str, Any]) -> bool:
     """Tell whether a field of a stored profile can be used: the file may have been edited."""
     value = stored.get(name)
-    return type(value) in _TYPES[name] and (isinstance(value, str | bool) or value > 0)
+    if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+        return False
+    return type(value) in _TYPES[name]

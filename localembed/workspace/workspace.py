@@ -218,8 +218,8 @@ class Workspace:
             on_notice: called with the provider's name on its first query.
 
         Raises:
-            UsageError: the query is empty or no valid Unicode, the filter is invalid, or the reranker is
-                not one.
+            UsageError: the query is empty or no valid Unicode, the filter is invalid, or the
+                reranker is not one.
             NotIndexedError: there is nothing to search.
             ModelChangedError: the model is not the one the table was built with.
         """
