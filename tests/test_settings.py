@@ -259,6 +259,9 @@ def test_forgotten_ids_come_back_until_they_are_resolved(layout):
         '[[roots]]\nid = "1"\npath = "/a"\ninclude = 3\n',
         '[roots]\nid = "1"\npath = "/a"\n',
         "roots = 3\n",
+        "roots = [3]\n",
+        '[[roots]]\nid = "1"\npath = ""\n',
+        '[[roots]]\nid = "1"\npath = "/a\\u0000"\n',
         '[[roots]]\nid = "1"\npath = "/a"\nexclude = "*.md"\n',
         '[[roots]]\nid = "1"\npath = "/a"\nhidden = "no"\n',
     ],
@@ -269,6 +272,12 @@ def test_a_wrong_root_is_refused_and_the_file_named(layout, entry):
     with pytest.raises(UsageError) as refused:
         config_file.read_roots(layout)
     assert str(layout.config) in str(refused.value)
+
+
+def test_what_a_root_lacks_is_named(layout):
+    layout.config.write_text('[[roots]]\npath = "/a"\n')
+    with pytest.raises(UsageError, match="entry: id is missing"):
+        config_file.read_roots(layout)
 
 
 def test_the_roots_of_a_newer_format_are_not_read(layout):

@@ -46,18 +46,33 @@ def read_roots(layout: Layout) -> tuple[Root, ...]:
     try:
         return tuple(
             Root(
-                root_id=str(entry["id"]),
+                root_id=str(_given(entry, "id")),
                 path=_stored_path(entry),
                 include=_globs(entry, "include"),
                 exclude=_globs(entry, "exclude"),
                 hidden=_switch(entry, "hidden"),
                 no_ignore=_switch(entry, "no_ignore"),
             )
-            for entry in raw.get("roots", ())
+            for entry in _entries(raw)
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError) as error:
         message = f"{layout.config} has an invalid [[roots]] entry: {error}. Fix it."
         raise UsageError(message) from error
+
+
+def _entries(raw: Mapping[str, object]) -> list[Mapping[str, object]]:
+    entries = raw.get("roots", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        message = "roots must be a list of tables"
+        raise TypeError(message)
+    return entries
+
+
+def _given(entry: Mapping[str, object], name: str) -> object:
+    if name not in entry:
+        message = f"{name} is missing"
+        raise ValueError(message)
+    return entry[name]
 
 
 def _globs(entry: Mapping[str, object], name: str) -> tuple[str, ...]:
@@ -79,7 +94,11 @@ def _switch(entry: Mapping[str, object], name: str) -> bool:
 def _stored_path(entry: Mapping[str, object]) -> bytes:
     """Return a root's path; TOML needs valid Unicode, so other paths are stored in hex as well."""
     raw = entry.get("path_hex")
-    return bytes.fromhex(str(raw)) if raw else os.fsencode(str(entry["path"]))
+    path = bytes.fromhex(str(raw)) if raw else os.fsencode(str(_given(entry, "path")))
+    if not path or b"\0" in path:
+        message = "path must be the path of a folder or file"
+        raise ValueError(message)
+    return path
 
 
 def read_forgotten(layout: Layout) -> frozenset[str]:

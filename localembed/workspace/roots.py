@@ -64,9 +64,14 @@ def adopt(
         options: include, exclude, hidden, no_ignore; None leaves an option unchanged.
 
     Raises:
-        UsageError: options are given for a path inside a root; they apply to a whole root.
+        UsageError: options are given for a path inside a root, or for none; they apply to a whole
+            root.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    if given and not targets:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        message = f"Name the root that {names} should apply to: localembed index PATH"
+        raise UsageError(message)
     adopted = list(roots)
     replaced: set[str] = set()
     for target in targets:

@@ -6,6 +6,7 @@ import json
 import os
 
 import click
+import pytest
 
 from tests.cli.conftest import columns
 
@@ -194,3 +195,11 @@ def test_a_refused_root_with_a_strange_name_is_named_on_a_strict_terminal(run_cl
 
     assert refused.returncode == 5, refused.stderr
     assert "root\\xff is suddenly empty" in " ".join(refused.stdout.split())
+
+
+@pytest.mark.parametrize("more", [["--include", "*.md"], ["--hidden"], ["--no-ignore"]])
+def test_options_of_roots_without_paths_exit_with_2(indexed, cli, more):
+    result = cli("index", *more)
+
+    assert (result.code, result.out) == (2, "")
+    assert f"Name the root that {more[0]} should apply to" in result.err
