@@ -47,6 +47,12 @@ def read_head(layout: Layout) -> Head:
         raw = read_json(layout.head)
     except FileNotFoundError:
         return Head()
+    except PermissionError as error:
+        message = (
+            f"{layout.head} cannot be read: permission denied. Fix its permissions, or run the "
+            "command as its owner."
+        )
+        raise StorageError(message) from error
     except (OSError, ValueError) as error:
         message = (
             f"{layout.head} cannot be read: {error}. Run: localembed doctor --repair (the vectors "

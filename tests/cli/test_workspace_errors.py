@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -116,3 +117,15 @@ def test_a_command_that_cannot_work_makes_no_workspace(cli, tmp_path, notes):
     for arguments in ((), ("nowhere",), (".", "--model", "unknown"), (".", "--overlap", "x")):
         cli("index", *arguments, "--workspace", tmp_path / "ws")
         assert not (tmp_path / "ws").exists(), arguments
+
+
+def test_a_head_without_permission_is_not_called_damaged(indexed, cli, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("localembed.store.head.read_json", refuse)
+    result = cli("status")
+
+    assert result.code == 5
+    assert "head.json cannot be read: permission denied. Fix its permissions" in result.err
+    assert "doctor" not in result.err
