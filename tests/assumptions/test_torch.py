@@ -40,6 +40,9 @@ def test_the_layout_of_weights_takes_these_arguments():
 @needs_onednn
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 def test_the_fused_products_compute_what_their_names_say(dtype):
+    """In bf16 only where torch reorders bf16 weights, for which AVX2 alone is not enough."""
+    if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("torch does not reorder bf16 weights on this CPU")
     torch.manual_seed(1)
     x, residual = torch.randn(64, 32, dtype=dtype), torch.randn(64, 48, dtype=dtype)
     weight, bias = torch.randn(48, 32, dtype=dtype), torch.randn(48, dtype=dtype)
