@@ -625,6 +625,22 @@ def test_the_tokenizer_is_asked_once_for_documents_that_are_chunked_together():
     assert [found.document for found in chunked] == documents
 
 
+@each_tokenizer
+@pytest.mark.parametrize(
+    "text",
+    ["\u0301\n====\n" + "ab" * 300, "\n  # \u0301Title\n" + "ab " * 99, "\u0301\n---\n- a\n" * 60],
+    ids=["title without a token", "indented", "repeated"],
+)
+def test_a_heading_that_begins_before_its_first_token_counts(name, text):
+    """Chunked alone, such a heading at the start had been overlooked."""
+    blocks = BlockSizes(block=64, batch=200)
+    chunker = Chunker(tokenizer(name), clean, ChunkRules(16, 4), blocks=blocks)
+    documents = [document("", "markdown"), document(text, "markdown")]
+    together = chunker(documents)[1]
+    [alone] = chunker(documents[1:])
+    assert [_plain(chunk) for chunk in alone.chunks] == [_plain(c) for c in together.chunks]
+
+
 @given(st.lists(st.integers(0, 3), max_size=60), st.integers(1, 6))
 def test_anchors_depend_on_nothing_in_front_of_another_anchor(ranks, window):
     """So a document may be chunked by sections; equal keys (equal lines) are the hard case."""

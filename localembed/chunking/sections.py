@@ -130,7 +130,8 @@ def _section(
         limits: the sizes.
     """
     floor, start = begin
-    first = bisect.bisect_left(headings, int(tokens.starts[0]), key=lambda h: h.start)
+    # A heading may begin before its first token. Only the first section has no context before it.
+    first = bisect.bisect_right(headings, int(tokens.starts[0]), key=_end) if start else 0
     last = bisect.bisect_right(headings, int(tokens.starts[-1]), key=lambda h: h.start)
     ranks = rank_boundaries(tokens)
     rank_headings(ranks, tokens.starts, headings[first:last])
@@ -139,6 +140,10 @@ def _section(
     anchors = [start + place for place in find_anchors(keys[start:], limits.window)]
     bounds = (start, *anchors, len(tokens))
     return Section(tokens, keys, weigh(tokens, only), bounds, limits, floor)
+
+
+def _end(heading: Heading) -> int:
+    return heading.end
 
 
 def sections_together(
