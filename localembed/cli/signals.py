@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from threading import Thread
+from threading import Event, Thread
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -47,8 +47,12 @@ def _look_again(lost: UnraisableHookArgs) -> None:
         sys.__unraisablehook__(lost)
         return
 
+    ended = Event()
+
     def send() -> None:
+        ended.wait()  # what is raised in here would be dropped as well
         time.sleep(_SOON)
         os.kill(os.getpid(), numbers[lost.exc_type])
 
     Thread(target=send, daemon=True).start()
+    ended.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,22 +21,13 @@ from tests.conftest import PROJECT, paragraphs
     ],
 )
 def test_a_stopped_index_says_so_and_the_next_run_completes(
-    notes, tmp_path, run_cli, number, code, word
+    notes, start_index, run_cli, number, code, word
 ):
     for n in range(5):
         (notes / f"{n}.md").write_text(paragraphs(3, f"f{n}"))
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.slow_cli", "index", notes, "--workspace", "ws"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), "LOCALEMBED_MODEL": "fake"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        assert process.stderr.readline() == "embedding\n"
-        process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+    process = start_index()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
 
     assert (process.returncode, out) == (code, "")
     assert err.strip() == (
@@ -50,10 +40,20 @@ def test_a_stopped_index_says_so_and_the_next_run_completes(
     assert run_cli("query", "pword", "--workspace", "ws").returncode == 0
 
 
-def test_a_signal_inside_of_a_destructor_is_not_lost(own_home):
+SLOW_START = (
+    "from threading import Thread\n"
+    "start = Thread.start\n"
+    "Thread.start = lambda thread: (start(thread), time.sleep(0.3))\n"
+)
+"""What a busy machine may do."""
+
+
+@pytest.mark.parametrize("machine", ["", SLOW_START], ids=["idle", "busy"])
+def test_a_signal_inside_of_a_destructor_is_not_lost(own_home, machine):
     """Python only prints an exception raised in a destructor, and continues."""
     script = (
         "import os, signal, time\n"
+        f"{machine}"
         "from localembed.cli import exit_codes, signals\n"
         "signals.listen()\n"
         "class Last:\n"
