@@ -82,7 +82,7 @@ def localembed(runtime, tiny_models, tmp_path):
     (tmp_path / "notes" / "a.md").write_text("# Keys\n\nrotating api keys every month")
     (tmp_path / "notes" / "b.md").write_text("the zebra runs")
 
-    def call(*arguments, cwd=tmp_path, code=None, **env):
+    def call(*arguments, cwd=tmp_path, code=None, stdout=subprocess.PIPE, **env):
         command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "localembed"]
         return subprocess.run(
             [*command, *map(os.fspath, arguments)],
@@ -94,7 +94,8 @@ def localembed(runtime, tiny_models, tmp_path):
                 "CI": "",
                 **env,
             },
-            capture_output=True,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
             text=True,
             check=False,
             timeout=120,
@@ -181,6 +182,17 @@ def test_every_form_of_answer_comes_through(localembed, tmp_path):
         assert (found.returncode, found.stdout, found.stderr) == (
             expected.returncode, expected.stdout, expected.stderr,
         )  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+@pytest.mark.parametrize("more", [[], ["--no-resident"]])
+def test_an_answer_that_cannot_be_written_exits_with_5(localembed, tmp_path, more):
+    localembed("query", "zebra")
+    wait_for(tmp_path)
+    with Path("/dev/full").open("w") as full:
+        found = localembed("query", "zebra", *more, stdout=full)
+    assert found.returncode == 5
+    assert found.stderr.startswith("Error: The output cannot be written: No space left on device.")
 
 
 def test_it_carries_out_nothing_but_queries(localembed, tmp_path):

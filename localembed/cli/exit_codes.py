@@ -9,6 +9,7 @@ import traceback
 import click
 
 from localembed.cli.render.text import printable
+from localembed.core.text import unwritable_output
 from localembed.errors import LocalembedError
 
 _BUG, _UNWRITABLE = 70, 5
@@ -60,8 +61,7 @@ def _unforeseen(error: Exception) -> int:
     if stopping is not None:  # DuckDB turns an exception from a signal handler into its own error
         return _stopped(*(_AT_TERM if stopping is Terminated else _AT_CTRL_C))
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
-        why = f"{error.strerror}. Free some space, then run the same command again."
-        click.echo(f"Error: the output cannot be written: {why}", err=True)
+        click.echo(unwritable_output(error), err=True)
         return _UNWRITABLE
     traceback.print_exc()
     click.echo("Error: this is a bug in localembed; please report the lines above.", err=True)

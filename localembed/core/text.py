@@ -15,6 +15,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def unwritable_output(error: OSError) -> str:
+    """Return the message for an error while printing, such as a full disk."""
+    return (
+        f"Error: The output cannot be written: {error.strerror}. Free some space, then "
+        "run the same command again."
+    )
+
+
 def is_unicode(text: str) -> bool:
     """Tell whether a text has no lone surrogates, which stand for bytes that are not UTF-8."""
     try:

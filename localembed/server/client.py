@@ -39,8 +39,9 @@ def ask(arguments: Sequence[str]) -> int | None:
     try:
         _print(1, out)
     except OSError as error:
-        why = f"{error.strerror}. Free some space, then run the same command again."
-        _print(2, os.fsencode(f"Error: the output cannot be written: {why}\n"))
+        from localembed.core.text import unwritable_output
+
+        _print(2, os.fsencode(f"{unwritable_output(error)}\n"))
         return _UNWRITABLE
     return int(code)
 

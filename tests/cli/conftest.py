@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 import unicodedata
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from localembed.cli.main import main
+from tests.conftest import PROJECT
 
 _NORMAL = (
     (r"(?m)^   (?:[a-z ]+ [\d.]+ s(?:, |$))+$|^   every stage under 0\.1 s$", "   STAGES"),
@@ -68,6 +70,31 @@ def indexed(cli, notes):
     cli("init")
     assert cli("index").code == 0
     return notes
+
+
+@pytest.fixture
+def start_index(notes, tmp_path):
+    """Index the notes in a process of its own, and return it when it begins to embed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.slow_cli", "index", notes, "--workspace", "ws"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(PROJECT), "LOCALEMBED_MODEL": "fake"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stderr is not None
+        assert process.stderr.readline() == "embedding\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def masked(text: str, notes: Path) -> str:

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-
-from tests.conftest import PROJECT
 
 
 def test_status_shows_what_is_indexed(indexed, cli):
@@ -80,23 +75,12 @@ def test_status_settings_shows_where_each_value_came_from(cli, notes, monkeypatc
     assert settings["overlap"] == {"value": 8, "from": "NOTES/.localembed/config.toml"}
 
 
-def test_a_run_in_progress_is_shown_by_status(notes, tmp_path, run_cli):
+def test_a_run_in_progress_is_shown_by_status(notes, start_index, run_cli):
     (notes / "a.md").write_text("Some words.")
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.slow_cli", "index", notes, "--workspace", "ws"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), "LOCALEMBED_MODEL": "fake"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        assert process.stderr.readline() == "embedding\n"
-        shown = json.loads(run_cli("status", "--json", "--workspace", "ws").stdout)
-        query = run_cli("query", "words", "--workspace", "ws")
-        second = run_cli("index", "--workspace", "ws")
-        process.terminate()
-        process.communicate(timeout=60)
+    process = start_index()
+    shown = json.loads(run_cli("status", "--json", "--workspace", "ws").stdout)
+    query = run_cli("query", "words", "--workspace", "ws")
+    second = run_cli("index", "--workspace", "ws")
 
     assert shown["running"]["pid"] == process.pid
     assert (query.returncode, second.returncode) == (5, 5)
