@@ -104,7 +104,7 @@ def rate(count: int, *, faults: float = 0.0, **keys: float) -> float:
     embedder = load_embedder(spec(server.url, **keys), Path(), EngineOptions())
     items = inputs(count)
     begin = time.perf_counter()
-    made = embedder.embed_documents(items, lambda _: None)
+    made = embedder.embed_documents(items)
     seconds = time.perf_counter() - begin
     server.end()
     if made.failures:
@@ -118,7 +118,7 @@ def limited(minutes: float) -> dict[str, object]:
     embedder = load_embedder(spec(server.url), Path(), EngineOptions())
     tokens_of_one = len(inputs(1)[0].text) // 4 + 1
     items = inputs(int(_TOKENS_PER_MINUTE * (minutes + 1) / tokens_of_one))
-    embedder.embed_documents(items, lambda _: None)
+    embedder.embed_documents(items)
     seen = server.end()
     first = seen[0][0] + 60
     last = first + 60 * (minutes - 1)

@@ -15,7 +15,7 @@ import numpy as np
 
 from localembed.embedding import BACKENDS
 from localembed.embedding.local_backend import LocalBackend
-from localembed.types.models import Embeddings, EngineUse, ModelSpec, Tokens
+from localembed.types.models import NO_PROGRESS, Embeddings, EngineUse, ModelSpec, Tokens
 from tests.registry import write_registry
 
 DIM = 32
@@ -51,6 +51,12 @@ class FakeEmbedder:
     """Tokens of every item, over all instances of this process."""
     broken: ClassVar[set[int]] = set()
     """Ids of words that turn a vector into NaN."""
+    batch_size: ClassVar[int] = 1000
+    """Chunks per forward batch."""
+
+    @staticmethod
+    def wait(chunks):
+        """Take the time that a forward batch takes: none."""
 
     def __init__(self, spec) -> None:
         self.spec = spec
@@ -60,13 +66,21 @@ class FakeEmbedder:
         tokens = sum(self.embedded)
         return EngineUse("fake", "cpu", "fp32", 0, tokens, tokens, 0)
 
-    def embed_documents(self, inputs, on_batch):
-        type(self).embedded += [len(item.token_ids) for item in inputs]
-        on_batch(len(inputs))
-        vectors = np.array([self._vector(item.token_ids) for item in inputs], np.float32)
-        failed = np.flatnonzero(np.isnan(vectors).any(axis=1)).tolist()
+    def embed_documents(self, inputs, progress=NO_PROGRESS):
+        vectors = np.full((len(inputs), DIM), np.nan, np.float32)
+        done = 0
+        while done < len(inputs) and not progress.is_over():
+            batch = inputs[done : done + self.batch_size]
+            self.wait(len(batch))
+            vectors[done : done + len(batch)] = [self._vector(item.token_ids) for item in batch]
+            type(self).embedded += [len(item.token_ids) for item in batch]
+            progress.begun(len(batch))
+            done += len(batch)
+        failed = np.flatnonzero(np.isnan(vectors[:done]).any(axis=1)).tolist()
         return Embeddings(
-            vectors, dict.fromkeys(failed, "the model gave a vector that is not finite")
+            vectors,
+            dict.fromkeys(failed, "the model gave a vector that is not finite"),
+            frozenset(range(done, len(inputs))),
         )
 
     def embed_query(self, text):

@@ -1,4 +1,4 @@
-"""How many chunks are committed at once: what a kill can cost."""
+"""How many chunks are committed at once: what a kill can cost, by the speed of embedding."""
 
 from __future__ import annotations
 
@@ -8,60 +8,81 @@ from types import SimpleNamespace
 import pytest
 
 from localembed.pipeline.counters import RunCounters
-from localembed.pipeline.run import WindowSizes
+from localembed.pipeline.windows import CommitTimes, WindowSize
 from localembed.types.events import Step
 from localembed.types.limits import Limits
 from tests.conftest import paragraphs
 
 LIMITS = Limits()
-SMALL, LARGE = LIMITS.batch_chunks, LIMITS.large_batch_chunks
+FIRST, MEDIUM, LARGE = (
+    LIMITS.first_batch_chunks, LIMITS.batch_chunks, LIMITS.large_batch_chunks
+)  # fmt: skip
 
 
-def counters(embedded=0, reused=0, seconds=0.0):
+def counters(tokens_per_second=0, *, reuses=False):
     counted = RunCounters()
-    counted.add("embedded", embedded)
-    counted.add("reused", reused)
-    counted.add_seconds("embed", seconds)
+    if tokens_per_second:
+        counted.measure_speed(tokens_per_second, 1.0, reuses=reuses)
     return counted
+
+
+def chunks_of_a_window(seen, seconds=15.0, tokens=100, size=300, limits=LIMITS):
+    """Return how many chunks of so many tokens and bytes fill a window."""
+    times, window = CommitTimes(limits, seen, seconds), WindowSize()
+    while not times.is_full(window):
+        window.chunks += 1
+        window.tokens += tokens
+        window.bytes += size
+    return window.chunks
 
 
 @pytest.mark.parametrize(
     ("seen", "chunks"),
     [
-        (counters(), SMALL),
-        (counters(embedded=2048, seconds=20), SMALL),
-        (counters(embedded=2048, seconds=0.2), LARGE),
-        (counters(embedded=3000, seconds=1.5), 4000),
-        (counters(reused=5000), SMALL),
-        (counters(embedded=100, reused=5000, seconds=2), SMALL),
+        (counters(), FIRST),
+        (counters(1_000), 150),
+        (counters(100), 15),
+        (counters(1), 1),
+        (counters(20_000), 3_000),
+        (counters(10_000_000), LARGE),
+        (counters(10_000_000, reuses=True), MEDIUM),
+        (counters(1_000, reuses=True), 150),
     ],
 )
-def test_a_batch_is_two_seconds_of_embedding(seen, chunks):
-    assert WindowSizes(LIMITS, seen, may_grow=True).chunks == chunks
-    assert WindowSizes(LIMITS, seen, may_grow=False).chunks == SMALL
+def test_a_window_is_what_is_embedded_between_two_commits(seen, chunks):
+    assert chunks_of_a_window(seen) == chunks
 
 
-@pytest.fixture
-def small(workspace):
-    """Batches of 10 chunks, 40 where embedding is cheap."""
-    workspace.limits = Limits(batch_chunks=10, large_batch_chunks=40)
+@pytest.mark.parametrize("seen", [counters(), counters(1_000), counters(10_000_000)])
+def test_the_windows_of_a_remote_model_have_one_size(seen):
+    assert chunks_of_a_window(seen, seconds=0) == MEDIUM
+
+
+def test_a_window_is_bounded_by_the_bytes_of_its_files():
+    seen = counters(10_000_000)
+    assert chunks_of_a_window(seen, size=1000) == -(-LIMITS.large_batch_bytes // 1000)
+    assert chunks_of_a_window(seen, size=LIMITS.large_batch_bytes) == MEDIUM
 
 
 @pytest.fixture
 def takes(fake, monkeypatch):
     """Let embedding take so many seconds a chunk, and nothing else take any."""
     now = [0.0]
+    for module in ("counters", "reuse"):
+        clock = SimpleNamespace(perf_counter=lambda: now[0])
+        monkeypatch.setattr(f"localembed.pipeline.{module}.time", clock)
     monkeypatch.setattr(
-        "localembed.pipeline.counters.time", SimpleNamespace(perf_counter=lambda: now[0])
+        "localembed.pipeline.timed_embedding.time", SimpleNamespace(monotonic=lambda: now[0])
     )
-    embed_documents = fake.embed_documents
 
-    def let(seconds):
-        def embed(embedder, inputs, *rest):
-            now[0] += seconds * len(inputs)
-            return embed_documents(embedder, inputs, *rest)
+    def let(seconds, batch=1000):
+        """Let a chunk take so many seconds, and a forward batch have so many chunks."""
+        monkeypatch.setattr(fake, "batch_size", batch)
 
-        monkeypatch.setattr(fake, "embed_documents", embed)
+        def wait(chunks):
+            now[0] += seconds * chunks
+
+        monkeypatch.setattr(fake, "wait", staticmethod(wait))
 
     return let
 
@@ -81,18 +102,30 @@ def write(notes, files):
         (notes / f"{n:03}.md").write_text(paragraphs(5, f"f{n}"))
 
 
+@pytest.fixture
+def small(workspace):
+    workspace.limits = Limits(first_batch_chunks=4, batch_chunks=10, large_batch_chunks=40)
+
+
 def test_batches_grow_where_embedding_is_cheap(workspace, notes, takes, small):
     write(notes, range(60))
     takes(0.001)
     found = sizes(workspace, notes)
-    assert found[0] < 20
+    assert found[0] < 10
     assert max(found) >= 40
 
 
 def test_batches_stay_small_where_embedding_is_slow(workspace, notes, takes, small):
     write(notes, range(60))
+    takes(3)
+    assert max(sizes(workspace, notes)[2:]) <= 10
+
+
+def test_the_first_rows_are_committed_before_a_second_window_is_embedded(workspace, notes, takes):
+    """Readers have something to find soon after the first vectors."""
+    write(notes, range(60))
     takes(1)
-    assert max(sizes(workspace, notes)) < 20
+    assert max(sizes(workspace, notes)[:2]) < 2 * FIRST
 
 
 def test_batches_are_bounded_by_the_bytes_of_their_files(workspace, notes, takes, small):
@@ -109,5 +142,5 @@ def test_vectors_that_were_found_say_nothing_of_a_models_speed(workspace, notes,
         path.rename(notes / f"a{path.name}")
     (notes / "b").mkdir()
     write(notes / "b", range(60, 90))
-    takes(1)
+    takes(3)
     assert max(sizes(workspace, notes)) < 20

@@ -25,7 +25,7 @@ from localembed.embedding.local_embedder import LocalEmbedder, SpecialTokens
 from localembed.embedding.profiles import ProfileStore
 from localembed.embedding.tokenizers.fast import FastTokenizer
 from localembed.errors import UsageError
-from localembed.types.models import ModelSpec
+from localembed.types.models import ModelInput, ModelSpec
 
 SPEC = ModelSpec("m", "b", (), dim=4, max_tokens=64, pooling="mean", normalize=True, license="none")
 NOTHING = np.zeros(0, np.int32)
@@ -168,11 +168,41 @@ def test_a_long_text_is_split_evenly_behind_its_prompt(length):
     assert len(pieces) == -(-length // 6)
 
 
+class Reported(list[int]):
+    """Progress of a call that ends after so many batches."""
+
+    def __init__(self, batches=10_000):
+        super().__init__()
+        self._batches = batches
+
+    def begun(self, inputs):
+        self.append(inputs)
+
+    def is_over(self):
+        return len(self) >= self._batches
+
+
+def inputs(lengths):
+    return [ModelInput("", ids) for ids in items(lengths)]
+
+
 def test_progress_counts_every_item():
-    reported: list[int] = []
-    embedder(CountingEngine(), 100).embed_ids(items([10] * 25), reported.append)
+    reported = Reported()
+    made = embedder(CountingEngine(), 100).embed_documents(inputs([10] * 25), reported)
     assert sum(reported) == 25
     assert len(reported) > 1
+    assert (made.failures, made.unfinished) == ({}, frozenset())
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2])
+def test_an_early_end_returns_what_was_begun(batches):
+    reported = Reported(batches)
+    made = embedder(CountingEngine(), 100).embed_documents(inputs([10] * 25), reported)
+    finished = np.isfinite(made.vectors).all(axis=1)
+    assert len(reported) == batches
+    assert finished.sum() == sum(reported) == 25 - len(made.unfinished)
+    assert np.isnan(made.vectors[list(made.unfinished)]).all()
+    assert made.failures == {}
 
 
 def test_use_counts_tokens_and_padding():

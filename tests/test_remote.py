@@ -451,7 +451,7 @@ def test_a_run_stops_before_it_costs_more(known, server, notes, real_cli):
     assert "Stopped at the limit of $2.50" in run.stderr
     spent = sum(request.tokens for request in server.requests) / 1000
     assert 1.0 < spent <= 2.5
-    assert " from a remote model, for the next localembed index" in real_cli("status").stdout
+    assert " of vectors, for the next localembed index" in real_cli("status").stdout
     run = real_cli("index", "--model", "remote", "--json")
     assert run.returncode == 0
     assert json.loads(real_cli("status", "--json").stdout)["pending_bytes"] == 0

@@ -25,6 +25,7 @@ VALUES = {
     "max_file_size": (1001, 1002, 1003, 1004),
     "top_k": (1, 2, 3, 4),
     "mode": ("vector", "text", "hybrid", "vector"),
+    "commit_seconds": (1, 2, 3, 4),
     "keep_versions": (1, 2, 3, 4),
     "resident_minutes": (1, 2, 3, 4),
 }

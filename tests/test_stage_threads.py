@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple
@@ -56,6 +59,9 @@ def steps(monkeypatch):
 
         def __exit__(self, *_error):
             return None
+
+        def shutdown(self):
+            """Have no thread to wait for."""
 
         def submit(self, function, *arguments):
             number, self._submitted = self._submitted, self._submitted + 1
@@ -145,6 +151,37 @@ def test_an_error_while_embedding_comes_after_what_was_embedded_is_written(error
     with pytest.raises(error):
         run_stages(numbers(10), Stages(embed, write), stop)
     assert written == [0, 1, 2]
+
+
+def test_an_interrupted_caller_leaves_after_what_is_embedded_is_written():
+    """Ctrl-C is raised in the thread that waits, and in the middle of no stage."""
+    written: list[int] = []
+    stop, embedding = CancelToken(), threading.Event()
+
+    def read():
+        yield from range(2)
+        stop.raise_if_cancelled()
+        pytest.fail("reading went on")
+
+    def embed(number):
+        if number == 1:
+            embedding.set()
+            while not stop.is_cancelled:
+                time.sleep(0.01)
+        return number
+
+    def interrupt():
+        assert embedding.wait(PATIENCE)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    others = set(threading.enumerate())
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(read(), Stages(embed, written.append), stop)
+    thread.join()
+    assert written == [0, 1]
+    assert set(threading.enumerate()) - others == set()
 
 
 def test_an_error_while_writing_ends_the_run_and_nothing_more_is_written():

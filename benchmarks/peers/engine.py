@@ -34,14 +34,14 @@ class Contestant:
         context = LoadContext(model.space_id, ProfileStore(), job_tokens=job)
         self._folder = model.folder
         self._embedder = load_embedder(model.spec, model.folder, options, context=context)
-        self._embedder.embed_ids([self._tokenizer([WORD])[0].ids], _ignore)
+        self._embedder.embed_ids([self._tokenizer([WORD])[0].ids])
         self._vectors: Matrix | None = None
 
     def embed(self) -> None:
         """Tokenize and embed."""
         begin, before = time.perf_counter(), self._embedder.use.tokens
         ids = [tokens.ids for tokens in self._tokenizer(self._texts)]
-        self._vectors = self._embedder.embed_ids(ids, _ignore)
+        self._vectors = self._embedder.embed_ids(ids)
         tokens = self._embedder.use.tokens - before
         self._mean = tokens / len(ids)
         self._rate = tokens / (time.perf_counter() - begin)

@@ -110,7 +110,7 @@ def measure_writing(chunked: Sequence[ChunkedDocument], dim: int) -> StageRate:
     from localembed.pipeline.counters import RunCounters
     from localembed.pipeline.publish import Publisher
     from localembed.store.layout import Layout
-    from localembed.store.pending_answers import PendingAnswers
+    from localembed.store.pending_vectors import PendingVectors
     from localembed.types.tables import SCHEMA_VERSION, TableFacts
 
     with tempfile.TemporaryDirectory(prefix="localembed-bench-") as name:
@@ -120,7 +120,7 @@ def measure_writing(chunked: Sequence[ChunkedDocument], dim: int) -> StageRate:
         half = len(chunked) // 2
         counters = RunCounters()
         publisher = Publisher(layout, facts, {}, counters)
-        pending = PendingAnswers(layout, facts.space_id, dim)
+        pending = PendingVectors(layout, facts.space_id, dim)
         with TableWriter(layout, facts, publisher, pending, counters) as writer:
             _commit(writer, chunked[:half], dim)
             seconds = _commit(writer, chunked[half:], dim)

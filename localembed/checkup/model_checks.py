@@ -69,7 +69,7 @@ def _drift(
     prompt = model.spec.document_prompt
     texts = [prompt + clean.clean(chunk.text) for chunk in stored]
     inputs = [ModelInput(x, t.ids) for x, t in zip(texts, tokenizer(texts), strict=True)]
-    vectors = embedder.embed_documents(inputs, lambda _: None).vectors
+    vectors = embedder.embed_documents(inputs).vectors
     yield _device(embedder.use.device, embedder.use.engine, embedder.use.precision)
     worst = min(_cosine(a, chunk.vector) for a, chunk in zip(vectors, stored, strict=True))
     if worst >= _MIN_COSINE:

@@ -13,7 +13,6 @@ from localembed.core.text import unwritable_output
 from localembed.errors import LocalembedError
 
 _BUG, _UNWRITABLE = 70, 5
-_AT_CTRL_C, _AT_TERM = ("Interrupted", 130), ("Terminated", 143)
 
 
 class Terminated(BaseException):
@@ -22,6 +21,11 @@ class Terminated(BaseException):
 
 stopping: type[BaseException] | None = None
 """Exception that a signal raised in this process, if one arrived."""
+
+
+def code_of(kind: type[BaseException] | None) -> int:
+    """Return the exit code after a signal that raised this exception."""
+    return 143 if kind is Terminated else 130
 
 
 def run(command: click.Command, arguments: list[str], session: object = None) -> int:
@@ -37,10 +41,8 @@ def run(command: click.Command, arguments: list[str], session: object = None) ->
     try:
         result = command.main(arguments, prog_name="localembed", standalone_mode=False, obj=session)
         code = result if isinstance(result, int) else 0
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        code = _stopped(*_AT_CTRL_C)
-    except Terminated:
-        code = _stopped(*_AT_TERM)
+    except (click.exceptions.Abort, KeyboardInterrupt, Terminated) as error:
+        code = _stopped(error)
     except click.ClickException as error:
         code = _refused(error)
     except LocalembedError as error:
@@ -59,7 +61,7 @@ def run(command: click.Command, arguments: list[str], session: object = None) ->
 def _unforeseen(error: Exception) -> int:
     """Report an exception that localembed did not raise on purpose."""
     if stopping is not None:  # DuckDB turns an exception from a signal handler into its own error
-        return _stopped(*(_AT_TERM if stopping is Terminated else _AT_CTRL_C))
+        return _stopped(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
         click.echo(unwritable_output(error), err=True)
         return _UNWRITABLE
@@ -80,7 +82,10 @@ def _refused(error: click.ClickException) -> int:
     return error.exit_code
 
 
-def _stopped(how: str, code: int) -> int:
-    kept = "Everything indexed so far is kept; run the same command again to continue."
-    click.echo(f"{how}. {kept}", err=True)
-    return code
+def _stopped(error: BaseException) -> int:
+    """Say that a signal ended the command, and what it kept."""
+    how = "Terminated" if stopping is Terminated else "Interrupted"
+    # Click replaces Ctrl-C's exception; a run notes on it what is kept.
+    notes = getattr(error, "__notes__", ()) or getattr(error.__cause__, "__notes__", ())
+    click.echo(" ".join([f"{how}.", *notes]), err=True)
+    return code_of(stopping)

@@ -1,4 +1,8 @@
-"""Signals that end a command early: Ctrl-C, SIGTERM and SIGHUP raise wherever it is."""
+"""Signals that end a command early: Ctrl-C, SIGTERM and SIGHUP raise wherever it is.
+
+A run then saves what it has embedded, which takes as long as one batch; a second signal does not
+wait for that.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,18 @@ import sys
 import time
 from threading import Event, Thread
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from localembed.cli import exit_codes
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
+_ONE_PRESS = 0.5
+"""Seconds in which signals count as one: a program that starts this one may pass Ctrl-C on."""
+_LEFT_AT_ONCE = b"Left at once; the next run embeds what was not saved yet.\n"
+_stopped_at = 0.0
+"""When the first signal arrived, by `time.monotonic`."""
 _SOON = 0.02
 """Seconds until a signal that Python dropped is sent again."""
 
@@ -30,14 +39,23 @@ def listen() -> None:
     sys.unraisablehook = _look_again
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    exit_codes.stopping = KeyboardInterrupt
-    raise KeyboardInterrupt
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _stop(KeyboardInterrupt)
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    exit_codes.stopping = exit_codes.Terminated
-    raise exit_codes.Terminated
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    _stop(exit_codes.Terminated)
+
+
+def _stop(kind: type[BaseException]) -> None:
+    """Raise the exception of a signal; leave at once if it is not the first."""
+    global _stopped_at
+    if exit_codes.stopping is None:
+        exit_codes.stopping, _stopped_at = kind, time.monotonic()
+        raise kind
+    if time.monotonic() - _stopped_at > _ONE_PRESS:
+        os.write(2, _LEFT_AT_ONCE)
+        os._exit(exit_codes.code_of(kind))
 
 
 def _look_again(lost: UnraisableHookArgs) -> None:
@@ -47,6 +65,7 @@ def _look_again(lost: UnraisableHookArgs) -> None:
         sys.__unraisablehook__(lost)
         return
 
+    exit_codes.stopping = None
     ended = Event()
 
     def send() -> None:

@@ -28,6 +28,11 @@ class CancelToken:
         for call in self._on_cancel:
             call()
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the run is over."""
+        return self._cancelled.is_set()
+
     def raise_if_cancelled(self) -> None:
         """Stop if the run is over.
 

@@ -11,7 +11,14 @@ import numpy as np
 
 from localembed.embedding.engines.base import Engine
 from localembed.embedding.engines.batching import make_batches, padded_lengths, split_evenly
-from localembed.types.models import Embeddings, EngineUse, ModelInput, ModelSpec
+from localembed.types.models import (
+    NO_PROGRESS,
+    Embeddings,
+    EngineUse,
+    ModelInput,
+    ModelSpec,
+    Progress,
+)
 
 if TYPE_CHECKING:
     from localembed.embedding.engines.batching import Lengths
@@ -93,29 +100,32 @@ class LocalEmbedder:
         )
 
     def embed_documents(
-        self, inputs: Sequence[ModelInput], /, on_batch: Callable[[int], None] = lambda _: None
+        self, inputs: Sequence[ModelInput], /, progress: Progress = NO_PROGRESS
     ) -> Embeddings:
         """Return the vectors of texts from their ids (see `types.models.Embedder`)."""
-        vectors = self.embed_ids([item.token_ids for item in inputs], on_batch)
-        failed = np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()
-        return Embeddings(vectors, dict.fromkeys(failed, _NOT_FINITE))
+        vectors, unfinished = self._embed([item.token_ids for item in inputs], progress)
+        failed = set(np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()) - unfinished
+        return Embeddings(vectors, dict.fromkeys(sorted(failed), _NOT_FINITE), unfinished)
 
-    def embed_ids(
-        self, token_ids: Sequence[IntArray], /, on_batch: Callable[[int], None] = lambda _: None
-    ) -> VectorMatrix:
+    def embed_ids(self, token_ids: Sequence[IntArray], /) -> VectorMatrix:
         """Return (n, dim) float32, row i for item i; a row that is not finite has failed.
 
         Args:
             token_ids: ids of each item with its document prompt, without special tokens.
-            on_batch: called with the number of items submitted.
         """
+        return self._embed(token_ids, NO_PROGRESS)[0]
+
+    def _embed(
+        self, token_ids: Sequence[IntArray], progress: Progress
+    ) -> tuple[VectorMatrix, frozenset[int]]:
+        """Return the vectors, and the rows that were not begun."""
         vectors = np.full((len(token_ids), self.spec.dim), np.nan, np.float32)
         rows: list[Lengths] = []
         handles: list[Any] = []
         lengths = self._lengths(token_ids)
         widths = self._widths(lengths)
         waiting = deque(self._make_batches(widths))
-        while waiting:
+        while waiting and not progress.is_over():
             batch = waiting.popleft()
             handle = self._submit(self._with_special_tokens(token_ids, batch))
             if handle is not None:
@@ -130,10 +140,10 @@ class LocalEmbedder:
                 continue
             else:
                 self._too_large += 1
-            on_batch(len(batch))
+            progress.begun(len(batch))
         if rows:
             vectors[np.concatenate(rows)] = self._truncate(self.engine.collect(handles))
-        return vectors
+        return vectors, frozenset(row for batch in waiting for row in batch.tolist())
 
     def embed_query(self, text: str, /) -> Vector:
         """Return (dim,) float32; of a query longer than the model, the mean of its pieces."""

@@ -74,7 +74,7 @@ class LoadContext:
 
 
 class AnswerStore(Protocol):
-    """Stores answers of a remote model until they are in the table."""
+    """Stores the vectors of answers until they are in the table."""
 
     def save(self, keys: Sequence[bytes], vectors: VectorMatrix, /) -> None:
         """Store vectors under their keys; they are durable when this returns."""

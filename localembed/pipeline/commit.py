@@ -30,8 +30,8 @@ from localembed.types.tables import TableFacts, TableHead
 if TYPE_CHECKING:
     from localembed.pipeline.stored_vectors import StoredVectors
     from localembed.store.lance.table import ChunkTable
-    from localembed.store.pending_answers import PendingAnswers
-    from localembed.types.arrays import Vector
+    from localembed.store.pending_vectors import PendingVectors
+    from localembed.types.arrays import Vector, VectorMatrix
 
 
 _MAX_REASONS = 20
@@ -46,7 +46,7 @@ class TableWriter:
         layout: Layout,
         facts: TableFacts,
         publisher: Publisher,
-        pending: PendingAnswers,
+        pending: PendingVectors,
         counters: RunCounters,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -56,7 +56,7 @@ class TableWriter:
             layout: the workspace.
             facts: the table to write.
             publisher: records and publishes rows once they are durable.
-            pending: answers of a remote model that are not in a table yet.
+            pending: vectors that are not in a table yet.
             counters: count rows, and announce each step.
             limits: thresholds of maintenance.
         """
@@ -134,7 +134,14 @@ class TableWriter:
             counters.add("removed_chunks", len(removed))
             if not publisher.has_complete_table():
                 publisher.publish(table, self._vector_index, complete=False)
-        publisher.update_heartbeat()
+
+    def save(self, keys: Sequence[bytes], vectors: VectorMatrix, /) -> None:
+        """Save vectors whose documents are not committed yet; they survive a power cut.
+
+        Raises:
+            StorageError: the disk is full or unwritable.
+        """
+        self._pending.save(keys, vectors)
 
     def note(self, entries: Sequence[Ingested]) -> None:
         """Commit the outcomes of files without rows to write; this alone does not make a run."""
@@ -158,17 +165,24 @@ class TableWriter:
         if self._table is not None:
             self._table.maintenance.prestart()
 
-    def finish(self, *, complete: bool, default: bool, keep: int) -> None:
+    def finish(
+        self, *, complete: bool, default: bool, keep: int, drop_pending: bool = False
+    ) -> None:
         """Update the indexes and publish the run, if it wrote anything.
 
         Args:
             complete: whether the table now covers all roots.
             default: whether readers are switched to it.
             keep: number of versions that a clean-up keeps.
+            drop_pending: whether no document needs the vectors that no table has.
         """
+        if self._table is not None or self._publisher.has_unpublished(complete=complete):
+            self._finish(complete=complete, default=default, keep=keep)
+        if drop_pending:
+            self._pending.clear()
+
+    def _finish(self, *, complete: bool, default: bool, keep: int) -> None:
         publisher, counters = self._publisher, self._counters
-        if self._table is None and not publisher.has_unpublished(complete=complete):
-            return
         table = self.begin()
         with counters.stage("index"):
             result = table.maintenance.run(self._vector_index)
@@ -187,7 +201,6 @@ class TableWriter:
             if compacted:
                 clean_up(self._layout, self._facts.name, table, self._fsync, keep, counters)
                 self._durable = table.version
-        self._pending.clear()
         counters.emit(Step.FINISHED, publisher.run)
 
     def restore(self, version: TableHead) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
+from localembed.core.text import counted
 from localembed.types.events import EventListener, RunEvent, Step, ignore_event
 from localembed.types.runs import ChunkCounts, FileCounts, RunReport, TokenCounts
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Counted = Literal[
     "added", "changed", "renamed", "unchanged", "removed", "bytes", "truncated",
     "embedded", "reused", "removed_chunks", "tokens",
+    "begun", "kept", "bytes_walked", "chunked",
 ]  # fmt: skip
 
 _SIDES = {
@@ -34,12 +36,24 @@ _SIDES = {
 """The three sides of a run that work at the same time, with the stages of each."""
 
 
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast the last window got its vectors."""
+
+    tokens: float
+    """Tokens per second."""
+    reuses: bool
+    """Whether most of its vectors were reused."""
+
+
 @dataclass(slots=True)
 class RunCounters:
-    """The running sums of one run, and the listener for its steps."""
+    """The running sums of one run, and the listeners for its steps."""
 
     listener: EventListener = ignore_event
     """Listener for steps, called by one thread at a time."""
+    _more: list[EventListener] = field(default_factory=list)
+    _speed: Speed | None = None
     _started: float = field(default_factory=time.perf_counter)
     _sums: dict[Counted, int] = field(default_factory=lambda: defaultdict(int))
     _stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -57,8 +71,14 @@ class RunCounters:
 
     def emit(self, step: Step, count: int) -> None:
         """Announce a step to the listener."""
+        event = RunEvent(step, count)
         with self._emitting:
-            self.listener(RunEvent(step, count))
+            for listener in (self.listener, *self._more):
+                listener(event)
+
+    def listen(self, listener: EventListener) -> None:
+        """Announce each step to one more listener."""
+        self._more.append(listener)
 
     def add(self, name: Counted, count: int = 1) -> None:
         """Add to one of the sums."""
@@ -125,11 +145,42 @@ class RunCounters:
             with self._lock:
                 self._overlapped += time.perf_counter() - begin
 
-    def embedding_rate(self) -> float:
-        """Return the chunks embedded per second so far, without reused ones; 0 before the first."""
+    def read_file(self, size: int, chunks: int) -> None:
+        """Count a file that was read and chunked, and announce how many chunks there may be.
+
+        Args:
+            size: bytes of the file.
+            chunks: number of its chunks.
+        """
         with self._lock:
-            seconds = self._stages.get("embed", 0.0)
-            return self._sums["embedded"] / seconds if seconds else 0.0
+            sums = self._sums
+            sums["bytes_walked"] += size
+            sums["chunked"] += chunks
+            all_bytes = self._plan.size if self._plan else 0
+            total = round(sums["chunked"] * all_bytes / max(1, sums["bytes_walked"]))
+        self.emit(Step.FILE, 1)
+        self.emit(Step.CHUNKED, chunks)
+        self.emit(Step.TOTAL, total)
+
+    def measure_speed(self, tokens: int, seconds: float, *, reuses: bool) -> None:
+        """Record how fast a window got its vectors; `reuses` if most of them were reused."""
+        with self._lock:
+            self._speed = Speed(tokens / max(seconds, 1e-6), reuses)
+
+    def speed(self) -> Speed | None:
+        """Return the speed of the last window; None before the first."""
+        with self._lock:
+            return self._speed
+
+    def kept(self) -> str:
+        """Return what a run keeps that ends early, and how to continue."""
+        with self._lock:
+            begun, kept = self._sums["begun"], self._sums["kept"]
+        again = "run the same command again to continue."
+        if not begun:
+            return f"This run has embedded nothing yet; {again}"
+        number = "All" if kept >= begun else f"{kept:,} of"
+        return f"{number} {counted(begun, 'chunk')} embedded by this run are kept; {again}"
 
     def waits_for_chunks(self, ratio: float) -> bool:
         """Tell whether chunking takes more than `ratio` times as long as embedding.
@@ -140,16 +191,6 @@ class RunCounters:
             begun = self._sums["embedded"] + self._sums["reused"] > 0
             slower = self._stages.get("chunk", 0.0) > ratio * self._stages.get("embed", 0.0)
             return not ratio or (begun and slower)
-
-    def progress(self) -> dict[str, int]:
-        """Return the counts for the heartbeat: files and chunks done, and files to read."""
-        with self._lock:
-            sums = self._sums
-            return {
-                "files": sums["added"] + sums["changed"] + sums["renamed"],
-                "files_total": len(self._plan.to_read) if self._plan else 0,
-                "chunks": sums["embedded"] + sums["reused"],
-            }
 
     def busy(self) -> dict[str, float]:
         """Return the share of the overlapped time in which each side had work."""

@@ -9,8 +9,9 @@ from localembed.core.cancellation import CancelToken
 from localembed.pipeline.chunk_workers import ChunkWorkers
 from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.ingest import Ingested, ingest
-from localembed.pipeline.run import Job, WindowSizes, plan_run, windows
+from localembed.pipeline.run import Job, plan_run
 from localembed.pipeline.stage_threads import run_stages
+from localembed.pipeline.windows import CommitTimes, windows
 from localembed.store.head import read_head
 from localembed.store.lance.disk_names import newest_version
 from localembed.store.manifest import Manifest
@@ -45,9 +46,9 @@ def estimate(job: Job, backend: RequestCounter, listener: EventListener) -> Esti
     token = CancelToken()
     stages = _CountingStages(_stored_vectors(job), backend)
     with ChunkWorkers(job.chunker, plan.size, token, counters, job.limits) as workers:
-        sizes = WindowSizes(job.limits, counters, may_grow=False)
+        times = CommitTimes(job.limits, counters, seconds=0)
         entries = ingest(plan, records, workers, counters)
-        run_stages(windows(entries, sizes, counters), stages, token)
+        run_stages(windows(entries, times, counters), stages, token)
     return stages.estimate(len(plan.to_read))
 
 

@@ -44,8 +44,12 @@ class Reservation:
         self.outcome.set_exception(error)
 
     def wait_for_others(self) -> dict[bytes, Vector | str]:
-        """Wait for earlier windows, and return their outcomes for this one's texts."""
-        return {key: outcome.result()[key] for key, outcome in self.others.items()}
+        """Wait for earlier windows, and return their outcomes for this one's texts.
+
+        After an early end, some are missing.
+        """
+        outcomes = {key: outcome.result() for key, outcome in self.others.items()}
+        return {key: found[key] for key, found in outcomes.items() if key in found}
 
 
 class InFlight:

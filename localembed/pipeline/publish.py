@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from localembed.pipeline.counters import RunCounters
+from localembed.pipeline.progress import RunProgress
 from localembed.store import heartbeat, runs
 from localembed.store.failures import Failures
 from localembed.store.fsync import StoredFile, Synced
@@ -19,7 +20,7 @@ from localembed.store.lance.disk_names import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
 from localembed.types.documents import FileRecord
-from localembed.types.events import Step
+from localembed.types.events import RunEvent, Step
 from localembed.types.tables import TableFacts, TableHead, VectorIndex
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Publisher:
         self._manifest = Manifest(layout)
         self._counters = counters
         self._started = ""
+        self._progress = RunProgress()
+        counters.listen(self._follow)
         self.head: Head = read_head(layout)
         self.entry = self.head.tables.get(facts.name)
         """The table in head.json when the run began; None if it is new."""
@@ -85,7 +88,6 @@ class Publisher:
         runs.claim_run(self._layout, number, self._facts.name)
         heartbeat.start(self._layout, number)
         self._counters.emit(Step.CLAIMED, number)
-        self.update_heartbeat()
         return number
 
     def synced_files(self) -> Mapping[str, StoredFile]:
@@ -177,10 +179,12 @@ class Publisher:
         runs.record_version(self._layout, self.run, asdict(entry))
         self._counters.emit(Step.PUBLISHED, entry.lance_version)
 
-    def update_heartbeat(self) -> None:
-        """Write the run's progress into the heartbeat."""
-        progress = self._counters.progress()
-        heartbeat.update(self._layout, run=self.run, started=self._started, **progress)
+    def _follow(self, event: RunEvent) -> None:
+        """Write the run's progress into the heartbeat, at most once a second."""
+        self._progress.take(event)
+        if self.number is not None and self._progress.is_due():
+            facts = self._progress.facts()
+            heartbeat.update(self._layout, run=self.number, started=self._started, **facts)
 
     def end(self, durable_version: int, *, sync_failed: bool) -> None:
         """Write the end of the run into the heartbeat, whether it succeeded or not.

@@ -2,69 +2,88 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.in_flight import InFlight
+from localembed.pipeline.timed_embedding import EmbeddedChunks
 from localembed.types.documents import Chunk, ChunkedDocument, EmbeddedBatch
 from localembed.types.events import Step
-from localembed.types.models import Embedder, ModelInput
 
 if TYPE_CHECKING:
-    from localembed.types.arrays import Vector, VectorMatrix
+    from localembed.types.arrays import Vector
 
 
-class EmbedderSource(Protocol):
-    """Provides the model, loaded once."""
+class Embedding(Protocol):
+    """Embeds chunks."""
 
-    def embedder(self) -> Embedder:
-        """Return the model."""
+    def embed(self, chunks: Sequence[Chunk]) -> EmbeddedChunks:
+        """Embed chunks, fewer of them if the run is cancelled."""
+
+
+class EmbeddedWindow(NamedTuple):
+    """The documents of a window whose chunks all have an outcome; after an early end, not all."""
+
+    batch: EmbeddedBatch
+    unsaved: int
+    """Number of its chunks that were embedded, and are not stored anywhere yet."""
 
 
 def embed_window(
     window: Sequence[ChunkedDocument],
     dim: int,
     in_flight: InFlight,
-    source: EmbedderSource,
+    embedding: Embedding,
     counters: RunCounters,
-) -> EmbeddedBatch:
+) -> EmbeddedWindow:
     """Return the window's documents with their vectors.
 
     Args:
         window: whole documents.
         dim: dimensions of the vectors.
         in_flight: finds vectors that are stored or being embedded.
-        source: loads the model; not used if every vector exists.
-        counters: count embedded, reused and failed chunks, and announce progress.
+        embedding: embeds chunks; not used if every vector exists.
+        counters: count reused chunks, announce progress, and measure the speed.
     """
-    chunks = [chunk for entry in window for chunk in entry.chunks]
+    chunks = [chunk for document in window for chunk in document.chunks]
     unique = {chunk.chunk_hash: chunk for chunk in chunks}
+    begin = time.perf_counter()
     with counters.stage("reuse"):
         reservation = in_flight.reserve(unique.keys())
     counters.emit(Step.EMBEDDED, len(chunks) - len(reservation.own))
     try:
-        own = _embed([unique[key] for key in reservation.own], source, dim, counters)
+        own, unsaved = embedding.embed([unique[key] for key in reservation.own])
     except BaseException as error:
         reservation.fail(error)
         raise
     reservation.resolve(own)
-    outcomes: dict[bytes, Vector | str] = {
-        **reservation.found,
-        **own,
-        **reservation.wait_for_others(),
-    }
+    outcomes = {**reservation.found, **own, **reservation.wait_for_others()}
+    tokens = sum(len(chunk.token_ids) for chunk in chunks)
+    reuses = len(own) < len(unique) - len(own)
+    counters.measure_speed(tokens, time.perf_counter() - begin, reuses=reuses)
+    batch = _batch(window, outcomes, dim)
+    kept = sum(len(document.chunks) for document in batch.documents) - len(batch.failures)
+    embedded = sum(1 for outcome in own.values() if not isinstance(outcome, str))
+    counters.add("reused", max(0, kept - embedded))
+    return EmbeddedWindow(batch, unsaved)
+
+
+def _batch(
+    window: Sequence[ChunkedDocument], outcomes: Mapping[bytes, Vector | str], dim: int
+) -> EmbeddedBatch:
+    """Return the documents whose chunks all have an outcome."""
+    whole = [d for d in window if all(chunk.chunk_hash in outcomes for chunk in d.chunks)]
+    chunks = [chunk for document in whole for chunk in document.chunks]
     reasons = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, str)}
     failures = {c.chunk_id: reasons[c.chunk_hash] for c in chunks if c.chunk_hash in reasons}
-    embedded = sum(1 for outcome in own.values() if not isinstance(outcome, str))
-    counters.add("embedded", embedded)
-    counters.add("reused", len(chunks) - len(failures) - embedded)
     nothing = np.full(dim, np.nan, np.float32)
     rows = [nothing if c.chunk_hash in reasons else outcomes[c.chunk_hash] for c in chunks]
-    return EmbeddedBatch(tuple(window), np.concatenate(rows).reshape(-1, dim), failures)
+    vectors = np.concatenate(rows).reshape(-1, dim) if rows else np.empty((0, dim), np.float32)
+    return EmbeddedBatch(tuple(whole), vectors, failures)
 
 
 def failed_passages(chunked: ChunkedDocument, failures: Mapping[bytes, str]) -> list[str]:
@@ -74,40 +93,3 @@ def failed_passages(chunked: ChunkedDocument, failures: Mapping[bytes, str]) -> 
         for chunk in chunked.chunks
         if (reason := failures.get(chunk.chunk_id))
     ]
-
-
-def _embed(
-    missing: list[Chunk],
-    source: EmbedderSource,
-    dim: int,
-    counters: RunCounters,
-) -> dict[bytes, Vector | str]:
-    """Embed chunks, and check every vector before it is used."""
-    if not missing:
-        return {}
-    with counters.stage("load model"):
-        model = source.embedder()
-    with counters.stage("embed"):
-        made = model.embed_documents(
-            [ModelInput(c.model_text, c.token_ids, c.chunk_hash) for c in missing],
-            partial(counters.emit, Step.EMBEDDED),
-        )
-    counters.add("tokens", sum(len(chunk.token_ids) for chunk in missing))
-    faults = {**_faults(made.vectors, dim), **made.failures}
-    return {
-        chunk.chunk_hash: faults.get(row, vector)
-        for row, (chunk, vector) in enumerate(zip(missing, made.vectors, strict=True))
-    }
-
-
-def _faults(vectors: VectorMatrix, dim: int) -> dict[int, str]:
-    """Return row → reason for vectors that must not be stored."""
-    rows, width = vectors.shape
-    if width != dim:
-        return dict.fromkeys(range(rows), f"the model returned {width} dimensions instead of {dim}")
-    zeros = np.flatnonzero(~vectors.any(axis=1)).tolist()
-    infinite = np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()
-    return {
-        **dict.fromkeys(zeros, "the model returned a vector of zeros"),
-        **dict.fromkeys(infinite, "the model returned a vector that is not finite"),
-    }

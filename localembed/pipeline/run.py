@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from localembed.pipeline.counters import RunCounters
@@ -24,11 +25,9 @@ from localembed.types.tables import TableFacts, TableHead
 if TYPE_CHECKING:
     from localembed.pipeline.chunk_workers import ChunkerLoader
     from localembed.pipeline.commit import TableWriter
-    from localembed.pipeline.ingest import Ingested
     from localembed.pipeline.stages import EmbedderLoader, RowWriter
-    from localembed.store.pending_answers import PendingAnswers
-
-    Window = list[Ingested]
+    from localembed.pipeline.windows import Window
+    from localembed.store.pending_vectors import PendingVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +41,15 @@ class Job:
     rules: WalkRules
     chunker: ChunkerLoader
     embedder: EmbedderLoader
-    pending: PendingAnswers
-    """Answers of a remote model that are not in a table yet."""
+    pending: PendingVectors
+    """Vectors that are not in a table yet."""
     limits: Limits
     becomes_default: bool
     """Whether readers are switched to this table once it is complete."""
     covers_all: bool
     """Whether the scopes cover all roots, so that a new table is complete afterwards."""
+    walks_all: bool
+    """Whether they cover all roots, whether the table is new or not."""
     forgotten_roots: frozenset[str] = frozenset()
     """Ids of removed roots, whose documents are deleted."""
     retry_failed: bool = False
@@ -56,6 +57,8 @@ class Job:
     verify: bool = False
     allow_mass_delete: bool = False
     keep_versions: int = 10
+    commit_seconds: float = 15
+    """Planned seconds of embedding per commit."""
 
 
 def run(job: Job, listener: EventListener) -> RunReport:
@@ -67,21 +70,35 @@ def run(job: Job, listener: EventListener) -> RunReport:
 
     Raises:
         LocalembedError: the run failed; its commits are kept, and the next run continues.
+        KeyboardInterrupt: the same, with a note of how much was embedded and is kept.
     """
     counters = RunCounters(listener)
+    try:
+        return _run(job, counters)
+    except BaseException as error:
+        error.add_note(counters.kept())
+        raise
+
+
+def _run(job: Job, counters: RunCounters) -> RunReport:
     with counters.stage("recover"):
         records = recover(job.layout, job.facts, counters)
     if job.retry_failed:
         records = {doc_id: _to_retry(record) for doc_id, record in records.items()}
     plan = plan_run(job, records, counters)
     counters.use_plan(plan)
-    counters.emit(Step.FILES, len(plan.to_read))
     with _writer(job.layout, job.facts, records, counters, job.pending, job.limits) as writer:
+        counters.emit(Step.FILES, len(plan.to_read))
         if plan.to_read:
             _index_files(job, plan, records, writer, counters)
         writer.remove(plan.removed)
         complete = job.covers_all and not plan.refused
-        writer.finish(complete=complete, default=job.becomes_default, keep=job.keep_versions)
+        writer.finish(
+            complete=complete,
+            default=job.becomes_default,
+            keep=job.keep_versions,
+            drop_pending=job.walks_all and not plan.refused,
+        )
     return _report(job.layout, job.facts, writer, counters)
 
 
@@ -99,7 +116,8 @@ def remove_documents(
     counters.add("removed", sum(1 for record in removed if record.n_chunks))
     with _writer(layout, facts, records, counters) as writer:
         writer.remove(removed)
-        writer.finish(complete=False, default=False, keep=keep_versions)
+        # They may belong to what was removed: that is to be gone.
+        writer.finish(complete=False, default=False, keep=keep_versions, drop_pending=True)
     return _report(layout, facts, writer, counters)
 
 
@@ -135,15 +153,15 @@ def _writer(
     facts: TableFacts,
     records: Mapping[bytes, FileRecord],
     counters: RunCounters,
-    pending: PendingAnswers | None = None,
+    pending: PendingVectors | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> TableWriter:
     from localembed.pipeline.commit import TableWriter
     from localembed.pipeline.publish import Publisher
-    from localembed.store.pending_answers import PendingAnswers
+    from localembed.store.pending_vectors import PendingVectors
 
     publisher = Publisher(layout, facts, records, counters)
-    pending = pending or PendingAnswers(layout, facts.space_id, facts.dim)
+    pending = pending or PendingVectors(layout, facts.space_id, facts.dim)
     return TableWriter(layout, facts, publisher, pending, counters, limits)
 
 
@@ -159,82 +177,39 @@ def _index_files(
     from localembed.pipeline.chunk_workers import ChunkWorkers
     from localembed.pipeline.ingest import ingest
     from localembed.pipeline.stage_threads import run_stages
-    from localembed.pipeline.stages import Stages
+    from localembed.pipeline.stages import RunModel, Stages
+    from localembed.pipeline.timed_embedding import TimedEmbedding
+    from localembed.pipeline.windows import CommitTimes, windows
 
     token = CancelToken()
     at_once = job.embedder.windows_in_flight
-    stages = Stages(writer, job.facts.dim, job.embedder, plan.size, counters)
-    token.on_cancel(stages.close)
+    seconds = job.commit_seconds if at_once == 1 else 0.0
+    model = RunModel(job.embedder, plan.size)
+    token.on_cancel(model.close)
+    token.on_cancel(partial(counters.emit, Step.ENDING, 0))
+    dim = job.facts.dim
+    embedding = TimedEmbedding(model, writer, dim, seconds, token, counters)
+    stages = Stages(writer, dim, embedding, counters)
     try:
         size = plan.size if at_once == 1 else 0  # a remote model never waits for chunks
         with (
             ChunkWorkers(job.chunker, size, token, counters, job.limits) as workers,
             counters.overlapping(),
         ):
-            sizes = WindowSizes(job.limits, counters, may_grow=at_once == 1)
+            times = CommitTimes(job.limits, counters, seconds)
             entries = ingest(plan, records, workers, counters)
             run_stages(
-                _until_end(windows(entries, sizes, counters), writer), stages, token, at_once
+                _until_end(windows(entries, times, counters), writer), stages, token, at_once
             )
     finally:
-        counters.use_engine(stages.use)
-        stages.close()
+        counters.use_engine(model.use)
+        model.close()
 
 
 def _until_end(windows: Iterator[Window], writer: RowWriter) -> Iterator[Window]:
     """Yield all windows; after the last one is read, let the writer prepare for the end."""
     yield from windows
     writer.expect_end()
-
-
-@dataclass(frozen=True, slots=True)
-class WindowSizes:
-    """Size of windows, in chunks: larger if embedding is faster than committing."""
-
-    limits: Limits
-    counters: RunCounters
-    may_grow: bool
-
-    @property
-    def chunks(self) -> int:
-        """Minimum chunks of the next window, by the speed of embedding so far."""
-        minimum = self.limits.batch_chunks
-        if not self.may_grow:
-            return minimum
-        # Reused vectors do not count: they say nothing about the model's speed.
-        affordable = int(self.limits.large_batch_seconds * self.counters.embedding_rate())
-        return max(minimum, min(self.limits.large_batch_chunks, affordable))
-
-    def is_full(self, chunks: int, size: int, enough: int) -> bool:
-        """Tell whether a window with this many chunks, from files of `size` bytes, is full."""
-        large = chunks >= self.limits.batch_chunks and size >= self.limits.large_batch_bytes
-        return chunks >= enough or large
-
-
-def windows(
-    entries: Iterator[Ingested], sizes: WindowSizes, counters: RunCounters
-) -> Iterator[Window]:
-    """Gather whole documents until their chunks fill a batch.
-
-    Args:
-        entries: outcomes of files.
-        sizes: when a window is full.
-        counters: announce each file and its chunks.
-    """
-    window: list[Ingested] = []
-    chunks, size, enough = 0, 0, sizes.chunks
-    for entry in entries:
-        counters.emit(Step.FILE, 1)
-        window.append(entry)
-        found = len(entry.chunked.chunks) if entry.chunked else 0
-        chunks += found
-        size += entry.file.stat.size if found else 0
-        counters.emit(Step.CHUNKED, found)
-        if sizes.is_full(chunks, size, enough):
-            yield window
-            window, chunks, size, enough = [], 0, 0, sizes.chunks
-    if window:
-        yield window
 
 
 def _report(

@@ -1,8 +1,8 @@
 """Three stages at once: while one window is embedded, the next is read and the last is written.
 
-Each stage has one thread and passes on one window at a time, so at most four are in memory. The
-calling thread embeds, since Ctrl-C interrupts that one. With a remote model, several windows are in
-flight at once, so that a slow answer does not delay the others.
+Each stage has one thread and passes on one window at a time, so at most four are in memory. With a
+remote model, several windows are in flight at once, so that a slow answer does not delay the
+others. The calling thread only waits: Ctrl-C interrupts that one, and never the middle of a stage.
 """
 
 from __future__ import annotations
@@ -37,16 +37,31 @@ def run_stages(
 ) -> None:
     """Run every window through all stages, in order.
 
-    Exceptions of a stage are raised here, after the writer has finished its windows: vectors are
-    not lost by Ctrl-C or by a file that cannot be read.
+    Exceptions of a stage are raised here, after what is embedded was written: vectors are not lost
+    by Ctrl-C or by a file that cannot be read. After a failed write, nothing more is written.
 
     Args:
         windows: read and chunked in another thread, one ahead.
-        stages: embed in this thread, or in `at_once` others if that is more than one; write in
-            another thread, one behind, in order.
-        token: cancelled on any error, so that reading ahead ends soon.
+        stages: embed in another thread, or in `at_once` of them; write in another, one behind, in
+            order.
+        token: cancelled on any error, and if the calling thread is interrupted, so that reading
+            and embedding end soon.
         at_once: number of windows to embed concurrently; more than one for a remote model.
     """
+    thread = ThreadPoolExecutor(1, "localembed-stages")
+    try:
+        thread.submit(_run, windows, stages, token, at_once).result()
+    except BaseException:
+        token.cancel()
+        raise
+    finally:
+        thread.shutdown()
+
+
+def _run(
+    windows: Iterator[Window], stages: Stages[Window, Batch], token: CancelToken, at_once: int
+) -> None:
+    """Coordinate the stages, and embed if one window is embedded at a time."""
     with (
         ThreadPoolExecutor(1, "localembed-read") as reader,
         ThreadPoolExecutor(1, "localembed-write") as writer,
@@ -54,9 +69,9 @@ def run_stages(
     ):
         submit = pool.submit if at_once > 1 else _run_now
         embedding: deque[Future[Batch]] = deque()
+        written: Future[None] | None = None
         try:
             upcoming = reader.submit(next, windows, None)
-            written: Future[None] | None = None
             while (window := upcoming.result()) is not None or embedding:
                 if window is not None:
                     upcoming = reader.submit(next, windows, None)
@@ -70,11 +85,15 @@ def run_stages(
                 written.result()
         except BaseException:
             token.cancel()
+            if written is None or written.exception() is None:
+                for future in embedding:
+                    if future.exception() is None:
+                        stages.write(future.result())
             raise
 
 
 def _run_now(embed: Callable[[Window], Batch], window: Window) -> Future[Batch]:
-    """Embed in the calling thread, which Ctrl-C interrupts."""
+    """Embed in the thread that coordinates."""
     done: Future[Batch] = Future()
     done.set_result(embed(window))
     return done

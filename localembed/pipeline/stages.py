@@ -10,12 +10,12 @@ from localembed.embedding import give_back_memory
 from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.in_flight import InFlight
 from localembed.pipeline.ingest import Ingested
-from localembed.pipeline.reuse import embed_window, failed_passages
+from localembed.pipeline.reuse import Embedding, embed_window, failed_passages
 from localembed.types.documents import EmbeddedBatch, Note
 from localembed.types.models import Embedder, EngineUse
 
 if TYPE_CHECKING:
-    from localembed.types.arrays import Vector
+    from localembed.types.arrays import Vector, VectorMatrix
 
 
 class RowWriter(Protocol):
@@ -29,6 +29,9 @@ class RowWriter(Protocol):
 
     def write(self, batch: EmbeddedBatch, entries: Sequence[Ingested]) -> None:
         """Commit whole documents, and the outcomes of all files of the window."""
+
+    def save(self, keys: Sequence[bytes], vectors: VectorMatrix, /) -> None:
+        """Save vectors under their chunk hashes until their documents are committed."""
 
     def note(self, entries: Sequence[Ingested]) -> None:
         """Commit the outcomes of files without rows to write."""
@@ -53,50 +56,66 @@ class EmbedderLoader(Protocol):
 
 
 class Embedded(NamedTuple):
-    """A window with its vectors; `batch` is None if none of its files has chunks to write."""
+    """A window with its vectors; without the documents that an early end left unfinished."""
 
     window: Sequence[Ingested]
     batch: EmbeddedBatch | None
+    """None if none of its files has chunks to write."""
+    unsaved: int = 0
+    """Number of chunks that were embedded, and are not stored anywhere yet."""
 
 
-class Stages:
-    """The stages after reading, with the state that they share."""
+class RunModel:
+    """The model of a run, loaded for the first text to embed; safe for several threads."""
 
-    def __init__(
-        self,
-        writer: RowWriter,
-        dim: int,
-        loader: EmbedderLoader,
-        text_bytes: int,
-        counters: RunCounters,
-    ) -> None:
-        """Set up the stages; the model is loaded for the first text to embed.
+    def __init__(self, loader: EmbedderLoader, text_bytes: int) -> None:
+        """Load nothing yet.
 
         Args:
-            writer: writes the rows.
-            dim: dimensions of the vectors.
             loader: loads the model.
             text_bytes: estimate of the most bytes of text to embed.
-            counters: count embedded and written chunks.
         """
-        self._writer = writer
-        self._dim = dim
-        self._embedder: Embedder | None = None
         self._loader = loader
         self._text_bytes = text_bytes
+        self._embedder: Embedder | None = None
         self._loading = Lock()
-        self._counters = counters
-        self._in_flight = InFlight(writer)
 
     @property
     def use(self) -> EngineUse | None:
         """Engine that embedded; None if there was nothing to embed."""
         return self._embedder.use if self._embedder else None
 
+    def embedder(self) -> Embedder:
+        """Return the model, loaded once."""
+        with self._loading:
+            self._embedder = self._embedder or self._loader.load(self._text_bytes)
+            return self._embedder
+
     def close(self) -> None:
         """Cancel embedding."""
         if self._embedder is not None:
             self._embedder.close()
+
+
+class Stages:
+    """The stages after reading, with the state that they share."""
+
+    def __init__(
+        self, writer: RowWriter, dim: int, embedding: Embedding, counters: RunCounters
+    ) -> None:
+        """Set up the stages.
+
+        Args:
+            writer: writes the rows.
+            dim: dimensions of the vectors.
+            embedding: embeds chunks.
+            counters: count embedded and written chunks.
+        """
+        self._writer = writer
+        self._dim = dim
+        self._embedding = embedding
+        self._counters = counters
+        self._in_flight = InFlight(writer)
 
     def embed(self, window: Sequence[Ingested]) -> Embedded:
         """Return the window's documents with their vectors; safe for several threads."""
@@ -105,8 +124,12 @@ class Stages:
             return Embedded(window, None)
         with self._counters.stage("open store"):
             self._writer.begin()
-        batch = embed_window(documents, self._dim, self._in_flight, self, self._counters)
-        return Embedded(window, batch)
+        batch, unsaved = embed_window(
+            documents, self._dim, self._in_flight, self._embedding, self._counters
+        )
+        whole = {id(document) for document in batch.documents}
+        finished = [e for e in window if e.chunked is None or id(e.chunked) in whole]
+        return Embedded(finished, batch if batch.chunks else None, unsaved)
 
     def write(self, embedded: Embedded) -> None:
         """Commit a window."""
@@ -115,15 +138,10 @@ class Stages:
         else:
             self._counters.fail_chunks(_failed_chunks(embedded.window, embedded.batch))
             self._writer.write(embedded.batch, embedded.window)
+            self._counters.add("kept", embedded.unsaved)
             self._in_flight.forget(chunk.chunk_hash for chunk in embedded.batch.chunks)
             # Memory that the window used is free in several heaps, where the next may not find it.
             give_back_memory()
-
-    def embedder(self) -> Embedder:
-        """Return the model, loaded once; safe for several threads."""
-        with self._loading:
-            self._embedder = self._embedder or self._loader.load(self._text_bytes)
-            return self._embedder
 
 
 def _failed_chunks(window: Sequence[Ingested], batch: EmbeddedBatch) -> list[Note]:

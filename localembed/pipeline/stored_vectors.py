@@ -10,7 +10,7 @@ from localembed.pipeline.written_hashes import WrittenHashes
 from localembed.store.head import Head
 from localembed.store.lance.table import ChunkTable
 from localembed.store.layout import Layout
-from localembed.store.pending_answers import PendingAnswers
+from localembed.store.pending_vectors import PendingVectors
 from localembed.store.versions import read_versions
 from localembed.types.tables import TableFacts
 
@@ -22,7 +22,7 @@ _EARLIER_VERSIONS = 10
 
 
 class StoredVectors:
-    """The vectors of one space: of this run, of earlier versions and tables, of paid answers."""
+    """The vectors of one space: of this run, of earlier versions, of other tables, of none yet."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class StoredVectors:
         facts: TableFacts,
         head: Head,
         table: ChunkTable | None,
-        pending: PendingAnswers,
+        pending: PendingVectors,
     ) -> None:
         """Pin the versions that may hold vectors when the run begins.
 
@@ -39,7 +39,7 @@ class StoredVectors:
             facts: facts of the table to write.
             head: the published head.
             table: the table to write; None if it does not exist yet.
-            pending: answers of a remote model that are not in a table yet.
+            pending: vectors that are not in a table yet.
         """
         self._table = table
         self._sources = _sources(layout, facts, head, table)

@@ -66,7 +66,7 @@ class Layout:
 
     @property
     def pending(self) -> Path:
-        """Answers of a remote model that no table has yet."""
+        """Vectors that no table has yet."""
         return self.folder / "pending"
 
     @property

@@ -16,6 +16,8 @@ class Step(StrEnum):
     """One file was read and chunked."""
     CHUNKED = "chunked"
     """That file was chunked; the count is the number of its chunks."""
+    TOTAL = "total"
+    """The count is the number of chunks that the whole run may have, by the bytes read so far."""
     EMBEDDED = "embedded"
     """Chunks got their vectors, embedded or reused; the count is their number."""
     CLAIMED = "claimed"
@@ -40,6 +42,8 @@ class Step(StrEnum):
     """The versions to keep are branches; the count is their number."""
     CLEANED = "cleaned"
     """Other versions were freed; the count is the number of versions that were kept."""
+    ENDING = "ending"
+    """The run ends early, and saves what it has embedded."""
     FINISHED = "finished"
     """The run, whose number is the count, is complete."""
 

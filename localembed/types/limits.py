@@ -9,14 +9,14 @@ from dataclasses import dataclass
 class Limits:
     """Sizes and thresholds that no user needs to set; each default was measured."""
 
+    first_batch_chunks: int = 16
+    """Chunks per commit until the speed of embedding is known."""
     batch_chunks: int = 2048
-    """Chunks per commit: how many a kill can lose, and how many are sorted by length together."""
+    """Chunks per commit of a remote model, or if most vectors are reused."""
     large_batch_chunks: int = 8192
-    """Maximum chunks per commit where embedding is faster than committing."""
+    """Maximum chunks per commit: how many are sorted by length together."""
     large_batch_bytes: int = 3 << 20
-    """Maximum bytes of files per such commit."""
-    large_batch_seconds: float = 2.0
-    """Seconds of embedding that a larger batch may lose to a kill."""
+    """Maximum bytes of files per commit of more than `batch_chunks`."""
     max_chunk_threads: int = 4
     """Maximum threads that read and chunk files in this process."""
     max_chunk_workers: int = 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -155,6 +155,32 @@ class Embeddings:
     """(n, dim) float32, row i for input i; the row of a failed input is NaN."""
     failures: Mapping[int, str]
     """Row → reason why it has no vector."""
+    unfinished: frozenset[int] = frozenset()
+    """Rows that were not begun, since the call was to end early; they are NaN too."""
+
+
+class Progress(Protocol):
+    """Follows one call that embeds texts, and can end it early."""
+
+    def begun(self, inputs: int, /) -> None:
+        """Count inputs that were begun (local) or answered (remote)."""
+
+    def is_over(self) -> bool:
+        """Tell whether to begin no more inputs; a remote model does not ask."""
+
+
+class NoProgress:
+    """Follows nothing and ends nothing."""
+
+    def begun(self, inputs: int, /) -> None:
+        """Do nothing."""
+
+    def is_over(self) -> bool:
+        """Return False."""
+        return False
+
+
+NO_PROGRESS = NoProgress()
 
 
 class Embedder(Protocol):
@@ -167,13 +193,13 @@ class Embedder(Protocol):
         """The engine, and what it has embedded so far."""
 
     def embed_documents(
-        self, inputs: Sequence[ModelInput], /, on_batch: Callable[[int], None]
+        self, inputs: Sequence[ModelInput], /, progress: Progress = NO_PROGRESS
     ) -> Embeddings:
         """Return the vectors of texts, in their order.
 
         Args:
             inputs: any number of texts with their prompts.
-            on_batch: called with the number of inputs that were begun (local) or answered (remote).
+            progress: follows the call; it is asked before each batch whether to go on.
         """
 
     def embed_query(self, text: str, /) -> Vector:

@@ -50,7 +50,7 @@ class Status:
     """Report of the run that readers see."""
     other_tables: Mapping[str, TableHead]
     pending_bytes: int = 0
-    """Size of remote answers that are not in a table yet; the next run uses them."""
+    """Size of vectors that are not in a table yet; the next run uses them."""
     failures: tuple[Note, ...] = ()
     """Passages without a vector, each with its reason."""
 

@@ -39,7 +39,7 @@ def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
     context = replace(load_context(located.space_id), job_tokens=tokens)
     remote = RemoteOptions(allow_network=settings.allow_network)
     embedder = load_embedder(spec, located.folder, engine_options(settings), remote, context)
-    made = embedder.embed_documents(inputs, lambda _: None)
+    made = embedder.embed_documents(inputs)
     if made.failures:
         row, reason = next(iter(made.failures.items()))
         message = f"A text could not be embedded: {reason}. It begins: {inputs[row].text[:60]!r}"

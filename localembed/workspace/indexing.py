@@ -14,7 +14,7 @@ from localembed.pipeline.run import Job, remove_documents
 from localembed.sources import WalkRules
 from localembed.store.head import facts_of, publish_head, read_head
 from localembed.store.layout import Layout
-from localembed.store.pending_answers import PendingAnswers
+from localembed.store.pending_vectors import PendingVectors
 from localembed.types.documents import DocumentChunker, FileRecord
 from localembed.types.events import EventListener
 from localembed.types.limits import Limits
@@ -87,7 +87,8 @@ def make_job(  # noqa: PLR0913 - what a run is made of
     roots = {root.root_id: root for root in config_file.read_roots(layout)}
     roots |= {scope.root.root_id: scope.root for scope in scopes}
     to_index = tuple(Scope(root, b"") for root in roots.values()) if unfinished else scopes
-    pending = PendingAnswers(layout, selection.facts.space_id, selection.facts.dim)
+    walked = {scope.root.root_id for scope in to_index if not scope.path}
+    pending = PendingVectors(layout, selection.facts.space_id, selection.facts.dim)
     return Job(
         layout=layout,
         facts=selection.facts,
@@ -99,7 +100,9 @@ def make_job(  # noqa: PLR0913 - what a run is made of
         limits=limits,
         becomes_default=selection.becomes_default,
         covers_all=unfinished,
+        walks_all=walked >= roots.keys(),
         keep_versions=settings.keep_versions,
+        commit_seconds=settings.commit_seconds,
         verify=options.verify,
         allow_mass_delete=options.allow_mass_delete,
         retry_failed=options.retry_failed,
@@ -129,7 +132,7 @@ class _EmbedderLoader:
 
     selection: TableSelection
     settings: Settings
-    pending: PendingAnswers
+    pending: PendingVectors
     options: RunOptions
     on_notice: Notice
 

@@ -52,6 +52,8 @@ class Settings:
     """Maximum size of a file in bytes."""
     top_k: int = 10
     mode: SearchMode = "hybrid"
+    commit_seconds: int = 15
+    """Seconds of embedding between two commits: what a kill can cost."""
     keep_versions: int = 10
     """Number of versions that a clean-up keeps; tagged ones are kept as well."""
     resident_minutes: int = 15
@@ -140,6 +142,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "max_file_size": _bytes,
     "top_k": _whole(1, 10_000),
     "mode": _choice("hybrid", "vector", "text"),
+    "commit_seconds": _whole(1, 3600),
     "keep_versions": _whole(1, 10_000),
     "resident_minutes": _whole(0, 1440),
     "allow_network": _yes_or_no,

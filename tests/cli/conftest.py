@@ -77,11 +77,17 @@ def start_index(notes, tmp_path):
     """Index the notes in a process of its own, and return it when it begins to embed."""
     started: list[subprocess.Popen[str]] = []
 
-    def start() -> subprocess.Popen[str]:
+    def start(*, batch_seconds: float = 0.05, **env: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.slow_cli", "index", notes, "--workspace", "ws"],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(PROJECT), "LOCALEMBED_MODEL": "fake"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(PROJECT),
+                "LOCALEMBED_MODEL": "fake",
+                "BATCH_SECONDS": str(batch_seconds),
+                **env,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+
+from tests.conftest import paragraphs
 
 
 def test_status_shows_what_is_indexed(indexed, cli):
@@ -66,6 +69,7 @@ def test_status_settings_shows_where_each_value_came_from(cli, notes, monkeypatc
         "max_file_size     SIZE              default\n"
         "top_k             3                     LOCALEMBED_TOP_K\n"
         "mode              hybrid                default\n"
+        "commit_seconds    15                    default\n"
         "keep_versions     10                    default\n"
         "resident_minutes  15                    default\n"
         "allow_network     False                 default\n"
@@ -77,7 +81,7 @@ def test_status_settings_shows_where_each_value_came_from(cli, notes, monkeypatc
 
 def test_a_run_in_progress_is_shown_by_status(notes, start_index, run_cli):
     (notes / "a.md").write_text("Some words.")
-    process = start_index()
+    process = start_index(batch_seconds=300)
     shown = json.loads(run_cli("status", "--json", "--workspace", "ws").stdout)
     query = run_cli("query", "words", "--workspace", "ws")
     second = run_cli("index", "--workspace", "ws")
@@ -85,3 +89,38 @@ def test_a_run_in_progress_is_shown_by_status(notes, start_index, run_cli):
     assert shown["running"]["pid"] == process.pid
     assert (query.returncode, second.returncode) == (5, 5)
     assert f"(process {process.pid} since " in second.stderr
+
+
+def test_watch_follows_a_run_until_it_ends(notes, start_index, run_cli):
+    for n in range(60):
+        (notes / f"{n}.md").write_text(paragraphs(1, f"f{n}"))
+    start_index(batch_seconds=0.05)
+    watched = run_cli("status", "--watch", "--workspace", "ws")
+
+    *lines, last = watched.stdout.partition("Workspace")[0].splitlines()
+    numbers = [int(re.search(r"([\d,]+) of about", line)[1]) for line in [*lines, last]]
+    assert numbers == sorted(numbers)
+    assert re.fullmatch(
+        r"run 1: \d+ of about \d+ chunks, \d+ of 60 files read(, [\d.]+/s)?(, \d+ s left)?", last
+    ), last
+    assert "60 files, 60 chunks\n" in watched.stdout
+    assert (watched.returncode, watched.stderr) == (0, "")
+    assert "Running" not in watched.stdout
+
+
+def test_watch_prints_an_object_a_line(notes, start_index, run_cli):
+    for n in range(40):
+        (notes / f"{n}.md").write_text(paragraphs(1, f"f{n}"))
+    start_index(batch_seconds=0.05)
+    watched = run_cli("status", "--watch", "--json", "--workspace", "ws")
+    *running, last = [json.loads(line) for line in watched.stdout.splitlines()]
+    assert running
+    assert all(found["running"]["chunks"] <= 40 for found in running)
+    assert running[-1]["running"].keys() >= {"chunks_total", "chunks_per_second", "seconds_left"}
+    assert (last["running"], last["chunks"]) == (None, 40)
+
+
+def test_watch_ends_at_once_without_a_run(indexed, cli):
+    assert cli("status", "--watch").out == cli("status").out
+    assert cli("status", "--watch", "-q", "--json").out == cli("status", "--json").out
+    assert cli("status", "--watch", "--settings").code == 2

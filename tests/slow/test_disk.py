@@ -19,7 +19,7 @@ import pytest
 import localembed
 from localembed.errors import StorageError
 from localembed.store.layout import Layout
-from localembed.store.pending_answers import PendingAnswers
+from localembed.store.pending_vectors import PendingVectors
 from tests.conftest import paragraphs
 from tests.slow.faults import (
     assert_plain_refusal,
@@ -269,7 +269,7 @@ def test_answers_on_a_disk_that_gets_full_are_kept_as_far_as_they_were_saved(tmp
             saved.extend(keys)
 
     with small_disk(tmp_path / "disk", "1m") as disk:
-        pending = PendingAnswers(Layout(disk), "a space", 64)
+        pending = PendingVectors(Layout(disk), "a space", 64)
         with pytest.raises(StorageError, match=f"Cannot write {disk}.*Free some space"):
             fill(pending)
         found = pending.vectors(saved)

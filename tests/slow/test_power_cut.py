@@ -28,7 +28,7 @@ from localembed.store.lance.connection import connect
 from localembed.store.lance.disk_names import is_written_once
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest
-from localembed.store.pending_answers import PendingAnswers
+from localembed.store.pending_vectors import PendingVectors
 from tests.conftest import PROJECT, current_table, paragraphs
 from tests.slow.pending import DIM, KEYS, SPACE, VECTORS
 from tests.test_crash import BATCH, FILES, STEPS, assert_equals_clean_build, write_first
@@ -391,5 +391,5 @@ def test_an_answer_that_was_saved_survives_a_power_cut(machine, kept):
 
     machine.cut(kept)
 
-    found = PendingAnswers(Layout(machine.workspace), SPACE, DIM).vectors(KEYS)
+    found = PendingVectors(Layout(machine.workspace), SPACE, DIM).vectors(KEYS)
     assert [found[key].tobytes() for key in KEYS] == [vector.tobytes() for vector in VECTORS]

@@ -14,7 +14,7 @@ import pytest
 
 import localembed
 from localembed.store.layout import Layout
-from localembed.store.pending_answers import PendingAnswers
+from localembed.store.pending_vectors import PendingVectors
 from tests.conftest import PROJECT, paragraphs
 from tests.slow.faults import inject, needs_strace
 from tests.slow.pending import DIM, KEYS, SPACE, VECTORS
@@ -63,7 +63,7 @@ def test_a_kill_at_any_call_loses_no_answer_that_was_saved(tmp_path, call):
             check=False,
         )
         assert done.returncode in (0, -signal.SIGKILL), done.stderr
-        found = PendingAnswers(Layout(folder), SPACE, DIM).vectors(KEYS)
+        found = PendingVectors(Layout(folder), SPACE, DIM).vectors(KEYS)
         there = [KEYS.index(key) for key in found]
         assert set(there) >= set(map(int, done.stdout.split())), f"{call} {number}"
         assert all(found[KEYS[n]].tobytes() == VECTORS[n].tobytes() for n in there)

@@ -6,6 +6,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import click
+
 from localembed.cli.render.text import width
 from localembed.types.events import RunEvent, Step
 
@@ -20,7 +22,8 @@ class IndexProgress:
         """Prepare the bar; it appears once there are files to read."""
         self._enabled = enabled and sys.stderr.isatty()
         self._bar: tqdm[None] | None = None
-        self._files = self._read_files = self._chunks = 0
+        self._files = self._read_files = 0
+        self._embedding = self._ending = False
 
     def __enter__(self) -> IndexProgress:
         """Return itself."""
@@ -53,17 +56,26 @@ class IndexProgress:
             return
         if event.step is Step.FILE:
             self._read_files += 1
-        elif event.step is Step.CHUNKED:
-            self._chunks += event.count
-            self._estimate()
+        elif event.step is Step.TOTAL:
+            self._bar.total = event.count
+            self._bar.set_postfix_str(f"{self._read_files}/{self._files} files", refresh=False)
+            self._bar.update(0)
         elif event.step is Step.EMBEDDED:
-            self._bar.set_description("embedding", refresh=False)
+            self._begin()
             self._bar.update(event.count)
+        elif event.step is Step.ENDING:
+            self._end_early()
 
-    def _estimate(self) -> None:
-        """Guess the number of chunks by those of the files read so far."""
-        if self._bar is None:
-            return
-        self._bar.total = round(self._chunks * self._files / max(1, self._read_files))
-        self._bar.set_postfix_str(f"{self._read_files}/{self._files} files", refresh=False)
-        self._bar.update(0)
+    def _begin(self) -> None:
+        """Start the clock at the first vectors: loading the model says nothing about the rest."""
+        if self._bar is not None and not self._embedding:
+            self._embedding = True
+            self._bar.set_description("embedding", refresh=False)
+            self._bar.start_t = self._bar.last_print_t = self._bar._time()
+
+    def _end_early(self) -> None:
+        """Say what the command waits for after Ctrl-C."""
+        if self._bar is not None and not self._ending:
+            self._ending = True
+            self._bar.close()
+            click.echo("Saving what is embedded; press Ctrl-C again to leave at once.", err=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import click
 
-from localembed.cli.render.text import from_home, near, printable, size
+from localembed.cli.render.text import duration, from_home, near, printable, size
 from localembed.core.text import counted, show_path
 from localembed.types.documents import Root
 from localembed.types.tables import Status
 from localembed.workspace.settings import Sourced
 
+_WHOLE_RATE = 10
+"""Chunks per second from which the fraction does not matter."""
 _MAX_LISTED = 10
 """Maximum roots, and failures, to show; `status --json` lists all."""
 
@@ -40,18 +43,26 @@ def status_text(status: Status) -> str:
         notes = status.failures
         rows += _listed("", [f"{from_home(show_path(note.path))}: {note.reason}" for note in notes])
     if status.pending_bytes and not status.running:
-        pending = f"{size(status.pending_bytes)} from a remote model, for the next localembed index"
+        pending = f"{size(status.pending_bytes)} of vectors, for the next localembed index"
         rows.append(("Pending", pending))
-    if running := status.running:
-        rows.append(
-            (
-                "Running",
-                f"run {running.get('run')}: {running.get('files', 0):,} of "
-                f"{running.get('files_total', 0):,} files, {running.get('chunks', 0):,} chunks "
-                f"(process {running.get('pid')})",
-            )
-        )
+    if status.running:
+        place = f" (process {status.running.get('pid')})"
+        rows.append(("Running", running_text(status.running) + place))
     return "\n".join(f"{click.style(f'{name:<10}', bold=True)}{printable(v)}" for name, v in rows)
+
+
+def running_text(running: Mapping[str, Any]) -> str:
+    """Return a line about a run in progress, from its heartbeat."""
+    chunks, total = running.get("chunks", 0), running.get("chunks_total", 0)
+    files = f"{running.get('files', 0):,} of {running.get('files_total', 0):,} files read"
+    if not chunks:
+        return f"run {running.get('run')}: {files}, no vectors yet"
+    text = f"run {running.get('run')}: {chunks:,} of about {total:,} chunks, {files}"
+    if rate := running.get("chunks_per_second"):
+        text += f", {rate:,.0f}/s" if rate >= _WHOLE_RATE else f", {rate}/s"
+    if (left := running.get("seconds_left")) is not None:
+        text += f", {duration(left)} left"
+    return text
 
 
 def _listed(name: str, values: Sequence[str]) -> list[tuple[str, str]]:

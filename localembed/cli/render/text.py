@@ -49,6 +49,15 @@ def wrapped(text: str, indent: str = "") -> str:
     return "\n".join(lines)
 
 
+def duration(seconds: float) -> str:
+    """Return a time to wait in at most two units, rounded."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {left} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def near(path: str) -> str:
     """Return a path relative to the current folder if it is below it, or else to the home."""
     here = os.getcwd().rstrip("/") + "/"  # noqa: PTH109 - compared as text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +14,15 @@ from localembed.core import offline
 from localembed.embedding.remote.client import Client
 from localembed.embedding.remote.sending import Sender
 from localembed.errors import ProviderUnusableError, RemoteModelError
-from localembed.types.models import Embeddings, EngineUse, ModelInput, ModelSpec, Tokenizer
+from localembed.types.models import (
+    NO_PROGRESS,
+    Embeddings,
+    EngineUse,
+    ModelInput,
+    ModelSpec,
+    Progress,
+    Tokenizer,
+)
 
 if TYPE_CHECKING:
     from localembed.embedding.remote.backend import KnownLimits
@@ -64,7 +72,7 @@ class RemoteEmbedder:
         return EngineUse("openai", self._client.host, "remote", 0, tokens, tokens, 0, use)
 
     def embed_documents(
-        self, inputs: Sequence[ModelInput], /, on_batch: Callable[[int], None] = lambda _: None
+        self, inputs: Sequence[ModelInput], /, progress: Progress = NO_PROGRESS
     ) -> Embeddings:
         """Return the vectors of texts (see `types.models.Embedder`).
 
@@ -72,7 +80,7 @@ class RemoteEmbedder:
             RemoteModelError: the provider cannot be used any more.
             CostLimitError: more requests would exceed the cost limit.
         """
-        return self._wait(self._sender.embed(inputs, self.spec.dim, on_batch))
+        return self._wait(self._sender.embed(inputs, self.spec.dim, progress))
 
     def embed_query(self, text: str, /) -> Vector:
         """Return (dim,) float32; for a query over the model's limit, the mean of its parts.

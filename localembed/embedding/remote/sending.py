@@ -22,7 +22,7 @@ from localembed.errors import (
     UnreachableError,
     WrongModelError,
 )
-from localembed.types.models import Embeddings, ModelInput, RemoteSpec, RemoteUse
+from localembed.types.models import Embeddings, ModelInput, Progress, RemoteSpec, RemoteUse
 
 if TYPE_CHECKING:
     from localembed.embedding.options import AnswerStore
@@ -47,7 +47,7 @@ class _Answers:
 
     vectors: VectorMatrix
     failures: dict[int, str]
-    on_batch: Callable[[int], None]
+    progress: Progress
 
 
 class _Deadline:
@@ -118,15 +118,13 @@ class Sender:
         """Limits of requests and tokens per minute, 0 where not known."""
         return self._pace.per_minute
 
-    async def embed(
-        self, inputs: Sequence[ModelInput], dim: int, on_batch: Callable[[int], None]
-    ) -> Embeddings:
+    async def embed(self, inputs: Sequence[ModelInput], dim: int, progress: Progress) -> Embeddings:
         """Return the vectors of inputs, and why some have none.
 
         Raises:
             LocalembedError: the remote model is unusable, or the cost limit is reached.
         """
-        answers = _Answers(np.full((len(inputs), dim), np.nan, np.float32), {}, on_batch)
+        answers = _Answers(np.full((len(inputs), dim), np.nan, np.float32), {}, progress)
         tries = self._remote.max_tries
         try:
             await _all(
@@ -150,7 +148,7 @@ class Sender:
             await self._raise_if_unusable(part, fault, deadline)
             if len(part.rows) == 1:
                 answers.failures[part.rows[0]] = str(fault)
-                answers.on_batch(1)
+                answers.progress.begun(1)
                 return
             await _all(
                 self._embed(half, answers, min(tries, 2), deadline) for half in part.halves()
@@ -158,7 +156,7 @@ class Sender:
             return
         self._lost = self._unanswered = 0
         answers.vectors[list(part.rows)] = reply.vectors
-        answers.on_batch(len(part.rows))
+        answers.progress.begun(len(part.rows))
 
     async def _request_with_retries(self, part: Part, tries: int, deadline: _Deadline) -> Reply:
         """Request a part until it is answered or the tries are used up."""

@@ -15,7 +15,7 @@ import pytest
 
 from localembed.errors import StorageError
 from localembed.store.layout import Layout
-from localembed.store.pending_answers import PendingAnswers
+from localembed.store.pending_vectors import PendingVectors
 from tests.conftest import PROJECT
 
 DIM = 8
@@ -29,8 +29,8 @@ def layout(tmp_path):
     return Layout(tmp_path)
 
 
-def answers(layout) -> PendingAnswers:
-    return PendingAnswers(layout, SPACE, DIM)
+def answers(layout) -> PendingVectors:
+    return PendingVectors(layout, SPACE, DIM)
 
 
 def saved(layout, count: int = 40):
@@ -59,8 +59,8 @@ def test_saved_vectors_are_found_by_the_next_run_bit_for_bit(layout):
 def test_nothing_is_opened_where_nothing_is_pending(layout):
     code = (
         "import sys; from pathlib import Path; from localembed.store.layout import Layout\n"
-        "from localembed.store.pending_answers import PendingAnswers\n"
-        "p = PendingAnswers(Layout(Path(sys.argv[1])), 'space', 8)\n"
+        "from localembed.store.pending_vectors import PendingVectors\n"
+        "p = PendingVectors(Layout(Path(sys.argv[1])), 'space', 8)\n"
         "assert not p.vectors([b'k']); p.written([b'k']); p.clear()\n"
         "assert 'sqlite3' not in sys.modules"
     )
@@ -70,9 +70,9 @@ def test_nothing_is_opened_where_nothing_is_pending(layout):
 
 def test_spaces_and_dimensions_do_not_mix(layout):
     saved(layout)
-    assert PendingAnswers(layout, "another space, with a name", DIM).vectors(KEYS) == {}
+    assert PendingVectors(layout, "another space, with a name", DIM).vectors(KEYS) == {}
     for dim in (DIM // 2, 2 * DIM):
-        assert PendingAnswers(layout, SPACE, dim).vectors(KEYS) == {}
+        assert PendingVectors(layout, SPACE, dim).vectors(KEYS) == {}
 
 
 def test_only_the_owner_may_read_them(layout):

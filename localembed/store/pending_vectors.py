@@ -25,7 +25,7 @@ _COLUMNS = "answers (key BLOB PRIMARY KEY, record BLOB NOT NULL)"
 """A record is a vector, then a digest: SQLite does not notice a flipped bit in a vector."""
 
 
-class PendingAnswers:
+class PendingVectors:
     """The pending vectors of one space; several threads may use it."""
 
     def __init__(self, layout: Layout, space_id: str, dim: int) -> None:
