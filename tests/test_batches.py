@@ -53,6 +53,13 @@ def test_a_window_is_what_is_embedded_between_two_commits(seen, chunks):
     assert chunks_of_a_window(seen) == chunks
 
 
+@pytest.mark.parametrize(("minutes", "chunks"), [(1, 150), (25, 150), (50, 300), (600, 3600)])
+def test_commits_are_rarer_in_a_long_run(monkeypatch, minutes, chunks):
+    seen = counters(1_000)
+    monkeypatch.setattr(RunCounters, "elapsed", lambda _: minutes * 60)
+    assert chunks_of_a_window(seen) == chunks
+
+
 @pytest.mark.parametrize("seen", [counters(), counters(1_000), counters(10_000_000)])
 def test_the_windows_of_a_remote_model_have_one_size(seen):
     assert chunks_of_a_window(seen, seconds=0) == MEDIUM

@@ -145,6 +145,10 @@ class RunCounters:
             with self._lock:
                 self._overlapped += time.perf_counter() - begin
 
+    def elapsed(self) -> float:
+        """Return the seconds since the run began."""
+        return time.perf_counter() - self._started
+
     def read_file(self, size: int, chunks: int) -> None:
         """Count a file that was read and chunked, and announce how many chunks there may be.
 
@@ -232,7 +236,7 @@ class RunCounters:
             ),
             tokens=TokenCounts(sums["tokens"], sums["truncated"]),
             bytes=sums["bytes"],
-            seconds=time.perf_counter() - self._started,
+            seconds=self.elapsed(),
             stages=dict(self._stages),
             busy=self.busy(),
             engine=self._engine,

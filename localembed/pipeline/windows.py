@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     Window = list[Ingested]
 
 
+_SHARE = 0.01
+"""Share of the time so far that may pass between two commits: each one makes a file of rows, and
+slows down the next by half a millisecond."""
+
+
 @dataclass(slots=True)
 class WindowSize:
     """Size of a window so far."""
@@ -40,7 +45,8 @@ class CommitTimes:
     counters: RunCounters
     """Measure how fast windows are embedded."""
     seconds: float
-    """Seconds of embedding per commit; 0 for windows of one size, as a remote model gets them."""
+    """Seconds of embedding per commit, more in a run of many; 0 for windows of one size, as a
+    remote model gets them."""
 
     def is_full(self, window: WindowSize) -> bool:
         """Tell whether a window is full.
@@ -60,7 +66,7 @@ class CommitTimes:
         return (
             window.chunks >= most
             or (many and window.bytes >= limits.large_batch_bytes)
-            or window.tokens >= speed.tokens * self.seconds
+            or window.tokens >= speed.tokens * max(self.seconds, self.counters.elapsed() * _SHARE)
         )
 
 
