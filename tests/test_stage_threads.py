@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -69,6 +70,9 @@ def steps(monkeypatch):
             return Lazy(self._stage, number, lambda: function(*arguments))
 
     monkeypatch.setattr(stage_threads, "ThreadPoolExecutor", Executor)
+    monkeypatch.setattr(
+        stage_threads, "wait", lambda _futures, _seconds: SimpleNamespace(done=True)
+    )
     return happened
 
 

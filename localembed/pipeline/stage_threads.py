@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol, TypeVar
 
 from localembed.core.cancellation import CancelToken
+
+_WAKE_SECONDS = 0.1
+"""Time after which the waiting thread looks for signals: on Windows, and if another thread of this
+process received it, a signal does not end the wait."""
 
 Window = TypeVar("Window")
 Batch = TypeVar("Batch")
@@ -50,7 +54,10 @@ def run_stages(
     """
     thread = ThreadPoolExecutor(1, "localembed-stages")
     try:
-        thread.submit(_run, windows, stages, token, at_once).result()
+        running = thread.submit(_run, windows, stages, token, at_once)
+        while not wait([running], _WAKE_SECONDS).done:
+            pass
+        running.result()
     except BaseException:
         token.cancel()
         raise

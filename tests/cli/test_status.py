@@ -97,8 +97,8 @@ def test_watch_follows_a_run_until_it_ends(notes, start_index, run_cli):
     start_index(batch_seconds=0.05)
     watched = run_cli("status", "--watch", "--workspace", "ws")
 
-    *lines, last = watched.stdout.partition("Workspace")[0].splitlines()
-    numbers = [int(re.search(r"([\d,]+) of about", line)[1]) for line in [*lines, last]]
+    last = watched.stdout.partition("Workspace")[0].splitlines()[-1]
+    numbers = [int(n) for n in re.findall(r"(\d+) of about", watched.stdout)]
     assert numbers == sorted(numbers)
     assert re.fullmatch(
         r"run 1: \d+ of about \d+ chunks, \d+ of 60 files read(, [\d.]+/s)?(, \d+ s left)?", last
