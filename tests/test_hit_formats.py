@@ -7,7 +7,7 @@ import re
 import pytest
 
 from localembed.cli.render.hit_formats import context, markdown, merged, packed, vimgrep
-from localembed.cli.render.text import linked
+from localembed.cli.render.output import echo, linked
 from localembed.types.queries import SearchHit
 
 
@@ -118,11 +118,12 @@ def test_what_says_the_same_is_shown_once(run_cli, tmp_path):
     assert run_cli("query", "zebra", "--format", "jsonl").stdout.count("\n") == 3
 
 
-def test_links_only_where_they_are_understood(monkeypatch):
+def test_links_only_where_they_are_understood(monkeypatch, capsys):
     monkeypatch.delenv("VTE_VERSION", raising=False)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert linked("a", "/d/a b") == "a"
     monkeypatch.setenv("VTE_VERSION", "7000")
-    assert linked("a", "/d/a b") == "\033]8;;file:///d/a%20b\033\\a\033]8;;\033\\"
+    echo(linked("a", "/d/a b"), nl=False)
+    assert capsys.readouterr().out == "\033]8;;file:///d/a%20b\033\\a\033]8;;\033\\"
     monkeypatch.setattr("sys.stdout.isatty", lambda: False)
     assert linked("a", "/d/a b") == "a"

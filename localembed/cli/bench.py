@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -13,7 +12,8 @@ import click
 from click.core import ParameterSource
 
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.render.text import INDENT, from_home, width, wrapped
+from localembed.cli.render.output import echo, echo_json
+from localembed.cli.render.text import INDENT, from_home, printable, width, wrapped
 from localembed.embedding import ENGINES, PRECISIONS, device_name
 from localembed.errors import UsageError
 from localembed.types import json_forms
@@ -166,9 +166,9 @@ def bench(
             run.model.spec.name, run.machine, run.sample_name, points, knee(points),
             largest_batch=edge, saved=kept is not None,
         )  # fmt: skip
-        click.echo(json.dumps(form))
+        echo_json(form)
     else:
-        click.echo(_summary(run, points, edge, saved=kept is not None))
+        echo(_summary(run, points, edge, saved=kept is not None))
     return 0
 
 
@@ -199,11 +199,11 @@ def _show_points(run: Bench, axes: Any, options: Common) -> list[Point]:  # noqa
     points: list[Point] = []
     for point in run.sweep(axes):
         if not points and not options.as_json:
-            click.echo(f"{run.model.spec.name} on {run.machine}, {run.sample_name}")
-            click.echo(_HEADER)
+            echo(printable(f"{run.model.spec.name} on {run.machine}, {run.sample_name}"))
+            echo(_HEADER)
         points.append(point)
         if not options.as_json:
-            click.echo(_row(point))
+            echo(_row(point))
     return points
 
 
@@ -268,13 +268,13 @@ def _show_stages(run: Bench, options: Common) -> int:
     worst = slowest(rates)
     if options.as_json:
         speeds = [(rate, rate.chunks_per_second) for rate in rates]
-        click.echo(json.dumps(json_forms.bench_stages_json(run.machine, speeds, worst.stage)))
+        echo_json(json_forms.bench_stages_json(run.machine, speeds, worst.stage))
         return 0
-    click.echo(f"{run.model.spec.name} on {run.machine}, {run.sample_name}; each stage alone")
-    click.echo("stage     chunks/s      MB/s")
+    echo(printable(f"{run.model.spec.name} on {run.machine}, {run.sample_name}; each stage alone"))
+    echo("stage     chunks/s      MB/s")
     for rate in rates:
-        click.echo(_stage_row(rate))
-    click.echo(f"slowest: {worst.stage}")
+        echo(_stage_row(rate))
+    echo(f"slowest: {worst.stage}")
     return 0
 
 
@@ -290,9 +290,9 @@ def _show_queries(workspace: Workspace, options: Common) -> int:
     cold, warm = found.medians
     machine = device_name("cpu")
     if options.as_json:
-        click.echo(json.dumps(json_forms.bench_query_json(machine, found)))
+        echo_json(json_forms.bench_query_json(machine, found))
     else:
-        click.echo(f"{from_home(str(workspace.folder))} on {machine}")
-        click.echo(f"{INDENT}cold (new process): {cold * 1000:,.0f} ms")
-        click.echo(f"{INDENT}warm (same process): {warm * 1000:,.0f} ms")
+        echo(printable(f"{from_home(str(workspace.folder))} on {machine}"))
+        echo(f"{INDENT}cold (new process): {cold * 1000:,.0f} ms")
+        echo(f"{INDENT}warm (same process): {warm * 1000:,.0f} ms")
     return 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from localembed.cli.options import Common, common, model_names
+from localembed.cli.render.output import echo, echo_json
 from localembed.cli.render.text import from_home, printable, size
 from localembed.core.text import counted
 from localembed.types import json_forms
@@ -70,14 +70,14 @@ def install(options: Common, file: Path) -> int:
     done = install_bundle(file, options.workspace().layout)
     if options.as_json:
         form = json_forms.bundle_install_json(done.models, done.present, done.workspace)
-        click.echo(json.dumps(form))
+        echo_json(form)
         return 0
     for name in done.models:
-        click.echo(f"Installed {name}")
+        echo(f"Installed {printable(name)}")
     for name in done.present:
-        click.echo(f"{name} is already installed")
+        echo(f"{printable(name)} is already installed")
     if done.workspace:
-        click.echo(f"Installed the index: {from_home(str(done.workspace))}")
+        echo(f"Installed the index: {printable(from_home(str(done.workspace)))}")
         options.notice('Try: localembed query "some words"')
     return 0
 
@@ -87,8 +87,8 @@ def _show(options: Common, file: Path, contents: Contents, verb: str) -> None:
     if options.as_json:
         files, chunks = len(contents.members), contents.chunks
         form = json_forms.bundle_json(file, names, files, chunks, contents.bytes)
-        click.echo(json.dumps(form))
+        echo_json(form)
         return
-    held = ", ".join(names)
+    held = printable(", ".join(names))
     index = f" and an index of {counted(contents.chunks, 'chunk')}" if contents.has_index else ""
-    click.echo(f"{verb} {printable(str(file))}, {size(contents.bytes)}: {held}{index}")
+    echo(f"{verb} {printable(str(file))}, {size(contents.bytes)}: {held}{index}")

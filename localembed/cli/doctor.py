@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from localembed import checkup
 from localembed.cli.options import Common, common
+from localembed.cli.render.output import echo, echo_json, style
 from localembed.cli.render.progress import IndexProgress
 from localembed.cli.render.text import near, printable, wrapped
 from localembed.core.text import counted
@@ -44,14 +43,14 @@ def doctor(options: Common, deep: bool, repair: bool, offline: bool) -> int:
         with IndexProgress(enabled=not options.quiet) as progress:
             found = checkup.doctor(workspace, deep=deep, repair=repair, on_event=progress)
     if options.as_json:
-        click.echo(json.dumps(json_forms.checkup_json(found)))
+        echo_json(json_forms.checkup_json(found))
     else:
-        click.echo(_text(found))
+        echo(_text(found))
     return _FOUND if found.verdict == "wrong" else 0
 
 
 def _text(checkup: Checkup) -> str:
-    lines = [f"{click.style('fixed', fg='cyan')} {printable(it)}" for it in checkup.fixed]
+    lines = [f"{style('fixed', fg='cyan')} {printable(it)}" for it in checkup.fixed]
     for finding in checkup.findings:
         lines += _lines(finding)
     wrong = sum(finding.verdict == "wrong" for finding in checkup.findings)
@@ -60,7 +59,7 @@ def _text(checkup: Checkup) -> str:
 
 
 def _lines(finding: Finding) -> list[str]:
-    verdict = click.style(f"{finding.verdict:<6}", fg=_COLOURS[finding.verdict])
+    verdict = style(f"{finding.verdict:<6}", fg=_COLOURS[finding.verdict])
     text = wrapped(printable(finding.text), _INDENT)
     lines = [f"{verdict} {finding.check:<14}{text[len(_INDENT) :]}"]
     shown = finding.paths[:_MAX_PATHS]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localembed.cli.options import Common, common, model_names
+from localembed.cli.render.output import echo, echo_json, progress_bar
 from localembed.cli.render.progress import IndexProgress
 from localembed.cli.render.text import INDENT, clipped, printable, width
 from localembed.core.text import counted
@@ -146,12 +145,7 @@ def _ask(
 @contextmanager
 def _bar(total: int, options: Common) -> Iterator[Callable[[], None]]:
     """Show on a terminal how many questions were answered."""
-    if options.quiet or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=" questions", leave=False, ncols=width(), file=sys.stderr) as bar:
+    with progress_bar(shown=not options.quiet)(total=total, unit=" questions") as bar:
 
         def tick() -> None:
             bar.update()
@@ -168,12 +162,12 @@ def _show(dataset: _Dataset, modes: Modes, options: Common) -> None:
         found: dict[str, object] = {"modes": _modes_json(modes)}
         if gained is not None:
             found["hybrid_over_better_part"] = {"part": part, **_difference_json(gained)}
-        click.echo(json.dumps(_form(dataset, **found)))
+        echo_json(_form(dataset, **found))
         return
-    click.echo(_headline(dataset))
+    echo(_headline(dataset))
     _show_table(modes)
     if gained is not None:
-        click.echo(f"hybrid over {part}, the better part: {_signed(gained)} nDCG@10")
+        echo(f"hybrid over {part}, the better part: {_signed(gained)} nDCG@10")
 
 
 def _show_comparison(
@@ -198,19 +192,19 @@ def _show_comparison(
         ]
         both = [{"name": name, "modes": _modes_json(found[name])} for name in at]
         change = {"mode": mode, **_difference_json(gained)}
-        click.echo(json.dumps(_form(dataset, at=both, difference=change, worse=rows)))
+        echo_json(_form(dataset, at=both, difference=change, worse=rows))
         return
-    click.echo(_headline(dataset))
+    echo(_headline(dataset))
     for name in at:
-        click.echo(f"\n{printable(name)}")
+        echo(f"\n{printable(name)}")
         _show_table(found[name])
-    click.echo(f"\n{at[1]} over {at[0]}, {mode}: {_signed(gained)} nDCG@10")
-    click.echo(f"{counted(len(worse), 'question')} answered worse")
+    echo(f"\n{printable(at[1])} over {printable(at[0])}, {mode}: {_signed(gained)} nDCG@10")
+    echo(f"{counted(len(worse), 'question')} answered worse")
     for i in worse[:_MAX_WORSE]:
         line = f"{before[i]:.3f} → {after[i]:.3f}  {printable(dataset.questions[i].text)}"
-        click.echo(INDENT + clipped(line, width() - len(INDENT)))
+        echo(INDENT + clipped(line, width() - len(INDENT)))
     if len(worse) > _MAX_WORSE:
-        click.echo(f"{INDENT}… and {len(worse) - _MAX_WORSE:,} more (--json lists all)")
+        echo(f"{INDENT}… and {len(worse) - _MAX_WORSE:,} more (--json lists all)")
 
 
 def _headline(dataset: _Dataset) -> str:
@@ -224,13 +218,13 @@ def _show_table(modes: Modes) -> None:
     from localembed.evaluation.session import FIGURES
 
     titles = {"ndcg@10": "nDCG@10", "recall@100": "Recall@100", "mrr@10": "MRR@10"}
-    click.echo("mode    " + "".join(f"{titles[figure]:23}" for figure in FIGURES).rstrip())
+    echo("mode    " + "".join(f"{titles[figure]:23}" for figure in FIGURES).rstrip())
     for mode, measured in modes.items():
         cells = ""
         for figure in FIGURES:
             low, high = measured.interval(figure)
             cells += f"{measured.mean(figure):.3f} [{low:.3f}, {high:.3f}]".ljust(23)
-        click.echo(f"{mode:8}{cells}".rstrip())
+        echo(f"{mode:8}{cells}".rstrip())
 
 
 def _signed(gained: Difference) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import sys
-import traceback
 
 import click
 
+from localembed.cli.render.output import echo, echo_traceback
 from localembed.cli.render.text import printable
 from localembed.core.text import unwritable_output
 from localembed.errors import LocalembedError
@@ -46,7 +46,7 @@ def run(command: click.Command, arguments: list[str], session: object = None) ->
     except click.ClickException as error:
         code = _refused(error)
     except LocalembedError as error:
-        click.echo(f"Error: {printable(str(error))}", err=True)
+        echo(f"Error: {printable(str(error))}", err=True)
         code = error.exit_code
     except SystemExit as stop:
         # Click exits by itself after shell completion. When a pipe was closed, it replaces stdout
@@ -63,10 +63,10 @@ def _unforeseen(error: Exception) -> int:
     if stopping is not None:  # DuckDB turns an exception from a signal handler into its own error
         return _stopped(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
-        click.echo(unwritable_output(error), err=True)
+        echo(unwritable_output(error), err=True)
         return _UNWRITABLE
-    traceback.print_exc()
-    click.echo("Error: this is a bug in localembed; please report the lines above.", err=True)
+    echo_traceback()
+    echo("Error: this is a bug in localembed; please report the lines above.", err=True)
     return _BUG
 
 
@@ -74,11 +74,11 @@ def _refused(error: click.ClickException) -> int:
     """Report wrong arguments as click does, but with control characters escaped."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None and isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(context.get_help(), err=True)
+        echo(context.get_help(), err=True)
         return error.exit_code
     if context is not None:
-        click.echo(f"{context.get_usage()}\nTry '{context.command_path} -h' for help.\n", err=True)
-    click.echo(f"Error: {printable(error.format_message())}", err=True)
+        echo(f"{context.get_usage()}\nTry '{context.command_path} -h' for help.\n", err=True)
+    echo(f"Error: {printable(error.format_message())}", err=True)
     return error.exit_code
 
 
@@ -87,5 +87,5 @@ def _stopped(error: BaseException) -> int:
     how = "Terminated" if stopping is Terminated else "Interrupted"
     # Click replaces Ctrl-C's exception; a run notes on it what is kept.
     notes = getattr(error, "__notes__", ()) or getattr(error.__cause__, "__notes__", ())
-    click.echo(" ".join([f"{how}.", *notes]), err=True)
+    echo(" ".join([f"{how}.", *notes]), err=True)
     return code_of(stopping)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from localembed.cli.malloc import limit_arenas
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.render.dry_run import preview_text
+from localembed.cli.render.output import echo, echo_json
 from localembed.cli.render.progress import IndexProgress
 from localembed.cli.render.run_report import index_report
 from localembed.embedding import ENGINES, PRECISIONS
@@ -99,11 +99,10 @@ def index(
         if dry_run:
             found = workspace.preview(paths, options=root_options, on_event=progress)
             progress.close()
-            click.echo(
-                json.dumps(json_forms.preview_json(found))
-                if options.as_json
-                else preview_text(found)
-            )
+            if options.as_json:
+                echo_json(json_forms.preview_json(found))
+            else:
+                echo(preview_text(found))
             return 0
         report = workspace.index(
             paths,
@@ -116,7 +115,8 @@ def index(
             on_event=progress,
             on_notice=options.notice,
         )
-    click.echo(
-        json.dumps(json_forms.report_json(report)) if options.as_json else index_report(report)
-    )
+    if options.as_json:
+        echo_json(json_forms.report_json(report))
+    else:
+        echo(index_report(report))
     return report.exit_code

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import click
 
 from localembed.cli.options import Common, common
+from localembed.cli.render.output import echo, echo_json
 from localembed.cli.render.text import printable
 from localembed.types import json_forms
 
@@ -27,12 +27,12 @@ def init(options: Common) -> int:
     workspace = Workspace(options.folder or Path.cwd() / FOLDER_NAME)
     made = workspace.create()
     if options.as_json:
-        click.echo(json.dumps(json_forms.init_json(workspace.folder, created=made)))
+        echo_json(json_forms.init_json(workspace.folder, created=made))
     elif made:
-        click.echo(f"Created the workspace {printable(str(workspace.folder))}")
+        echo(f"Created the workspace {printable(str(workspace.folder))}")
         options.notice("Next: localembed index")
     else:
-        click.echo(f"The workspace {printable(str(workspace.folder))} already exists")
+        echo(f"The workspace {printable(str(workspace.folder))} already exists")
     if not options.folder and (named := os.environ.get("LOCALEMBED_WORKSPACE")):
         options.notice(f"LOCALEMBED_WORKSPACE is set, so commands still use {named}")
     return 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +10,14 @@ import click
 
 from localembed.cli.bundle import bundle
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.render.text import INDENT, from_home, printable, size, width, wrapped
+from localembed.cli.render.output import echo, echo_json, progress_bar, style
+from localembed.cli.render.text import INDENT, from_home, printable, size, wrapped
 from localembed.core.text import counted
 from localembed.embedding import RERANKERS, backend_of
 from localembed.errors import OfflineError, UsageError
 from localembed.types import json_forms
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
     from localembed.models.add import Verified
 
 _CHANGED = 4
@@ -45,7 +42,10 @@ def list_models(options: Common) -> int:
     listed = models.list_models(options.workspace().layout)
     speeds = ProfileStore().speeds([model.spec.name for model in listed])
     form = json_forms.model_list_json(listed, speeds)
-    click.echo(json.dumps(form) if options.as_json else _list_text(form["models"]))
+    if options.as_json:
+        echo_json(form)
+    else:
+        echo(_list_text(form["models"]))
     return 0
 
 
@@ -61,9 +61,9 @@ def use(options: Common, name: str) -> int:
     workspace = options.workspace()
     there = workspace.use_model(name)
     if options.as_json:
-        click.echo(json.dumps(json_forms.model_use_json(name, indexed=there)))
+        echo_json(json_forms.model_use_json(name, indexed=there))
     else:
-        click.echo(f"{name} is now the model of {from_home(str(workspace.folder))}")
+        echo(printable(f"{name} is now the model of {from_home(str(workspace.folder))}"))
         if not there:
             options.notice("There is no index for it yet. Run: localembed index")
     return 0
@@ -85,9 +85,9 @@ def add(options: Common, source: Path, name: str | None, copy: bool) -> int:
 
     spec = add_model(source, name=name, copy=copy)
     if options.as_json:
-        click.echo(json.dumps(json_forms.model_block_json(spec.name, spec_block(spec))))
+        echo_json(json_forms.model_block_json(spec.name, spec_block(spec)))
     else:
-        click.echo(f"Added {spec.name}: {spec.dim} dimensions, {spec.max_tokens} tokens")
+        echo(f"Added {printable(spec.name)}: {spec.dim} dimensions, {spec.max_tokens} tokens")
         options.notice(f"Try: localembed index --model {spec.name}")
     return 0
 
@@ -120,13 +120,13 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
         options.notice(
             f"Downloading {name} ({size(fetched)}) from {offer.repository}, {offer.commit[:12]}"
         )
-        folder = pull(spec, offer, _bar(shown=not options.quiet))
+        folder = pull(spec, offer, progress_bar(shown=not options.quiet))
     if options.as_json:
-        click.echo(json.dumps(json_forms.model_pull_json(name, folder, fetched)))
+        echo_json(json_forms.model_pull_json(name, folder, fetched))
     elif fetched:
-        click.echo(f"{name} is ready: {from_home(str(folder))}")
+        echo(printable(f"{name} is ready: {from_home(str(folder))}"))
     else:
-        click.echo(f"{name} is already installed: {from_home(str(folder))}")
+        echo(printable(f"{name} is already installed: {from_home(str(folder))}"))
     return 0
 
 
@@ -143,9 +143,9 @@ def verify(options: Common, names: tuple[str, ...]) -> int:
     found = list(verify_models(names, options.workspace().layout))
     if options.as_json:
         form = json_forms.model_checks_json([(one, one.folder) for one in found])
-        click.echo(json.dumps(form))
+        echo_json(form)
     else:
-        click.echo("\n".join(map(_verified_text, found)) or _NO_MODEL)
+        echo("\n".join(map(_verified_text, found)) or _NO_MODEL)
     return _CHANGED if any(one.problem for one in found) else 0
 
 
@@ -160,9 +160,10 @@ def rm(options: Common, name: str) -> int:
     used = workspace.layout.exists() and workspace.status().model == name
     removed, stays = remove_model(name, workspace.layout)
     if options.as_json:
-        click.echo(json.dumps(json_forms.model_removal_json(name, removed, stays)))
+        echo_json(json_forms.model_removal_json(name, removed, stays))
         return 0
-    click.echo(f"Removed {name}" + (f" and deleted {from_home(str(removed))}" if removed else ""))
+    deleted = f" and deleted {from_home(str(removed))}" if removed else ""
+    echo(printable(f"Removed {name}{deleted}"))
     if stays:
         options.notice(f"Its files in {from_home(str(stays))} stay: localembed does not own them")
     if used:
@@ -189,30 +190,15 @@ def _check_allowed(name: str, *, allowed: bool) -> None:
         raise OfflineError(message)
 
 
-def _bar(*, shown: bool) -> type[tqdm[Any]]:
-    """Return the progress bar of one file: on stderr, only on a terminal, cleared when done."""
-    from tqdm import tqdm
-
-    visible = shown and sys.stderr.isatty()
-
-    class Bar(tqdm):  # type: ignore[misc]
-        def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
-            options.pop("name", None)
-            fixed = {"disable": not visible, "leave": False, "ncols": width(), "file": sys.stderr}
-            super().__init__(*arguments, **{**options, **fixed})
-
-    return Bar
-
-
 def _list_text(rows: Sequence[Mapping[str, Any]]) -> str:
     longest = max(24, *(len(str(row["name"])) for row in rows)) if rows else 24
     head = f"  {'MODEL':<{longest}}{'DIM':>6}{'TOKENS':>8}{'SIZE':>11}  LICENCE"
-    lines = [click.style(head, bold=True)]
+    lines = [style(head, bold=True)]
     for row in rows:
         lines += _model_lines(row, longest)
     here = sum(bool(row["installed"]) for row in rows)
     away = sum(bool(row["server"]) for row in rows)
-    dot, arrow = click.style("●", fg="green"), click.style("↗", fg="cyan")
+    dot, arrow = style("●", fg="green"), style("↗", fg="cyan")
     lines += ["", f"{here} of {len(rows)} installed ({dot})"]
     if here + away < len(rows):
         lines[-1] += ". To get one: localembed models pull NAME --allow-network"
@@ -222,12 +208,12 @@ def _list_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _model_lines(row: Mapping[str, Any], longest: int) -> list[str]:
-    mark = click.style("●", fg="green") if row["installed"] else click.style("○", dim=True)
+    mark = style("●", fg="green") if row["installed"] else style("○", dim=True)
     if row["server"]:
-        mark = click.style("↗", fg="cyan")
+        mark = style("↗", fg="cyan")
     dim = "rank" if row["backend"] in RERANKERS else f"{row['dim']:,}"
     weight = "remote" if row["server"] else size(row["bytes"]) if row["bytes"] else "-"
-    name = click.style(f"{printable(row['name']):<{longest}}", bold=bool(row["installed"]))
+    name = style(f"{printable(row['name']):<{longest}}", bold=bool(row["installed"]))
     licence = printable(str(row["license"]))
     lines = [f"{mark} {name}{dim:>6}{row['max_tokens']:>8,}{weight:>11}  {licence}".rstrip()]
     speed, shorter = row["chunks_per_second"], row["smaller_dims"]
@@ -240,14 +226,12 @@ def _model_lines(row: Mapping[str, Any], longest: int) -> list[str]:
     )
     text = " · ".join(fact for fact in facts if fact)
     if text:
-        lines.append(click.style(wrapped(printable(text), INDENT), dim=True))
+        lines.append(style(wrapped(printable(text), INDENT), dim=True))
     return lines
 
 
 def _verified_text(found: Verified) -> str:
     if found.problem:
-        return (
-            f"{click.style('wrong', fg='red')}  {wrapped(printable(found.problem), INDENT).strip()}"
-        )
+        return f"{style('wrong', fg='red')}  {wrapped(printable(found.problem), INDENT).strip()}"
     files = counted(found.files, "file")
-    return f"{click.style('ok', fg='green')}     {found.name}: {files} verified"
+    return f"{style('ok', fg='green')}     {printable(found.name)}: {files} verified"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localembed.cli.render.output import echo
+from localembed.cli.render.text import printable
 from localembed.types.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Common:
     def notice(self, text: str) -> None:
         """Print a notice on stderr, unless --quiet was given."""
         if not self.quiet:
-            click.echo(text, err=True)
+            echo(printable(text), err=True)
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:

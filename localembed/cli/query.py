@@ -16,6 +16,7 @@ import click
 from localembed.cli.options import Common, common, language_names, model_names
 from localembed.cli.render.hit_formats import context, markdown, vimgrep
 from localembed.cli.render.hits import folded, hit_text, place
+from localembed.cli.render.output import echo, echo_json, echo_path
 from localembed.cli.render.text import printable
 from localembed.core.text import counted
 from localembed.errors import UsageError
@@ -215,7 +216,7 @@ def _answer_lines(search: Callable[[str], QueryResult]) -> int:
         if line.strip():
             result = search(_question(line, number))
             found = found or bool(result.hits)
-            click.echo(json.dumps(json_forms.query_json(result)))
+            echo_json(json_forms.query_json(result))
     return 0 if found else 1
 
 
@@ -255,21 +256,20 @@ def _start_resident(workspace: Workspace, options: Common) -> None:
 
 def _print(result: QueryResult, form: str, budget: int, lines: int, explain: bool) -> None:
     if form == "json":
-        click.echo(json.dumps(json_forms.query_json(result)))
+        echo_json(json_forms.query_json(result))
     elif form == "paths":
         for path in dict.fromkeys(hit.path for hit in result.hits):
-            # A pipe gets the name as it is; without `color`, click would strip escapes.
-            click.echo(printable(path) if sys.stdout.isatty() else path, color=True)
+            echo_path(path)
     elif form == "context":
-        click.echo(context(result.hits, budget), nl=False)
+        echo(context(result.hits, budget), nl=False)
     elif form == "text":
         for rank, hit, others in folded(result.hits):
-            click.echo(hit_text(rank, hit, result.query, others, lines=lines, explain=explain))
+            echo(hit_text(rank, hit, result.query, others, lines=lines, explain=explain))
     else:
         for rank, hit in enumerate(result.hits, start=1):
             if form == "jsonl":
-                click.echo(json.dumps(json_forms.hit_json(rank, hit)))
+                echo_json(json_forms.hit_json(rank, hit))
             elif form == "vimgrep":
-                click.echo(vimgrep(hit, result.query))
+                echo(vimgrep(hit, result.query))
             else:
-                click.echo(markdown(rank, hit))
+                echo(markdown(rank, hit))

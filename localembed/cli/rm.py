@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from localembed.cli.options import Common, common
+from localembed.cli.render.output import echo, echo_json
 from localembed.cli.render.text import printable
 from localembed.core.text import counted
 from localembed.types import json_forms
@@ -22,11 +21,11 @@ def rm(options: Common, path: str) -> int:
     """
     report = options.workspace().remove(path)
     if options.as_json:
-        click.echo(json.dumps(json_forms.report_json(report)))
+        echo_json(json_forms.report_json(report))
     elif report is None or not report.files.removed:
-        click.echo(f"Removed {printable(path)} from the index; nothing was indexed there")
+        echo(f"Removed {printable(path)} from the index; nothing was indexed there")
     else:
         files = counted(report.files.removed, "file")
         chunks = counted(report.chunks.removed, "chunk")
-        click.echo(f"Removed {printable(path)} from the index: {files}, {chunks}")
+        echo(f"Removed {printable(path)} from the index: {files}, {chunks}")
     return 0

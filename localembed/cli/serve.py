@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from localembed.cli.options import Common, Session, common
+from localembed.cli.render.output import echo, echo_json
 from localembed.cli.render.text import from_home, printable
 from localembed.errors import LocalembedError, StorageError
 from localembed.types import json_forms
@@ -46,19 +46,13 @@ def _tell(folder: Path, options: Common, *, stop: bool) -> int:
 
     running = start.stop(folder) if stop else start.is_running(folder)
     if options.as_json:
-        click.echo(
-            json.dumps(
-                json_forms.server_json(running=running and not stop, stopped=running and stop)
-            )
-        )
+        echo_json(json_forms.server_json(running=running and not stop, stopped=running and stop))
         return 0
     where = printable(from_home(str(folder)))
     if not running:
-        click.echo(f"No server is running for {where}")
+        echo(f"No server is running for {where}")
     else:
-        click.echo(
-            f"Stopped the server for {where}" if stop else f"A server is running for {where}"
-        )
+        echo(f"Stopped the server for {where}" if stop else f"A server is running for {where}")
     return 0
 
 

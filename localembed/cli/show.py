@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from localembed.cli.options import Common, common, model_names
 from localembed.cli.render.hits import hit_whole
+from localembed.cli.render.output import echo, echo_json
 from localembed.cli.render.text import printable
 from localembed.types import json_forms
 
@@ -24,10 +23,10 @@ def show(options: Common, place: str, model: str | None, at: str | None) -> int:
     """
     hits = options.workspace().show(place, model=model, at=at)
     if options.as_json:
-        click.echo(json.dumps(json_forms.show_json(place, hits)))
+        echo_json(json_forms.show_json(place, hits))
     else:
         for hit in hits:
-            click.echo(hit_whole(hit))
+            echo(hit_whole(hit))
     if not hits:
         options.notice(f"Nothing is indexed for {printable(place)}")
         return 1

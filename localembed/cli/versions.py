@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from localembed.cli.options import Common, common
+from localembed.cli.render.output import echo, echo_json, style
 from localembed.cli.render.text import near, printable, size
 from localembed.core.text import counted
 from localembed.errors import UsageError
@@ -25,18 +24,18 @@ def list_versions(options: Common) -> int:
     """List the versions that can be restored, newest first."""
     found = options.workspace().history.versions()
     if options.as_json:
-        click.echo(json.dumps(json_forms.versions_json(found)))
+        echo_json(json_forms.versions_json(found))
         return 0
     titles = f"{'RUN':>5} {'WHEN':<16} {'FILES':>6} {'CHUNKS':>8} {'SIZE':>9} {'CHANGED':<12} MODEL"
-    click.echo(click.style(titles, bold=True))
+    echo(style(titles, bold=True))
     for version in found:
         entry = version.entry
         when = version.at[:16].replace("T", " ") or "-"
-        tags = f"  {', '.join(version.tags)}" if version.tags else ""
-        click.echo(
+        tags = f"  {printable(', '.join(version.tags))}" if version.tags else ""
+        echo(
             f"{version.run:>5} {when:<16} {entry.documents:>6,} {entry.chunks:>8,} "
             f"{size(entry.data_bytes):>9} {_changed(version):<12} {printable(entry.model)}"
-            f"{click.style(tags, fg='cyan')}"
+            f"{style(tags, fg='cyan')}"
         )
     return 0
 
@@ -49,12 +48,12 @@ def diff(options: Common, old: str, new: str) -> int:
     """Show the files that differ between the versions OLD and NEW."""
     changes = options.workspace().history.compare(old, new)
     if options.as_json:
-        click.echo(json.dumps(json_forms.changes_json(old, new, changes)))
+        echo_json(json_forms.changes_json(old, new, changes))
         return 0
     for mark, paths, colour in _kinds(changes):
         for path in paths:
-            click.echo(f"{click.style(mark, fg=colour)} {printable(near(path))}")
-    click.echo(
+            echo(f"{style(mark, fg=colour)} {printable(near(path))}")
+    echo(
         f"{counted(len(changes.added), 'file')} added, {len(changes.changed):,} changed, "
         f"{len(changes.removed):,} removed; {counted(changes.chunks_added, 'chunk')} added, "
         f"{changes.chunks_removed:,} removed"
@@ -78,8 +77,7 @@ def tag(options: Common, name: str, version: str | None, delete: bool) -> int:
         raise UsageError(message)
     if delete:
         history.tag(name, None)
-        text = f"Deleted the tag {name}"
-        click.echo(json.dumps(json_forms.tag_json(name, None)) if options.as_json else text)
+        _show_tag(options, name, None, f"Deleted the tag {printable(name)}")
         return 0
     newest = next(iter(history.versions()), None)
     if newest is None:
@@ -87,9 +85,15 @@ def tag(options: Common, name: str, version: str | None, delete: bool) -> int:
         raise UsageError(message)
     history.tag(name, version or str(newest.run))
     run = next(found.run for found in history.versions() if name in found.tags)
-    text = f"Tagged run {run} as {name}"
-    click.echo(json.dumps(json_forms.tag_json(name, run)) if options.as_json else text)
+    _show_tag(options, name, run, f"Tagged run {run} as {printable(name)}")
     return 0
+
+
+def _show_tag(options: Common, name: str, run: int | None, text: str) -> None:
+    if options.as_json:
+        echo_json(json_forms.tag_json(name, run))
+    else:
+        echo(text)
 
 
 @versions.command()
@@ -103,10 +107,10 @@ def restore(options: Common, version: str) -> int:
     """
     report = options.workspace().history.restore(version)
     if options.as_json:
-        click.echo(json.dumps(json_forms.restore_json(report, version)))
+        echo_json(json_forms.restore_json(report, version))
     else:
         named = f"run {version}" if version.isdecimal() else printable(version)
-        click.echo(f"Restored {named} as run {report.run}: {counted(report.chunks.total, 'chunk')}")
+        echo(f"Restored {named} as run {report.run}: {counted(report.chunks.total, 'chunk')}")
     return 0
 
 
@@ -130,12 +134,12 @@ def gc(options: Common, keep: int | None, dry_run: bool) -> int:
         word = "version" if len(runs) == 1 else "versions"
         named = f"{word} {', '.join(map(str, runs))}" if runs else "no versions"
         tables = "".join(f", and the whole table of {model}" for model in garbage.models)
-        click.echo(f"{'Would delete' if dry_run else 'Deleting'} {named}{printable(tables)}")
+        echo(f"{'Would delete' if dry_run else 'Deleting'} {named}{printable(tables)}")
     freed = None if dry_run else workspace.history.collect_garbage(least)
     if options.as_json:
-        click.echo(json.dumps(json_forms.garbage_json(garbage, freed)))
+        echo_json(json_forms.garbage_json(garbage, freed))
     elif freed is not None:
-        click.echo(f"Freed {size(max(0, freed))}")
+        echo(f"Freed {size(max(0, freed))}")
     return 0
 
 

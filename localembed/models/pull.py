@@ -28,7 +28,7 @@ from localembed.models.safety import check_only_data, is_wanted
 from localembed.types.models import ModelSpec
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
+    from tqdm import tqdm  # noqa: TID251 - only the type
 
 _HUB = "https://huggingface.co"
 _DISK = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT)

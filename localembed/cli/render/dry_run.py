@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localembed.cli.render.text import INDENT, wrapped
+from localembed.cli.render.text import INDENT, printable, wrapped
 from localembed.core.text import counted
 from localembed.types.runs import Preview
 
@@ -22,9 +22,11 @@ def preview_text(preview: Preview) -> str:
         )
     ]
     if preview.price.server is None:
-        lines.append(wrapped(f"with {preview.model} on this machine: nothing is sent", INDENT))
+        lines.append(
+            wrapped(printable(f"with {preview.model} on this machine: nothing is sent"), INDENT)
+        )
     else:
-        lines.append(wrapped(f"with {preview.model} at {preview.price.server}", INDENT))
+        lines.append(wrapped(printable(f"with {preview.model} at {preview.price.server}"), INDENT))
         lines.append(wrapped(", ".join(_remote_cost(preview)), INDENT))
     lines.append(wrapped("Nothing was written or sent", INDENT))
     return "\n".join(lines)
@@ -40,6 +42,7 @@ def _remote_cost(preview: Preview) -> list[str]:
     if preview.price.usd is None:
         parts.append("price unknown")
     else:
-        dated = f" (price as of {preview.price.price_date})" if preview.price.price_date else ""
+        date = printable(preview.price.price_date or "")
+        dated = f" (price as of {date})" if date else ""
         parts.append(f"about ${preview.price.usd:,.4f}{dated}")
     return parts

@@ -6,9 +6,8 @@ import re
 from collections.abc import Sequence
 from textwrap import dedent
 
-import click
-
-from localembed.cli.render.text import INDENT, clipped, linked, near, printable, width
+from localembed.cli.render.output import linked, style
+from localembed.cli.render.text import INDENT, clipped, near, printable, width
 from localembed.core.text import counted
 from localembed.types.queries import SearchHit
 
@@ -52,14 +51,14 @@ def hit_text(
         lines: how many lines to show around the best one; if 0, the few that hold most words.
         explain: show how each part of the search scored the hit.
     """
-    named = click.style(place(hit), fg="cyan", bold=True)
-    head = f"{rank:>2} {linked(named, hit.path)}  {click.style(f'{hit.score:.3f}', dim=True)}"
+    named = style(place(hit), fg="cyan", bold=True)
+    head = f"{rank:>2} {linked(named, hit.path)}  {style(f'{hit.score:.3f}', dim=True)}"
     columns = width() - len(INDENT)
     shown = [head]
     if explain:
-        shown.append(INDENT + click.style(_explained(hit), dim=True))
+        shown.append(INDENT + style(_explained(hit), dim=True))
     if hit.heading:
-        shown.append(INDENT + click.style(clipped(printable(hit.heading), columns), italic=True))
+        shown.append(INDENT + style(clipped(printable(hit.heading), columns), italic=True))
     pattern = _marks(query)
     if lines:
         text = numbered_lines(hit, query, lines)
@@ -67,7 +66,7 @@ def hit_text(
         text = snippet(hit.text, pattern, hit.heading.rpartition(" > ")[2])
     shown += [(INDENT + _marked(clipped(line, columns), pattern)).rstrip() for line in text]
     if others:
-        shown.append(INDENT + click.style(clipped(_elsewhere(others), columns), dim=True))
+        shown.append(INDENT + style(clipped(_elsewhere(others), columns), dim=True))
     return "\n".join(shown) + "\n"
 
 
@@ -92,9 +91,9 @@ def hit_whole(hit: SearchHit) -> str:
     """Return a chunk with its whole text, for `show`."""
     place = f"{printable(near(hit.path))}:{hit.start_line}-{hit.end_line}"
     about = f"{counted(hit.tokens, 'token')}, id {hit.chunk_id}"
-    lines = [f"{click.style(place, fg='cyan', bold=True)}  {click.style(about, dim=True)}"]
+    lines = [f"{style(place, fg='cyan', bold=True)}  {style(about, dim=True)}"]
     if hit.heading:
-        lines.append(INDENT + click.style(printable(hit.heading), italic=True))
+        lines.append(INDENT + style(printable(hit.heading), italic=True))
     text = hit.text.expandtabs(4).splitlines()
     return "\n".join([*lines, *((INDENT + printable(line)).rstrip() for line in text)]) + "\n"
 
@@ -159,4 +158,4 @@ def _marks(query: str) -> re.Pattern[str] | None:
 def _marked(line: str, pattern: re.Pattern[str] | None) -> str:
     if pattern is None:
         return line
-    return pattern.sub(lambda match: click.style(match[0], fg="yellow", bold=True), line)
+    return pattern.sub(lambda match: style(match[0], fg="yellow", bold=True), line)

@@ -6,13 +6,11 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import click
-
-from localembed.cli.render.text import width
+from localembed.cli.render.output import echo, progress_bar
 from localembed.types.events import RunEvent, Step
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
+    from tqdm import tqdm  # noqa: TID251 - only the type
 
 
 class IndexProgress:
@@ -46,12 +44,8 @@ class IndexProgress:
     def __call__(self, event: RunEvent) -> None:
         """Take one event of a run."""
         if event.step is Step.FILES and event.count and self._enabled:
-            from tqdm import tqdm
-
             self._files = event.count
-            self._bar = tqdm(
-                unit=" chunks", file=sys.stderr, leave=False, ncols=width(), desc="reading"
-            )
+            self._bar = progress_bar(shown=True)(unit=" chunks", desc="reading")
         if self._bar is None:
             return
         if event.step is Step.FILE:
@@ -78,4 +72,4 @@ class IndexProgress:
         if self._bar is not None and not self._ending:
             self._ending = True
             self._bar.close()
-            click.echo("Saving what is embedded; press Ctrl-C again to leave at once.", err=True)
+            echo("Saving what is embedded; press Ctrl-C again to leave at once.", err=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import click
-
+from localembed.cli.render.output import style
 from localembed.cli.render.text import INDENT, near, printable, wrapped
 from localembed.core.text import counted, show_path
 from localembed.types.documents import Note
@@ -24,19 +23,19 @@ def index_report(report: RunReport) -> str:
     if report.tokens.embedded:
         lines.append(wrapped(_speed(report), INDENT))
     if report.engine:
-        lines.append(wrapped(_engine(report.engine), INDENT))
+        lines.append(wrapped(printable(_engine(report.engine)), INDENT))
     if report.changed:
         lines.append(wrapped(_stages(report.stages), INDENT))
     if report.busy and report.engine:
         lines.append(wrapped(_bottleneck(report), INDENT))
     if report.skipped:
         skipped = f"skipped {len(report.skipped):,}: {_reasons(report.skipped)}"
-        lines.append(wrapped(skipped, INDENT))
+        lines.append(wrapped(printable(skipped), INDENT))
     if report.tokens.truncated:
         words = counted(report.tokens.truncated, "word")
         lines.append(wrapped(f"{words} too long for the model", INDENT))
     lines += _failures(report.failures)
-    lines += [_in_red(wrapped(f"refused: {sentence}")) for sentence in report.refused]
+    lines += [_in_red(wrapped(printable(f"refused: {sentence}"))) for sentence in report.refused]
     return "\n".join(lines)
 
 
@@ -124,4 +123,4 @@ def _failures(notes: Sequence[Note]) -> list[str]:
 def _in_red(text: str) -> str:
     """Return text with its first word in red."""
     word, _, rest = text.partition(" ")
-    return f"{click.style(word, fg='red')} {rest}"
+    return f"{style(word, fg='red')} {rest}"

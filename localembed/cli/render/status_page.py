@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import click
-
+from localembed.cli.render.output import style
 from localembed.cli.render.text import duration, from_home, near, printable, size
 from localembed.core.text import counted, show_path
 from localembed.types.documents import Root
@@ -48,7 +47,7 @@ def status_text(status: Status) -> str:
     if status.running:
         place = f" (process {status.running.get('pid')})"
         rows.append(("Running", running_text(status.running) + place))
-    return "\n".join(f"{click.style(f'{name:<10}', bold=True)}{printable(v)}" for name, v in rows)
+    return "\n".join(f"{style(f'{name:<10}', bold=True)}{printable(v)}" for name, v in rows)
 
 
 def running_text(running: Mapping[str, Any]) -> str:
@@ -97,7 +96,7 @@ def settings_text(sourced: Sourced) -> str:
     values = asdict(sourced.settings)
     values["max_file_size"] = size(values["max_file_size"])
     return "\n".join(
-        f"{name:<17} {'-' if values[name] is None else values[name]!s:<22}"
-        f"{click.style(printable(near(origin)), dim=True)}"
+        f"{name:<17} {'-' if values[name] is None else printable(str(values[name])):<22}"
+        f"{style(printable(near(origin)), dim=True)}"
         for name, origin in sourced.origins.items()
     )

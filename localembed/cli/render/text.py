@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import sys
 from pathlib import Path
 from textwrap import wrap
-from urllib.parse import quote
 
 from wcwidth import wcswidth, wcwidth
 
 INDENT = "   "
+_INTERPRETED = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f"  # C0 and C1 but newline and tab
+    "\\u2028\\u2029"  # line and paragraph separators
+    "\\u202a-\\u202e\\u2066-\\u206f\\ufff9-\\ufffb"  # change the direction, or hide what follows
+    "\\ud800-\\udfff]"  # bytes that are not UTF-8
+)
+"""Characters that a terminal acts on, or cannot be given."""
 
 
 def width() -> int:
@@ -24,8 +30,21 @@ def printable(text: str) -> str:
 
     Bytes of an argument that are not valid UTF-8 are shown as escapes, too.
     """
-    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in valid)
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def escaped(text: str) -> str:
+    """Return text of several lines with all that a terminal would interpret as escapes.
+
+    Line ends, tabs, and characters without a glyph that writing needs (such as joiners) stay.
+    """
+    return _INTERPRETED.sub(lambda found: _escape(found[0]), text.replace("\r\n", "\n"))
+
+
+def _escape(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # how Python holds a byte that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def clipped(text: str, columns: int) -> str:
@@ -78,11 +97,3 @@ def size(number: int) -> str:
             return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} GiB"
-
-
-def linked(text: str, path: str) -> str:
-    """Return text that links to a file (OSC 8) on terminals known to support it."""
-    known = ("VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "WEZTERM_PANE", "ITERM_SESSION_ID")
-    if not sys.stdout.isatty() or not any(os.environ.get(name) for name in known):
-        return text
-    return f"\033]8;;file://{quote(path)}\033\\{text}\033]8;;\033\\"
