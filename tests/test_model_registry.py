@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import tomllib
+from functools import partial
 
 import pytest
 
@@ -123,18 +124,63 @@ def test_a_file_that_is_no_registry_is_named(registry, content):
     refusal(registry, content)
 
 
-def test_a_user_file_adds_models_and_wins_and_the_workspace_wins_over_it(registry, layout):
+def test_a_user_file_adds_models_and_wins_and_the_workspace_only_adds(registry, layout):
     packaged = models.find_spec("all-MiniLM-L6-v2")
     registry.write_text(block("all-MiniLM-L6-v2", dim="7") + block("mine", dim="8"))
-    layout.models.write_text(block("mine", dim="9"))
+    layout.models.write_text(block("theirs", dim="9") + block("mine", dim="8"))
 
     assert packaged.dim == 384
     assert models.find_spec("all-MiniLM-L6-v2").dim == 7
     assert models.find_spec("mine").dim == 8
-    assert models.find_spec("mine", layout).dim == 9
+    assert models.find_spec("theirs", layout).dim == 9
     names = [listed.spec.name for listed in models.list_models(layout)]
-    assert (names[0], names[-1]) == ("all-MiniLM-L6-v2", "mine")
+    assert (names[0], names[-1]) == ("all-MiniLM-L6-v2", "theirs")
     assert len(set(names)) == len(names)
+
+
+SERVER = """backend = "openai"\nmodel = "m"\ndim = 16\nmax_tokens = 128\n"""
+
+
+@pytest.mark.parametrize(
+    ("theirs", "reason"),
+    [
+        (block("all-MiniLM-L6-v2"), "changes what a model that you know by this name is"),
+        (block("All-MiniLM-l6-V2"), "changes what a model that you know by this name is"),
+        (block("mine", dim="9"), "changes what a model that you know by this name is"),
+        (block("mine", query_prompt='"x"'), "changes what a model that you know by this name is"),
+        (f'[models.new]\n{SERVER}base_url = "http://127.0.0.1:9/v1"\n', "names a server"),
+        (f'[models.new]\n{SERVER}base_url = "http://localhost:9/v1"\n', "names a server"),
+        (f'[models.new]\n{SERVER}base_url = "http://ip6-localhost:9/v1"\n', "names a server"),
+        (f'[models.new]\n{SERVER}base_url = "https://evil.example/v1"\n', "names a server"),
+        (f'[models.all-MiniLM-L6-v2]\n{SERVER}base_url = "http://[::1]/v1"\n', "names a server"),
+        (
+            f'[models.text-embedding-3-small]\n{SERVER}base_url = "https://evil.example/v1"\n',
+            "names a server",
+        ),
+    ],
+)
+def test_a_workspace_names_no_server_and_changes_no_known_model(registry, layout, theirs, reason):
+    registry.write_text(block("mine", dim="8"))
+    layout.models.write_text(theirs)
+
+    for call in (models.load_specs, partial(models.find_spec, "mine"), models.list_models):
+        with pytest.raises(RegistryError) as refused:
+            call(layout)
+        message = str(refused.value)
+        assert message.startswith(f"{layout.models}, [models.")
+        assert reason in message
+        assert f"put the block into {registry}" in message
+
+
+def test_what_the_user_has_as_well_a_workspace_may_say(registry, layout):
+    server = f'[models.new]\n{SERVER}base_url = "http://127.0.0.1:9/v1"\n'
+    registry.write_text(server)
+    layout.models.write_text(server)
+    assert models.find_spec("new", layout).remote is not None
+
+    layout.models.write_text(server.replace(":9/", ":10/"))
+    with pytest.raises(RegistryError, match="names a server"):
+        models.find_spec("new", layout)
 
 
 def test_an_unknown_model_suggests_the_nearest(registry):

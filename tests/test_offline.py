@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from localembed.core import offline
 from localembed.core.offline import SWITCHES, is_here
 from tests.conftest import PROJECT, paragraphs
 from tests.registry import write_registry
@@ -26,7 +27,9 @@ def test_what_is_this_machine(host):
 @pytest.mark.parametrize(
     "host",
     [ELSEWHERE, "huggingface.co", "0.0.0.0", "::", "fe80::1%eth0", "127.0.0.1.evil.org", "8.8.8.8",
-     "::ffff:8.8.8.8", "localhost.evil.org", "127.1x"],
+     "::ffff:8.8.8.8", "localhost.evil.org", "127.1x", "ip6-localhost", "ip6-loopback",
+     "localhost.", "127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1",
+     "::127.0.0.1", "::ffff:0.0.0.0", "[::1]"],
 )  # fmt: skip
 def test_what_is_not(host):
     assert not is_here(host)
@@ -34,6 +37,18 @@ def test_what_is_not(host):
 
 def test_loopback_behind_the_other_family_is_this_machine():
     assert is_here("::ffff:127.0.0.1")
+
+
+@pytest.mark.parametrize("found", [[ELSEWHERE], ["127.0.0.1", ELSEWHERE], ["::1", "fe80::1"], []])
+def test_no_name_is_this_machine_by_itself(monkeypatch, found):
+    monkeypatch.setattr(offline, "_addresses", lambda _name: found)
+    assert not is_here("localhost")
+
+
+def test_a_name_is_looked_up_in_the_system():
+    assert is_here("localhost")
+    assert offline._addresses("localhost")
+    assert offline._addresses("no-such-host.invalid") == []
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -75,6 +90,37 @@ def test_every_way_out_of_python_is_refused(attempt):
         "    print(type(error).__name__, len(guard.refused))\n"
     )
 
+    assert done.stdout == "OfflineError 1\n", done.stderr
+
+
+@pytest.mark.parametrize("watching", [True, False])
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        f"socket.socket().connect(('{ELSEWHERE}', 443))",
+        "socket.socket().connect(('localhost', 443))",
+        "asyncio.run(asyncio.open_connection('localhost', 443))",
+        f"socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('{ELSEWHERE}', 53))",
+        "socket.getaddrinfo('vm', 443)",
+        "socket.socket().connect(('0.0.0.0', 443))",
+    ],
+)
+def test_a_thread_that_is_confined_reaches_this_machine_alone(attempt, watching):
+    done = python(
+        "import asyncio, socket\n"
+        "from localembed.errors import OfflineError\n"
+        "from localembed.core import offline\n"
+        f"{'offline.guard.start()' if watching else ''}\n"
+        "offline.guard.confine()\n"
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "socket.create_connection(server.getsockname(), 5)\n"
+        "find = socket.getaddrinfo\n"
+        f"moved = [(2, 1, 6, '', ('{ELSEWHERE}', 443))]\n"
+        "socket.getaddrinfo = lambda h, *a, **k: moved if h == 'localhost' else find(h, *a, **k)\n"
+        f"try:\n    {attempt}\n"
+        "except BaseException as error:\n"
+        "    print(type(error).__name__, len(offline.guard.refused))\n"
+    )
     assert done.stdout == "OfflineError 1\n", done.stderr
 
 

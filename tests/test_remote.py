@@ -259,6 +259,31 @@ def test_only_the_thread_that_sends_requests_may_connect(server):
         guard._watching = False
 
 
+def test_a_name_that_moves_after_the_permission_gets_nothing(server, monkeypatch):
+    """The name is this machine when permission is given, and another one when it is connected."""
+    import socket
+
+    port = int(server.url.rpartition(":")[2].partition("/")[0])
+    embedder = embedder_of(f"http://localhost:{port}/v1")
+    assert embedder.embed_documents(inputs(1)).failures == {}
+    server.requests.clear()
+    embedder.close()
+    moved = embedder_of(f"http://localhost:{port}/v1")
+    place = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: [place])
+    with pytest.raises(OfflineError, match=r"reach 192\.0\.2\.1"):
+        moved.embed_documents(inputs(1))
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("host", ["ip6-localhost", "vm", "0.0.0.0", "127.1", "[::ffff:192.0.2.1]"])
+def test_no_name_and_no_other_spelling_counts_as_this_machine(server, host):
+    port = server.url.rpartition(":")[2]
+    with pytest.raises(OfflineError, match="--allow-network"):
+        embedder_of(f"http://{host}:{port}")
+    assert server.requests == []
+
+
 # Limits per minute
 
 
@@ -504,7 +529,7 @@ def test_a_workspace_cannot_name_a_variable_to_send(workspace, server, monkeypat
         f'[models.theirs]\nbackend = "openai"\nbase_url = "{server.url}"\nmodel = "m"\ndim = 16\n'
         'max_tokens = 128\napi_key_env = "MY_PRIVATE_SECRET"\n'
     )
-    with pytest.raises(RegistryError, match="MY_PRIVATE_SECRET may contain any secret"):
+    with pytest.raises(RegistryError, match=r"\[models.theirs\]: this block names a server"):
         localembed.Workspace(workspace.folder, {"model": "theirs"}).index([workspace.folder.parent])
     assert server.requests == []
 
@@ -514,7 +539,7 @@ def test_a_workspace_cannot_name_another_machine(workspace):
     workspace.create()
     lines = [f'{key} = "{value}"' for key, value in block.items()]
     workspace.layout.models.write_text("[models.m]\ndim = 3\nmax_tokens = 100\n" + "\n".join(lines))
-    with pytest.raises(RegistryError, match=r"evil\.example is another machine"):
+    with pytest.raises(RegistryError, match=r"names a server, https://evil\.example/v1"):
         workspace.index()
 
 

@@ -1,7 +1,8 @@
 """Keep everything on this machine unless the user allows more: switches for libraries, and a guard.
 
-Python's audit events cover every socket that Python opens. Native code opens its own, so the final
-proof is a trace of the system calls (tests/test_offline.py).
+Python's audit events cover every socket that Python opens, with the address that it connects to.
+No host is judged by its name, which the system may resolve to any address. Native code opens its
+own sockets, so the final proof is a trace of the system calls (tests/test_offline.py).
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _ADDRESS_EVENTS = {
 }  # fmt: skip
 """Audit event → the position of the address in its arguments."""
 _NAME_EVENTS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
+_RESERVED = "localhost"
+"""The one name that is looked up without permission: RFC 6761 keeps it off the network."""
 
 
 class NetworkGuard:
@@ -40,7 +43,7 @@ class NetworkGuard:
         self.refused: list[str] = []
         """Hosts that were refused."""
         self._watching = self._installed = False
-        self._let_through = threading.local()
+        self._threads = threading.local()
 
     @property
     def watching(self) -> bool:
@@ -51,9 +54,7 @@ class NetworkGuard:
         """Refuse connections from now on, in child processes through environment variables."""
         os.environ.update(SWITCHES)
         self._watching = True
-        if not self._installed:
-            sys.addaudithook(self._look)
-            self._installed = True
+        self._install()
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
@@ -68,15 +69,25 @@ class NetworkGuard:
 
     def let_through(self) -> None:
         """Allow this thread alone to go online, to send requests to a remote model."""
-        self._let_through.yes = True
+        self._threads.confined = False
+
+    def confine(self) -> None:
+        """Keep this thread on this machine, even if the guard has not been started."""
+        self._threads.confined = True
+        self._install()
+
+    def _install(self) -> None:
+        if not self._installed:
+            sys.addaudithook(self._look)
+            self._installed = True
 
     def _look(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._watching or not event.startswith("socket."):
-            return
-        if getattr(self._let_through, "yes", False):
+        if not event.startswith("socket.") or not getattr(
+            self._threads, "confined", self._watching
+        ):
             return
         host = _host(event, arguments)
-        if host is None or is_here(host):
+        if host is None or (event in _NAME_EVENTS and host == _RESERVED) or is_here(host):
             return
         self.refused.append(host)
         message = (
@@ -91,11 +102,30 @@ guard = NetworkGuard()
 
 
 def is_here(host: str) -> bool:
-    """Return whether a host, given as a name or an IP address, is this machine."""
+    """Return whether a host is this machine: a loopback address, or `localhost` if it is one.
+
+    Any other name is another machine's, as only a look-up, which leaves this one, could tell.
+    """
+    if host == _RESERVED:
+        found = _addresses(host)
+        return bool(found) and all(map(_is_loopback, found))
+    return host == "" or _is_loopback(host)  # the empty address stands for this machine
+
+
+def _addresses(name: str) -> list[str]:
+    """Return the addresses of a name, none if it cannot be resolved."""
+    import socket
+
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return [str(address[4][0]) for address in found]
+
+
+def _is_loopback(host: str) -> bool:
     import ipaddress
 
-    if host in ("", "localhost", "ip6-localhost"):
-        return True
     try:
         # Only an IPv6 address has a zone; a name with a percent sign is another machine's.
         address = ipaddress.ip_address(host.partition("%")[0] if ":" in host else host)

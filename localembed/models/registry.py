@@ -1,22 +1,22 @@
 """Read and validate models.toml, and edit the user's own.
 
-The package's registry comes first; a models.toml in the user's configuration folder and one in the
-workspace add to it and take precedence.
+The package's registry comes first; the user's own models.toml adds to it and takes precedence. One
+in the workspace only adds models of files on this machine (see `workspace_models`).
 """
 
 from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from localembed.core import offline, user_folders
+from localembed.core import user_folders
 from localembed.core.files import write_atomically
 from localembed.errors import ModelNotFoundError, RegistryError
 from localembed.models.blocks import checked_spec, spec_block
+from localembed.models.workspace_models import check_workspace_models
 from localembed.store.layout import Layout
 from localembed.types.models import ModelSpec
 
@@ -38,37 +38,14 @@ def load_specs(layout: Layout | None = None) -> dict[str, ModelSpec]:
     """Return all known models by name.
 
     Raises:
-        RegistryError: a models.toml cannot be read or is invalid.
+        RegistryError: a models.toml cannot be read or is invalid, or a workspace's says too much.
     """
-    paths = [registry_path(), user_registry()]
-    if layout is not None:
-        paths.append(layout.models)
-    specs: dict[str, ModelSpec] = {}
-    for path in paths:
-        found = read_registry(path, required=path == paths[0])
-        if layout is not None and path == layout.models:
-            _check_workspace_specs(path, found.values())
-        specs.update(found)
-    return specs
-
-
-def _check_workspace_specs(path: Path, specs: Iterable[ModelSpec]) -> None:
-    """Prevent a workspace, which may come from elsewhere, from sending data or keys anywhere.
-
-    Raises:
-        RegistryError: it names a provider on another machine, or a variable with a key.
-    """
-    for spec in specs:
-        host = urlsplit(spec.remote.base_url).hostname or "" if spec.remote else ""
-        what = "" if offline.is_here(host) else f"{host} is another machine"
-        if spec.remote and spec.remote.api_key_env:
-            what = f"{spec.remote.api_key_env} may contain any secret"
-        if what:
-            message = (
-                f"{path}, [models.{spec.name}]: {what}, so only your own models.toml may name it: "
-                f"{user_registry()}. Move the block there."
-            )
-            raise RegistryError(message)
+    specs = {**read_registry(registry_path(), required=True), **read_registry(user_registry())}
+    if layout is None:
+        return specs
+    found = read_registry(layout.models)
+    check_workspace_models(layout.models, found, specs, user_registry())
+    return {**specs, **found}
 
 
 def find_spec(name: str, layout: Layout | None = None) -> ModelSpec:

@@ -211,6 +211,7 @@ class KnownLimits:
 def _refusal(spec: ModelSpec, host: str) -> str:
     return (
         f"Model '{spec.name}' is at {host}, and nothing leaves this machine unless you allow it: "
-        "add --allow-network, or write allow_network = true into your config.toml. Searching the "
-        "index by words needs no network: --mode text"
+        "add --allow-network, or write allow_network = true into your config.toml. If that name is "
+        "this machine, write its address into base_url, such as 127.0.0.1. Searching the index by "
+        "words needs no network: --mode text"
     )

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from localembed.embedding.remote.headers import retry_after
 from localembed.embedding.remote.reply import Reply, largest_reply, read_reply
 from localembed.errors import (
+    OfflineError,
     RemoteModelError,
     RequestTooLargeError,
     TransientError,
@@ -65,6 +66,7 @@ class Client:
         self._key = key
         self._encoding = "base64"
         self.host = urlsplit(remote.base_url).netloc
+        self.here = here
         self._connect_seconds = min(_CONNECT_SECONDS, remote.timeout_seconds / 2)
         max_connections = remote.max_concurrency
         transport = openai.DefaultAsyncHttpxClient(
@@ -95,6 +97,7 @@ class Client:
             TransientError: a retry may succeed.
             RequestTooLargeError: the provider rejects these texts, or all of them together.
             RemoteModelError: no request to this provider can succeed.
+            OfflineError: it is no longer on this machine, and the network is not allowed.
         """
         openai = self._openai
         try:
@@ -111,10 +114,12 @@ class Client:
                 raise RequestTooLargeError(reason) from None
             raise TransientError(reason) from None
         except openai.APIConnectionError as error:
+            _raise_refusal(error)
             raise _connection_fault(error) from None
         except openai.OpenAIError as error:
             raise TransientError(f"no answer: {_cause(error)}") from None
         except Exception as error:
+            _raise_refusal(error)
             # A connection lost in the middle of a body is an error of the library's transport.
             if type(error).__module__.partition(".")[0] not in _TRANSPORT:
                 raise
@@ -196,6 +201,17 @@ def _what_to_do(status: int) -> str:
     return "Check base_url and model in models.toml."
 
 
+def _raise_refusal(error: BaseException) -> None:
+    """Raise what the guard said, if it refused an address.
+
+    Raises:
+        OfflineError: it did.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, OfflineError):
+            raise cause from None
+
+
 def _connection_fault(error: BaseException) -> TransientError:
     """Return the error for a connection that failed or was lost."""
     if _names(error) & _UNREACHABLE_ERRORS:
@@ -205,12 +221,18 @@ def _connection_fault(error: BaseException) -> TransientError:
 
 def _names(error: BaseException) -> set[str]:
     """Return the class names of an error and of all its causes."""
-    names = set()
+    return {type(cause).__name__ for cause in _causes(error)}
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all its causes, also those that were raised together."""
     cause: BaseException | None = error
     while cause is not None:
-        names.add(type(cause).__name__)
+        yield cause
+        if isinstance(cause, BaseExceptionGroup):
+            for one in cause.exceptions:
+                yield from _causes(one)
         cause = cause.__cause__ or cause.__context__
-    return names
 
 
 def _cause(error: BaseException) -> str:

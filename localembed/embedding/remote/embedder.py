@@ -1,4 +1,7 @@
-"""A remote model as an embedder, in the only thread that may connect to other machines."""
+"""A remote model as an embedder, in the only thread that may connect to other machines.
+
+If the provider is on this machine, the thread may not: the guard compares each address.
+"""
 
 from __future__ import annotations
 
@@ -144,8 +147,10 @@ class RemoteEmbedder:
             raise
 
     def _run(self) -> None:
-        offline.guard.let_through()
-        pool = ThreadPoolExecutor(2, "localembed-names", initializer=offline.guard.let_through)
+        guard = offline.guard
+        limit = guard.confine if self._client.here else guard.let_through
+        limit()
+        pool = ThreadPoolExecutor(2, "localembed-names", initializer=limit)
         self._loop.set_default_executor(pool)
         asyncio.set_event_loop(self._loop)
         try:
