@@ -168,13 +168,38 @@ def test_an_edit_that_keeps_size_and_mtime_is_noticed(workspace, notes):
     assert not workspace.query("alpha", mode="text")
 
 
+def test_a_folder_that_became_a_link_after_the_walk_is_not_followed(workspace, notes, tmp_path):
+    (notes / "etc").mkdir()
+    (notes / "etc" / "a.md").write_text("alpha words inside")
+    workspace.index()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.md").write_text("a secret outside")
+    (notes / "etc" / "a.md").write_text("gamma words inside")
+
+    def swap_just_before_the_look(root: bytes, path: bytes) -> Content:
+        if not (notes / "etc").is_symlink():
+            (notes / "etc").rename(notes / "etc.old")
+            (notes / "etc").symlink_to(outside)
+        return read_file(root, path)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(read_and_chunk, "read_file", swap_just_before_the_look)
+        report = workspace.index()
+    assert report.exit_code == 3
+    assert [note.path for note in report.failures] == [os.fsencode(notes / "etc" / "a.md")]
+    assert "such as a link now" in report.failures[0].reason
+    assert not workspace.query("secret", mode="text")
+    assert workspace.query("alpha", mode="text")  # the old rows are kept
+
+
 def test_a_file_as_new_as_the_look_at_it_is_read_again(workspace, notes, monkeypatch):
     file = notes / "a.txt"
     file.write_text("alpha words")
 
-    def write_just_before_the_look(path: bytes) -> Content:
+    def write_just_before_the_look(root: bytes, path: bytes) -> Content:
         file.write_text("gamma words")
-        return read_file(path)
+        return read_file(root, path)
 
     with monkeypatch.context() as patched:
         patched.setattr(read_and_chunk, "read_file", write_just_before_the_look)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from localembed.core import hashing
 from localembed.errors import ReadError
-from localembed.sources import WalkRules, read_file, walk
+from localembed.sources import WalkRules, open_file, read_file, walk
 from localembed.types.documents import Root
 
 RULES = WalkRules(max_file_bytes=1000)
@@ -532,8 +532,63 @@ def test_a_link_that_took_a_files_place_is_a_read_error(tmp_path):
     (tmp_path / "a.md").unlink()
     (tmp_path / "a.md").symlink_to("secret.md")
 
-    with pytest.raises(ReadError, match="cannot be read"):
+    with pytest.raises(ReadError, match="such as a link now"):
         read_file(os.fsencode(tmp_path / "a.md"))
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+@pytest.mark.parametrize("what", ["link", "relative link", "FIFO", "device", "file"])
+def test_nothing_that_took_a_folders_or_files_place_is_followed(tmp_path, depth, what):
+    root = grow(tmp_path / "root", {"a/b/c/d.md": "inside"})
+    outside = grow(tmp_path / "outside", {"a/b/c/d.md": "a secret"})
+    parts = ("a", "b", "c", "d.md")[: depth + 1]
+    place = root.joinpath(*parts)
+    place.rename(tmp_path / "old")
+    if what == "link":
+        place.symlink_to(outside.joinpath(*parts))
+    elif what == "relative link":
+        place.symlink_to(os.path.relpath(outside.joinpath(*parts), place.parent))
+    elif what == "FIFO":
+        os.mkfifo(place)
+    elif what == "device":
+        place.symlink_to("/dev/zero")
+    elif depth < 3:
+        place.write_text("a file")
+    else:
+        place.mkdir()
+
+    with pytest.raises(ReadError, match=r"no longer|cannot be read"):
+        read_file(os.fsencode(root), b"a/b/c/d.md")
+
+
+def test_a_root_that_is_a_link_is_read(tmp_path):
+    grow(tmp_path / "real", {"sub/a.md": "inside"})
+    (tmp_path / "link").symlink_to("real")
+
+    assert read_file(os.fsencode(tmp_path / "link"), b"sub/a.md").data == b"inside"
+
+
+def test_no_descriptor_is_left_open(tmp_path):
+    grow(tmp_path, {"a/b/c.md": "inside"})
+    (tmp_path / "a" / "link").symlink_to("b")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(10):
+        read_file(os.fsencode(tmp_path), b"a/b/c.md")
+        for path in (b"a/link/c.md", b"a/no/c.md", b"a/b/no.md"):
+            with pytest.raises(ReadError):
+                read_file(os.fsencode(tmp_path), path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_without_descriptors_of_folders_no_link_is_followed_either(tmp_path, monkeypatch):
+    monkeypatch.setattr(open_file, "_HAS_DESCRIPTORS", False)
+    grow(tmp_path, {"a/b/c.md": "inside"})
+    (tmp_path / "a" / "link").symlink_to("b")
+
+    assert read_file(os.fsencode(tmp_path), b"a/b/c.md").data == b"inside"
+    with pytest.raises(ReadError, match="such as a link now"):
+        read_file(os.fsencode(tmp_path), b"a/link/c.md")
 
 
 def test_a_folder_that_took_a_files_place_is_a_read_error(tmp_path):

@@ -1,7 +1,8 @@
-"""Read one file so that its content and its stat belong together."""
+"""Read one file below a root, without following links, so that content and stat belong together."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat as stat_bits
 import time
@@ -12,14 +13,20 @@ from localembed.errors import ReadError
 from localembed.types.documents import FileStat
 
 _MAX_ATTEMPTS = 3
+_CLOSED = getattr(os, "O_CLOEXEC", 0)
 # Never follow a link or block on a FIFO that replaced the file after the walk.
 _FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
+    | _CLOSED
     | getattr(os, "O_BINARY", 0)
 )
+_ROOT_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOSED
+_FOLDER_FLAGS = _ROOT_FLAGS | getattr(os, "O_NOFOLLOW", 0)
+_HAS_DESCRIPTORS = os.open in os.supports_dir_fd
+_LINK_ERRORS = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
+"""What systems answer where a link, or a file, is in a folder's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +41,13 @@ class Content:
     """Time before the file was opened."""
 
 
-def read_file(path: bytes) -> Content:
+def read_file(root: bytes, path: bytes = b"") -> Content:
     """Return a file's bytes, which did not change while they were read.
+
+    Args:
+        root: absolute path of the root, which may itself be a link: the user named it.
+        path: path relative to the root, of which no part is followed if it is a link; empty if the
+            root is the file.
 
     Raises:
         ReadError: it cannot be read, is no longer a regular file, or kept changing.
@@ -44,8 +56,11 @@ def read_file(path: bytes) -> Content:
         if attempt:
             time.sleep(0.02 * attempt)
         try:
-            content = _read_once(path)
+            content = _read_once(root, path)
         except OSError as error:
+            if error.errno in _LINK_ERRORS:
+                message = "it or a folder above it is no longer what was found, such as a link now"
+                raise ReadError(message) from error
             message = f"cannot be read: {error.strerror or error}"
             raise ReadError(message) from error
         if content is not None:
@@ -64,16 +79,47 @@ def read_rules(path: bytes) -> bytes | None:
         return None
 
 
-def _read_once(path: bytes) -> Content | None:
+def _read_once(root: bytes, path: bytes) -> Content | None:
     """Return the content, None if the file changed while it was being read."""
     observed_ns = time.time_ns()
-    with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - a descriptor
+    with open(_opened(root, path), "rb") as file:
         before = os.fstat(file.fileno())
         if not stat_bits.S_ISREG(before.st_mode):
             message = "is no longer a regular file"
             raise ReadError(message)
-        data = file.read()
+        data = file.read(before.st_size + 1)  # a file that grows without end is no longer the same
         after = os.fstat(file.fileno())
     if FileStat.of(before) != FileStat.of(after) or len(data) != after.st_size:
         return None
     return Content(data, hashing.digest(data), FileStat.of(after), observed_ns)
+
+
+def _opened(root: bytes, path: bytes) -> int:
+    """Return a descriptor of a file, opened folder by folder so that no link is followed.
+
+    A path could lead elsewhere by now: a folder may have been replaced by a link after the walk.
+    """
+    if not path:
+        return os.open(root, _FLAGS)
+    *folders, name = path.split(b"/")
+    if not _HAS_DESCRIPTORS:
+        return _opened_by_path(root, folders, name)
+    folder = os.open(root, _ROOT_FLAGS)
+    try:
+        for part in folders:
+            inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(name, _FLAGS, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _opened_by_path(root: bytes, folders: list[bytes], name: bytes) -> int:
+    """Return a descriptor where the system has none of folders (Windows): look, then open."""
+    place = root
+    for part in (*folders, name):
+        place = os.path.join(place, part)  # noqa: PTH118 - bytes
+        if os.path.islink(place):  # noqa: PTH114
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return os.open(place, _FLAGS)
