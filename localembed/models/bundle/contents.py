@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,6 +19,18 @@ FORMAT = 1
 """Bundle format version; increase it when older versions cannot read new bundles."""
 INDEX = "index/"
 """Prefix of a workspace's files; a model's files are below models/NAME/."""
+INDEX_TABLE = re.compile(r"chunks_[0-9a-f]{12}")
+"""Name of a table in an index."""
+_INDEX_FILE = re.compile(
+    r"config\.toml|head\.json|manifest\.duckdb|runs/([1-9]\d{0,9}|tags)\.json"
+    rf"|vectors/{INDEX_TABLE.pattern}\.lance/([\w-][\w.-]*/)*[\w-][\w.-]*",
+    re.ASCII,
+)
+MAX_MEMBERS = 50_000
+MAX_JSON_BYTES = 16 << 20
+"""Maximum size of the list of contents; with so many members of long names it is less."""
+_MAX_VALUES = 6 * MAX_MEMBERS
+"""Maximum number of JSON values in the list: three per member, and those of the models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,11 @@ class Contents:
         return sum(member.size for member in self.members)
 
 
+def is_index_file(name: str) -> bool:
+    """Return whether a bundle may hold a file of a workspace, given relative to its folder."""
+    return _INDEX_FILE.fullmatch(name) is not None
+
+
 def model_member(model: str, file: str) -> str:
     """Return the member name of a model's file."""
     return f"models/{model}/{file}"
@@ -78,6 +96,8 @@ def parsed(data: bytes, where: str) -> Contents:
     Raises:
         BundleError: it is damaged, or written by a newer localembed.
     """
+    if sum(map(data.count, (b",", b"{", b"["))) > _MAX_VALUES:  # before any memory is taken
+        raise BundleError(f"{where} is refused: its list of contents is too long.")
     try:
         value = json.loads(data)
         digest = value.pop("digest")

@@ -15,18 +15,25 @@ from localembed.core.hashing import sha256_file
 from localembed.embedding import RERANKERS
 from localembed.errors import NotIndexedError, UsageError
 from localembed.models import open_model, open_reranker
-from localembed.models.bundle.contents import INDEX, NAME, Contents, Member, dumped, model_member
+from localembed.models.bundle.contents import (
+    INDEX,
+    MAX_JSON_BYTES,
+    MAX_MEMBERS,
+    NAME,
+    Contents,
+    Member,
+    dumped,
+    is_index_file,
+    model_member,
+)
 from localembed.models.registry import find_spec
 from localembed.models.safety import files_to_copy
 from localembed.store import heartbeat
 from localembed.store.head import Head, read_head
-from localembed.store.lance.disk_names import is_partial
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
 from localembed.types.models import ModelSpec
 
-_INDEX_FILES = ("config.toml", "head.json", "manifest.duckdb")
-_INDEX_FOLDERS = ("runs", "vectors")
 _EXISTS = "{} already exists. Delete it, or name another file with -o."
 
 
@@ -68,6 +75,8 @@ def create_bundle(
         members = tuple(_member(name, path) for name, path in sorted(sources.items()))
         specs = tuple(sorted((spec for spec, _ in models), key=lambda spec: spec.name))
         contents = Contents(specs, members, chunks)
+        if len(members) > MAX_MEMBERS or len(dumped(contents)) > MAX_JSON_BYTES:
+            raise UsageError("The index has too many files. Run first: localembed versions gc")
         _write(output, contents, sources)
     return contents
 
@@ -104,11 +113,9 @@ def _model_files(models: list[tuple[ModelSpec, Path]]) -> Iterator[tuple[str, Pa
 
 
 def _index_files(layout: Layout) -> dict[str, Path]:
-    found = [layout.folder / name for name in _INDEX_FILES]
-    for folder in _INDEX_FOLDERS:
-        found += [path for path in (layout.folder / folder).rglob("*") if path.is_file()]
-    there = [path for path in found if path.is_file() and not is_partial(path.name)]
-    return {INDEX + path.relative_to(layout.folder).as_posix(): path for path in there}
+    found = (path for path in layout.folder.rglob("*") if path.is_file() and not path.is_symlink())
+    named = ((path.relative_to(layout.folder).as_posix(), path) for path in found)
+    return {INDEX + name: path for name, path in named if is_index_file(name)}
 
 
 def _member(name: str, path: Path) -> Member:

@@ -11,11 +11,12 @@ from localembed.core.files import storage_error, sync_folder, sync_tree
 from localembed.errors import ModelRefusedError, UsageError
 from localembed.models.add import check_pins, install, is_same, prove, staged
 from localembed.models.bundle.contents import Contents, model_member
+from localembed.models.bundle.index_check import check_index
 from localembed.models.bundle.reading import opened
 from localembed.models.files import locate, store_folder
 from localembed.models.inspect_files import check_whole
 from localembed.models.registry import add_block, load_specs
-from localembed.models.safety import files_to_copy, objections
+from localembed.models.safety import objections
 from localembed.store.disk import make_folder
 from localembed.store.layout import Layout
 from localembed.types.models import ModelSpec
@@ -55,6 +56,8 @@ def install_bundle(path: Path, layout: Layout) -> Installed:
         with opened(path, staging) as (contents, files):
             for _ in files:
                 pass
+        if contents.has_index:
+            check_index(staging / "index", path)
         missing = [spec for spec in contents.models if not _is_here(spec)]
         for spec in missing:
             _try(spec, staging, path)
@@ -106,13 +109,11 @@ def _try(spec: ModelSpec, staging: Path, bundle: Path) -> None:
     """Check a model's files, then load it.
 
     Raises:
-        ModelRefusedError: it contains files that are not read from a model.
+        ModelRefusedError: it could make a library run code.
         ModelChangedError: its files are not those that its block names, or do not load.
     """
     folder = staging / model_member(spec.name, "")
-    there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
-    unread = sorted(there - set(files_to_copy(folder)))
-    for reason in (*objections(folder), *(f"{file} is not read from a model" for file in unread)):
+    for reason in objections(folder):
         message = (
             f"{bundle} is refused: {reason.removeprefix(f'{staging}/')}. Only safetensors "
             "and plain JSON are read from a model, and no option allows code."

@@ -1,7 +1,8 @@
 """Read a bundle without trusting it: only the files that it lists, each with its hash, no links.
 
 A bundle is a plain tar. Its members are read in one pass in the order that its first one lists, so
-names that lead out of a folder, links, devices and unlisted files are never extracted.
+names that lead out of a folder, links, devices and unlisted files are never extracted. The list is
+bounded, and names only files that `bundle create` writes.
 """
 
 from __future__ import annotations
@@ -11,18 +12,27 @@ import hashlib
 import os
 import re
 import tarfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO
 
 from localembed.core.files import storage_error
-from localembed.errors import BundleError
-from localembed.models.bundle.contents import INDEX, NAME, Contents, Member, parsed
+from localembed.errors import BundleError, ModelRefusedError
+from localembed.models.bundle.archive import Archive
+from localembed.models.bundle.contents import (
+    INDEX,
+    MAX_JSON_BYTES,
+    MAX_MEMBERS,
+    NAME,
+    Contents,
+    Member,
+    is_index_file,
+    parsed,
+)
+from localembed.models.safety import is_wanted
 
-_BLOCK = 1 << 20
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-_MAX_JSON = 64 << 20
 _DEEPEST, _LONGEST = 16, 255
 _PART = re.compile(r"[\w@+=,~ -][\w.@+=,~ -]*|\.[\w@+=,~-][\w.@+=,~-]*")
 
@@ -51,12 +61,18 @@ def opened(path: Path, target: Path | None = None) -> Iterator[tuple[Contents, I
         BundleError: see `verify_bundle`.
     """
     try:
-        with tarfile.open(path, "r|") as archive:
+        with path.open("rb") as file:
+            archive = Archive(file)
             first = archive.next()
-            if first is None or first.name != NAME or not first.isreg() or first.size > _MAX_JSON:
+            if first is None or first.name != NAME:
                 raise BundleError(f"{path} is not a localembed bundle.")
-            contents = parsed(_stream(archive, first, path).read(), str(path))
+            if first.size > MAX_JSON_BYTES:
+                raise BundleError(f"{path} is refused: its list of contents is too long.")
+            contents = parsed(b"".join(archive.content(first)), str(path))
             _check_names(contents, path)
+            _check_files(contents, path)
+            if contents.bytes > path.stat().st_size:
+                raise BundleError(f"{path} is incomplete: it is smaller than its list says.")
             yield contents, _members(archive, contents, path, target)
     except (tarfile.TarError, EOFError) as error:
         raise BundleError(f"{path} is damaged or incomplete: {error}.") from error
@@ -73,27 +89,27 @@ def opened(path: Path, target: Path | None = None) -> Iterator[tuple[Contents, I
 
 
 def _members(
-    archive: tarfile.TarFile, contents: Contents, path: Path, target: Path | None
+    archive: Archive, contents: Contents, path: Path, target: Path | None
 ) -> Iterator[Member]:
     for member in contents.members:
         found = archive.next()
         if found is None:
             raise BundleError(f"{path} is incomplete: {member.name} is missing.")
-        if found.name != member.name or not found.isreg() or found.size != member.size:
+        if found.name != member.name or found.size != member.size:
             raise BundleError(f"{path} is damaged: {found.name} does not match its list.")
-        _check_member(_stream(archive, found, path), member, path, target)
+        _check_member(archive.content(found), member, path, target)
         yield member
-    if archive.next() is not None:
+    if archive.next() is not None or not archive.is_at_end():
         raise BundleError(f"{path} contains more than its list names.")
 
 
-def _check_member(stream: IO[bytes], member: Member, path: Path, target: Path | None) -> None:
+def _check_member(blocks: Iterator[bytes], member: Member, path: Path, target: Path | None) -> None:
     sha = hashlib.sha256()
     place = target / member.name if target is not None else None
     if place is not None:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with nullcontext() if place is None else place.open("wb") as output:
-        while block := stream.read(_BLOCK):
+        for block in blocks:
             sha.update(block)
             if output is not None:
                 output.write(block)
@@ -105,18 +121,14 @@ def _check_member(stream: IO[bytes], member: Member, path: Path, target: Path | 
         raise BundleError(message)
 
 
-def _stream(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> IO[bytes]:
-    stream = archive.extractfile(member)
-    if stream is None:
-        raise BundleError(f"{path} is damaged: {member.name} is not a file.")
-    return stream
-
-
 def _check_names(contents: Contents, path: Path) -> None:
-    """Refuse a list with names outside the bundle's own folders."""
+    """Refuse a list with names outside the bundle's own folders, or that a disk takes for one."""
     models = {f"models/{spec.name}/" for spec in contents.models}
-    seen: set[str] = set()
+    files: set[str] = set()
     folders: set[str] = set()
+    spelled: dict[str, str] = {}
+    if len(contents.members) > MAX_MEMBERS:
+        raise BundleError(f"{path} is refused: its list of contents is too long.")
     for member in contents.members:
         inside = member.name.startswith(INDEX) or any(map(member.name.startswith, models))
         parts = member.name.split("/")
@@ -124,10 +136,35 @@ def _check_names(contents: Contents, path: Path) -> None:
         if not inside or not short or not all(map(_PART.fullmatch, parts)):
             raise BundleError(f"{path} is refused: the name {member.name[:200]!r} leads out of it.")
         above = {"/".join(parts[:count]) for count in range(1, len(parts))}
-        if member.name in seen | folders or above & seen:
+        is_twin = any(spelled.setdefault(_folded(n), n) != n for n in (*above, member.name))
+        if is_twin or member.name in files or member.name in folders or above & files:
             raise BundleError(f"{path} is refused: {member.name!r} is in its list twice.")
-        seen.add(member.name)
+        files.add(member.name)
         folders |= above
     for place in models:
         if place.rstrip("/") not in folders:
             raise BundleError(f"{path} is damaged: it contains nothing below {place}.")
+
+
+def _folded(name: str) -> str:
+    """Return what a disk that tells neither case nor accents' forms apart would compare."""
+    return unicodedata.normalize("NFKC", name.casefold())
+
+
+def _check_files(contents: Contents, path: Path) -> None:
+    """Refuse a list with files that no bundle needs.
+
+    Raises:
+        BundleError: a file of an index.
+        ModelRefusedError: a file of a model.
+    """
+    for member in contents.members:
+        if member.name.startswith(INDEX):
+            if not is_index_file(member.name.removeprefix(INDEX)):
+                raise BundleError(f"{path} is refused: {member.name!r} is no part of an index.")
+        elif not is_wanted(member.name.split("/", 2)[2]):
+            message = (
+                f"{path} is refused: {member.name} is not read from a model. Only safetensors and "
+                "plain JSON are, and no option allows code."
+            )
+            raise ModelRefusedError(message)
