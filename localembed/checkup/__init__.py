@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from localembed.checkup.finding import REPAIR, CheckContext, wrong
-from localembed.checkup.fixes import fix_head, fix_manifest, fix_records, fix_table, fix_tags
+from localembed.checkup.fixes import (
+    fix_head,
+    fix_manifest,
+    fix_modes,
+    fix_records,
+    fix_table,
+    fix_tags,
+)
 from localembed.checkup.model_checks import check_model
 from localembed.checkup.offline_checks import check_offline
 from localembed.checkup.table_checks import check_table
@@ -17,6 +24,7 @@ from localembed.checkup.workspace_checks import (
     check_leftovers,
     check_lock,
     check_manifest,
+    check_modes,
     check_runs,
     check_tags,
 )
@@ -42,6 +50,7 @@ def examine(context: CheckContext) -> Iterator[Finding]:
     """
     yield from check_lock(context)
     yield from check_disk(context)
+    yield from check_modes(context)
     yield from check_runs(context)
     try:
         context = replace(context, head=read_head(context.layout))
@@ -103,10 +112,12 @@ def doctor(
     fixed: tuple[str, ...] = ()
     if repair:
         with writer_lock(layout):
+            modes = tuple(fix_modes(layout))
             fixed = tuple(fix(replace(context, busy=False), settings.keep_versions))
         if fixed and roots:
             embedded = counted(workspace.index(on_event=on_event).chunks.embedded, "chunk")
             fixed = (*fixed, f"Embedded {embedded} again")
+        fixed = (*modes, *fixed)
     return Checkup(tuple(examine(context)), fixed)
 
 

@@ -19,8 +19,17 @@ from localembed.store.lance.repair import drop_broken_indexes, drop_broken_versi
 from localembed.store.lance.table import ChunkTable
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
+from localembed.store.modes import loose_paths, tighten_workspace
 from localembed.store.versions import head_from_runs, read_tags, read_versions, tag
 from localembed.types.tables import TableHead
+
+
+def fix_modes(layout: Layout) -> Iterator[str]:
+    """Take all rights of other users from the workspace's files."""
+    before = len(loose_paths(layout))
+    tighten_workspace(layout)
+    if fixed := before - len(loose_paths(layout)):
+        yield f"Made {counted(fixed, 'path')} accessible to you alone"
 
 
 def fix_head(layout: Layout) -> Iterator[str]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from localembed.checkup.finding import REFRESH, REPAIR, CheckContext, note, ok, wrong
+from localembed.core.text import counted
 from localembed.errors import LocalembedError, LockedError, StorageError
 from localembed.store import heartbeat, runs
 from localembed.store.crash_recovery import tables_on_disk
@@ -13,6 +14,7 @@ from localembed.store.disk import check_hard_links, file_system, free_bytes
 from localembed.store.fsync import files_below
 from localembed.store.lance.disk_names import is_written_once
 from localembed.store.manifest import Manifest
+from localembed.store.modes import loose_paths
 from localembed.store.versions import head_from_runs, read_tags, read_versions
 from localembed.types.findings import Finding
 
@@ -51,6 +53,14 @@ def check_disk(context: CheckContext) -> Iterator[Finding]:
         yield note("disk", text, "localembed versions gc")
     else:
         yield ok("disk", f"{space}; hard links work")
+
+
+def check_modes(context: CheckContext) -> Iterator[Finding]:
+    """Check whether only the owner may access the workspace."""
+    found = tuple(loose_paths(context.layout))
+    if found and not context.busy:
+        text = f"Other users may access {counted(len(found), 'path')} of the workspace"
+        yield wrong("modes", text, REPAIR, found)
 
 
 def check_head(context: CheckContext) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from localembed.core import user_folders
+from localembed.core import private, user_folders
 from localembed.core.files import read_json, write_json
 from localembed.embedding.options import Profile
 from localembed.errors import LocalembedError
@@ -38,7 +38,7 @@ class ProfileStore:
         """Store a profile for later runs; do nothing if it cannot be written."""
         profiles = {**self._read(), key: asdict(profile)}
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            private.make_folder(self._path.parent)
             write_json(self._path, profiles, sync=False)
         except (OSError, LocalembedError):
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from localembed.core import hashing, user_folders
+from localembed.core import hashing, private, user_folders
 from localembed.errors import UsageError
 from localembed.evaluation.questions import read_rows
 
@@ -27,7 +27,7 @@ def lay_out(collection: Path, folder: Path) -> dict[str, Path]:
     Raises:
         UsageError: corpus.jsonl is invalid, or two documents have the same id.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    private.make_folder(folder)
     present = {path.name for path in folder.iterdir()}
     paths: dict[str, Path] = {}
     for row in read_rows(collection / "corpus.jsonl"):
@@ -38,7 +38,8 @@ def lay_out(collection: Path, folder: Path) -> dict[str, Path]:
         paths[str(row["_id"])] = path
         content = _content(row).encode("utf-8", "replace")
         if path.name not in present or path.read_bytes() != content:
-            path.write_bytes(content)
+            with private.create_file(path) as file:
+                file.write(content)
     for name in present - {path.name for path in paths.values()}:
         (folder / name).unlink()
     return paths

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from localembed.core import hashing
+from localembed.core import hashing, private
 from localembed.core.files import storage_error, sync_folder, sync_tree
 from localembed.embedding import RERANKERS, EngineOptions, load_embedder, load_reranker
 from localembed.errors import LocalembedError, LockedError, ModelChangedError, UsageError
@@ -192,7 +192,7 @@ def staged(name: str) -> Iterator[Path]:
 
     folder = store_folder(f".new-{name}")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.make_folder(folder.parent)
         with FileLock(folder.parent / ".lock", timeout=0, mode=0o600):
             try:
                 shutil.rmtree(folder, ignore_errors=True)  # left by an attempt that was killed
@@ -213,7 +213,7 @@ def staged(name: str) -> Iterator[Path]:
 def copy_files(source: Path, target: Path, names: list[str]) -> None:
     """Copy a model's files, including the folders of its modules."""
     for name in names:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder((target / name).parent)
         shutil.copyfile(source / name, target / name)
 
 
@@ -222,6 +222,7 @@ def install(name: str, staging: Path) -> None:
     hashes = {file: hashing.sha256_file(staging / file) for file in readable_files(staging)}
     target = store_folder(name)
     try:
+        private.tighten(staging)
         sync_tree(staging)
         keep_pins(name, hashes)
         if target.exists():

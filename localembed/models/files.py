@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from localembed.core import user_folders
+from localembed.core import private, user_folders
 from localembed.core.files import read_json, write_json
 from localembed.errors import RegistryError
 from localembed.types.models import ModelSpec, RemoteSpec
@@ -93,7 +93,7 @@ def keep_pins(name: str, pins: Mapping[str, str] | None) -> None:
     """
     known = {key: value for key, value in _pins().items() if key != name}
     path = _pins_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(path.parent)
     write_json(path, {**known, name: dict(pins)} if pins else known)
 
 

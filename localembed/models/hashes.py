@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from localembed.core import hashing, user_folders
+from localembed.core import hashing, private, user_folders
 from localembed.core.files import read_json, write_json
 from localembed.errors import LocalembedError, ModelChangedError
 
@@ -76,7 +76,7 @@ def _remember(memory: Path, known: Mapping[str, object]) -> None:
     if _remembered(memory) == known:
         return
     try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(memory.parent)
         write_json(memory, known, sync=False)
     except (OSError, LocalembedError):
         return

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localembed.core import hashing
+from localembed.core import hashing, private
 from localembed.core.files import storage_error
 from localembed.core.offline import guard
 from localembed.errors import ModelChangedError, ModelNotFoundError, ModelRefusedError, UsageError
@@ -111,6 +111,7 @@ def pull(spec: ModelSpec, offer: Offer, bar: type[tqdm[Any]] | None = None) -> P
         StorageError: the disk is full or unwritable.
     """
     partial = partial_folder(spec.name, offer.commit)
+    private.make_folder(partial)
     for file in offer.files:
         with _online(spec):
             from huggingface_hub import hf_hub_download

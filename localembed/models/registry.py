@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from localembed.core import user_folders
+from localembed.core import private, user_folders
 from localembed.core.files import write_atomically
 from localembed.errors import ModelNotFoundError, RegistryError
 from localembed.models.blocks import checked_spec, spec_block
@@ -109,7 +109,7 @@ def add_block(spec: ModelSpec) -> Path:
     models = document.setdefault("models", tomlkit.table(is_super_table=True))
     models.pop(spec.name, None)
     models.add(spec.name, tomlkit.item(spec_block(spec)))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(path.parent)
     write_atomically(path, tomlkit.dumps(document).encode())
     return path
 

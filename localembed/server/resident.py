@@ -71,7 +71,7 @@ def serve(workspace: Path, runner: CommandRunner, idle_seconds: float) -> bool:
     """
     path = address.path_of(str(workspace))
     address.make_private(str(Path(path).parent))
-    lock = FileLock(f"{path}.lock")
+    lock = FileLock(f"{path}.lock", mode=0o600)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from localembed.core import private
 from localembed.core.files import storage_error
 from localembed.errors import StorageError
 
@@ -21,7 +22,7 @@ def make_folder(folder: Path) -> None:
         StorageError: it cannot be created, or the disk does not support hard links.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.make_folder(folder)
     except OSError as error:
         raise storage_error(folder, error) from error
     try:

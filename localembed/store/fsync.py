@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from localembed.core import private
 from localembed.core.files import storage_error, sync_file, sync_folder
 from localembed.core.hashing import digest_file
 from localembed.errors import StorageError
@@ -68,11 +69,14 @@ class FsyncTracker:
         fixed = {name for name in present if is_written_once(name)}
         new = fixed - self._known
         folders = {os.path.dirname(name) for name in present - self._known}  # noqa: PTH120
+        changed = _with_parents(folders, self._folder)
+        for path in (*changed, *(self._folder / name for name in present - self._known)):
+            private.tighten(path, deep=False)  # Lance creates them by the umask
         try:
             with ThreadPoolExecutor(_SYNC_THREADS) as pool:
                 list(pool.map(self._sync, present - fixed))
                 stored = tuple(pool.map(self._sync_and_hash, new))
-                list(pool.map(sync_folder, _with_parents(folders, self._folder)))
+                list(pool.map(sync_folder, changed))
         except OSError as error:
             raise SyncError(str(storage_error(self._folder, error))) from error
         gone = tuple(self._known - fixed)

@@ -10,6 +10,7 @@ from localembed.errors import LockedError
 from localembed.store import heartbeat
 from localembed.store.crash_recovery import sweep
 from localembed.store.layout import Layout
+from localembed.store.modes import tighten_workspace
 
 _POLL_SECONDS = 0.1
 
@@ -48,6 +49,7 @@ def writer_lock(layout: Layout, on_wait: Callable[[str], None] | None = None) ->
         sweep(layout)
         yield
     finally:
+        tighten_workspace(layout)  # Lance and DuckDB create files by the umask
         lock.release()
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from localembed.core import private
 from localembed.errors import LockedError, StorageError
 from localembed.store.fsync import StoredFile, Synced
 from localembed.store.layout import Layout
@@ -202,11 +203,17 @@ class Manifest:
             if not self._read_only:
                 con.execute(_SCHEMA)
                 self._check_schema(con)
+                self._tighten()
             yield con
         except duckdb.Error as error:
             raise self._explain(error) from error
         finally:
             con.close()
+
+    def _tighten(self) -> None:
+        """Take the rights of other users from what DuckDB created by the umask."""
+        for suffix in ("", ".wal"):
+            private.tighten(self._path.with_name(self._path.name + suffix))
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         import duckdb

@@ -20,6 +20,7 @@ from localembed.store.disk import make_folder
 from localembed.store.head import Head, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
+from localembed.store.modes import tighten_workspace
 from localembed.types.documents import Root
 from localembed.types.events import EventListener, ignore_event
 from localembed.types.limits import DEFAULT_LIMITS, Limits
@@ -102,6 +103,7 @@ class Workspace:
         if self.layout.exists():
             return False
         make_folder(self.folder)
+        tighten_workspace(self.layout)
         config_file.write_roots(self.layout, ())
         return True
 

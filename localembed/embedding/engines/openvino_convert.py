@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from localembed.core import private
 from localembed.core.offline import guard
 from localembed.core.processes import environment, python
 from localembed.embedding.engines import fused
@@ -155,9 +156,11 @@ def _save(model: Any, target: Path) -> None:  # noqa: ANN401 - a torch type
     mask[1:, 20:] = 0
     example = {"input_ids": torch.ones((3, 24), dtype=torch.int64), "attention_mask": mask}
     converted = openvino.convert_model(HiddenStates(), example_input=example)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(target.parent)
     made = target.with_name(f"new-{target.name}")
     openvino.save_model(converted, made, compress_to_fp16=False)
+    private.tighten(made.with_suffix(".bin"))
+    private.tighten(made)
     made.with_suffix(".bin").replace(target.with_suffix(".bin"))
     made.replace(target)
 

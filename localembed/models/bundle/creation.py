@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,6 +34,7 @@ from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
 from localembed.types.models import ModelSpec
 
+_BINARY = getattr(os, "O_BINARY", 0)
 _EXISTS = "{} already exists. Delete it, or name another file with -o."
 
 
@@ -126,8 +127,10 @@ def _write(output: Path, contents: Contents, sources: dict[str, Path]) -> None:
     """Write to a temporary file first, so that a bundle that exists is complete."""
     folder = output.absolute().parent
     try:
-        # A unique name with mode 0600: no other user can put a link there or write to it.
-        number, name = tempfile.mkstemp(".part", f".{output.name}.", folder)
+        # A unique name that must not exist: no other user can have put a link there. The user names
+        # this file, so its mode follows the user's umask.
+        name = os.fspath(folder / f".{output.name}.{secrets.token_hex(8)}.part")
+        number = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
     except OSError as error:
         raise storage_error(output, error) from error
     part = Path(name)

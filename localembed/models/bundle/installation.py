@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from localembed.core import private
 from localembed.core.files import storage_error, sync_folder, sync_tree
 from localembed.errors import ModelRefusedError, UsageError
 from localembed.models.add import check_pins, install, is_same, prove, staged
@@ -139,7 +140,7 @@ def _place(index: Path, layout: Layout) -> None:
             aside = Path(own) / "index"
             shutil.move(index, aside)
             sync_tree(aside)
-            aside.chmod(0o700)
+            private.tighten(aside)
             if layout.folder.is_dir():
                 layout.folder.rmdir()  # only where it is empty
             aside.replace(layout.folder)

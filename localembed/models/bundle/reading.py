@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from localembed.core import private
 from localembed.core.files import storage_error
 from localembed.errors import BundleError, ModelRefusedError
 from localembed.models.bundle.archive import Archive
@@ -107,8 +108,8 @@ def _check_member(blocks: Iterator[bytes], member: Member, path: Path, target: P
     sha = hashlib.sha256()
     place = target / member.name if target is not None else None
     if place is not None:
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with nullcontext() if place is None else place.open("wb") as output:
+        private.make_folder(place.parent)
+    with nullcontext() if place is None else private.create_file(place) as output:
         for block in blocks:
             sha.update(block)
             if output is not None:
