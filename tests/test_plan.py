@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,14 @@ from hypothesis import strategies as st
 from localembed.core.hashing import document_id
 from localembed.pipeline.plan import make_plan
 from localembed.sources import Walk
-from localembed.types.documents import FileRecord, FileStat, Note, Root, SourceFile
+from localembed.types.documents import (
+    FileRecord,
+    FileStat,
+    MissingFile,
+    Note,
+    Root,
+    SourceFile,
+)
 
 SECOND = 1_000_000_000
 LONG_AGO = 1_700_000_000 * SECOND + 123_456_789
@@ -277,6 +286,138 @@ def test_files_of_an_unread_folder_do_not_count_as_lost():
     plan = make_plan([seen(b"a.md", unread=[b"closed"])], known)
 
     assert (plan.removed, plan.refused, plan.unchanged) == ((), (), 1)
+
+
+# A refusal lasts
+
+
+def own_stat(path: bytes) -> FileStat:
+    """Return a stat that no other file has, except the one that it was moved from."""
+    return replace(STAT, size=zlib.crc32(path.replace(b"moved", b"old")))
+
+
+def runs(before, *steps, at_days=None):
+    """Return the plans of runs that find these files, one after another."""
+    known = remembered(*(record(path, stat=own_stat(path)) for path in before))
+    missing: Mapping[bytes, MissingFile] = {}
+    plans = []
+    for number, paths in enumerate(steps):
+        now = LONG_AGO + SECOND + (at_days[number] if at_days else 0) * 86_400 * SECOND
+        found = Walk(ROOT, b"", files=[file(path, own_stat(path)) for path in paths])
+        plan = make_plan([found], known, missing=missing, now_ns=now)
+        missing = plan.missing
+        gone = {r.doc_id for r in plan.removed}
+        known = {key: r for key, r in known.items() if key not in gone}
+        known |= {
+            f.doc_id: record(f.path, stat=f.stat, observed_ns=now + number + 1) for f in plan.added
+        }
+        plans.append(plan)
+    return plans
+
+
+def named(name: bytes, count: int) -> list[bytes]:
+    return [name + b"%d.md" % n for n in range(count)]
+
+
+def test_a_refusal_is_not_diluted_by_files_that_are_added():
+    before, new = named(b"old", 24), named(b"new", 60)
+    left = before[20:]
+    more = left + new + named(b"more", 500)
+    plans = runs(before, left + new, left + new, more, more[1:])
+
+    assert [len(plan.removed) for plan in plans] == [0, 0, 0, 0]
+    assert all(plan.refused for plan in plans)
+    assert "/documents still lacks 20 of the 24 files that it had" in plans[1].refused[0]
+
+
+def test_an_empty_root_stays_refused_when_a_file_appears_in_it():
+    plans = runs(named(b"old", 3), [], [b"stray.md"], [b"stray.md"])
+
+    assert [len(plan.refused) for plan in plans] == [1, 1, 1]
+    assert not any(plan.removed for plan in plans)
+
+
+def test_a_refusal_ends_when_the_files_are_back():
+    before = named(b"old", 24)
+    *_, back, after = runs(before, before[20:], before[10:], before, before[1:])
+
+    assert (back.refused, back.removed) == ((), ())
+    assert (after.refused, len(after.removed)) == ((), 1)
+
+
+def test_a_refusal_stands_while_some_of_the_files_are_missing():
+    before = named(b"old", 24)
+    plans = runs(before, before[20:], before[2:])
+
+    assert (len(plans[1].refused), plans[1].removed) == (1, ())
+
+
+def test_a_refusal_ends_when_it_is_allowed():
+    before = named(b"old", 24)
+    refused = make_plan([seen(*before[20:])], remembered(*map(record, before)))
+    known = remembered(*map(record, before))
+    allowed = make_plan(
+        [seen(*before[20:])], known, missing=refused.missing, allow_mass_delete=True
+    )
+
+    assert len(allowed.removed) == 20
+    assert allowed.missing == {}
+
+
+def test_a_refused_folder_stays_when_its_root_is_walked():
+    below = [b"sub/" + path for path in named(b"old", 24)]
+    others = named(b"top", 1000)
+    known = remembered(*map(record, [*below, *others]))
+    first = make_plan([seen(*below[20:], scope=b"sub")], known)
+    second = make_plan([seen(*below[20:], *others)], known, missing=first.missing)
+
+    assert len(first.refused) == len(second.refused) == 1
+    assert second.removed == ()
+
+
+def test_small_deletions_of_a_day_count_together():
+    before = named(b"old", 60)
+    new = named(b"new", 90)
+    plans = runs(before, before[15:], before[15:] + new, before[30:] + new, before[45:] + new)
+
+    assert [len(plan.removed) for plan in plans] == [15, 0, 15, 0]
+    assert "has lost 45 of 60 files within a day" in plans[3].refused[0]
+
+
+def test_small_deletions_of_several_days_are_carried_out():
+    before = named(b"old", 60)
+    plans = runs(before, before[15:], before[30:], before[45:], at_days=[0, 1, 2])
+
+    assert [len(plan.removed) for plan in plans] == [15, 15, 15]
+
+
+def test_a_refusal_has_no_time_limit():
+    before = named(b"old", 24)
+    plans = runs(before, before[20:], before[20:], at_days=[0, 400])
+
+    assert [len(plan.refused) for plan in plans] == [1, 1]
+
+
+def test_files_that_come_and_go_are_lost_once():
+    """Branches of a repository are switched all day."""
+    before = named(b"old", 30)
+    plans = runs(before, *[before[15:], before] * 5)
+
+    assert not any(plan.refused for plan in plans)
+
+
+def test_files_that_were_added_meanwhile_are_not_lost():
+    before, new = named(b"old", 100), named(b"new", 60)
+    plans = runs(before, before[1:], before[1:] + new, before[2:])
+
+    assert [len(plan.removed) for plan in plans] == [1, 0, 61]
+
+
+def test_files_that_moved_are_not_lost_later():
+    before, moved = named(b"old", 30), named(b"moved", 25)
+    plans = runs(before, before[25:] + moved, before[26:] + moved)
+
+    assert [len(plan.removed) for plan in plans] == [25, 1]
 
 
 @given(known=st.sets(st.integers(0, 60)), found=st.sets(st.integers(0, 60)), allowed=st.booleans())

@@ -51,6 +51,7 @@ def drop_table(layout: Layout, name: str) -> None:
     """Remove a table that is not the default one. The caller holds the writer lock."""
     Manifest(layout).forget(name)
     publish_head(layout, read_head(layout).without(name))
+    layout.missing(name).unlink(missing_ok=True)
     shutil.rmtree(layout.table(name))
 
 

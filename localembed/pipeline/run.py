@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ from localembed.sources import WalkRules, walk
 from localembed.store import runs
 from localembed.store.head import read_head
 from localembed.store.layout import Layout
+from localembed.store.missing_files import read_missing, write_missing
 from localembed.types.documents import FileRecord, Root
 from localembed.types.events import EventListener, Step
 from localembed.types.json_forms import report_json
@@ -86,6 +88,8 @@ def _run(job: Job, counters: RunCounters) -> RunReport:
     if job.retry_failed:
         records = {doc_id: _to_retry(record) for doc_id, record in records.items()}
     plan = plan_run(job, records, counters)
+    if plan.missing != read_missing(job.layout, job.facts.name):
+        write_missing(job.layout, job.facts.name, plan.missing)
     counters.use_plan(plan)
     with _writer(job.layout, job.facts, records, counters, job.pending, job.limits) as writer:
         counters.emit(Step.FILES, len(plan.to_read))
@@ -136,7 +140,14 @@ def plan_run(job: Job, records: Mapping[bytes, FileRecord], counters: RunCounter
     with counters.stage("walk"):
         walks = [walk(root, job.rules, scope) for root, scope in job.scopes]
     with counters.stage("plan"):
-        plan = make_plan(walks, records, verify=job.verify, allow_mass_delete=job.allow_mass_delete)
+        plan = make_plan(
+            walks,
+            records,
+            missing=read_missing(job.layout, job.facts.name),
+            now_ns=time.time_ns(),
+            verify=job.verify,
+            allow_mass_delete=job.allow_mass_delete,
+        )
         orphans = [r for r in records.values() if r.root_id in job.forgotten_roots]
         return replace(plan, removed=(*plan.removed, *orphans)) if orphans else plan
 

@@ -64,6 +64,10 @@ class Layout:
         """Return the path of the list of a table's passages without a vector."""
         return self.folder / f"failures-{table}.json"
 
+    def missing(self, table: str) -> Path:
+        """Return the path of the list of files that runs found missing."""
+        return self.folder / f"missing-{table}.json"
+
     @property
     def pending(self) -> Path:
         """Vectors that no table has yet."""

@@ -174,3 +174,18 @@ class FileRecord:
     run: int
     state: FileState
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingFile:
+    """A file that a run found missing."""
+
+    root_id: str
+    path: bytes
+    """Path relative to the root."""
+    known: int
+    """Files of the root when the deletions began."""
+    at_ns: int
+    """Time at which it was first found missing, in nanoseconds since 1970."""
+    refused: bool
+    """Whether the run refused to remove it."""

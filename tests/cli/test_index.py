@@ -203,3 +203,41 @@ def test_options_of_roots_without_paths_exit_with_2(indexed, cli, more):
 
     assert (result.code, result.out) == (2, "")
     assert f"Name the root that {more[0]} should apply to" in result.err
+
+
+def test_a_refused_deletion_stays_refused_until_it_is_allowed(cli, notes):
+    for n in range(24):
+        (notes / f"old{n}.md").write_text(f"Old note {n}.\n")
+    cli("init")
+    cli("index")
+    for n in range(20):
+        (notes / f"old{n}.md").unlink()
+    for n in range(60):
+        (notes / f"new{n}.md").write_text(f"New note {n}.\n")
+
+    refused = [cli("index") for _ in range(3)]
+    (notes / ".localembed" / "manifest.duckdb").unlink()
+    refused.append(cli("index"))
+
+    assert [run.code for run in refused] == [5, 5, 5, 5]
+    assert "84 chunks in the index" in refused[0].out
+    assert "still lacks 20 of the 24 files" in " ".join(refused[2].out.split())
+    allowed = cli("index", "--allow-mass-delete")
+    assert (allowed.code, "20 files removed" in allowed.out) == (0, True)
+    assert cli("index").out.startswith("Nothing changed")
+    assert not list((notes / ".localembed").glob("missing-*"))
+
+
+def test_a_refused_deletion_is_over_when_the_root_is_removed(cli, notes):
+    for n in range(24):
+        (notes / f"old{n}.md").write_text(f"Old note {n}.\n")
+    cli("init")
+    cli("index")
+    for n in range(20):
+        (notes / f"old{n}.md").unlink()
+    assert cli("index").code == 5
+
+    assert cli("rm", ".").code == 0
+    assert cli("index", ".").code == 0
+    (notes / "old23.md").unlink()
+    assert cli("index").code == 0
