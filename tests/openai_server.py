@@ -393,6 +393,17 @@ FAULTS = {
     "null": _first(lambda _row: None),
     "zero": _first(lambda row: [0.0] * len(row)),
     "words": _first(lambda row: ["a"] * len(row)),
+    "quoted": _first(lambda row: [str(number) for number in row]),
+    "one quoted": _first(lambda row: [*row[:-1], str(row[-1])]),
+    "booleans": _first(lambda row: [True] * len(row)),
+    "one null": _first(lambda row: [*row[:-1], None]),
+    "nested": _first(lambda row: [[number] for number in row]),
+    "wrapped": _first(lambda row: [row]),
+    "base64 cut": _first(lambda row: base64.b64encode(np.float32(row).tobytes()[:-1]).decode()),
+    "base64 nan": _first(
+        lambda row: base64.b64encode((np.float32(row) * np.nan).tobytes()).decode()
+    ),
+    "base64 words": _first(lambda row: "0.1, 0.2"),
     "other model": _changed(_other_model),
     "other dim": _each(lambda item: item.update(embedding=item["embedding"][:-2])),
 }

@@ -431,6 +431,8 @@ def test_chunks_are_accounted_for(workspace, notes, fake):
     [
         (lambda vectors: vectors * [[1], [0], [1]], "a vector of zeros"),
         (lambda vectors: vectors * [[1], [np.inf], [1]], "a vector that is not finite"),
+        (lambda vectors: vectors * [[1], [1e30], [1]], "a vector of length 1.0e+30, which"),
+        (lambda vectors: vectors * [[1], [1e-30], [1]], "a vector of length 1.0e-30, which"),
         (lambda vectors: vectors[:, :7], f"7 dimensions instead of {DIM}"),
     ],
 )
@@ -448,10 +450,77 @@ def test_no_vector_is_stored_unseen(workspace, notes, fake, monkeypatch, spoil, 
 
     report = workspace.index()
 
-    assert {note.reason.rpartition("returned ")[2] for note in report.failures} == {reason}
+    (said,) = {note.reason.rpartition("returned ")[2] for note in report.failures}
+    assert said.startswith(reason)
     spoilt = 1 if "dimensions" not in reason else 3
     assert (report.chunks.failed, report.exit_code) == (spoilt, 3)
     assert len(workspace.query("text", mode="text")) == 3
+
+
+@pytest.fixture
+def scaled(fake, monkeypatch):
+    """Multiply the vectors of texts with a word, as models do that do not normalise."""
+    honest = fake.embed_documents
+
+    def scale(word, factor):
+        def embed(embedder, inputs, on_batch):
+            made = honest(embedder, inputs, on_batch)
+            factors = [[factor if word in item.text else 1] for item in inputs]
+            return replace(made, vectors=(made.vectors * factors).astype(np.float32))
+
+        monkeypatch.setattr(fake, "embed_documents", embed)
+
+    return scale
+
+
+@pytest.mark.parametrize("factor", [1e6, 1e10, 1e-6, 1e-7, 1e-8, 1e-12])
+def test_a_vector_that_float16_cannot_hold_fails_until_float32_holds_it(
+    workspace, notes, scaled, factor
+):
+    scaled("odd", factor)
+    for name, text in {"a": "plain words", "b": "odd words", "c": "other words"}.items():
+        (notes / f"{name}.txt").write_text(text)
+
+    report = workspace.index()
+
+    assert (report.exit_code, report.chunks.failed, report.chunks.embedded) == (3, 1, 2)
+    assert "use --vector-type float32" in report.failures[0].reason
+    (listed,) = workspace.status().failures
+    assert listed.path.endswith(b"b.txt")
+    found = [{hit.path[-5:] for hit in workspace.query("odd", mode="vector")} for _ in range(2)]
+    assert found == [{"a.txt", "c.txt"}] * 2
+    assert workspace.index(retry_failed=True).exit_code == 3
+    wider = localembed.Workspace(workspace.folder, {"vector_type": "float32"})
+    assert wider.index().exit_code == 0
+    assert wider.status().failures == ()
+    for _ in range(2):
+        assert wider.query("odd words", mode="vector")[0].path.endswith("b.txt")
+
+
+@pytest.mark.parametrize("factor", [1e5, 6e4, 1000, 0.01, 1e-4])
+def test_vectors_of_other_lengths_are_stored_in_float16(workspace, notes, scaled, factor):
+    scaled("odd", factor)
+    (notes / "a.txt").write_text("plain words")
+    (notes / "b.txt").write_text("odd words")
+
+    assert workspace.index().exit_code == 0
+    for _ in range(2):
+        assert workspace.query("odd words", mode="vector")[0].path.endswith("b.txt")
+
+
+def test_a_reused_vector_is_checked_as_a_new_one(workspace, notes, scaled, fake):
+    """It may come from a table that stores more bits."""
+    scaled("odd", 1e6)
+    (notes / "a.txt").write_text("plain words")
+    (notes / "b.txt").write_text("odd words")
+    wider = localembed.Workspace(workspace.folder, {"vector_type": "float32"})
+    assert wider.index().exit_code == 0
+    fake.embedded.clear()
+
+    narrow = localembed.Workspace(workspace.folder, {"vector_type": "float16"}).index()
+
+    assert (narrow.exit_code, narrow.chunks.failed, narrow.chunks.reused) == (3, 1, 1)
+    assert fake.embedded == []
 
 
 def test_new_ignore_rules_take_files_out(workspace, notes):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import localembed
@@ -16,6 +17,7 @@ from localembed.embedding import load_embedder
 from localembed.embedding.options import RemoteOptions
 from localembed.errors import CostLimitError, RegistryError, RemoteModelError, UsageError
 from localembed.models.blocks import checked_spec
+from localembed.types.models import ModelInput
 from tests.conftest import PROJECT, paragraphs
 from tests.openai_server import FAULTS, _status, spec_of
 from tests.test_remote import embedder_of, inputs
@@ -121,6 +123,25 @@ def test_numbers_too_large_for_a_float_are_no_answer(server, monkeypatch):
     server.faults.append("enormous")
     assert embedder_of(server).embed_documents(inputs(1)).failures == {}
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["quoted", "one quoted", "booleans", "one null", "nested", "wrapped", "words", "null", "nan",
+     "inf", "base64 cut", "base64 nan", "base64 words"],
+)  # fmt: skip
+def test_what_is_no_vector_is_never_stored(server, fault):
+    """Strings, booleans and lists are no numbers, though NumPy takes them for some."""
+    server.fault_of = lambda _, texts: fault if "odd" in texts[0] else None
+    embedder = embedder_of(server, max_tries=1, max_inputs=1)
+
+    made = embedder.embed_documents(
+        [ModelInput(text, np.zeros(2, np.int32), text.encode()) for text in ("plain", "odd")]
+    )
+
+    assert list(made.failures) == [1]
+    assert "vector" in made.failures[1]
+    assert np.isnan(made.vectors[1]).all()
 
 
 def test_an_implausible_bill_is_ignored(server, monkeypatch):

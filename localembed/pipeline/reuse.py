@@ -11,8 +11,10 @@ import numpy as np
 from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.in_flight import InFlight
 from localembed.pipeline.timed_embedding import EmbeddedChunks
+from localembed.store.vector_types import unstorable
 from localembed.types.documents import Chunk, ChunkedDocument, EmbeddedBatch
 from localembed.types.events import Step
+from localembed.types.tables import TableFacts
 
 if TYPE_CHECKING:
     from localembed.types.arrays import Vector
@@ -35,7 +37,7 @@ class EmbeddedWindow(NamedTuple):
 
 def embed_window(
     window: Sequence[ChunkedDocument],
-    dim: int,
+    facts: TableFacts,
     in_flight: InFlight,
     embedding: Embedding,
     counters: RunCounters,
@@ -44,7 +46,7 @@ def embed_window(
 
     Args:
         window: whole documents.
-        dim: dimensions of the vectors.
+        facts: the table that stores the vectors.
         in_flight: finds vectors that are stored or being embedded.
         embedding: embeds chunks; not used if every vector exists.
         counters: count reused chunks, announce progress, and measure the speed.
@@ -65,24 +67,31 @@ def embed_window(
     tokens = sum(len(chunk.token_ids) for chunk in chunks)
     reuses = len(own) < len(unique) - len(own)
     counters.measure_speed(tokens, time.perf_counter() - begin, reuses=reuses)
-    batch = _batch(window, outcomes, dim)
-    kept = sum(len(document.chunks) for document in batch.documents) - len(batch.failures)
-    embedded = sum(1 for outcome in own.values() if not isinstance(outcome, str))
-    counters.add("reused", max(0, kept - embedded))
+    batch = _batch(window, outcomes, facts)
+    written = [chunk for document in batch.documents for chunk in document.chunks]
+    failed = {chunk.chunk_hash for chunk in written if chunk.chunk_id in batch.failures}
+    embedded = len(own.keys() & {chunk.chunk_hash for chunk in written} - failed)
+    counters.add("embedded", embedded)
+    counters.add("reused", len(written) - len(batch.failures) - embedded)
     return EmbeddedWindow(batch, unsaved)
 
 
 def _batch(
-    window: Sequence[ChunkedDocument], outcomes: Mapping[bytes, Vector | str], dim: int
+    window: Sequence[ChunkedDocument], outcomes: Mapping[bytes, Vector | str], facts: TableFacts
 ) -> EmbeddedBatch:
     """Return the documents whose chunks all have an outcome."""
     whole = [d for d in window if all(chunk.chunk_hash in outcomes for chunk in d.chunks)]
     chunks = [chunk for document in whole for chunk in document.chunks]
-    reasons = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, str)}
-    failures = {c.chunk_id: reasons[c.chunk_hash] for c in chunks if c.chunk_hash in reasons}
-    nothing = np.full(dim, np.nan, np.float32)
-    rows = [nothing if c.chunk_hash in reasons else outcomes[c.chunk_hash] for c in chunks]
-    vectors = np.concatenate(rows).reshape(-1, dim) if rows else np.empty((0, dim), np.float32)
+    nothing = np.full(facts.dim, np.nan, np.float32)
+    made = [outcomes[chunk.chunk_hash] for chunk in chunks]
+    reasons = {row: outcome for row, outcome in enumerate(made) if isinstance(outcome, str)}
+    vectors = np.empty((len(made), facts.dim), np.float32)
+    for row, outcome in enumerate(made):
+        vectors[row] = nothing if isinstance(outcome, str) else outcome
+    # Whatever they come from, vectors are checked as they are stored.
+    reasons = {**unstorable(vectors, facts.vector_type), **reasons}
+    vectors[list(reasons)] = nothing
+    failures = {chunks[row].chunk_id: reason for row, reason in reasons.items()}
     return EmbeddedBatch(tuple(whole), vectors, failures)
 
 

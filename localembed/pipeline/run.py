@@ -198,9 +198,8 @@ def _index_files(
     model = RunModel(job.embedder, plan.size)
     token.on_cancel(model.close)
     token.on_cancel(partial(counters.emit, Step.ENDING, 0))
-    dim = job.facts.dim
-    embedding = TimedEmbedding(model, writer, dim, seconds, token, counters)
-    stages = Stages(writer, dim, embedding, counters)
+    embedding = TimedEmbedding(model, writer, job.facts, seconds, token, counters)
+    stages = Stages(writer, job.facts, embedding, counters)
     try:
         size = plan.size if at_once == 1 else 0  # a remote model never waits for chunks
         with (

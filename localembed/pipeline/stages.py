@@ -13,6 +13,7 @@ from localembed.pipeline.ingest import Ingested
 from localembed.pipeline.reuse import Embedding, embed_window, failed_passages
 from localembed.types.documents import EmbeddedBatch, Note
 from localembed.types.models import Embedder, EngineUse
+from localembed.types.tables import TableFacts
 
 if TYPE_CHECKING:
     from localembed.types.arrays import Vector, VectorMatrix
@@ -101,18 +102,18 @@ class Stages:
     """The stages after reading, with the state that they share."""
 
     def __init__(
-        self, writer: RowWriter, dim: int, embedding: Embedding, counters: RunCounters
+        self, writer: RowWriter, facts: TableFacts, embedding: Embedding, counters: RunCounters
     ) -> None:
         """Set up the stages.
 
         Args:
             writer: writes the rows.
-            dim: dimensions of the vectors.
+            facts: the table to write.
             embedding: embeds chunks.
             counters: count embedded and written chunks.
         """
         self._writer = writer
-        self._dim = dim
+        self._facts = facts
         self._embedding = embedding
         self._counters = counters
         self._in_flight = InFlight(writer)
@@ -125,7 +126,7 @@ class Stages:
         with self._counters.stage("open store"):
             self._writer.begin()
         batch, unsaved = embed_window(
-            documents, self._dim, self._in_flight, self._embedding, self._counters
+            documents, self._facts, self._in_flight, self._embedding, self._counters
         )
         whole = {id(document) for document in batch.documents}
         finished = [e for e in window if e.chunked is None or id(e.chunked) in whole]

@@ -57,7 +57,8 @@ class StoredVectors:
             missing = [chunk_hash for chunk_hash in hashes if chunk_hash not in found]
             if missing:
                 found.update(table.vectors(missing, version))
-        return found
+        # Older versions of localembed stored what their type could not hold as zeros.
+        return {key: vector for key, vector in found.items() if vector.any()}
 
     def wrote(self, hashes: Iterable[bytes]) -> None:
         """Record that the table has rows of these hashes, durable or not."""

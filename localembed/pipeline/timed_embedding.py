@@ -10,9 +10,11 @@ import numpy as np
 
 from localembed.core.cancellation import CancelToken
 from localembed.pipeline.counters import RunCounters
+from localembed.store.vector_types import unstorable
 from localembed.types.documents import Chunk
 from localembed.types.events import Step
 from localembed.types.models import Embedder, ModelInput
+from localembed.types.tables import TableFacts
 
 if TYPE_CHECKING:
     from localembed.types.arrays import Vector, VectorMatrix
@@ -50,7 +52,7 @@ class TimedEmbedding:
         self,
         source: EmbedderSource,
         store: VectorStore,
-        dim: int,
+        facts: TableFacts,
         seconds: float,
         token: CancelToken,
         counters: RunCounters,
@@ -60,7 +62,7 @@ class TimedEmbedding:
         Args:
             source: loads the model for the first chunk.
             store: saves the vectors of a window that takes long, or ends early.
-            dim: dimensions of the vectors.
+            facts: the table that stores the vectors.
             seconds: planned seconds of embedding per commit; 0 for a remote model, which saves each
                 answer by itself.
             token: when it is cancelled, embedding ends after the current batch.
@@ -68,7 +70,7 @@ class TimedEmbedding:
         """
         self._source = source
         self._store = store
-        self._dim = dim
+        self._facts = facts
         self._seconds = seconds
         self._token = token
         self._counters = counters
@@ -97,9 +99,8 @@ class TimedEmbedding:
         with counters.stage("embed"):
             made = model.embed_documents(inputs, _PartProgress(self))
         done = [row for row in range(len(chunks)) if row not in made.unfinished]
-        faults = {**_faults(made.vectors[done], done, self._dim), **made.failures}
+        faults = {**_faults(made.vectors[done], done, self._facts), **made.failures}
         counters.add("tokens", sum(len(chunks[row].token_ids) for row in done))
-        counters.add("embedded", sum(1 for row in done if row not in faults))
         return {chunks[row].chunk_hash: faults.get(row, made.vectors[row]) for row in done}
 
     def _save(self, part: dict[bytes, Vector | str]) -> None:
@@ -131,20 +132,17 @@ class _PartProgress:
         return self._token.is_cancelled or time.monotonic() >= self._until
 
 
-def _faults(vectors: VectorMatrix, rows: Sequence[int], dim: int) -> dict[int, str]:
+def _faults(vectors: VectorMatrix, rows: Sequence[int], facts: TableFacts) -> dict[int, str]:
     """Return row → reason for vectors that must not be stored.
 
     Args:
         vectors: the vectors of these rows.
         rows: their numbers.
-        dim: dimensions that they must have.
+        facts: the table that stores them.
     """
     width = vectors.shape[1]
-    if width != dim:
-        return dict.fromkeys(rows, f"the model returned {width} dimensions instead of {dim}")
-    zeros = np.flatnonzero(~vectors.any(axis=1)).tolist()
-    infinite = np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()
-    return {
-        **{rows[index]: "the model returned a vector of zeros" for index in zeros},
-        **{rows[index]: "the model returned a vector that is not finite" for index in infinite},
-    }
+    if width != facts.dim:
+        reason = f"the model returned {width} dimensions instead of {facts.dim}"
+        return dict.fromkeys(rows, reason)
+    found = unstorable(vectors, facts.vector_type)
+    return {rows[index]: reason for index, reason in found.items()}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from localembed.types.models import RemoteSpec
 
 _SHOWN_CHARS = 120
+_NUMBERS = frozenset({int, float})
 _MAX_TOKENS = 1 << 40
 """Maximum plausible token count of one answer."""
 
@@ -113,11 +114,12 @@ def _vector(item: dict[str, Any]) -> Vector:
     try:
         if isinstance(raw, str):
             return np.frombuffer(base64.b64decode(raw, validate=True), "<f4").astype(np.float32)
+        # NumPy would also take booleans, null and numbers in quotes.
+        if not isinstance(raw, list) or not _NUMBERS.issuperset(map(type, raw)):
+            raise TransientError("a vector that is not a list of numbers")
         vector = np.array(raw, np.float64)
     except (ValueError, TypeError, OverflowError, binascii.Error):
         raise TransientError("a vector that cannot be read") from None
-    if not isinstance(raw, list) or vector.ndim != 1:
-        raise TransientError("a vector that is not a list of numbers")
     with np.errstate(over="ignore"):
         return vector.astype(np.float32)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localembed.store.lance.search_text import search_text
+from localembed.store.vector_types import as_stored
 from localembed.types.documents import EmbeddedBatch
 from localembed.types.tables import TableFacts
 
@@ -70,12 +71,10 @@ def batch_rows(batch: EmbeddedBatch, run: int, shape: pa.Schema) -> pa.Table:
 
 
 def _vector_column(batch: EmbeddedBatch, kind: pa.DataType) -> pa.Array:
-    """Return the vectors; null for a chunk that failed, or is not finite in the stored type."""
+    """Return the vectors; null for a chunk that failed."""
     import pyarrow as pa
 
-    number = np.float16 if kind.value_type == pa.float16() else np.float32
-    with np.errstate(over="ignore"):
-        values = batch.vectors.astype(number)
+    values = as_stored(batch.vectors, "float16" if kind.value_type == pa.float16() else "float32")
     missing = ~np.isfinite(values).all(axis=1)
     values[missing] = 0
     flat = pa.array(values.reshape(-1), kind.value_type)
