@@ -5,6 +5,7 @@ LocalembedError                 carries the exit code; the message says what to 
 ├── ModelError                  4
 │   ├── ModelNotFoundError          the name is unknown, or its files are not on this machine
 │   ├── ModelChangedError           a file differs from its pinned hash, or contradicts the spec
+│   ├── TextRefusedError            the tokenizer fails on one text; the run continues without it
 │   ├── ModelRefusedError           the folder could make a library run code
 │   ├── RemoteModelError            a remote model returns no usable answer
 │   │   └── ProviderUnusableError       the provider failed too often; finished answers are kept
@@ -58,6 +59,10 @@ class ModelNotFoundError(ModelError):
 
 class ModelChangedError(ModelError):
     """A model file differs from its pinned hash, or contradicts the spec."""
+
+
+class TextRefusedError(ModelError):
+    """The tokenizer fails on one text; in a run, only its file fails."""
 
 
 class ModelRefusedError(ModelError):

@@ -9,6 +9,7 @@ import click
 
 from localembed.cli.render.output import echo, echo_traceback
 from localembed.cli.render.text import printable
+from localembed.core.panics import panics_as_errors
 from localembed.core.text import unwritable_output
 from localembed.errors import LocalembedError
 
@@ -39,7 +40,10 @@ def run(command: click.Command, arguments: list[str], session: object = None) ->
     code = 0
     stdout = sys.stdout
     try:
-        result = command.main(arguments, prog_name="localembed", standalone_mode=False, obj=session)
+        with panics_as_errors():
+            result = command.main(
+                arguments, prog_name="localembed", standalone_mode=False, obj=session
+            )
         code = result if isinstance(result, int) else 0
     except (click.exceptions.Abort, KeyboardInterrupt, Terminated) as error:
         code = _stopped(error)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from localembed.core.panics import panics_as_errors, quiet_panics
 from localembed.embedding.engines.torch_model import prepare
 from localembed.errors import ModelChangedError
 from localembed.types.models import ModelSpec
@@ -29,7 +30,8 @@ class CrossEncoderReranker:
         """Return (n,) float32, higher is better; pairs too long for the model are truncated."""
         pairs = [(query, text) for text in texts]
         # The library sorts by length, so one call pads little.
-        scores = self._model.predict(pairs, batch_size=_BATCH, show_progress_bar=False)
+        with panics_as_errors():
+            scores = self._model.predict(pairs, batch_size=_BATCH, show_progress_bar=False)
         return np.asarray(scores, np.float32).reshape(len(texts))
 
 
@@ -46,15 +48,16 @@ def load_reranker(spec: ModelSpec, folder: Path) -> CrossEncoderReranker:
     disable_progress_bar()
 
     try:
-        model = CrossEncoder(
-            str(folder),
-            device="cpu",
-            max_length=spec.max_tokens,
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"use_safetensors": True},
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        with quiet_panics():
+            model = CrossEncoder(
+                str(folder),
+                device="cpu",
+                max_length=spec.max_tokens,
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )
+    except (OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError) as error:
         first = str(error).splitlines()[0] if str(error) else repr(error)
         message = f"Model '{spec.name}' cannot be loaded from {folder}: {first}"
         raise ModelChangedError(message) from error

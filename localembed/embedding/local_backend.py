@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from localembed.core import hashing
 from localembed.embedding.options import EngineOptions, LoadContext, Profiles, RemoteOptions
+from localembed.errors import ModelChangedError
 from localembed.types.models import Embedder, ModelInput, ModelSpec, Tokenizer
 from localembed.types.runs import Price
 
@@ -73,7 +75,8 @@ class LocalBackend:
         """Load the model into the fastest engine."""
         from localembed.embedding.local import load_embedder
 
-        return load_embedder(self.spec, folder, options, context)
+        with _readable(folder):
+            return load_embedder(self.spec, folder, options, context)
 
     def load_for_queries(
         self, folder: Path, options: EngineOptions, _remote: RemoteOptions, context: LoadContext, /
@@ -81,4 +84,21 @@ class LocalBackend:
         """Load the model into the engine that starts fastest."""
         from localembed.embedding.local import load_query_embedder
 
-        return load_query_embedder(self.spec, folder, options, context)
+        with _readable(folder):
+            return load_query_embedder(self.spec, folder, options, context)
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Turn what broken files of a model raise while they are loaded into our error.
+
+    Raises:
+        ModelChangedError: a file contains values that make no sense.
+    """
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        message = (
+            f"The model in {folder} cannot be loaded: {error!r}. Put the published files back."
+        )
+        raise ModelChangedError(message) from error

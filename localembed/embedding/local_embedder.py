@@ -11,6 +11,7 @@ import numpy as np
 
 from localembed.embedding.engines.base import Engine
 from localembed.embedding.engines.batching import make_batches, padded_lengths, split_evenly
+from localembed.errors import ModelChangedError
 from localembed.types.models import (
     NO_PROGRESS,
     Embeddings,
@@ -148,7 +149,11 @@ class LocalEmbedder:
     def embed_query(self, text: str, /) -> Vector:
         """Return (dim,) float32; of a query longer than the model, the mean of its pieces."""
         rows = [self._special_tokens.around(piece) for piece in self._pieces(text)]
-        mean: Vector = self._truncate(self.engine.collect([self.engine.submit(rows)])).mean(axis=0)
+        try:
+            vectors = self.engine.collect([self.engine.submit(rows)])
+        except IndexError as error:
+            raise self._foreign_ids() from error
+        mean: Vector = self._truncate(vectors).mean(axis=0)
         if len(rows) > 1 and self.spec.normalize:
             mean /= max(float(np.linalg.norm(mean)), 1e-12)
         return mean
@@ -184,11 +189,20 @@ class LocalEmbedder:
         """
         try:
             return self.engine.submit(items)
+        except IndexError as error:
+            raise self._foreign_ids() from error
         except Exception as error:
             if not self.engine.is_out_of_memory(error):
                 raise
         self.engine.free()
         return None
+
+    def _foreign_ids(self) -> ModelChangedError:
+        message = (
+            f"The tokenizer of model '{self.spec.name}' has tokens that its weights lack. Put the "
+            "published files back."
+        )
+        return ModelChangedError(message)
 
     def _halve_budget(self, padded_tokens: int) -> None:
         self._budget = max(1, min(self._budget, padded_tokens) // 2)

@@ -68,10 +68,10 @@ class ModelShape:
 
 def read_shape(folder: Path) -> ModelShape:
     """Return the shape of the model in a folder; sizes that are not given are 0."""
-    config = _json(folder / "config.json", {})
+    config = _object(folder / "config.json")
     listed = _json(folder / "modules.json", [])
     modules = [m for m in listed if isinstance(m, dict)] if isinstance(listed, list) else []
-    poolings = [_json(path, {}) for path in sorted(folder.glob("*_Pooling/config.json"))]
+    poolings = [_object(path) for path in sorted(folder.glob("*_Pooling/config.json"))]
 
     tensors, _ = weights_header(folder / "model.safetensors")
 
@@ -110,12 +110,22 @@ def weights_header(weights: Path) -> tuple[dict[str, Any], int]:
         with weights.open("rb") as file:
             length = struct.unpack("<Q", file.read(8))[0]
             header = json.loads(file.read(min(length, weights.stat().st_size)))
-    except (OSError, ValueError, struct.error):
+    except (OSError, ValueError, RecursionError, struct.error):
         return {}, 0
     if not isinstance(header, dict):
         return {}, 0
-    tensors = {name: tensor for name, tensor in header.items() if isinstance(tensor, dict)}
-    return tensors, 8 + length
+    tensors = {name: tensor for name, tensor in header.items() if name != "__metadata__"}
+    return (tensors, 8 + length) if all(map(_is_tensor, tensors.values())) else ({}, 0)
+
+
+def _is_tensor(entry: object) -> bool:
+    """Tell whether an entry of a header has the form of a tensor's."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
+        return False
+    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    if not isinstance(shape, list) or not isinstance(offsets, list) or len(offsets) != 2:
+        return False
+    return all(type(number) is int and number >= 0 for number in (*shape, *offsets))
 
 
 def _pooling(config: Mapping[str, Any]) -> str | None:
@@ -144,5 +154,10 @@ def _stored_layers(tensors: Mapping[str, Any]) -> int:
 def _json(path: Path, missing: Any) -> Any:  # noqa: ANN401 - whatever the file contains
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return missing
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    value = _json(path, {})
+    return value if isinstance(value, dict) else {}

@@ -247,6 +247,9 @@ def _checked(name: str, folder: Path) -> ModelSpec:
     except OSError as error:
         message = f"{error.filename or folder} cannot be read: {error.strerror or error}"
         raise ModelChangedError(message) from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        message = f"The model in {folder} cannot be read: {error!r}. Download it again."
+        raise ModelChangedError(message) from error
 
 
 def _inspected_and_loaded(name: str, folder: Path) -> ModelSpec:

@@ -132,6 +132,6 @@ def _card(folder: Path) -> dict[str, str]:
 def _json(path: Path) -> Mapping[str, Any]:
     try:
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

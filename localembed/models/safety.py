@@ -135,7 +135,7 @@ def _pairs(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON
 def _json(path: Path) -> Any:  # noqa: ANN401 - any JSON
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None  # code that needs the file reports the error
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from localembed import readers
 from localembed.core.text import show_path
-from localembed.errors import ReadError
+from localembed.errors import ReadError, TextRefusedError
 from localembed.sources import Content, read_file
 from localembed.types.documents import (
     ChunkedDocument,
@@ -54,6 +54,9 @@ def read_and_chunk(files: Sequence[KnownFile], chunker: DocumentChunker) -> list
     except MemoryError:
         if len(files) == 1:
             return [ChunkedFile(error="not enough memory to read and chunk it")]
+    except TextRefusedError as error:
+        if len(files) == 1:
+            return [ChunkedFile(error=str(error))]
     return [chunked for file in files for chunked in read_and_chunk([file], chunker)]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from localembed.core.panics import quiet_panics
 from localembed.embedding.engines.numpy_base import NumpyEngine
 from localembed.errors import ModelChangedError
 
@@ -58,8 +59,10 @@ def _read_table(path: Path) -> VectorMatrix:
     from safetensors.numpy import load_file
 
     try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError, TypeError) as error:  # TypeError: bf16 in NumPy
+        with quiet_panics():
+            tensors = load_file(path)
+    # TypeError, KeyError: a type that NumPy does not have. RuntimeError: a panic.
+    except (OSError, SafetensorError, TypeError, KeyError, ValueError, RuntimeError) as error:
         message = f"The weights {path} cannot be loaded: {error}. Put the published file back."
         raise ModelChangedError(message) from error
     if "embedding.weight" in tensors:

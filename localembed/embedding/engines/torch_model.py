@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from localembed.core.offline import SWITCHES
+from localembed.core.panics import quiet_panics
 from localembed.errors import ModelChangedError
 
 QUIET = {"TOKENIZERS_PARALLELISM": "true", "TRANSFORMERS_VERBOSITY": "error"}
@@ -36,13 +37,14 @@ def load_model(folder: Path, device: str, precision: str) -> Any:  # noqa: ANN40
     disable_progress_bar()
     dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     try:
-        model = SentenceTransformer(
-            str(folder),
-            device=device,
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"use_safetensors": True, "dtype": dtypes[precision]},
-        )
+        with quiet_panics():
+            model = SentenceTransformer(
+                str(folder),
+                device=device,
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True, "dtype": dtypes[precision]},
+            )
     except (OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError) as error:
         message = f"The model in {folder} cannot be loaded: {error}"
         raise ModelChangedError(message) from error

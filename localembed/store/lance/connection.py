@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from localembed.core.panics import panics_as_errors
 from localembed.errors import NotIndexedError, StorageError
 from localembed.store.lance import disk_names
 
@@ -61,7 +62,8 @@ def lance_errors(folder: Path) -> Iterator[None]:
         StorageError: everything else.
     """
     try:
-        yield
+        with panics_as_errors():
+            yield
     except (RuntimeError, ValueError, OSError) as error:
         text = str(error)
         for mark, reason in _REASONS:
