@@ -73,7 +73,7 @@ class Bench:
         return cls(
             selection=selection,
             options=engine_options(settings),
-            context=replace(load_context(selection.model.space_id), on_notice=on_notice),
+            context=replace(load_context(selection.usable_model().space_id), on_notice=on_notice),
             device=device,
             machine=device_name(device),
             files=files,
@@ -84,7 +84,7 @@ class Bench:
     @property
     def model(self) -> LocatedModel:
         """Model that is measured."""
-        return self.selection.model
+        return self.selection.usable_model()
 
     @property
     def sample_name(self) -> str:

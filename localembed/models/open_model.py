@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from localembed.core.hashing import sha256_file
 from localembed.embedding import RERANKERS, backend_of
 from localembed.embedding.local_backend import LocalBackend
-from localembed.errors import ModelNotFoundError, UsageError
+from localembed.embedding.model_shape import module_file
+from localembed.errors import LocalembedError, ModelChangedError, ModelNotFoundError, UsageError
 from localembed.models.files import how_to_get, locate, read_pins, store_folder, tokenizer_folder
 from localembed.models.hashes import checked_hashes
 from localembed.models.registry import find_spec
 from localembed.models.safety import check_only_data, deciding_files
 from localembed.store.layout import Layout
 from localembed.types.models import ModelSpec
+
+_LOADED = ("sentence-transformers", *RERANKERS)
+"""Backends that load weights and a tokenizer from a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +104,54 @@ def located(spec: ModelSpec, *, rehash: bool = False) -> LocatedModel:
     except OSError as error:
         message = f"The folder of model '{spec.name}' cannot be read: {error}"
         raise ModelNotFoundError(message) from error
+    _check_complete(spec, folder, deciding)
     noted = read_pins(spec.name) if folder == store_folder(spec.name) else {}
     pinned = {**noted, **spec.sha256}
     hashes = checked_hashes(spec.name, folder, deciding, pinned, rehash=rehash)
     backend = LocalBackend(spec) if spec.backend in RERANKERS else backend_of(spec)
     space_id = backend.space_id({name: hashes[name] for name in deciding})
     return LocatedModel(spec, folder, space_id)
+
+
+def _check_complete(spec: ModelSpec, folder: Path, deciding: Sequence[str]) -> None:
+    """Check that a model without pinned hashes has its parts; otherwise it would be another one.
+
+    Raises:
+        ModelChangedError: its weights or its tokenizer are missing.
+    """
+    if spec.backend not in _LOADED:
+        return
+    for part, suffix in (("weights", ".safetensors"), ("tokenizer", "tokenizer.json")):
+        if not any(name.endswith(suffix) for name in deciding):
+            message = f"Model '{spec.name}' lacks its {part} in {folder}. Reinstall the model."
+            raise ModelChangedError(message)
+
+
+def open_tokenizer(name: str, dim: int, space_id: str, layout: Layout) -> LocatedModel | None:
+    """Find a model whose tokenizer is on this machine, though its other files are missing.
+
+    Return None if its tokenizer is missing as well, or is not the pinned one.
+
+    Args:
+        name: the model's name in a models.toml.
+        dim: dimensions of the stored vectors.
+        space_id: identity of the stored vectors.
+        layout: the workspace, whose models.toml takes precedence.
+    """
+    try:
+        spec = find_spec(name, layout)
+        folder = locate(spec)
+        if folder is None or spec.remote is not None:
+            return None
+        check_only_data(name, folder)
+        path = module_file(folder, "tokenizer.json")
+        pinned = {**read_pins(name), **spec.sha256}.get(path.relative_to(folder).as_posix())
+        if pinned not in (None, sha256_file(path)):
+            return None
+        smaller = dim if dim in spec.smaller_dims else None
+        return LocatedModel(_truncated(spec, smaller), folder, space_id)
+    except (OSError, LocalembedError):
+        return None
 
 
 def _truncated(spec: ModelSpec, dim: int | None) -> ModelSpec:

@@ -22,7 +22,7 @@ from localembed.core.processes import environment, python
 from localembed.embedding import BACKENDS, cores
 from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.read_and_chunk import ChunkedFile, KnownFile, read_and_chunk
-from localembed.types.documents import DocumentChunker
+from localembed.types.documents import ChunkedDocument, Document, DocumentChunker
 from localembed.types.limits import Limits
 
 _EXIT_SECONDS = 5.0
@@ -57,9 +57,13 @@ class OwnChunker:
             RunCancelledError: the run is over.
         """
         self._token.raise_if_cancelled()
+        return read_and_chunk(files, self._chunk)
+
+    def _chunk(self, documents: Sequence[Document], /) -> list[ChunkedDocument]:
+        """Chunk documents; files without new text need no chunker."""
         with self._loading:
             self._chunker = self._chunker or self._loader.load(self._token)
-        return read_and_chunk(files, self._chunker)
+        return self._chunker(documents)
 
 
 class ChunkWorkers:

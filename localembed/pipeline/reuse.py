@@ -28,7 +28,10 @@ class Embedding(Protocol):
 
 
 class EmbeddedWindow(NamedTuple):
-    """The documents of a window whose chunks all have an outcome; after an early end, not all."""
+    """The documents of a window whose chunks all have an outcome.
+
+    Without a model, and after an early end, these may be fewer than the window has.
+    """
 
     batch: EmbeddedBatch
     unsaved: int

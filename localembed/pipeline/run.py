@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from localembed.errors import LocalembedError, WorkspaceError
 from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.ingest import NO_STAT
 from localembed.pipeline.plan import Plan, make_plan
@@ -93,8 +94,16 @@ def _run(job: Job, counters: RunCounters) -> RunReport:
     counters.use_plan(plan)
     with _writer(job.layout, job.facts, records, counters, job.pending, job.limits) as writer:
         counters.emit(Step.FILES, len(plan.to_read))
-        if plan.to_read:
-            _index_files(job, plan, records, writer, counters)
+        try:
+            if plan.to_read:
+                _index_files(job, plan, records, writer, counters)
+        except LocalembedError as error:
+            published = job.facts.name in read_head(job.layout).tables
+            if published and not isinstance(error, WorkspaceError):
+                # What is gone from the disk leaves the answers, even if nothing can be embedded.
+                writer.remove(plan.removed)
+                writer.finish(complete=False, default=False, keep=job.keep_versions)
+            raise
         writer.remove(plan.removed)
         complete = job.covers_all and not plan.refused
         writer.finish(
@@ -211,6 +220,8 @@ def _index_files(
             run_stages(
                 _until_end(windows(entries, times, counters), writer), stages, token, at_once
             )
+        if model.problem is not None:
+            raise model.problem
     finally:
         counters.use_engine(model.use)
         model.close()

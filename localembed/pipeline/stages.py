@@ -7,6 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from localembed.embedding import give_back_memory
+from localembed.errors import LocalembedError, WorkspaceError
 from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.in_flight import InFlight
 from localembed.pipeline.ingest import Ingested
@@ -80,16 +81,28 @@ class RunModel:
         self._text_bytes = text_bytes
         self._embedder: Embedder | None = None
         self._loading = Lock()
+        self.problem: LocalembedError | None = None
+        """Reason why the model could not be loaded; documents that need it are left out."""
 
     @property
     def use(self) -> EngineUse | None:
         """Engine that embedded; None if there was nothing to embed."""
         return self._embedder.use if self._embedder else None
 
-    def embedder(self) -> Embedder:
-        """Return the model, loaded once."""
+    def embedder(self) -> Embedder | None:
+        """Return the model, loaded once; None if it cannot be loaded, see `problem`.
+
+        Raises:
+            WorkspaceError: the workspace is damaged or cannot be written.
+        """
         with self._loading:
-            self._embedder = self._embedder or self._loader.load(self._text_bytes)
+            if self._embedder is None and self.problem is None:
+                try:
+                    self._embedder = self._loader.load(self._text_bytes)
+                except WorkspaceError:
+                    raise
+                except LocalembedError as error:
+                    self.problem = error
             return self._embedder
 
     def close(self) -> None:

@@ -26,8 +26,8 @@ _OVERTIME = 1.25
 class EmbedderSource(Protocol):
     """Provides the model, loaded once."""
 
-    def embedder(self) -> Embedder:
-        """Return the model."""
+    def embedder(self) -> Embedder | None:
+        """Return the model, None if it cannot be loaded."""
 
 
 class VectorStore(Protocol):
@@ -76,12 +76,12 @@ class TimedEmbedding:
         self._counters = counters
 
     def embed(self, chunks: Sequence[Chunk]) -> EmbeddedChunks:
-        """Embed chunks; once the run is cancelled, those that were not begun are missing."""
+        """Embed chunks; without a model, or once the run is cancelled, some are missing."""
         outcomes: dict[bytes, Vector | str] = {}
         unsaved = 0
         rest = list(chunks)
-        while rest and not self._token.is_cancelled:
-            part = self._embed_part(rest)
+        while rest and (model := self._model()) is not None:
+            part = self._embed_part(rest, model)
             outcomes.update(part)
             rest = [chunk for chunk in rest if chunk.chunk_hash not in outcomes]
             unsaved = len(part) if self._seconds else 0
@@ -90,11 +90,16 @@ class TimedEmbedding:
                 unsaved = 0
         return EmbeddedChunks(outcomes, unsaved)
 
-    def _embed_part(self, chunks: Sequence[Chunk]) -> dict[bytes, Vector | str]:
+    def _model(self) -> Embedder | None:
+        """Return the model; None if it cannot be loaded, or the run is over."""
+        if self._token.is_cancelled:
+            return None
+        with self._counters.stage("load model"):
+            return self._source.embedder()
+
+    def _embed_part(self, chunks: Sequence[Chunk], model: Embedder) -> dict[bytes, Vector | str]:
         """Embed what the planned time allows, and check every vector before it is used."""
         counters = self._counters
-        with counters.stage("load model"):
-            model = self._source.embedder()
         inputs = [ModelInput(c.model_text, c.token_ids, c.chunk_hash) for c in chunks]
         with counters.stage("embed"):
             made = model.embed_documents(inputs, _PartProgress(self))

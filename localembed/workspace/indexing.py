@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from localembed.chunking import clean
 from localembed.core.cancellation import CancelToken
 from localembed.embedding import RemoteOptions, backend_of, load_embedder, load_tokenizer
 from localembed.embedding.profiles import ProfileStore
+from localembed.errors import ModelError, ModelNotFoundError
+from localembed.models import LocatedModel
 from localembed.pipeline.estimate import estimate
 from localembed.pipeline.run import Job, remove_documents
 from localembed.sources import WalkRules
@@ -94,8 +96,8 @@ def make_job(  # noqa: PLR0913 - what a run is made of
         facts=selection.facts,
         scopes=tuple((scope.root, scope.path) for scope in to_index),
         rules=WalkRules(settings.max_file_size),
-        chunker=_ChunkerLoader(selection.model.spec, selection.model.folder, selection.rules),
-        embedder=_EmbedderLoader(selection, settings, pending, options, on_notice),
+        chunker=_chunker(selection),
+        embedder=_embedder(selection, settings, pending, options, on_notice),
         pending=pending,
         limits=limits,
         becomes_default=selection.becomes_default,
@@ -119,7 +121,7 @@ def preview(
     listener: EventListener,
 ) -> Preview:
     """Return what a run over scopes would embed and cost; nothing is written or sent."""
-    spec = selection.model.spec
+    spec = selection.usable_model().spec
     backend = backend_of(spec)
     job = make_job(layout, selection, settings, scopes, RunOptions(), limits)
     estimated = estimate(job, backend, listener)
@@ -130,7 +132,7 @@ def preview(
 class _EmbedderLoader:
     """Loads the model of a run (see `pipeline.stages.EmbedderLoader`)."""
 
-    selection: TableSelection
+    model: LocatedModel
     settings: Settings
     pending: PendingVectors
     options: RunOptions
@@ -139,11 +141,11 @@ class _EmbedderLoader:
     @property
     def windows_in_flight(self) -> int:
         """Number of windows to embed concurrently."""
-        return backend_of(self.selection.model.spec).windows_in_flight
+        return backend_of(self.model.spec).windows_in_flight
 
     def load(self, text_bytes: int) -> Embedder:
         """Load the model for about `text_bytes` of text."""
-        model = self.selection.model
+        model = self.model
         remote = RemoteOptions(
             allow_network=self.settings.allow_network,
             max_cost=self.options.max_cost,
@@ -158,6 +160,36 @@ class _EmbedderLoader:
         return load_embedder(
             model.spec, model.folder, engine_options(self.settings), remote, context
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """Stands for a chunker or a model that cannot be loaded."""
+
+    problem: ModelError
+    windows_in_flight: int = 1
+
+    def load(self, _needed: object) -> NoReturn:
+        """Raise the reason why it cannot be loaded."""
+        raise self.problem
+
+
+def _chunker(selection: TableSelection) -> _ChunkerLoader | _Missing:
+    if selection.model is None:
+        return _Missing(selection.problem or ModelNotFoundError(selection.facts.model))
+    return _ChunkerLoader(selection.model.spec, selection.model.folder, selection.rules)
+
+
+def _embedder(
+    selection: TableSelection,
+    settings: Settings,
+    pending: PendingAnswers,
+    options: RunOptions,
+    on_notice: Notice,
+) -> _EmbedderLoader | _Missing:
+    if selection.model is None or selection.problem is not None:
+        return _Missing(selection.problem or ModelNotFoundError(selection.facts.model))
+    return _EmbedderLoader(selection.model, settings, pending, options, on_notice)
 
 
 def remove_everywhere(

@@ -14,9 +14,9 @@ from localembed.chunking import clean
 from localembed.chunking.rules import ChunkRules
 from localembed.core import hashing
 from localembed.embedding import backend_of, load_tokenizer
-from localembed.errors import ModelChangedError, UsageError
+from localembed.errors import ModelChangedError, ModelError, ModelNotFoundError, UsageError
 from localembed.models import LocatedModel
-from localembed.store.head import Head, read_head
+from localembed.store.head import Head, facts_of, read_head
 from localembed.store.layout import FORMAT, Layout
 from localembed.types.tables import SCHEMA_VERSION, TableFacts, TableHead
 from localembed.workspace.settings import PRESETS, Sourced
@@ -31,20 +31,31 @@ class TableSelection:
     """A table to write, with the model that fills it."""
 
     facts: TableFacts
-    model: LocatedModel
+    model: LocatedModel | None
+    """Model whose tokenizer chunks texts; None if that is missing as well."""
     rules: ChunkRules
     becomes_default: bool
     notices: tuple[str, ...]
     """Sentences about requests that could not be met in full."""
+    problem: ModelError | None = None
+    """Reason why the model cannot embed; whatever embeds nothing works all the same."""
+
+    def usable_model(self) -> LocatedModel:
+        """Return the model.
+
+        Raises:
+            ModelError: it cannot embed.
+        """
+        if self.model is None or self.problem is not None:
+            raise self.problem or ModelNotFoundError(self.facts.model)
+        return self.model
 
 
 def is_remote(sourced: Sourced, layout: Layout) -> bool:
-    """Tell whether the model that embeds is remote.
-
-    Raises:
-        ModelNotFoundError: the model is unknown.
-    """
+    """Tell whether the model that embeds is remote; one that is unknown is not."""
     name = _chosen_model(sourced, read_head(layout))
+    if name not in models.load_specs(layout):
+        return False
     return backend_of(models.find_spec(name, layout)).provider is not None
 
 
@@ -65,10 +76,15 @@ def select_table(sourced: Sourced, head: Head, layout: Layout) -> TableSelection
     name = _chosen_model(sourced, head)
     found = head.table(name)
     same = found[1] if found else None
-    if settings.dim is None and same is not None:
-        model = models.open_stored(name, same.dim, layout)
-    else:
-        model = models.open_model(name, layout, dim=settings.dim)
+    try:
+        if settings.dim is None and same is not None:
+            model = models.open_stored(name, same.dim, layout)
+        else:
+            model = models.open_model(name, layout, dim=settings.dim)
+    except ModelError as problem:
+        if found is None or not _is_as_set(sourced, found[1]):
+            raise
+        return _without_model(*found, head, layout, problem)
     rules, notices = _rules(sourced, model, same)
     kept_type = same is not None and not sourced.given("vector_type")
     vector_type = same.vector_type if same and kept_type else settings.vector_type
@@ -87,6 +103,36 @@ def select_table(sourced: Sourced, head: Head, layout: Layout) -> TableSelection
     current = head.tables.get(head.default) if head.default else None
     becomes_default = current is None or current.model == name or not named_by_flag
     return TableSelection(facts, model, rules, becomes_default, notices)
+
+
+def _is_as_set(sourced: Sourced, entry: TableHead) -> bool:
+    """Tell whether the settings, as far as they are given, are those of a table."""
+    settings = sourced.settings
+    tokens = settings.chunk_tokens or (PRESETS[settings.preset] if settings.preset else None)
+    given = {
+        "dim": (settings.dim, entry.dim),
+        "chunk_tokens": (tokens, entry.max_tokens),
+        "overlap": (settings.overlap if sourced.given("overlap") else None, entry.overlap_tokens),
+        "vector_type": (
+            settings.vector_type if sourced.given("vector_type") else None,
+            entry.vector_type,
+        ),
+    }
+    return all(asked in (None, stored) for asked, stored in given.values())
+
+
+def _without_model(
+    name: str, entry: TableHead, head: Head, layout: Layout, problem: ModelError
+) -> TableSelection:
+    """Return a table as it is: a run can still do whatever embeds nothing."""
+    return TableSelection(
+        facts=facts_of(name, entry),
+        model=models.open_tokenizer(entry.model, entry.dim, entry.space_id, layout),
+        rules=ChunkRules(entry.max_tokens, entry.overlap_tokens),
+        becomes_default=name == head.default,
+        notices=(),
+        problem=problem,
+    )
 
 
 def model_of(entry: TableHead, layout: Layout) -> LocatedModel:
