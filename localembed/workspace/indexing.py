@@ -183,7 +183,7 @@ def _chunker(selection: TableSelection) -> _ChunkerLoader | _Missing:
 def _embedder(
     selection: TableSelection,
     settings: Settings,
-    pending: PendingAnswers,
+    pending: PendingVectors,
     options: RunOptions,
     on_notice: Notice,
 ) -> _EmbedderLoader | _Missing:
