@@ -1,4 +1,8 @@
-"""A workspace's config.toml as a file: read its roots, and write roots and settings."""
+"""A workspace's config.toml as a file: read its roots, and write roots and settings.
+
+The path of a root inside the workspace's parent folder is stored relative to that folder, so that
+both move together.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localembed.core.files import write_atomically
+from localembed.core.paths import is_below
+from localembed.core.text import show_path
 from localembed.errors import UsageError
 from localembed.store.head import check_format
 from localembed.store.layout import FORMAT, Layout
@@ -43,11 +49,12 @@ def read_roots(layout: Layout) -> tuple[Root, ...]:
     """
     raw = read_toml(layout.config)
     check_format(raw.get("format"), layout)
+    parent = _parent(layout)
     try:
         return tuple(
             Root(
                 root_id=str(_given(entry, "id")),
-                path=_stored_path(entry),
+                path=os.path.realpath(os.path.join(parent, _stored_path(entry))),  # noqa: PTH118
                 include=_globs(entry, "include"),
                 exclude=_globs(entry, "exclude"),
                 hidden=_switch(entry, "hidden"),
@@ -91,10 +98,15 @@ def _switch(entry: Mapping[str, object], name: str) -> bool:
     return value
 
 
+def _parent(layout: Layout) -> bytes:
+    """Return the folder that holds the workspace, without links."""
+    return os.path.dirname(os.path.realpath(os.fsencode(layout.folder)))  # noqa: PTH120 - bytes
+
+
 def _stored_path(entry: Mapping[str, object]) -> bytes:
     """Return a root's path; TOML needs valid Unicode, so other paths are stored in hex as well."""
     raw = entry.get("path_hex")
-    path = bytes.fromhex(str(raw)) if raw else os.fsencode(str(_given(entry, "path")))
+    path = bytes.fromhex(str(raw)) if raw else str(_given(entry, "path")).encode()
     if not path or b"\0" in path:
         message = "path must be the path of a folder or file"
         raise ValueError(message)
@@ -121,9 +133,10 @@ def write_roots(layout: Layout, roots: Sequence[Root], forgotten: Collection[str
     import tomlkit
 
     document = _document(layout)
+    parent = _parent(layout)
     tables = tomlkit.aot()
     for root in roots:
-        tables.append(tomlkit.item(_entry(root)))
+        tables.append(tomlkit.item(_entry(root, parent)))
     document.pop("roots", None)
     document.pop("forgotten", None)
     if forgotten:
@@ -162,12 +175,11 @@ def _document(layout: Layout) -> TOMLDocument:
         return document
 
 
-def _entry(root: Root) -> dict[str, object]:
-    path = os.fsdecode(root.path)
-    shown = path.encode("utf-8", "backslashreplace").decode()
-    entry: dict[str, object] = {"id": root.root_id, "path": shown}
-    if shown != path:
-        entry["path_hex"] = root.path.hex()
+def _entry(root: Root, parent: bytes) -> dict[str, object]:
+    path = _relative(root.path, parent)
+    entry: dict[str, object] = {"id": root.root_id, "path": show_path(path)}
+    if show_path(path).encode() != path:
+        entry["path_hex"] = path.hex()
     if root.include:
         entry["include"] = list(root.include)
     if root.exclude:
@@ -177,6 +189,16 @@ def _entry(root: Root) -> dict[str, object]:
     if root.no_ignore:
         entry["no_ignore"] = True
     return entry
+
+
+def _relative(path: bytes, parent: bytes) -> bytes:
+    """Return a path below the workspace's parent folder relative to it; others stay as they are.
+
+    The top folder of a disk holds everything and never moves, so it is no such parent.
+    """
+    movable = parent != os.path.dirname(parent)  # noqa: PTH120 - bytes
+    inside = path == parent or is_below(path, parent)
+    return os.path.relpath(path, parent) if movable and inside else path
 
 
 def new_root_id() -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from localembed.core.paths import canonical, place_below
 from localembed.core.text import show_path
 from localembed.core.workspace_folder import FOLDER_NAME
 from localembed.errors import UsageError
@@ -42,10 +43,9 @@ class Adoption:
 def find_scope(roots: Sequence[Root], target: bytes) -> Scope | None:
     """Return the root that holds an absolute path, with the path relative to it."""
     for root in roots:
-        if target == root.path:
-            return Scope(root, b"")
-        if _is_below(target, root.path):
-            return Scope(root, os.path.relpath(target, root.path))
+        path = place_below(target, root.path)
+        if path is not None:
+            return Scope(root, path)
     return None
 
 
@@ -77,7 +77,7 @@ def adopt(
     for target in targets:
         found = find_scope(adopted, target)
         if found is None:
-            children = [root for root in adopted if _is_below(root.path, target)]
+            children = [root for root in adopted if place_below(root.path, target)]
             replaced.update(root.root_id for root in children)
             adopted = [root for root in adopted if root not in children]
             adopted.append(Root(root_id=config_file.new_root_id(), path=target, **given))
@@ -93,10 +93,6 @@ def adopt(
     return Adoption(tuple(adopted), frozenset(replaced))
 
 
-def _is_below(path: bytes, folder: bytes) -> bool:
-    return path.startswith(folder.rstrip(b"/") + b"/")
-
-
 class Roots:
     """The roots in config.toml; changing them requires the writer lock."""
 
@@ -110,17 +106,17 @@ class Roots:
         return config_file.read_roots(self._layout)
 
     def targets(self, paths: Sequence[str | os.PathLike[str]]) -> list[bytes]:
-        """Return absolute paths without symbolic links, all of which exist or are roots.
+        """Return absolute paths in their one spelling, all of which exist or are roots.
 
         Raises:
             UsageError: there is nothing to index, or a path does not exist.
         """
         roots = self.roots
-        targets = [os.path.realpath(os.fsencode(path)) for path in paths]
+        targets = [canonical(os.fsencode(path)) for path in paths]
         fresh = not roots and not self._layout.head.exists()
         if not targets and fresh and self._layout.folder.name == FOLDER_NAME:
             # A workspace inside a folder is for that folder.
-            targets = [os.path.realpath(os.fsencode(self._layout.folder.parent))]
+            targets = [canonical(os.fsencode(self._layout.folder.parent))]
         if not targets and not roots:
             message = "Nothing to index yet. Name a folder: localembed index ~/notes"
             raise UsageError(message)
@@ -155,7 +151,7 @@ class Roots:
         """
         roots = self.roots
         target = os.fsencode(os.path.abspath(path))  # noqa: PTH100 - a missing path has no realpath
-        scope = find_scope(roots, target) or find_scope(roots, os.path.realpath(target))
+        scope = find_scope(roots, target) or find_scope(roots, canonical(target))
         if scope is None:
             paths = ", ".join(show_path(root.path) for root in roots) or "none"
             message = f"{show_path(target)} is in no root of this workspace. Roots: {paths}"
