@@ -12,6 +12,7 @@ from localembed.checkup.fixes import (
     fix_manifest,
     fix_modes,
     fix_records,
+    fix_roots,
     fix_table,
     fix_tags,
 )
@@ -35,6 +36,7 @@ from localembed.store.head import read_head
 from localembed.store.lock import writer_lock
 from localembed.types.events import EventListener, ignore_event
 from localembed.types.findings import Checkup, Finding
+from localembed.workspace import config_file
 
 if TYPE_CHECKING:
     from localembed.workspace.workspace import Workspace
@@ -80,8 +82,10 @@ def fix(context: CheckContext, keep: int) -> Iterator[str]:
     context = replace(context, head=read_head(context.layout))
     for name, entry in context.head.tables.items():
         # Do not repair what an interrupted run left: the next run completes or removes it.
-        if any(found.verdict == "wrong" for found in check_table(context, name, entry)):
+        wrong = [f for f in check_table(context, name, entry) if f.verdict == "wrong"]
+        if any(found.check != "roots" for found in wrong):
             yield from fix_table(context, name, entry, keep)
+    yield from fix_roots(context, keep)
     yield from fix_tags(context.layout)
 
 
@@ -108,7 +112,15 @@ def doctor(
     layout, settings = workspace.layout, workspace.settings.settings
     roots = {root.root_id: root.path for root in workspace.roots}
     busy = heartbeat.current(layout) is not None
-    context = CheckContext(layout, settings, roots, deep, busy)
+    context = CheckContext(
+        layout=layout,
+        settings=settings,
+        roots=roots,
+        forgotten=config_file.read_forgotten(layout),
+        lists_roots=config_file.is_whole(layout),
+        deep=deep,
+        busy=busy,
+    )
     fixed: tuple[str, ...] = ()
     if repair:
         with writer_lock(layout):

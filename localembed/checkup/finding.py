@@ -22,6 +22,10 @@ class CheckContext:
     settings: Settings
     roots: Mapping[str, bytes]
     """root_id → absolute path."""
+    forgotten: frozenset[str]
+    """Ids of removed roots, whose documents the next run deletes."""
+    lists_roots: bool
+    """Whether config.toml is there, so that a root that it does not list was taken out of it."""
     deep: bool
     """Whether to read everything, not only a sample."""
     busy: bool

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import partial
 from pathlib import Path
 
 from localembed.checkup.finding import CheckContext
@@ -21,6 +22,7 @@ from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
 from localembed.store.modes import loose_paths, tighten_workspace
 from localembed.store.versions import head_from_runs, read_tags, read_versions, tag
+from localembed.types.documents import FileRecord
 from localembed.types.tables import TableHead
 
 
@@ -83,8 +85,11 @@ def fix_tags(layout: Layout) -> Iterator[str]:
 
 def fix_table(context: CheckContext, name: str, entry: TableHead, keep: int) -> Iterator[str]:
     """Remove damaged data from a table, and update head.json and the manifest to match."""
-    damaged = damaged_files(context, name)
     folder = context.layout.table(name)
+    if _is_another(folder, entry):
+        target = set_aside(context.layout, folder)
+        yield f"Moved the table to {target}: it is not the one that head.json describes"
+    damaged = damaged_files(context, name) if folder.exists() else {}
     documents = affected_documents(context, name, damaged) if damaged else ()
     with heartbeat.at_risk(context.layout):
         if damaged:
@@ -97,6 +102,36 @@ def fix_table(context: CheckContext, name: str, entry: TableHead, keep: int) -> 
         facts = facts_of(name, entry)
         remove_documents(context.layout, facts, lambda _: False, keep, lambda *_: None)
     yield f"Updated head.json and the manifest to match the rows of {entry.model}"
+
+
+def _is_of(root_ids: Collection[str], record: FileRecord) -> bool:
+    return record.root_id in root_ids
+
+
+def _is_another(folder: Path, entry: TableHead) -> bool:
+    """Tell whether a table was replaced by another one of the same name."""
+    try:
+        return Inspection(folder).uuid != entry.uuid
+    except WorkspaceError:
+        return False
+
+
+def fix_roots(context: CheckContext, keep: int) -> Iterator[str]:
+    """Remove the documents of roots that were taken out of config.toml from every table.
+
+    If the whole file was lost, nothing is removed.
+    """
+    if not context.lists_roots:
+        return
+    known = context.roots.keys() | context.forgotten
+    for name, entry in read_head(context.layout).tables.items():
+        facts = facts_of(name, entry)
+        stored = Inspection(context.layout.table(name), entry.lance_version).rows().roots
+        if unknown := stored.keys() - known:
+            of_unknown = partial(_is_of, unknown)
+            remove_documents(context.layout, facts, of_unknown, keep, lambda *_: None)
+            files = counted(sum(stored[root_id] for root_id in unknown), "file")
+            yield f"Removed {files} of roots that config.toml does not list from {entry.model}"
 
 
 def _remove_damaged(layout: Layout, folder: Path, damaged: set[str]) -> Iterator[str]:

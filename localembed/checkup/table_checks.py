@@ -37,6 +37,10 @@ def check_table(context: CheckContext, name: str, entry: TableHead) -> Iterator[
     yield _versions(context, name, entry)
     try:
         table = Inspection(folder, entry.lance_version)
+        if table.uuid != entry.uuid:
+            text = f"{label}: {folder} is not the table that head.json describes"
+            yield wrong("table", text, REPAIR)
+            return
         yield from _rows(context, name, entry, table)
         yield _vectors(context, label, table)
         yield from _indexes(label, table)
@@ -122,6 +126,7 @@ def _rows(
     context: CheckContext, name: str, entry: TableHead, table: Inspection
 ) -> Iterator[Finding]:
     census = table.rows()
+    yield from _unknown_roots(context, census.roots)
     if census.duplicates:
         yield wrong("rows", f"{counted(census.duplicates, 'chunk')} stored twice", REPAIR)
     elif census.incomplete:
@@ -135,6 +140,18 @@ def _rows(
     else:
         documents = counted(len(census.documents), "document")
         yield ok("rows", f"{counted(census.rows, 'chunk')} of {documents}, no duplicates")
+
+
+def _unknown_roots(context: CheckContext, stored: Mapping[str, int]) -> Iterator[Finding]:
+    """Check that config.toml lists the root of every row."""
+    repair = REPAIR if context.lists_roots else "localembed index FOLDER"
+    for root_id in sorted(stored.keys() - context.roots.keys() - context.forgotten):
+        files = counted(stored[root_id], "file")
+        text = (
+            f"{files} of the root {root_id}, which config.toml does not list; queries do not show "
+            "them. To continue with the root: localembed index FOLDER"
+        )
+        yield wrong("roots", text, repair)
 
 
 def _disagreement(

@@ -15,9 +15,10 @@ from localembed.types import json_forms
 @click.argument("path", type=click.Path())
 @common
 def rm(options: Common, path: str) -> int:
-    """Remove PATH from the index: a root, or a folder or file below one.
+    """Remove PATH from the index: a root (its path or ID), or a folder or file below one.
 
-    The files themselves are not touched. A path below a root is also excluded from later runs.
+    The files themselves are not touched. A path below a root also stays out of later runs, until
+    it is indexed by its own name: localembed index PATH.
     """
     report = options.workspace().remove(path)
     if options.as_json:

@@ -5,6 +5,19 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
+from collections.abc import Callable
+
+Identity = tuple[int, int]
+"""Device and inode."""
+
+
+def folder_identity(path: bytes) -> Identity | None:
+    """Return what identifies a folder, None for anything else: files may have hard links."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - bytes
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
 
 
 def canonical(path: bytes) -> bytes:
@@ -21,20 +34,26 @@ def canonical(path: bytes) -> bytes:
     return found
 
 
-def place_below(path: bytes, folder: bytes) -> bytes | None:
-    """Return an absolute path relative to a folder, empty for the folder itself.
+def place_below(
+    path: bytes,
+    folder: bytes,
+    identity: Callable[[bytes], Identity | None] = folder_identity,
+) -> bytes | None:
+    """Return an absolute path relative to a folder, empty for the folder itself, or None.
 
-    Return None if it is not below the folder. Another name of the same folder (a bind mount) counts
-    as the folder.
+    Args:
+        path: the path.
+        folder: the folder; another name of the same folder, such as a bind mount, is the same.
+        identity: `folder_identity`, or a cache of it.
     """
     if path == folder:
         return b""
     if is_below(path, folder):
         return os.path.relpath(path, folder)
-    wanted = _folder_identity(folder)
+    wanted = identity(folder)
     above = path
     while wanted is not None:
-        if _folder_identity(above) == wanted:
+        if identity(above) == wanted:
             return path[len(above) :].lstrip(b"/")
         if above == (above := os.path.dirname(above)):  # noqa: PTH120 - bytes
             break
@@ -76,12 +95,3 @@ def _lstat(folder: bytes, name: bytes) -> os.stat_result | None:
         return os.lstat(os.path.join(folder, name))  # noqa: PTH118 - bytes
     except OSError:
         return None
-
-
-def _folder_identity(path: bytes) -> tuple[int, int] | None:
-    """Return device and inode of a folder, None for anything else: files may have hard links."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - bytes
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None

@@ -87,10 +87,13 @@ class TableWriter:
 
     def _begin(self) -> ChunkTable:
         from localembed.pipeline.stored_vectors import StoredVectors
+        from localembed.store.lance.connection import check_uuid
         from localembed.store.lance.table import ChunkTable
 
         self._publisher.claim()
         table = ChunkTable.open_or_create(self._layout, self._facts, self._limits)
+        if table.version > 1:
+            check_uuid(table.folder, table.uuid, self._publisher.known_uuids())
         self._use(table)
         # Earlier rows are durable: `recover` made sure of that.
         self._durable = table.version if table.version > 1 else 0

@@ -110,7 +110,9 @@ def _refusal(
 ) -> str | None:
     """Return a sentence if removing the lost files is probably a mistake, else None."""
     if walk.missing:
-        return _sentence(walk.root, "is missing or cannot be listed")
+        what = "on another machine" if walk.root.elsewhere else "missing or cannot be listed"
+        move = f"localembed roots move {show_path(walk.root.path)} NEW"
+        return _sentence(walk.root, f"is {what} (to say where it is now: {move})")
     if recorded and not walk.files and not walk.scope:
         return _sentence(walk.root, f"is suddenly empty ({_files(len(recorded))} before)")
     standing = [missing[r.doc_id] for r in lost if r.doc_id in missing]

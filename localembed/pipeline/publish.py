@@ -6,12 +6,14 @@ whose rows are missing, and head.json, which readers use, changes last.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.progress import RunProgress
+from localembed.pipeline.recover import known_uuids
 from localembed.store import heartbeat, runs
 from localembed.store.failures import Failures
 from localembed.store.fsync import StoredFile, Synced
@@ -57,7 +59,7 @@ class Publisher:
     def reset(self, records: Mapping[bytes, FileRecord]) -> None:
         """Replace the records, after an older version was restored."""
         self._records = records
-        self._documents = sum(1 for record in records.values() if record.n_chunks)
+        self._documents = _by_root(records.values())
         self._failures = Failures(self._layout, self._facts.name, records)
 
     @property
@@ -94,6 +96,10 @@ class Publisher:
         """Return the table's durable files, by name."""
         return self._manifest.stored_files(self._facts.name)
 
+    def known_uuids(self) -> set[str]:
+        """Return the uuids that the table may have."""
+        return known_uuids(self.entry, self._manifest.marks().get(self._facts.name))
+
     def record(
         self,
         upserts: Sequence[FileRecord] = (),
@@ -120,8 +126,8 @@ class Publisher:
         for doc_id in deletes:
             self._failures.forget(doc_id)
         # A run records each document at most once.
-        self._documents += sum(1 for record in upserts if record.n_chunks)
-        self._documents -= sum(1 for record in before if record and record.n_chunks)
+        self._documents.update(_by_root(upserts))
+        self._documents.subtract(_by_root(record for record in before if record))
         if mark is not None:
             self._counters.emit(Step.RECORDED, len(upserts))
 
@@ -136,7 +142,7 @@ class Publisher:
             complete: whether the table covers all roots after this run.
         """
         if self.entry is None:
-            return self._documents > 0
+            return self._documents.total() > 0
         newest = newest_version(self._layout.table(self._facts.name))
         return newest != self.entry.lance_version or (complete and not self.entry.complete)
 
@@ -168,10 +174,11 @@ class Publisher:
             max_tokens=facts.max_tokens,
             overlap_tokens=facts.overlap_tokens,
             vector_type=facts.vector_type,
-            documents=self._documents,
+            documents=self._documents.total(),
             chunks=table.count(),
             data_bytes=table.data_bytes(),
             vector_index=vector_index,
+            roots=dict(+self._documents),
         )
         self._failures.publish()
         self.head = self.head.with_table(facts.name, entry, default=default)
@@ -196,3 +203,8 @@ class Publisher:
         if self.number is not None:
             durable = newest_version(self._layout.table(self._facts.name)) == durable_version
             heartbeat.end(self._layout, self.number, durable=durable, sync_failed=sync_failed)
+
+
+def _by_root(records: Iterable[FileRecord]) -> Counter[str]:
+    """Count the documents with rows by root_id."""
+    return Counter(record.root_id for record in records if record.n_chunks)

@@ -17,7 +17,7 @@ from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
 from localembed.types.documents import FileRecord
 from localembed.types.events import Step
-from localembed.types.tables import TableFacts
+from localembed.types.tables import TableFacts, TableHead
 
 if TYPE_CHECKING:
     from localembed.store.lance.table import StoredDocument
@@ -37,15 +37,26 @@ def recover(layout: Layout, facts: TableFacts, counters: RunCounters) -> dict[by
     newest = newest_version(layout.table(facts.name))
     entry = read_head(layout).tables.get(facts.name)
     swapped = mark is not None and entry is not None and entry.uuid != mark.uuid
+    known = known_uuids(entry, mark)
     if mark is not None and mark.lance_version == newest and not swapped:
         return records
     if newest == 0:
-        return _without_table(manifest, facts, records)
-    return _reconcile(layout, facts, manifest, records, counters)
+        return _without_table(manifest, facts, records, published=entry is not None)
+    return _reconcile(layout, facts, manifest, records, counters, known)
+
+
+def known_uuids(entry: TableHead | None, mark: TableMark | None) -> set[str]:
+    """Return the uuids that a table may have, none if any will do.
+
+    A lost table is built again under a new uuid, which the manifest has before head.json.
+    """
+    if mark is not None and not mark.uuid:
+        return set()
+    return {found.uuid for found in (entry, mark) if found is not None}
 
 
 def _without_table(
-    manifest: Manifest, facts: TableFacts, records: dict[bytes, FileRecord]
+    manifest: Manifest, facts: TableFacts, records: dict[bytes, FileRecord], *, published: bool
 ) -> dict[bytes, FileRecord]:
     """Remove the records of a table that is gone: its documents and its durable files.
 
@@ -53,7 +64,7 @@ def _without_table(
     """
     lost = [doc_id for doc_id, record in records.items() if record.n_chunks]
     files = tuple(manifest.stored_files(facts.name))
-    if lost or files:
+    if lost or files or published:
         gone = Synced(gone=files)
         manifest.commit(facts.name, deletes=lost, mark=TableMark("", 0), synced=gone)
     return {doc_id: record for doc_id, record in records.items() if not record.n_chunks}
@@ -65,10 +76,13 @@ def _reconcile(
     manifest: Manifest,
     records: dict[bytes, FileRecord],
     counters: RunCounters,
+    known: Collection[str],
 ) -> dict[bytes, FileRecord]:
+    from localembed.store.lance.connection import check_uuid
     from localembed.store.lance.table import ChunkTable
 
     table = ChunkTable.open_or_create(layout, facts)
+    check_uuid(table.folder, table.uuid, known)
     stored = table.documents()
     table.keep_only(stored)
     mark = manifest.marks().get(facts.name)

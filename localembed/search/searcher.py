@@ -15,7 +15,7 @@ from localembed.search.rerank import DEPTH, Reranking
 from localembed.search.surroundings import surroundings
 from localembed.store.head import read_head
 from localembed.store.lance.connection import VersionGoneError
-from localembed.store.lance.filters import condition
+from localembed.store.lance.filters import condition, of_roots
 from localembed.store.lance.search_text import compound_parts
 from localembed.store.layout import Layout
 from localembed.store.versions import find_version
@@ -54,6 +54,7 @@ class Answer:
 class Searcher:
     """Answers queries on a workspace without taking a lock or opening the manifest.
 
+    Rows of roots that are not given are never shown: config.toml was edited or lost.
     It may be long-lived: head.json is read for every query, and the table stays open while pinned.
     """
 
@@ -89,7 +90,7 @@ class Searcher:
             if query.mode != "text":
                 vector, pieces = embedder.embed(entry, query.text)
                 vector = _usable(vector, query.text)
-            where = condition(query.filter, roots)
+            where = _all_of(condition(query.filter, roots), _of_known(entry, roots))
             return Answer(entry, _hits(reader, query, vector, where, roots, reranking), pieces)
 
         return self._pinned(query, search)
@@ -106,10 +107,11 @@ class Searcher:
         """
 
         def search(reader: ChunkReader, entry: TableHead) -> Answer | None:
-            vector = reader.mean_vector(where)
+            known = _of_known(entry, roots)
+            vector = reader.mean_vector(_all_of(where, known) or "true")
             if vector is None:
                 return None
-            others = " AND ".join(filter(None, (f"NOT ({where})", condition(query.filter, roots))))
+            others = _all_of(f"NOT ({where})", condition(query.filter, roots), known)
             return Answer(entry, _hits(reader, query, vector, others, roots))
 
         return self._pinned(query, search)
@@ -119,7 +121,7 @@ class Searcher:
 
         def search(reader: ChunkReader, entry: TableHead) -> Answer:
             found = reader.find(where)
-            return Answer(entry, tuple(_hit(chunk, roots) for chunk in found))
+            return Answer(entry, tuple(_hit(c, roots) for c in found if c.root_id in roots))
 
         return self._pinned(query, search)
 
@@ -189,6 +191,7 @@ def _hits(
     hits = tuple(
         _hit(chunk, roots, score, candidate, *(rank.get(chunk.chunk_id) for rank in ranks))
         for chunk, (score, candidate) in zip(chunks, best, strict=True)
+        if chunk.root_id in roots
     )
     if reranking is not None:
         hits = reranking.rerank(hits)
@@ -202,6 +205,16 @@ def _hits(
     )
 
 
+def _of_known(entry: TableHead, roots: Mapping[str, bytes]) -> str | None:
+    """Return the condition for rows of known roots, None if the table has no others."""
+    return of_roots(roots) if entry.roots.keys() - roots.keys() else None
+
+
+def _all_of(*conditions: str | None) -> str | None:
+    """Return the conjunction of those conditions that are given, None without any."""
+    return " AND ".join(f"({part})" for part in conditions if part) or None
+
+
 def _hit(
     chunk: StoredChunk,
     roots: Mapping[str, bytes],
@@ -210,7 +223,7 @@ def _hit(
     vector_rank: int | None = None,
     text_rank: int | None = None,
 ) -> SearchHit:
-    root = roots.get(chunk.root_id, b"")
+    root = roots[chunk.root_id]
     path = os.path.join(root, chunk.path) if chunk.path else root  # noqa: PTH118
     return SearchHit(
         chunk_id=chunk.chunk_id.hex(),

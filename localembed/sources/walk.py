@@ -63,9 +63,8 @@ def walk(root: Root, rules: WalkRules, scope: bytes = b"") -> Walk:
     """Return all entries below `scope` of a root, sorted by name."""
     found = Walk(root, scope)
     top = os.path.join(root.path, scope) if scope else root.path  # noqa: PTH118
-    try:
-        status = os.lstat(top) if scope else os.stat(top)  # noqa: PTH116 - paths are bytes
-    except OSError:
+    status = _status(root, top, scope)
+    if status is None:
         return Walk(root, scope, missing=True)
     includes = glob_rules(root.include) if root.include else None
     is_file = not stat_bits.S_ISDIR(status.st_mode)
@@ -89,6 +88,16 @@ def walk(root: Root, rules: WalkRules, scope: bytes = b"") -> Walk:
     return found
 
 
+def _status(root: Root, top: bytes, scope: bytes) -> os.stat_result | None:
+    """Return the stat of where the walk begins, None if it is not there or not of this machine."""
+    try:
+        if root.elsewhere:
+            return None
+        return os.lstat(top) if scope else os.stat(top)  # noqa: PTH116 - paths are bytes
+    except OSError:
+        return None
+
+
 def _rules_above(found: Walk, *, is_file: bool) -> IgnoreRules | None:
     """Return the rules that apply where the walk begins, None if they ignore its scope."""
     root = found.root
@@ -105,7 +114,7 @@ def _rules_above(found: Walk, *, is_file: bool) -> IgnoreRules | None:
         absolute = os.path.join(absolute, part)  # noqa: PTH118
         relative = _prefix(relative) + part
         is_folder = depth < len(parts) or not is_file
-        reason = reason or _reason_of_part(rules, absolute, relative, is_folder=is_folder)
+        reason = reason or _reason_of_part(root, rules, absolute, relative, is_folder=is_folder)
         if reason is not None:
             found.skipped.append(Note(absolute + (b"/" if is_folder else b""), reason))
             return None
@@ -113,7 +122,7 @@ def _rules_above(found: Walk, *, is_file: bool) -> IgnoreRules | None:
 
 
 def _reason_of_part(
-    rules: IgnoreRules, absolute: bytes, relative: bytes, *, is_folder: bool
+    root: Root, rules: IgnoreRules, absolute: bytes, relative: bytes, *, is_folder: bool
 ) -> str | None:
     """Return why a scope is skipped because of one part of its path, None if it is not."""
     name = relative.rpartition(b"/")[2]
@@ -121,7 +130,16 @@ def _reason_of_part(
         return "version control or workspace"
     if is_folder and os.path.islink(absolute):  # noqa: PTH114 - paths are bytes
         return "symbolic link"
-    return rules.reason(relative, name, is_folder=is_folder)
+    return _reason(root, rules, relative, name, is_folder=is_folder)
+
+
+def _reason(
+    root: Root, rules: IgnoreRules, path: bytes, name: bytes, *, is_folder: bool
+) -> str | None:
+    """Return why an entry is skipped, None if it is not."""
+    if path in root.removed:
+        return "removed with localembed rm; localembed index takes it back by its name"
+    return rules.reason(path, name, is_folder=is_folder)
 
 
 def _prefix(relative: bytes) -> bytes:
@@ -202,7 +220,7 @@ def _admitted(
             continue
         path = _prefix(folder.relative) + entry.name
         is_folder = entry.is_dir(follow_symlinks=False)
-        reason = rules.reason(path, entry.name, is_folder=is_folder)
+        reason = _reason(found.root, rules, path, entry.name, is_folder=is_folder)
         if reason is None:
             yield entry, path
         else:

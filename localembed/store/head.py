@@ -66,7 +66,7 @@ def read_head(layout: Layout) -> Head:
         if default is not None:
             tables[default]  # raise if the default table is missing
         return Head(default, tables)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = (
             f"{layout.head} is damaged: {error!r}. Run: localembed doctor --repair (the vectors "
             "are kept)"
@@ -79,7 +79,9 @@ def table_head(raw: Mapping[str, Any]) -> TableHead:
     names = {entry.name for entry in fields(TableHead)}
     known = {key: value for key, value in raw.items() if key in names}
     index = known.get("vector_index")
-    return TableHead(**{**known, "vector_index": VectorIndex(**index) if index else None})
+    known["vector_index"] = VectorIndex(**index) if index else None
+    known["roots"] = {str(root): int(number) for root, number in known.get("roots", {}).items()}
+    return TableHead(**known)
 
 
 def check_format(found: object, layout: Layout) -> None:

@@ -130,6 +130,16 @@ class Manifest:
         rows = self._read("SELECT name, size, xxh3 FROM lance_files WHERE table_name = ?", [table])
         return {row[0]: StoredFile(*row) for row in rows}
 
+    def sample(self, root_id: str, path: bytes, most: int) -> list[FileRecord]:
+        """Return at most `most` documents with rows at or below a path of a root, of any table."""
+        below = "AND (path = ? OR (path > ? AND path < ?)) " if path else ""
+        rows = self._read(
+            f"SELECT DISTINCT ON (doc_id) {_COLUMNS} FROM files WHERE root_id = ? AND n_chunks > 0 "
+            f"{below}ORDER BY doc_id LIMIT ?",
+            [root_id, *((path, path + b"/", path + b"0") if path else ()), most],
+        )
+        return list(map(_record, rows))
+
     def _read(self, query: str, values: list[object]) -> list[Any]:
         """Return the rows of a query; none if there is no readable manifest."""
         if not self._path.exists():

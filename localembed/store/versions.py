@@ -161,7 +161,7 @@ def _version(layout: Layout, number: int, tags: Mapping[str, int]) -> Version | 
         report = facts.get("report") or {"chunks": {"removed": 1}, "files": {}}
         removed, files = int(report["chunks"]["removed"]), dict(report["files"])
         return Version(facts["table"], entry, facts["at"], removed, files, _tags_of(number, tags))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 

@@ -27,6 +27,10 @@ class Root:
     exclude: tuple[str, ...] = ()
     hidden: bool = False
     no_ignore: bool = False
+    removed: frozenset[bytes] = frozenset()
+    """Paths relative to the root that `rm` took out, with everything below them."""
+    elsewhere: bool = False
+    """Whether `path` is a folder of another machine, so that nothing is read from it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localembed.core.text import show_path
-from localembed.types.documents import Note
+from localembed.types.documents import Note, Root
 from localembed.types.findings import Checkup
 from localembed.types.models import EngineUse, ListedModel
 from localembed.types.queries import QueryResult, SearchHit
@@ -114,7 +114,8 @@ def status_json(status: Status) -> Form:
         "vector_recall": status.vector_index.recall if status.vector_index else None,
         "files": status.files,
         "chunks": status.chunks,
-        "roots": [{**asdict(root), "path": show_path(root.path)} for root in status.roots],
+        "roots": [_root(root) for root in status.roots],
+        "unknown_roots": dict(status.unknown_roots),
         "disk_bytes": status.disk_bytes,
         "pending_bytes": status.pending_bytes,
         "failures": _notes(status.failures),
@@ -310,6 +311,11 @@ def _listed(model: ListedModel, speeds: Mapping[str, float]) -> Form:
         "hint": model.hint,
         "chunks_per_second": speeds.get(spec.name),
     }
+
+
+def _root(root: Root) -> Form:
+    removed = sorted(map(show_path, root.removed))
+    return {**asdict(root), "path": show_path(root.path), "removed": removed}
 
 
 def _notes(notes: Sequence[Note]) -> list[Form]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,9 @@ class Status:
     """Size of vectors that are not in a table yet; the next run uses them."""
     failures: tuple[Note, ...] = ()
     """Passages without a vector, each with its reason."""
+    unknown_roots: Mapping[str, int] = field(default_factory=dict)
+    """root_id → number of documents, of stored roots that config.toml does not list; queries do not
+    show them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class TableHead:
     """Size of the files that hold its rows; versions share most of them."""
     vector_index: VectorIndex | None = None
     """The vector index; None while queries compare all vectors."""
+    roots: Mapping[str, int] = field(default_factory=dict)
+    """root_id → number of documents with rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,13 @@ def read_roots(layout: Layout) -> tuple[Root, ...]:
         return tuple(
             Root(
                 root_id=str(_given(entry, "id")),
-                path=os.path.realpath(os.path.join(parent, _stored_path(entry))),  # noqa: PTH118
-                include=_globs(entry, "include"),
-                exclude=_globs(entry, "exclude"),
+                path=_path(entry, parent),
+                include=_texts(entry, "include"),
+                exclude=_texts(entry, "exclude"),
                 hidden=_switch(entry, "hidden"),
                 no_ignore=_switch(entry, "no_ignore"),
+                removed=_removed(entry),
+                elsewhere=_switch(entry, "elsewhere"),
             )
             for entry in _entries(raw)
         )
@@ -82,7 +84,7 @@ def _given(entry: Mapping[str, object], name: str) -> object:
     return entry[name]
 
 
-def _globs(entry: Mapping[str, object], name: str) -> tuple[str, ...]:
+def _texts(entry: Mapping[str, object], name: str) -> tuple[str, ...]:
     value = entry.get(name, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         message = f'{name} must be a list such as ["*.md"]'
@@ -103,6 +105,21 @@ def _parent(layout: Layout) -> bytes:
     return os.path.dirname(os.path.realpath(os.fsencode(layout.folder)))  # noqa: PTH120 - bytes
 
 
+def _path(entry: Mapping[str, object], parent: bytes) -> bytes:
+    """Return a root's absolute path without links; one of another machine stays as it is."""
+    path = _stored_path(entry)
+    if _switch(entry, "elsewhere"):
+        return path
+    return os.path.realpath(os.path.join(parent, path))  # noqa: PTH118 - bytes
+
+
+def _removed(entry: Mapping[str, object]) -> frozenset[bytes]:
+    texts = _texts(entry, "removed")
+    return frozenset(
+        [*(text.encode() for text in texts), *map(bytes.fromhex, _texts(entry, "removed_hex"))]
+    )
+
+
 def _stored_path(entry: Mapping[str, object]) -> bytes:
     """Return a root's path; TOML needs valid Unicode, so other paths are stored in hex as well."""
     raw = entry.get("path_hex")
@@ -111,6 +128,11 @@ def _stored_path(entry: Mapping[str, object]) -> bytes:
         message = "path must be the path of a folder or file"
         raise ValueError(message)
     return path
+
+
+def is_whole(layout: Layout) -> bool:
+    """Tell whether config.toml is one that localembed wrote, not a lost or emptied one."""
+    return "format" in read_toml(layout.config)
 
 
 def read_forgotten(layout: Layout) -> frozenset[str]:
@@ -176,7 +198,7 @@ def _document(layout: Layout) -> TOMLDocument:
 
 
 def _entry(root: Root, parent: bytes) -> dict[str, object]:
-    path = _relative(root.path, parent)
+    path = root.path if root.elsewhere else _relative(root.path, parent)
     entry: dict[str, object] = {"id": root.root_id, "path": show_path(path)}
     if show_path(path).encode() != path:
         entry["path_hex"] = path.hex()
@@ -188,6 +210,13 @@ def _entry(root: Root, parent: bytes) -> dict[str, object]:
         entry["hidden"] = True
     if root.no_ignore:
         entry["no_ignore"] = True
+    unicode = {path for path in root.removed if show_path(path).encode() == path}
+    if unicode:
+        entry["removed"] = sorted(path.decode() for path in unicode)
+    if root.removed - unicode:
+        entry["removed_hex"] = sorted(path.hex() for path in root.removed - unicode)
+    if root.elsewhere:
+        entry["elsewhere"] = True
     return entry
 
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
-from localembed.core.paths import canonical, place_below
-from localembed.core.text import show_path
+from localembed.core.paths import canonical, folder_identity, place_below
+from localembed.core.text import counted, show_path
 from localembed.core.workspace_folder import FOLDER_NAME
 from localembed.errors import UsageError
 from localembed.sources import glob_rules
 from localembed.store.head import Head
 from localembed.store.lance.filters import of_chunk, of_document
 from localembed.store.layout import Layout
+from localembed.store.root_documents import documents_of
 from localembed.types.documents import Root
 from localembed.workspace import config_file
+from localembed.workspace.lost_roots import continued_roots, lost_roots
 
 _CHUNK_ID = re.compile(r"[0-9a-f]{32}")
+_NONE: Mapping[bytes, Root] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,11 @@ class Adoption:
     """Ids of roots that a new parent replaced; their documents are found again below it."""
 
 
-def find_scope(roots: Sequence[Root], target: bytes) -> Scope | None:
+def find_scope(roots: Iterable[Root], target: bytes) -> Scope | None:
     """Return the root that holds an absolute path, with the path relative to it."""
+    identity = cache(folder_identity)
     for root in roots:
-        path = place_below(target, root.path)
+        path = place_below(target, root.path, identity)
         if path is not None:
             return Scope(root, path)
     return None
@@ -53,15 +58,18 @@ def adopt(
     roots: Sequence[Root],
     targets: Sequence[bytes],
     options: Mapping[str, Any],
+    continued: Mapping[bytes, Root] = _NONE,
 ) -> Adoption:
     """Return roots that cover every target.
 
-    A path inside a root belongs to that root; a new parent replaces the roots below it.
+    A path inside a root belongs to that root; a new parent replaces the roots below it. A path that
+    was removed from its root is taken back.
 
     Args:
         roots: the roots so far.
         targets: absolute paths that exist, or are roots.
         options: include, exclude, hidden, no_ignore; None leaves an option unchanged.
+        continued: target → the root that it continues if it is in no other.
 
     Raises:
         UsageError: options are given for a path inside a root, or for none; they apply to a whole
@@ -72,15 +80,16 @@ def adopt(
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         message = f"Name the root that {names} should apply to: localembed index PATH"
         raise UsageError(message)
-    adopted = list(roots)
-    replaced: set[str] = set()
+    adopted, replaced = _without_twins(roots)
     for target in targets:
-        found = find_scope(adopted, target)
+        found = find_scope(here(adopted), target)
         if found is None:
-            children = [root for root in adopted if place_below(root.path, target)]
-            replaced.update(root.root_id for root in children)
-            adopted = [root for root in adopted if root not in children]
-            adopted.append(Root(root_id=config_file.new_root_id(), path=target, **given))
+            root = continued.get(target) or Root(config_file.new_root_id(), target)
+            children = _children(adopted, target)
+            replaced.update(child.root_id for child in children)
+            removed = root.removed.union(*children.values())
+            adopted = [r for r in adopted if r not in children and r.root_id != root.root_id]
+            adopted.append(replace(root, path=target, removed=removed, elsewhere=False, **given))
         elif given and found.path:
             message = (
                 f"{show_path(target)} is inside the root {show_path(found.root.path)}, and these "
@@ -88,9 +97,33 @@ def adopt(
                 f"{show_path(found.root.path)}"
             )
             raise UsageError(message)
-        elif given:
-            adopted[adopted.index(found.root)] = replace(found.root, **given)
+        else:
+            changed = replace(found.root, removed=found.root.removed - {found.path}, **given)
+            adopted[adopted.index(found.root)] = changed
     return Adoption(tuple(adopted), frozenset(replaced))
+
+
+def here(roots: Iterable[Root]) -> tuple[Root, ...]:
+    """Return the roots whose path is one of this machine."""
+    return tuple(root for root in roots if not root.elsewhere)
+
+
+def _without_twins(roots: Sequence[Root]) -> tuple[list[Root], set[str]]:
+    """Return the roots, one for each folder, and the ids of the others."""
+    first = {(root.path, root.elsewhere): root for root in reversed(roots)}
+    kept = [root for root in roots if first[root.path, root.elsewhere] is root]
+    return kept, {root.root_id for root in roots} - {root.root_id for root in kept}
+
+
+def _children(roots: Sequence[Root], target: bytes) -> dict[Root, frozenset[bytes]]:
+    """Return the roots below a path, each with what was removed from it, relative to that path."""
+    identity = cache(folder_identity)
+    places = {root: place_below(root.path, target, identity) for root in here(roots)}
+    return {
+        root: frozenset(place + b"/" + path for path in root.removed)
+        for root, place in places.items()
+        if place
+    }
 
 
 class Roots:
@@ -119,9 +152,15 @@ class Roots:
             targets = [canonical(os.fsencode(self._layout.folder.parent))]
         if not targets and not roots:
             message = "Nothing to index yet. Name a folder: localembed index ~/notes"
+            if lost := lost_roots(self._layout):
+                files = counted(sum(lost.values()), "file")
+                message = (
+                    f"{self._layout.config} lists no root, but {files} of roots that it listed "
+                    "before are stored. To continue with them: localembed index FOLDER"
+                )
             raise UsageError(message)
         for target in targets:
-            scope = find_scope(roots, target)
+            scope = find_scope(here(roots), target)
             if not os.path.exists(target) and (scope is None or scope.path):  # noqa: PTH110 - bytes
                 hint = f" To remove it: localembed rm {show_path(target)}" if scope else ""
                 message = f"{show_path(target)} does not exist.{hint}"
@@ -134,14 +173,21 @@ class Roots:
         """Return the parts of roots to index, after storing new roots if `remember`."""
         roots = self.roots
         glob_rules([*(options.get("include") or ()), *(options.get("exclude") or ())])
-        adoption = adopt(roots, targets, options)
+        adoption = adopt(roots, targets, options, self._continued(roots, targets))
         if adoption.roots != roots and remember:
             forgotten = config_file.read_forgotten(self._layout) | adoption.replaced
             config_file.write_roots(self._layout, adoption.roots, forgotten)
         if not targets:
-            return tuple(Scope(root, b"") for root in roots)
-        found = [find_scope(adoption.roots, target) for target in targets]
+            return tuple(Scope(root, b"") for root in adoption.roots)
+        found = [find_scope(here(adoption.roots), target) for target in targets]
         return tuple(dict.fromkeys(scope for scope in found if scope is not None))
+
+    def _continued(self, roots: Sequence[Root], targets: Sequence[bytes]) -> dict[bytes, Root]:
+        """Return the new targets that continue a root which lost its folder, with that root."""
+        candidates = [Root(root_id, b"") for root_id in lost_roots(self._layout)]
+        candidates += [root for root in roots if root.elsewhere]
+        new = [target for target in targets if not find_scope(here(roots), target)]
+        return continued_roots(self._layout, candidates, new)
 
     def scope_of(self, path: str | os.PathLike[str]) -> Scope:
         """Return the root that holds a path, and the path relative to it.
@@ -161,21 +207,38 @@ class Roots:
     def forget(self, path: str | os.PathLike[str]) -> Scope:
         """Remove a root from config.toml, or exclude a path below it; return the removed scope.
 
+        Args:
+            path: a path, or the id of a root, which config.toml need not list.
+
         Raises:
-            UsageError: no root holds the path.
+            UsageError: no root holds the path, or there is no such file.
         """
         roots = self.roots
-        scope = self.scope_of(path)
+        scope = self._by_id(path) or self.scope_of(path)
         forgotten = config_file.read_forgotten(self._layout)
         root = scope.root
         if not scope.path:
             rest = [other for other in roots if other.root_id != root.root_id]
             config_file.write_roots(self._layout, rest, forgotten | {root.root_id})
             return scope
-        changed = replace(root, exclude=(*root.exclude, _pattern(scope.path)))
+        absolute = os.path.join(root.path, scope.path)  # noqa: PTH118 - bytes
+        stored = documents_of(self._layout, root.root_id, scope.path)
+        if not stored and not os.path.lexists(absolute):
+            message = f"{show_path(absolute)} does not exist, and nothing of it is indexed."
+            raise UsageError(message)
+        changed = replace(root, removed=root.removed | {scope.path})
         rest = [changed if other.root_id == root.root_id else other for other in roots]
         config_file.write_roots(self._layout, rest, forgotten)
         return scope
+
+    def _by_id(self, name: str | os.PathLike[str]) -> Scope | None:
+        """Return the whole root with an id, None if there is none or a file has that name."""
+        if os.path.lexists(name):
+            return None
+        known = {root.root_id: root for root in self.roots}
+        known |= {root_id: Root(root_id, b"") for root_id in lost_roots(self._layout)}
+        found = known.get(os.fspath(name))
+        return Scope(found, b"") if found else None
 
     def drop_forgotten(self, head: Head) -> None:
         """Drop the ids of replaced roots once no other table can hold their documents."""
@@ -194,11 +257,3 @@ class Roots:
         has_line = bool(path) and line.isdecimal() and not os.path.exists(place)  # noqa: PTH110
         scope = self.scope_of(path if has_line else place)
         return of_document(scope.root.root_id, scope.path, int(line) if has_line else None)
-
-
-def _pattern(path: bytes) -> str:
-    """Return an ignore pattern that matches exactly this path below the root."""
-    special = "\\*?[]!# "
-    escaped = ("\\" + c if c in special else c for c in os.fsdecode(path))
-    # A rule cannot contain a line end or a byte that is not valid UTF-8; "?" matches both.
-    return "/" + "".join("?" if c in "\r\n" or "\udc80" <= c <= "\udcff" else c for c in escaped)

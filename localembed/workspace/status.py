@@ -14,6 +14,7 @@ from localembed.store.layout import Layout
 from localembed.types.documents import Note, Root
 from localembed.types.queries import Query, QueryResult
 from localembed.types.tables import Status
+from localembed.workspace.lost_roots import lost_roots
 
 
 def query_result(query: Query, answer: Answer, begin: float) -> QueryResult:
@@ -49,6 +50,7 @@ def read_status(layout: Layout, roots: tuple[Root, ...]) -> Status:
         last_run=runs.read_run(layout, entry.run) if entry else None,
         other_tables={key: value for key, value in head.tables.items() if key != name},
         pending_bytes=layout.pending_bytes(),
+        unknown_roots=lost_roots(layout),
         failures=_failed_passages(layout, name, {root.root_id: root.path for root in roots}),
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from localembed import models
 from localembed.core import user_folders
-from localembed.core.text import is_unicode
+from localembed.core.text import counted, is_unicode
 from localembed.core.workspace_folder import find_workspace
 from localembed.errors import NotIndexedError, UsageError
 from localembed.pipeline.run import run
@@ -36,6 +36,7 @@ from localembed.workspace.indexing import (
     remove_everywhere,
     use_model,
 )
+from localembed.workspace.lost_roots import lost_notice, lost_roots
 from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
 from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Sourced, resolve
@@ -161,6 +162,8 @@ class Workspace:
             )
             report = run(job, on_event)
             self._roots.drop_forgotten(read_head(self.layout))
+            for root_id, documents in lost_roots(self.layout).items():
+                on_notice(lost_notice(root_id, documents))
             return report
 
     def preview(
@@ -226,6 +229,7 @@ class Workspace:
             ModelChangedError: the model is not the one the table was built with.
         """
         begin = time.perf_counter()
+        self._ensure_roots()
         if not query.text.strip():
             message = 'The query is empty. Say what to look for: localembed query "some words"'
             raise UsageError(message)
@@ -249,7 +253,9 @@ class Workspace:
             ModelChangedError: the model is not the one the table was built with.
         """
         for _ in range(2):  # the second keeps the vectors in memory
-            self._searcher.search(Query("warm"), {}, WarmUpModels(self._models, self.layout))
+            self._searcher.search(
+                Query("warm"), self._root_paths, WarmUpModels(self._models, self.layout)
+            )
 
     def like(self, query: Query) -> QueryResult:
         """Return the chunks most similar to an indexed passage, without the passage itself.
@@ -285,6 +291,16 @@ class Workspace:
         """
         query = Query(place, model=model, at=at)
         return list(self._searcher.show(self._roots.condition(place), query, self._root_paths).hits)
+
+    def _ensure_roots(self) -> None:
+        """Raise an error if files are stored, and config.toml lists none of their roots."""
+        stored = sum(lost_roots(self.layout).values()) if not self.roots else 0
+        if stored:
+            message = (
+                f"{self.layout.config} lists none of the roots of the {counted(stored, 'file')} "
+                "that are stored. To continue with them: localembed index FOLDER"
+            )
+            raise NotIndexedError(message)
 
     @property
     def _root_paths(self) -> dict[str, bytes]:

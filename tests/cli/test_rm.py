@@ -13,7 +13,7 @@ def test_rm_forgets_a_file_and_later_runs_leave_it_out(indexed, cli):
 
     assert gone.parts == (0, "Removed garden/compost.txt from the index: 1 file, 1 chunk\n", "")
     assert cli("index").out.startswith("Nothing changed")
-    assert "Root      NOTES --exclude /garden/compost.txt\n" in cli("status").out
+    assert "Root      NOTES without garden/compost.txt\n" in cli("status").out
 
 
 def test_rm_forgets_a_whole_root(indexed, cli):

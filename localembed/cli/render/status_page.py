@@ -30,6 +30,7 @@ def status_text(status: Status) -> str:
         *_vector_index(status),
         ("Disk", size(status.disk_bytes)),
         *_listed("Root", [_root_text(root) for root in status.roots]),
+        *_listed("Unknown", [_unknown_text(*root) for root in status.unknown_roots.items()]),
         *(
             ("Also", f"{entry.model}: {entry.chunks:,} chunks, up to {entry.max_tokens} tokens")
             for entry in status.other_tables.values()
@@ -88,7 +89,15 @@ def _root_text(root: Root) -> str:
     options = [f"--include {glob}" for glob in root.include]
     options += [f"--exclude {glob}" for glob in root.exclude]
     options += ["--hidden"] * root.hidden + ["--no-ignore"] * root.no_ignore
+    removed = [show_path(path) for path in sorted(root.removed)]
+    options += [f"without {', '.join(removed)}"] if removed else []
+    options += ["(on another machine)"] if root.elsewhere else []
     return " ".join([from_home(show_path(root.path)), *options])
+
+
+def _unknown_text(root_id: str, documents: int) -> str:
+    files = counted(documents, "file")
+    return f"{root_id}, {files}, not in config.toml; run: localembed index FOLDER (or rm {root_id})"
 
 
 def settings_text(sourced: Sourced) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,31 @@ def connect(
     )
     with lance_errors(folder):
         return lancedb.connect(folder, session=session)
+
+
+def table_uuid(handle: Any) -> str:  # noqa: ANN401 - lancedb
+    """Return the random id that a table was created with."""
+    metadata: dict[bytes, bytes] = handle.schema.metadata or {}
+    return metadata.get(b"localembed.uuid", b"").decode()
+
+
+def check_uuid(folder: Path, found: str, known: Collection[str]) -> None:
+    """Check that a table is the one that the workspace's own files describe.
+
+    Args:
+        folder: the table.
+        found: its own uuid.
+        known: the uuids that head.json and the manifest name; empty if the table is new.
+
+    Raises:
+        StorageError: the folder was replaced by another table, whose vectors and texts are others.
+    """
+    if known and found not in known:
+        message = (
+            f"{folder} is not the table that head.json describes: another one was put in its "
+            "place. Put the right one back, or build it again: localembed doctor --repair"
+        )
+        raise StorageError(message)
 
 
 @contextmanager

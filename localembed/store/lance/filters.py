@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from localembed.core.text import show_path
 from localembed.errors import UsageError
@@ -52,6 +52,12 @@ def of_document(root_id: str, path: bytes, line: int | None = None) -> str:
     if line is not None:
         parts.append(f"start_line <= {line} AND end_line >= {line}")
     return " AND ".join(parts)
+
+
+def of_roots(root_ids: Iterable[str]) -> str:
+    """Return the condition for the chunks of some roots."""
+    ids = ", ".join(f"'{_quoted(root_id)}'" for root_id in root_ids)
+    return f"root_id IN ({ids})" if ids else "false"
 
 
 def of_chunk(chunk_id: bytes) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.store.lance.connection import connect, lance_errors
+from localembed.store.lance.connection import connect, lance_errors, table_uuid
 from localembed.store.lance.disk_names import FRAGMENT_BITS
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class RowCensus:
     """Ids of the documents whose rows are complete."""
     incomplete: tuple[tuple[str, bytes], ...]
     """(root_id, path) of the documents with missing or surplus rows."""
+    roots: Mapping[str, int]
+    """root_id → number of documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,12 @@ class Inspection:
         with lance_errors(folder):
             self._handle: Any = connect(folder.parent).open_table(folder.stem, version=version)
 
+    @property
+    def uuid(self) -> str:
+        """The uuid that distinguishes it from another table of the same name."""
+        with lance_errors(self._folder):
+            return table_uuid(self._handle)
+
     def count(self) -> int:
         """Return the number of rows."""
         with lance_errors(self._folder):
@@ -95,7 +104,7 @@ class Inspection:
         columns = ["chunk_id", "doc_id", "root_id", "path_bytes", "n_chunks"]
         batches = list(self._scan(columns))
         if not batches:
-            return RowCensus(0, 0, frozenset(), ())
+            return RowCensus(0, 0, frozenset(), (), {})
         table = pa.Table.from_batches(batches)
         distinct = len(table["chunk_id"].combine_chunks().unique())
         counted = table.group_by(columns[1:]).aggregate([([], "count_all")]).to_pylist()
@@ -108,6 +117,7 @@ class Inspection:
             table.num_rows - distinct,
             frozenset(complete),
             tuple(sorted(incomplete)),
+            Counter(row["root_id"] for row in counted),
         )
 
     def vectors(self, most: int | None = None) -> VectorCensus:

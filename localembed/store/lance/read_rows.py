@@ -17,9 +17,11 @@ from localembed.errors import StorageError, UsageError
 from localembed.store.lance.candidates import Candidate, StoredChunk
 from localembed.store.lance.connection import (
     CACHE_BYTES,
+    check_uuid,
     connect,
     first_sentence,
     lance_errors,
+    table_uuid,
 )
 from localembed.store.lance.disk_names import (
     FILTER_FAILED_ON_A_ROW,
@@ -233,7 +235,10 @@ class ChunkReader:
 def _open(folder: Path, entry: TableHead) -> Any:  # noqa: ANN401 - lancedb
     with lance_errors(folder):
         database = connect(folder.parent, _index_bytes(entry), CACHE_BYTES)
-        return database.open_table(folder.stem, version=entry.lance_version)
+        handle = database.open_table(folder.stem, version=entry.lance_version)
+        found = table_uuid(handle)
+    check_uuid(folder, found, {entry.uuid})
+    return handle
 
 
 def _newer_than(folder: Path, version: int) -> set[str]:

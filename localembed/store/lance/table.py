@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.store.lance.connection import connect, lance_errors
+from localembed.store.head import read_head
+from localembed.store.lance.connection import check_uuid, connect, lance_errors, table_uuid
 from localembed.store.lance.disk_names import newest_version
 from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lance.rows import batch_rows, schema
@@ -70,14 +71,17 @@ class ChunkTable:
 
     @classmethod
     def open(cls, layout: Layout, name: str, limits: Limits = DEFAULT_LIMITS) -> ChunkTable:
-        """Open a table that is there.
+        """Open a table that head.json names.
 
         Raises:
-            StorageError: it does not exist, or is damaged.
+            StorageError: it does not exist, is damaged, or is another table.
         """
         folder = layout.table(name)
         with lance_errors(folder):
-            return cls(connect(layout.vectors).open_table(name), folder, limits)
+            table = cls(connect(layout.vectors).open_table(name), folder, limits)
+        entry = read_head(layout).tables.get(name)
+        check_uuid(folder, table.uuid, {entry.uuid} if entry else ())
+        return table
 
     @property
     def folder(self) -> Path:
@@ -92,8 +96,7 @@ class ChunkTable:
     @property
     def uuid(self) -> str:
         """The uuid that distinguishes it from another table of the same name."""
-        metadata: Mapping[bytes, bytes] = self._handle.schema.metadata or {}
-        return metadata.get(b"localembed.uuid", b"").decode()
+        return table_uuid(self._handle)
 
     def count(self) -> int:
         """Return the number of rows."""

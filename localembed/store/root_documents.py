@@ -1,0 +1,54 @@
+"""The stored documents of one root: a sample from the manifest, or from the rows without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from localembed.store.head import read_head
+from localembed.store.lance.disk_names import newest_version
+from localembed.store.layout import Layout
+from localembed.store.manifest import Manifest
+from localembed.types.documents import FileRecord, FileStat
+
+_MAX_DOCUMENTS = 100
+_NO_STAT = FileStat(-1, 0, 0, 0)
+
+
+def documents_of(layout: Layout, root_id: str, path: bytes = b"") -> list[FileRecord]:
+    """Return at most 100 documents with rows, the same ones each time; of any table.
+
+    Args:
+        layout: the workspace.
+        root_id: the root, which config.toml need not list.
+        path: only documents at or below this path, relative to the root.
+    """
+    manifest = Manifest(layout, read_only=True)
+    if manifest.marks():
+        return manifest.sample(root_id, path, _MAX_DOCUMENTS)
+    inside = (r for r in _rows(layout) if r.root_id == root_id and _holds(path, r.path))
+    by_id = {record.doc_id: record for record in inside}
+    return [by_id[doc_id] for doc_id in sorted(by_id)[:_MAX_DOCUMENTS]]
+
+
+def _holds(folder: bytes, path: bytes) -> bool:
+    return not folder or path == folder or path.startswith(folder + b"/")
+
+
+def _rows(layout: Layout) -> Iterator[FileRecord]:
+    from localembed.store.lance.table import ChunkTable
+
+    for name in read_head(layout).tables:
+        if not newest_version(layout.table(name)):
+            continue
+        for document in ChunkTable.open(layout, name).documents():
+            yield FileRecord(
+                doc_id=document.doc_id,
+                root_id=document.root_id,
+                path=document.path,
+                stat=_NO_STAT,
+                observed_ns=0,
+                content_hash=document.content_hash,
+                n_chunks=document.n_chunks,
+                run=document.run,
+                state="indexed",
+            )

@@ -1,0 +1,89 @@
+"""Roots whose documents are stored although config.toml does not list them, and their folders.
+
+A root is lost when its block was edited out of config.toml, or the whole file was. Its rows are
+kept, but not shown. A folder continues a lost root if at least half of the root's documents (of a
+sample of 100) lie in it at the same relative path, with the same content or as the same file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Sequence
+
+from localembed.core.text import counted
+from localembed.errors import ReadError
+from localembed.sources import read_file
+from localembed.store.head import read_head
+from localembed.store.layout import Layout
+from localembed.store.root_documents import documents_of
+from localembed.types.documents import FileRecord, FileStat, Root
+from localembed.workspace import config_file
+
+_MAX_BYTES = 64 << 20
+"""Maximum size of a file that is read to compare it."""
+
+
+def lost_roots(layout: Layout) -> dict[str, int]:
+    """Return root_id → number of documents, of the stored roots that config.toml does not list."""
+    known = {root.root_id for root in config_file.read_roots(layout)}
+    known |= config_file.read_forgotten(layout)
+    found: dict[str, int] = {}
+    for entry in read_head(layout).tables.values():
+        for root_id in entry.roots.keys() - known:
+            found[root_id] = max(found.get(root_id, 0), entry.roots[root_id])
+    return found
+
+
+def lost_notice(root_id: str, documents: int) -> str:
+    """Return a sentence about a lost root, with the commands for it."""
+    return (
+        f"{counted(documents, 'file')} of a root that config.toml does not list are stored and not "
+        f"shown. To continue with it: localembed index FOLDER; to remove it: localembed rm "
+        f"{root_id}"
+    )
+
+
+def continued_roots(
+    layout: Layout, candidates: Sequence[Root], targets: Collection[bytes]
+) -> dict[bytes, Root]:
+    """Return target → the root that it continues; targets that continue none are left out.
+
+    Args:
+        layout: the workspace.
+        candidates: roots without a known folder.
+        targets: absolute paths.
+    """
+    left = {root: documents_of(layout, root.root_id) for root in candidates} if targets else {}
+    found: dict[bytes, Root] = {}
+    for target in targets:
+        equal = {root: count_equal(target, documents) for root, documents in left.items()}
+        best = max(equal, key=lambda root: equal[root], default=None)
+        if best is not None and equal[best] > 0 and len(left[best]) <= 2 * equal[best]:
+            found[target] = best
+            del left[best]
+    return found
+
+
+def count_equal(top: bytes, documents: Sequence[FileRecord]) -> int:
+    """Count the documents that lie below a folder, at the path and with the content they had."""
+    return sum(_is_there(top, document) for document in documents)
+
+
+def _is_there(top: bytes, document: FileRecord) -> bool:
+    path = os.path.join(top, document.path) if document.path else top  # noqa: PTH118 - bytes
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    if b".." in document.path.split(b"/") or not stat.S_ISREG(status.st_mode):
+        return False
+    now, then = FileStat.of(status), document.stat
+    if then.size >= 0 and now.inode == then.inode:
+        return True
+    if then.size not in (-1, now.size) or now.size > _MAX_BYTES:
+        return False
+    try:
+        return read_file(path).content_hash == document.content_hash
+    except ReadError:
+        return False
