@@ -24,7 +24,17 @@ from localembed.types.runs import (
     RunReport,
     TokenCounts,
 )
-from localembed.types.tables import Changes, Garbage, Status, TableHead, VectorIndex, Version
+from localembed.types.tables import (
+    Changes,
+    Garbage,
+    ListedRoot,
+    MovedRoot,
+    RootListing,
+    Status,
+    TableHead,
+    VectorIndex,
+    Version,
+)
 from tests.conftest import PROJECT
 
 PAGE = (PROJECT / "docs" / "json.md").read_text()
@@ -90,6 +100,12 @@ FORMS = {
     "hit_json": json_forms.hit_json(1, HIT),
     "show_json": json_forms.show_json("a.md", [HIT]),
     "status_json": json_forms.status_json(STATUS),
+    "roots_json": json_forms.roots_json(
+        RootListing((ListedRoot(Root("r", b"/w"), 1, missing=False),), {"lost": 1})
+    ),
+    "moved_root_json": json_forms.moved_root_json(
+        MovedRoot(Root("r", b"/w"), b"/v", looked_at=1, found=1)
+    ),
     "settings_json": json_forms.settings_json(Stage(), {"stage": "default"}),
     "init_json": json_forms.init_json(FOLDER, created=True),
     "server_json": json_forms.server_json(running=True, stopped=False),

@@ -12,6 +12,7 @@ import pytest
 
 import localembed
 from localembed.core.paths import canonical
+from localembed.errors import UsageError
 from localembed.workspace.workspace import Workspace
 from tests.conftest import all_rows
 
@@ -260,3 +261,120 @@ def test_names_that_differ_only_in_case_stay_apart(workspace, tmp_path):
     workspace.index([tmp_path / "notes", tmp_path / "Notes", tmp_path / "NOTES"])
 
     assert len(workspace.roots) == 3
+
+
+def test_a_root_that_is_missing_names_roots_move(workspace, notes, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "a.md").write_text("Words.")
+    workspace.index([tmp_path / "outside"])
+    (tmp_path / "outside").rename(tmp_path / "moved")
+
+    report = workspace.index()
+
+    assert report.exit_code == 5
+    assert f"localembed roots move {tmp_path / 'outside'} NEW" in report.refused[0]
+    with pytest.raises(UsageError, match="does not exist"):
+        workspace.index([tmp_path / "outside" / "a.md"])
+
+
+@pytest.fixture
+def moved_outside(project, tmp_path, fake):
+    """A workspace whose root outside of it has moved."""
+    fake.embedded.clear()
+    (tmp_path / "outside").rename(tmp_path / "moved")
+    return localembed.open(project)
+
+
+def test_a_moved_root_is_found_again_with_nothing_embedded(moved_outside, tmp_path, fake):
+    before = moved_outside.roots[2].root_id
+
+    moved = moved_outside.move_root(tmp_path / "outside", tmp_path / "moved")
+
+    assert (moved.root.root_id, moved.looked_at, moved.found) == (before, 1, 1)
+    assert str(tmp_path / "moved" / "wine.md") in found_below(moved_outside)
+    report = moved_outside.index()
+    assert (report.changed, report.exit_code, fake.embedded) == (False, 0, [])
+
+
+def test_a_root_is_named_by_its_id_or_from_the_current_folder(moved_outside, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    moved_outside.move_root("outside", "moved")
+    (tmp_path / "moved").rename(tmp_path / "again")
+    moved_outside.move_root(moved_outside.roots[2].root_id, "again/.")
+
+    assert moved_outside.roots[2].path == os.fsencode(tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("outside", "nowhere", "nowhere does not exist"),
+        ("unknown", "moved", "unknown is no root of this workspace. Roots: "),
+        ("project/docs/keys.md", "moved", "is inside the root .*; only a whole root moves"),
+        ("outside", "project/docs", "is in the root .*/docs, which indexes it already"),
+        ("outside", "project/docs/sub", "is in the root .*/docs, which indexes it already"),
+        ("outside", "project", "holds the root .*/docs. Remove that first"),
+        ("outside", "moved/wine.md", "is a folder, but .*/wine.md is a file. Name the folder"),
+        ("outside", "empty", "None of the files of the root .*/outside is in .*/empty"),
+        ("outside", "pipe", "is neither a folder nor a file"),
+    ],
+)
+def test_a_move_that_cannot_be_is_refused_and_changes_nothing(
+    moved_outside, project, tmp_path, old, new, sentence
+):
+    (project / "docs" / "sub").mkdir()
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    before = moved_outside.layout.config.read_bytes()
+
+    with pytest.raises(UsageError, match=sentence):
+        moved_outside.move_root(tmp_path / old, tmp_path / new)
+
+    assert moved_outside.layout.config.read_bytes() == before
+
+
+def test_a_root_that_is_a_file_moves_to_a_file(workspace, notes, tmp_path, fake):
+    (notes / "a.md").write_text("Words.")
+    workspace.index([notes / "a.md"])
+    (notes / "a.md").rename(tmp_path / "b.md")
+    fake.embedded.clear()
+
+    with pytest.raises(UsageError, match=r"is a file, but .* is a folder\. Name"):
+        workspace.move_root(notes / "a.md", notes)
+    workspace.move_root(notes / "a.md", tmp_path / "b.md")
+
+    assert (workspace.index().changed, fake.embedded) == (False, [])
+    assert [hit.path for hit in workspace.query("words")] == [str(tmp_path / "b.md")]
+
+
+def test_a_root_may_move_into_or_out_of_its_own_folder(workspace, notes, fake):
+    (notes / "inner").mkdir()
+    (notes / "a.md").write_text("Words.")
+    workspace.index([notes])
+    (notes / "a.md").rename(notes / "inner" / "a.md")
+
+    workspace.move_root(notes, notes / "inner")
+
+    assert stored_paths(notes) == ["inner"]
+    assert workspace.index().changed is False
+
+
+def test_a_root_that_config_toml_lost_is_moved_by_its_id(project, tmp_path, fake):
+    workspace = localembed.open(project)
+    lost = workspace.roots[2].root_id
+    config = workspace.layout.config
+    config.write_text(config.read_text()[: config.read_text().rindex("[[roots]]")])
+    fake.embedded.clear()
+
+    moved = workspace.move_root(lost, tmp_path / "outside")
+
+    assert (moved.old, moved.found) == (b"", 1)
+    assert (workspace.index().changed, fake.embedded) == (False, [])
+
+
+def test_a_writer_in_progress_refuses_a_move(moved_outside, tmp_path):
+    from localembed.errors import LockedError
+    from localembed.store.lock import writer_lock
+
+    with writer_lock(moved_outside.layout), pytest.raises(LockedError):
+        moved_outside.move_root(tmp_path / "outside", tmp_path / "moved")

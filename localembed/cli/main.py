@@ -25,6 +25,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "init": ("localembed.cli.init:init", "Create a workspace in the current folder."),
         "index": ("localembed.cli.index:index", "Index folders and files, or update the index."),
         "rm": ("localembed.cli.rm:rm", "Remove a folder or file from the index."),
+        "roots": ("localembed.cli.roots:roots", "List what is indexed, or say where it has moved."),
         "versions": ("localembed.cli.versions:versions", "List, compare and restore versions."),
     },
     "Search": {

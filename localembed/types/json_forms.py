@@ -16,7 +16,14 @@ from localembed.types.findings import Checkup
 from localembed.types.models import EngineUse, ListedModel
 from localembed.types.queries import QueryResult, SearchHit
 from localembed.types.runs import Preview, RunReport
-from localembed.types.tables import Changes, Garbage, Status, Version
+from localembed.types.tables import (
+    Changes,
+    Garbage,
+    MovedRoot,
+    RootListing,
+    Status,
+    Version,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -115,12 +122,34 @@ def status_json(status: Status) -> Form:
         "files": status.files,
         "chunks": status.chunks,
         "roots": [_root(root) for root in status.roots],
-        "unknown_roots": dict(status.unknown_roots),
+        "unknown_roots": _unknown_roots(status.unknown_roots),
         "disk_bytes": status.disk_bytes,
         "pending_bytes": status.pending_bytes,
         "failures": _notes(status.failures),
         "running": dict(status.running) if status.running else None,
         "other_tables": {name: asdict(entry) for name, entry in status.other_tables.items()},
+    }
+
+
+def roots_json(listing: RootListing) -> Form:
+    """Return the form of all roots."""
+    return {
+        "roots": [
+            {**_root(listed.root), "files": listed.files, "missing": listed.missing}
+            for listed in listing.roots
+        ],
+        "unknown_roots": _unknown_roots(listing.unknown),
+    }
+
+
+def moved_root_json(moved: MovedRoot) -> Form:
+    """Return the form of a root that was pointed to another path."""
+    return {
+        "root_id": moved.root.root_id,
+        "old": show_path(moved.old) or None,
+        "new": show_path(moved.root.path),
+        "looked_at": moved.looked_at,
+        "found": moved.found,
     }
 
 
@@ -316,6 +345,10 @@ def _listed(model: ListedModel, speeds: Mapping[str, float]) -> Form:
 def _root(root: Root) -> Form:
     removed = sorted(map(show_path, root.removed))
     return {**asdict(root), "path": show_path(root.path), "removed": removed}
+
+
+def _unknown_roots(unknown: Mapping[str, int]) -> list[Form]:
+    return [{"root_id": root_id, "files": files} for root_id, files in unknown.items()]
 
 
 def _notes(notes: Sequence[Note]) -> list[Form]:

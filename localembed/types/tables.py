@@ -59,6 +59,40 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedRoot:
+    """A root with what is stored of it."""
+
+    root: Root
+    files: int
+    """Number of files with rows in the default table."""
+    missing: bool
+    """Whether its path does not exist on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class RootListing:
+    """All roots of a workspace."""
+
+    roots: tuple[ListedRoot, ...]
+    unknown: Mapping[str, int]
+    """root_id → number of documents, of stored roots that config.toml does not list."""
+
+
+@dataclass(frozen=True, slots=True)
+class MovedRoot:
+    """A root that was pointed to another path."""
+
+    root: Root
+    """The root as it is now."""
+    old: bytes
+    """Its path before; empty if config.toml did not list it."""
+    looked_at: int
+    """Number of its files that were looked for at the new path."""
+    found: int
+    """Number of these that are there as they were indexed."""
+
+
+@dataclass(frozen=True, slots=True)
 class VectorIndex:
     """Measurements of a vector index, taken when it was built."""
 

@@ -13,7 +13,7 @@ from localembed.store.head import read_head
 from localembed.store.layout import Layout
 from localembed.types.documents import Note, Root
 from localembed.types.queries import Query, QueryResult
-from localembed.types.tables import Status
+from localembed.types.tables import ListedRoot, RootListing, Status
 from localembed.workspace.lost_roots import lost_roots
 
 
@@ -53,6 +53,20 @@ def read_status(layout: Layout, roots: tuple[Root, ...]) -> Status:
         unknown_roots=lost_roots(layout),
         failures=_failed_passages(layout, name, {root.root_id: root.path for root in roots}),
     )
+
+
+def list_roots(layout: Layout, roots: tuple[Root, ...]) -> RootListing:
+    """Return the roots of a workspace, each with what is stored of it."""
+    found = read_head(layout).table()
+    files = found[1].roots if found else {}
+    listed = (
+        ListedRoot(root, files.get(root.root_id, 0), missing=_is_missing(root)) for root in roots
+    )
+    return RootListing(tuple(listed), lost_roots(layout))
+
+
+def _is_missing(root: Root) -> bool:
+    return root.elsewhere or not os.path.exists(root.path)  # noqa: PTH110 - bytes
 
 
 def _failed_passages(

@@ -26,7 +26,7 @@ from localembed.types.events import EventListener, ignore_event
 from localembed.types.limits import DEFAULT_LIMITS, Limits
 from localembed.types.queries import EVERYTHING, Filter, Query, QueryResult, SearchHit, SearchMode
 from localembed.types.runs import Notice, Preview, RunReport, ignore_notice
-from localembed.types.tables import Status
+from localembed.types.tables import MovedRoot, RootListing, Status
 from localembed.workspace import config_file
 from localembed.workspace.history import History
 from localembed.workspace.indexing import (
@@ -38,9 +38,10 @@ from localembed.workspace.indexing import (
 )
 from localembed.workspace.lost_roots import lost_notice, lost_roots
 from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
+from localembed.workspace.root_moves import move_root
 from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Sourced, resolve
-from localembed.workspace.status import query_result, read_status
+from localembed.workspace.status import list_roots, query_result, read_status
 from localembed.workspace.tables import select_table
 
 _NOTHING: Mapping[str, object] = {}
@@ -322,6 +323,30 @@ class Workspace:
             scope = self._roots.forget(path)
             keep = self.settings.settings.keep_versions
             return remove_everywhere(self.layout, scope, keep, on_event)
+
+    def list_roots(self) -> RootListing:
+        """Return the roots, each with what is stored of it, and stored roots that are not listed.
+
+        Raises:
+            NotIndexedError: there is no workspace.
+        """
+        self.ensure_exists()
+        return list_roots(self.layout, self.roots)
+
+    def move_root(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> MovedRoot:
+        """Point a root to the path where its files are now; nothing is read again or embedded.
+
+        Args:
+            old: the root's path, which need not exist, or its id.
+            new: the folder or file that it is now.
+
+        Raises:
+            NotIndexedError: there is no workspace.
+            UsageError: there is no such root, `new` does not hold its files, or is in another root.
+        """
+        self.ensure_exists()
+        with writer_lock(self.layout):
+            return move_root(self.layout, old, new)
 
     def use_model(self, name: str) -> bool:
         """Make a model the default for queries and indexing; tell whether it is indexed.
