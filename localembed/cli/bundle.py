@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from localembed.cli.options import Common, common, model_names
-from localembed.cli.render.output import echo, echo_json
+from localembed.cli.render.output import ask, echo, echo_json
 from localembed.cli.render.text import from_home, printable, size
-from localembed.core.text import counted
+from localembed.core.text import counted, show_path
 from localembed.types import json_forms
+from localembed.types.documents import Root
 
 if TYPE_CHECKING:
     from localembed.models.bundle import Contents
@@ -36,7 +39,7 @@ def create(options: Common, names: tuple[str, ...], with_index: bool, output: Pa
     the same bytes. An index contains the text of every document, unencrypted, and so does the
     file.
     """
-    from localembed.models.bundle import create_bundle
+    from localembed.workspace.bundles import create_bundle
 
     layout = options.workspace().layout
     contents = create_bundle(names, output, layout, with_index=with_index)
@@ -59,17 +62,26 @@ def verify(options: Common, file: Path) -> int:
 
 @bundle.command()
 @click.argument("file", type=_FILE)
+@click.option(
+    "--root", "places", multiple=True, metavar="OLD=NEW", help="Where root OLD is here; repeatable."
+)
 @common
-def install(options: Common, file: Path) -> int:
+def install(options: Common, file: Path, places: tuple[str, ...]) -> int:
     """Check FILE, then install its models and its index.
 
-    If FILE contains an index, the workspace must not exist yet.
+    If FILE contains an index, the workspace must not exist yet. The folders that it was made from
+    are those of another machine: --root says where one is here, and a terminal asks for the
+    others. Without an answer, queries work and the root is not refreshed.
     """
-    from localembed.models.bundle import install_bundle
+    from localembed.workspace.bundles import bundled_roots, install_bundle, parse_places
 
-    done = install_bundle(file, options.workspace().layout)
+    roots = bundled_roots(file)
+    known = parse_places(places, roots)
+    if not options.as_json and not options.quiet and sys.stdin.isatty() and sys.stderr.isatty():
+        known |= _asked([root for root in roots if root.root_id not in known])
+    done = install_bundle(file, options.workspace().layout, known)
     if options.as_json:
-        form = json_forms.bundle_install_json(done.models, done.present, done.workspace)
+        form = json_forms.bundle_install_json(done.models, done.present, done.workspace, done.roots)
         echo_json(form)
         return 0
     for name in done.models:
@@ -78,8 +90,30 @@ def install(options: Common, file: Path) -> int:
         echo(f"{printable(name)} is already installed")
     if done.workspace:
         echo(f"Installed the index: {printable(from_home(str(done.workspace)))}")
+        for root in done.roots:
+            echo(_placed(root))
         options.notice('Try: localembed query "some words"')
     return 0
+
+
+def _asked(roots: Sequence[Root]) -> dict[str, str]:
+    """Ask for the path of each root on this machine; return root_id → path."""
+    places: dict[str, str] = {}
+    for root in roots:
+        question = f"Where is {printable(show_path(root.path))} on this machine? (Enter: not here)"
+        while place := ask(question):
+            if Path(place).expanduser().exists():
+                places[root.root_id] = str(Path(place).expanduser())
+                break
+            echo(f"{printable(place)} does not exist.", err=True)
+    return places
+
+
+def _placed(root: Root) -> str:
+    path = printable(show_path(root.path))
+    if not root.elsewhere:
+        return f"Root {from_home(path)}"
+    return f"Root {path} is not here; run: localembed roots move {root.root_id} NEW"
 
 
 def _show(options: Common, file: Path, contents: Contents, verb: str) -> None:

@@ -238,12 +238,18 @@ def bundle_json(file: Path, models: Sequence[str], files: int, chunks: int, size
 
 
 def bundle_install_json(
-    installed: Sequence[str], present: Sequence[str], workspace: Path | None
+    installed: Sequence[str],
+    present: Sequence[str],
+    workspace: Path | None,
+    roots: Sequence[Root] = (),
 ) -> Form:
     """Return the form of what a bundle brought, and what was there already."""
     return {
-        "installed": list(installed), "present": list(present), "workspace": _path(workspace)
-    }  # fmt: skip
+        "installed": list(installed),
+        "present": list(present),
+        "workspace": _path(workspace),
+        "roots": list(map(_root, roots)),
+    }
 
 
 def bench_json(  # noqa: PLR0913 - one argument a key

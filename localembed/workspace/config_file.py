@@ -10,6 +10,7 @@ import os
 import secrets
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,17 @@ def write_roots(layout: Layout, roots: Sequence[Root], forgotten: Collection[str
     Raises:
         StorageError: the disk is full or unwritable.
     """
+    write_atomically(layout.config, _with_roots(layout, roots, forgotten))
+
+
+def portable(layout: Layout) -> bytes:
+    """Return config.toml for another machine, where the roots are folders of this one."""
+    roots = [replace(root, elsewhere=True) for root in read_roots(layout)]
+    return _with_roots(layout, roots, read_forgotten(layout))
+
+
+def _with_roots(layout: Layout, roots: Sequence[Root], forgotten: Collection[str]) -> bytes:
+    """Return config.toml with other roots."""
     import tomlkit
 
     document = _document(layout)
@@ -165,7 +177,7 @@ def write_roots(layout: Layout, roots: Sequence[Root], forgotten: Collection[str
         document.add("forgotten", tomlkit.item(sorted(forgotten)))
     if roots:
         document.add("roots", tables)
-    write_atomically(layout.config, tomlkit.dumps(document).encode())
+    return tomlkit.dumps(document).encode()
 
 
 def write_setting(layout: Layout, name: str, value: str) -> None:

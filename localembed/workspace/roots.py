@@ -195,7 +195,7 @@ class Roots:
         Raises:
             UsageError: no root does.
         """
-        roots = self.roots
+        roots = sorted(self.roots, key=lambda root: root.elsewhere)
         target = os.fsencode(os.path.abspath(path))  # noqa: PTH100 - a missing path has no realpath
         scope = find_scope(roots, target) or find_scope(roots, canonical(target))
         if scope is None:

@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Mapping
 
+from localembed.core.text import show_path
 from localembed.search import Answer
 from localembed.store import heartbeat, runs
 from localembed.store.failures import read_failures
 from localembed.store.head import read_head
 from localembed.store.layout import Layout
 from localembed.types.documents import Note, Root
-from localembed.types.queries import Query, QueryResult
+from localembed.types.queries import Query, QueryResult, SearchHit
 from localembed.types.tables import ListedRoot, RootListing, Status
 from localembed.workspace.lost_roots import lost_roots
 
@@ -28,6 +29,20 @@ def query_result(query: Query, answer: Answer, begin: float) -> QueryResult:
         hits=answer.hits,
         complete=answer.entry.complete,
         pieces=answer.pieces,
+    )
+
+
+def is_in(hit: SearchHit, root: Root) -> bool:
+    """Tell whether a hit is of a root."""
+    top = show_path(root.path)
+    return hit.path == top or hit.path.startswith(f"{top.rstrip('/')}/")
+
+
+def elsewhere_notice(root: Root) -> str:
+    """Return a sentence about a root of another machine, with the command for it."""
+    return (
+        f"{show_path(root.path)} is a folder of another machine; its text is the index's. If it is "
+        f"here, too: localembed roots move {root.root_id} NEW"
     )
 
 

@@ -41,7 +41,13 @@ from localembed.workspace.query_models import PermittedModels, QueryModels, Term
 from localembed.workspace.root_moves import move_root
 from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Sourced, resolve
-from localembed.workspace.status import list_roots, query_result, read_status
+from localembed.workspace.status import (
+    elsewhere_notice,
+    is_in,
+    list_roots,
+    query_result,
+    read_status,
+)
 from localembed.workspace.tables import select_table
 
 _NOTHING: Mapping[str, object] = {}
@@ -244,6 +250,9 @@ class Workspace:
             reranking = Reranking(reranker, query.text, query.top_k)
         embedder = PermittedModels(self._models, Terms(query.allow_network, on_notice))
         answer = self._searcher.search(query, self._root_paths, embedder, reranking)
+        for root in self.roots:
+            if root.elsewhere and any(is_in(hit, root) for hit in answer.hits):
+                on_notice(elsewhere_notice(root))
         return query_result(query, answer, begin)
 
     def warm(self) -> None:

@@ -44,6 +44,12 @@ def echo_path(path: str) -> None:
     click.echo(printable(path) if sys.stdout.isatty() else path, color=True)
 
 
+def ask(question: str) -> str:
+    """Ask a question on stderr; return the answer, empty for none."""
+    answer: str = click.prompt(escaped(question), default="", show_default=False, err=True)
+    return answer.strip()
+
+
 def overwrite_line(text: str) -> None:
     """Print a line over the last one; in a pipe, below it, and nothing for an empty one."""
     if sys.stdout.isatty():

@@ -39,7 +39,12 @@ _EXISTS = "{} already exists. Delete it, or name another file with -o."
 
 
 def create_bundle(
-    names: tuple[str, ...], output: Path, layout: Layout, *, with_index: bool = False
+    names: tuple[str, ...],
+    output: Path,
+    layout: Layout,
+    *,
+    with_index: bool = False,
+    config: bytes | None = None,
 ) -> Contents:
     """Write models, and optionally a workspace's index, to one file.
 
@@ -48,6 +53,7 @@ def create_bundle(
         output: the file to write; it must not exist.
         layout: the workspace.
         with_index: include the index, with the text of every document, unencrypted.
+        config: content of the index's config.toml, if not the workspace's.
 
     Raises:
         UsageError: no model is named, or the file exists.
@@ -73,6 +79,10 @@ def create_bundle(
         sources = dict(_model_files(models))
         if with_index:
             sources |= _index_files(layout)
+        if with_index and config is not None:
+            part = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="localembed-")))
+            (part / "config.toml").write_bytes(config)
+            sources[f"{INDEX}config.toml"] = part / "config.toml"
         members = tuple(_member(name, path) for name, path in sorted(sources.items()))
         specs = tuple(sorted((spec for spec, _ in models), key=lambda spec: spec.name))
         contents = Contents(specs, members, chunks)
