@@ -378,3 +378,44 @@ def test_a_writer_in_progress_refuses_a_move(moved_outside, tmp_path):
 
     with writer_lock(moved_outside.layout), pytest.raises(LockedError):
         moved_outside.move_root(tmp_path / "outside", tmp_path / "moved")
+
+
+@pytest.fixture
+def old_project(project, tmp_path):
+    """A project of an older localembed, whose roots inside are absolute paths."""
+    config = project / ".localembed" / "config.toml"
+    for name in ("docs", "notes"):
+        config.write_text(config.read_text().replace(f'"{name}"', f'"{project / name}"'))
+    return project
+
+
+def test_an_old_project_that_has_moved_names_what_is_missing(old_project, tmp_path, fake):
+    moved = old_project.rename(tmp_path / "moved")
+    fake.embedded.clear()
+
+    workspace = localembed.open(moved)
+    report = workspace.index()
+    assert (report.exit_code, report.chunks.total) == (5, 5)
+    assert [sentence.split(" is missing")[0] for sentence in report.refused] == [
+        str(old_project / "docs"),
+        str(old_project / "notes"),
+    ]
+    workspace.move_root(old_project / "docs", moved / "docs")
+    report = workspace.index([moved / "notes"])  # naming the folder does it, too
+
+    assert (report.changed, fake.embedded) == (False, [])
+    assert stored_paths(moved) == ["docs", str(tmp_path / "outside"), "notes"]
+
+
+def test_a_copy_of_a_missing_root_is_a_root_of_its_own(project, tmp_path, fake):
+    """The original may only be on a disk that is not mounted now."""
+    workspace = localembed.open(project)
+    shutil.copytree(tmp_path / "outside", tmp_path / "copied")
+    (tmp_path / "outside").rename(tmp_path / "unmounted")
+    fake.embedded.clear()
+
+    workspace.index([tmp_path / "copied"])
+    (tmp_path / "unmounted").rename(tmp_path / "outside")
+
+    assert len(workspace.roots) == 4
+    assert (workspace.index().exit_code, fake.embedded) == (0, [])

@@ -2,7 +2,8 @@
 
 A root is lost when its block was edited out of config.toml, or the whole file was. Its rows are
 kept, but not shown. A folder continues a lost root if at least half of the root's documents (of a
-sample of 100) lie in it at the same relative path, with the same content or as the same file.
+sample of 100) lie in it at the same relative path, with the same content or as the same file. It
+continues a root whose folder is missing only if they are the same files: moved, not copied.
 """
 
 from __future__ import annotations
@@ -51,13 +52,16 @@ def continued_roots(
 
     Args:
         layout: the workspace.
-        candidates: roots without a known folder.
+        candidates: roots without a known folder, or whose folder is missing.
         targets: absolute paths.
     """
     left = {root: documents_of(layout, root.root_id) for root in candidates} if targets else {}
     found: dict[bytes, Root] = {}
     for target in targets:
-        equal = {root: count_equal(target, documents) for root, documents in left.items()}
+        equal = {
+            root: (count_moved if root.path and not root.elsewhere else count_equal)(target, known)
+            for root, known in left.items()
+        }
         best = max(equal, key=lambda root: equal[root], default=None)
         if best is not None and equal[best] > 0 and len(left[best]) <= 2 * equal[best]:
             found[target] = best
@@ -70,15 +74,29 @@ def count_equal(top: bytes, documents: Sequence[FileRecord]) -> int:
     return sum(_is_there(top, document) for document in documents)
 
 
-def _is_there(top: bytes, document: FileRecord) -> bool:
-    path = os.path.join(top, document.path) if document.path else top  # noqa: PTH118 - bytes
+def count_moved(top: bytes, documents: Sequence[FileRecord]) -> int:
+    """Count the documents that lie below a folder as the same files, which nothing has changed."""
+    return sum(_stat(_place(top, document)) == document.stat for document in documents)
+
+
+def _place(top: bytes, document: FileRecord) -> bytes:
+    return os.path.join(top, document.path) if document.path else top  # noqa: PTH118 - bytes
+
+
+def _stat(path: bytes) -> FileStat | None:
+    """Return the stat of a regular file, None if there is none."""
     try:
         status = os.lstat(path)
     except OSError:
+        return None
+    return FileStat.of(status) if stat.S_ISREG(status.st_mode) else None
+
+
+def _is_there(top: bytes, document: FileRecord) -> bool:
+    path, then = _place(top, document), document.stat
+    now = _stat(path)
+    if now is None or b".." in document.path.split(b"/"):
         return False
-    if b".." in document.path.split(b"/") or not stat.S_ISREG(status.st_mode):
-        return False
-    now, then = FileStat.of(status), document.stat
     if then.size >= 0 and now.inode == then.inode:
         return True
     if then.size not in (-1, now.size) or now.size > _MAX_BYTES:

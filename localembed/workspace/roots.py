@@ -185,7 +185,7 @@ class Roots:
     def _continued(self, roots: Sequence[Root], targets: Sequence[bytes]) -> dict[bytes, Root]:
         """Return the new targets that continue a root which lost its folder, with that root."""
         candidates = [Root(root_id, b"") for root_id in lost_roots(self._layout)]
-        candidates += [root for root in roots if root.elsewhere]
+        candidates += [root for root in roots if root.elsewhere or not os.path.lexists(root.path)]
         new = [target for target in targets if not find_scope(here(roots), target)]
         return continued_roots(self._layout, candidates, new)
 
