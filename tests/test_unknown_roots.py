@@ -284,6 +284,54 @@ def test_two_blocks_of_one_folder_become_one(two, other):
     assert "twin" not in two.layout.config.read_text()
 
 
+def test_a_parent_of_lost_roots_takes_their_files_over(two, notes, other, tmp_path, fake):
+    two.layout.config.unlink()
+
+    report = two.index([tmp_path])
+
+    assert (report.files.added, report.files.renamed, report.files.removed) == (0, 6, 0)
+    assert (len(all_rows(two)), fake.embedded) == (6, [])
+    assert two.status().unknown_roots == {}
+    assert two.index().changed is False
+
+
+def test_a_lost_root_that_was_indexed_twice_goes_with_the_next_run(two, other, fake):
+    """Its rows are there twice: an older localembed did not recognise the folder."""
+    cut_out(two, other)
+    text = two.layout.config.read_text()
+    two.layout.config.write_text(f'{text}\n[[roots]]\nid = "again"\npath = "{other}"\n')
+
+    report = two.index()
+
+    assert (report.files.renamed, report.chunks.total, fake.embedded) == (3, 6, [])
+    assert two.status().unknown_roots == {}
+
+
+def test_a_lost_root_of_which_another_root_has_a_part_stays(two, notes, other):
+    root_id = cut_out(two, other)
+    (notes / "vendored").mkdir()
+    shutil.copy(other / "1.md", notes / "vendored" / "1.md")
+
+    two.index()
+
+    assert two.status().unknown_roots == {root_id: 3}
+
+
+def test_a_version_from_before_a_take_over_is_restored_without_double_rows(workspace, notes, fake):
+    (notes / "sub").mkdir()
+    (notes / "sub" / "a.md").write_text("Some words.")
+    workspace.index([notes / "sub"])
+    workspace.index([notes])
+    fake.embedded.clear()
+
+    workspace.history.restore("1")
+    workspace.index()
+
+    assert len(all_rows(workspace)) == 1
+    assert [hit.path for hit in workspace.query("some words")] == [str(notes / "sub" / "a.md")]
+    assert (workspace.status().unknown_roots, fake.embedded) == ({}, [])
+
+
 def test_a_table_of_another_workspace_is_damage(two, notes, tmp_path, fake):
     name, _ = current_table(two)
     stranger = localembed.Workspace(tmp_path / "stranger" / "ws")

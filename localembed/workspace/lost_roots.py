@@ -4,13 +4,15 @@ A root is lost when its block was edited out of config.toml, or the whole file w
 kept, but not shown. A folder continues a lost root if at least half of the root's documents (of a
 sample of 100) lie in it at the same relative path, with the same content or as the same file. It
 continues a root whose folder is missing only if they are the same files: moved, not copied.
+The rows of a lost root whose files are in another root by now are removed by the next run.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from localembed.core.text import counted
 from localembed.errors import ReadError
@@ -23,6 +25,10 @@ from localembed.workspace import config_file
 
 _MAX_BYTES = 64 << 20
 """Maximum size of a file that is read to compare it."""
+_MAX_FOLDERS = 5_000
+"""Maximum folders of a root that are searched for the folder of a lost one."""
+_FIRST = 3
+"""Number of documents of which one must be in a folder for the others to be looked for."""
 
 
 def lost_roots(layout: Layout) -> dict[str, int]:
@@ -67,6 +73,46 @@ def continued_roots(
             found[target] = best
             del left[best]
     return found
+
+
+def inner_roots(layout: Layout, root_ids: Iterable[str], tops: Sequence[bytes]) -> set[str]:
+    """Return those lost roots whose folder lies in another root now, which has their files, too.
+
+    Args:
+        layout: the workspace.
+        root_ids: lost roots.
+        tops: folders of the other roots.
+    """
+    found: set[str] = set()
+    for root_id in root_ids:
+        documents = documents_of(layout, root_id)
+        if any(_holds_all(folder, documents) for top in tops for folder in _folders(top)):
+            found.add(root_id)
+    return found
+
+
+def _holds_all(folder: bytes, documents: Sequence[FileRecord]) -> bool:
+    """Tell whether half of the documents are here as the same files, or all with equal content."""
+    if not any(_stat(_place(folder, document)) for document in documents[:_FIRST]):
+        return False
+    moved = count_moved(folder, documents)
+    return len(documents) <= 2 * moved or len(documents) == count_equal(folder, documents)
+
+
+def _folders(top: bytes) -> Iterator[bytes]:
+    """Yield a folder and those below it, the nearest first; not all of a very large tree."""
+    pending = deque([top])
+    for _ in range(_MAX_FOLDERS):
+        if not pending:
+            return
+        folder = pending.popleft()
+        yield folder
+        try:
+            with os.scandir(folder) as entries:
+                inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+        pending += sorted(inner)
 
 
 def count_equal(top: bytes, documents: Sequence[FileRecord]) -> int:

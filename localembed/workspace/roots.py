@@ -20,7 +20,7 @@ from localembed.store.layout import Layout
 from localembed.store.root_documents import documents_of
 from localembed.types.documents import Root
 from localembed.workspace import config_file
-from localembed.workspace.lost_roots import continued_roots, lost_roots
+from localembed.workspace.lost_roots import continued_roots, inner_roots, lost_roots
 
 _CHUNK_ID = re.compile(r"[0-9a-f]{32}")
 _NONE: Mapping[bytes, Root] = {}
@@ -174,13 +174,21 @@ class Roots:
         roots = self.roots
         glob_rules([*(options.get("include") or ()), *(options.get("exclude") or ())])
         adoption = adopt(roots, targets, options, self._continued(roots, targets))
-        if adoption.roots != roots and remember:
-            forgotten = config_file.read_forgotten(self._layout) | adoption.replaced
-            config_file.write_roots(self._layout, adoption.roots, forgotten)
+        if remember:
+            self._remember(adoption, roots)
         if not targets:
             return tuple(Scope(root, b"") for root in adoption.roots)
         found = [find_scope(here(adoption.roots), target) for target in targets]
         return tuple(dict.fromkeys(scope for scope in found if scope is not None))
+
+    def _remember(self, adoption: Adoption, before: Sequence[Root]) -> None:
+        """Store roots that changed, and the ids of those whose documents the run must remove."""
+        known = {root.root_id for root in adoption.roots} | adoption.replaced
+        lost = [root_id for root_id in lost_roots(self._layout) if root_id not in known]
+        inner = inner_roots(self._layout, lost, [root.path for root in here(adoption.roots)])
+        if adoption.roots != before or inner:
+            forgotten = config_file.read_forgotten(self._layout) | adoption.replaced | inner
+            config_file.write_roots(self._layout, adoption.roots, forgotten)
 
     def _continued(self, roots: Sequence[Root], targets: Sequence[bytes]) -> dict[bytes, Root]:
         """Return the new targets that continue a root which lost its folder, with that root."""
