@@ -32,6 +32,7 @@ from localembed.types.tables import (
     RootListing,
     Status,
     TableHead,
+    UnknownRoot,
     VectorIndex,
     Version,
 )
@@ -101,7 +102,9 @@ FORMS = {
     "show_json": json_forms.show_json("a.md", [HIT]),
     "status_json": json_forms.status_json(STATUS),
     "roots_json": json_forms.roots_json(
-        RootListing((ListedRoot(Root("r", b"/w"), 1, missing=False),), {"lost": 1})
+        RootListing(
+            (ListedRoot(Root("r", b"/w"), 1, missing=False),), (UnknownRoot("lost", 1, b"a.md"),)
+        )
     ),
     "moved_root_json": json_forms.moved_root_json(
         MovedRoot(Root("r", b"/w"), b"/v", looked_at=1, found=1)

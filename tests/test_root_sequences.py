@@ -65,7 +65,7 @@ class World:
         roots = self.workspace.roots
         return Path(os.fsdecode(roots[number % len(roots)].path)) if roots else None
 
-    def settle(self) -> None:
+    def check_run(self) -> None:
         """Refresh all roots, and compare what is shown with the files on disk."""
         try:
             report = self.workspace.index()
@@ -84,7 +84,7 @@ class World:
         self.workspace.index([self.place(folder)])
 
     def refresh(self, _: None) -> None:
-        self.settle()
+        self.check_run()
 
     def rm_file(self, folder: str) -> None:
         files = sorted(path for path in self.place(folder).iterdir() if path.is_file())
@@ -113,7 +113,7 @@ class World:
             return
         moved = root.rename(root.parent / f"root{next(self.numbers)}")
         self.workspace.move_root(root, moved)
-        self.settle()
+        self.check_run()
         root.mkdir()  # for the next steps, which name it
 
     def edit_out(self, number: int) -> None:
@@ -172,4 +172,4 @@ def test_what_is_shown_is_always_below_a_known_root(tmp_path_factory, fake, step
     for name, value in steps:
         world.do(name, value)
         shown(world.workspace)
-    world.settle()
+    world.check_run()

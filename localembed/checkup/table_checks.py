@@ -17,6 +17,7 @@ from localembed.store.lance.inspection import Inspection
 from localembed.store.lance.links import linked_view
 from localembed.store.lance.repair import drop_unreadable, is_needed
 from localembed.store.manifest import Manifest
+from localembed.store.root_documents import documents_of
 from localembed.types.findings import Finding
 from localembed.types.tables import TableHead
 
@@ -151,7 +152,8 @@ def _unknown_roots(context: CheckContext, stored: Mapping[str, int]) -> Iterator
             f"{files} of the root {root_id}, which config.toml does not list; queries do not show "
             "them. To continue with the root: localembed index FOLDER"
         )
-        yield wrong("roots", text, repair)
+        documents = documents_of(context.layout, root_id)
+        yield wrong("roots", text, repair, tuple(show_path(d.path) for d in documents))
 
 
 def _disagreement(

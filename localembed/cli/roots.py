@@ -59,9 +59,11 @@ def list_roots(options: Common) -> int:
     for listed in listing.roots:
         place = printable(near(show_path(listed.root.path)))
         click.echo(f"{listed.root.root_id:<16} {listed.files:>7,} {place}{_state(listed)}")
-    for root_id, files in listing.unknown.items():
-        hint = "not in config.toml; run: localembed index FOLDER, or rm ID"
-        click.echo(f"{printable(root_id):<16} {files:>7,} {click.style(f'({hint})', fg='yellow')}")
+    for unknown in listing.unknown:
+        example = printable(show_path(unknown.example))
+        hint = "(not in config.toml; run: localembed index FOLDER, or rm ID)"
+        name = f"{printable(unknown.root_id):<16} {unknown.files:>7,} "
+        click.echo(f"{name}{example and f'…/{example} '}{click.style(hint, fg='yellow')}")
     return 0
 
 

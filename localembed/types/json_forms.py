@@ -138,7 +138,9 @@ def roots_json(listing: RootListing) -> Form:
             {**_root(listed.root), "files": listed.files, "missing": listed.missing}
             for listed in listing.roots
         ],
-        "unknown_roots": _unknown_roots(listing.unknown),
+        "unknown_roots": [
+            {**asdict(root), "example": show_path(root.example)} for root in listing.unknown
+        ],
     }
 
 

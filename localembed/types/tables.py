@@ -70,12 +70,22 @@ class ListedRoot:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownRoot:
+    """A stored root that config.toml does not list."""
+
+    root_id: str
+    files: int
+    example: bytes
+    """Path of one of its files, relative to the root; empty if the root is a file."""
+
+
+@dataclass(frozen=True, slots=True)
 class RootListing:
     """All roots of a workspace."""
 
     roots: tuple[ListedRoot, ...]
-    unknown: Mapping[str, int]
-    """root_id → number of documents, of stored roots that config.toml does not list."""
+    unknown: tuple[UnknownRoot, ...]
+    """Stored roots that config.toml does not list."""
 
 
 @dataclass(frozen=True, slots=True)

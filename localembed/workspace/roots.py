@@ -207,7 +207,8 @@ class Roots:
         target = os.fsencode(os.path.abspath(path))  # noqa: PTH100 - a missing path has no realpath
         scope = find_scope(roots, target) or find_scope(roots, canonical(target))
         if scope is None:
-            paths = ", ".join(show_path(root.path) for root in roots) or "none"
+            names = [*(show_path(root.path) for root in roots), *lost_roots(self._layout)]
+            paths = ", ".join(names) or "none"
             message = f"{show_path(target)} is in no root of this workspace. Roots: {paths}"
             raise UsageError(message)
         return scope

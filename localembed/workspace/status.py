@@ -12,9 +12,10 @@ from localembed.store import heartbeat, runs
 from localembed.store.failures import read_failures
 from localembed.store.head import read_head
 from localembed.store.layout import Layout
+from localembed.store.root_documents import documents_of
 from localembed.types.documents import Note, Root
 from localembed.types.queries import Query, QueryResult, SearchHit
-from localembed.types.tables import ListedRoot, RootListing, Status
+from localembed.types.tables import ListedRoot, RootListing, Status, UnknownRoot
 from localembed.workspace.lost_roots import lost_roots
 
 
@@ -77,7 +78,11 @@ def list_roots(layout: Layout, roots: tuple[Root, ...]) -> RootListing:
     listed = (
         ListedRoot(root, files.get(root.root_id, 0), missing=_is_missing(root)) for root in roots
     )
-    return RootListing(tuple(listed), lost_roots(layout))
+    unknown = (
+        UnknownRoot(root_id, files, next((d.path for d in documents_of(layout, root_id)), b""))
+        for root_id, files in lost_roots(layout).items()
+    )
+    return RootListing(tuple(listed), tuple(unknown))
 
 
 def _is_missing(root: Root) -> bool:

@@ -236,7 +236,8 @@ class Workspace:
             ModelChangedError: the model is not the one the table was built with.
         """
         begin = time.perf_counter()
-        self._ensure_roots()
+        roots = self.roots
+        self._ensure_listed(roots)
         if not query.text.strip():
             message = 'The query is empty. Say what to look for: localembed query "some words"'
             raise UsageError(message)
@@ -249,8 +250,8 @@ class Workspace:
             reranker = self._models.reranker(query.rerank)
             reranking = Reranking(reranker, query.text, query.top_k)
         embedder = PermittedModels(self._models, Terms(query.allow_network, on_notice))
-        answer = self._searcher.search(query, self._root_paths, embedder, reranking)
-        for root in self.roots:
+        answer = self._searcher.search(query, _paths(roots), embedder, reranking)
+        for root in roots:
             if root.elsewhere and any(is_in(hit, root) for hit in answer.hits):
                 on_notice(elsewhere_notice(root))
         return query_result(query, answer, begin)
@@ -302,9 +303,9 @@ class Workspace:
         query = Query(place, model=model, at=at)
         return list(self._searcher.show(self._roots.condition(place), query, self._root_paths).hits)
 
-    def _ensure_roots(self) -> None:
+    def _ensure_listed(self, roots: Sequence[Root]) -> None:
         """Raise an error if files are stored, and config.toml lists none of their roots."""
-        stored = sum(lost_roots(self.layout).values()) if not self.roots else 0
+        stored = 0 if roots else sum(lost_roots(self.layout).values())
         if stored:
             message = (
                 f"{self.layout.config} lists none of the roots of the {counted(stored, 'file')} "
@@ -314,7 +315,7 @@ class Workspace:
 
     @property
     def _root_paths(self) -> dict[str, bytes]:
-        return {root.root_id: root.path for root in self.roots}
+        return _paths(self.roots)
 
     def remove(
         self, path: str | os.PathLike[str], *, on_event: EventListener = ignore_event
@@ -397,3 +398,7 @@ class Workspace:
         if not self.layout.exists():
             message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
             raise NotIndexedError(message)
+
+
+def _paths(roots: Sequence[Root]) -> dict[str, bytes]:
+    return {root.root_id: root.path for root in roots}

@@ -97,7 +97,7 @@ def test_a_root_that_is_not_in_config_toml_is_listed_and_removed(outside, cli, n
     root_id = text.rpartition('id = "')[2][:16]
 
     assert listed(cli("roots").out)[-1] == (
-        "ID       1 (not in config.toml; run: localembed index FOLDER, or rm ID)"
+        "ID       1 …/wine.md (not in config.toml; run: localembed index FOLDER, or rm ID)"
     )
     assert f"Unknown   {root_id}, 1 file, not in config.toml" in cli("status").out
     assert f"localembed rm {root_id}" in cli("index").err
