@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import localembed
-from localembed.core.paths import canonical
+from localembed.core.paths import canonical, canonical_entry
 from localembed.errors import UsageError
 from localembed.workspace.workspace import Workspace
 from tests.conftest import all_rows
@@ -226,12 +226,11 @@ def test_hard_links_are_files_of_their_own(workspace, notes, tmp_path):
     assert len(workspace.roots) == 2
 
 
-@pytest.mark.parametrize("spelled", ["NOTES/Über", "notes/U\u0308ber", "Notes/u\u0308BER"])
-def test_a_name_is_spelled_as_its_folder_lists_it(tmp_path, monkeypatch, spelled):
-    """A file system that ignores case and Unicode forms, where the machine has none."""
+@pytest.fixture
+def folded_names(tmp_path, monkeypatch):
+    """Let `os.lstat` ignore case and Unicode forms; this machine has no such file system."""
     import unicodedata
 
-    (tmp_path / "notes" / "Über").mkdir(parents=True)
     top = os.fsencode(tmp_path)
     real = os.lstat
 
@@ -250,7 +249,31 @@ def test_a_name_is_spelled_as_its_folder_lists_it(tmp_path, monkeypatch, spelled
 
     monkeypatch.setattr(os, "lstat", lstat)
 
-    assert canonical(os.fsencode(tmp_path / spelled)) == os.fsencode(tmp_path / "notes" / "Über")
+
+@pytest.mark.parametrize("spelled", ["NOTES/Über", "notes/U\u0308ber", "Notes/u\u0308BER"])
+def test_a_name_is_spelled_as_its_folder_lists_it(tmp_path, folded_names, spelled):
+    (tmp_path / "notes" / "Über").mkdir(parents=True)
+
+    for spelling in (canonical, canonical_entry):
+        found = spelling(os.fsencode(tmp_path / spelled))
+        assert found == os.fsencode(tmp_path / "notes" / "Über")
+
+
+def test_rm_takes_out_the_file_that_another_spelling_opens(workspace, notes, folded_names):
+    (notes / "Über.md").write_text("Words.")
+    (notes / "b.md").write_text("Other words.")
+    workspace.index([notes])
+
+    assert workspace.remove(notes / "U\u0308BER.MD").files.removed == 1
+
+
+def test_rm_of_a_link_in_a_root_leaves_its_target(workspace, notes):
+    (notes / "a.md").write_text("Words.")
+    (notes / "link.md").symlink_to(notes / "a.md")
+    workspace.index([notes])
+
+    assert workspace.remove(notes / "link.md").files.removed == 0
+    assert [hit.path for hit in workspace.query("words")] == [str(notes / "a.md")]
 
 
 def test_names_that_differ_only_in_case_stay_apart(workspace, tmp_path):

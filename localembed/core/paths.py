@@ -34,6 +34,15 @@ def canonical(path: bytes) -> bytes:
     return found
 
 
+def canonical_entry(path: bytes) -> bytes:
+    """Return the canonical path of an entry of a folder, which may itself be a link."""
+    folder, name = os.path.split(path)
+    if name in (b"", b".", b".."):
+        return canonical(path)
+    folder = canonical(folder or b".")
+    return os.path.join(folder, _listed(folder, name))  # noqa: PTH118 - bytes
+
+
 def place_below(
     path: bytes,
     folder: bytes,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from localembed.core.paths import canonical, folder_identity, place_below
+from localembed.core.paths import canonical, canonical_entry, folder_identity, place_below
 from localembed.core.text import counted, show_path
 from localembed.core.workspace_folder import FOLDER_NAME
 from localembed.errors import UsageError
@@ -204,8 +204,12 @@ class Roots:
             UsageError: no root does.
         """
         roots = sorted(self.roots, key=lambda root: root.elsewhere)
-        target = os.fsencode(os.path.abspath(path))  # noqa: PTH100 - a missing path has no realpath
-        scope = find_scope(roots, target) or find_scope(roots, canonical(target))
+        spelled = os.fsencode(path)
+        target = os.path.abspath(spelled)  # noqa: PTH100 - bytes
+        # A link inside a root is an entry of that root; any other link stands for its target. The
+        # folder of another machine may be a link here.
+        spellings = (canonical_entry(spelled), target, canonical(spelled))
+        scope = next((found for each in spellings if (found := find_scope(roots, each))), None)
         if scope is None:
             names = [*(show_path(root.path) for root in roots), *lost_roots(self._layout)]
             paths = ", ".join(names) or "none"
