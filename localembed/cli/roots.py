@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from localembed.cli.options import Common, common
+from localembed.cli.render.output import echo, echo_json, style
 from localembed.cli.render.text import near, printable
 from localembed.core.text import counted, show_path
 from localembed.types import json_forms
@@ -50,20 +49,20 @@ def list_roots(options: Common) -> int:
     """List the roots: ID, files and path."""
     listing = options.workspace().list_roots()
     if options.as_json:
-        click.echo(json.dumps(json_forms.roots_json(listing)))
+        echo_json(json_forms.roots_json(listing))
         return 0
     if not listing.roots and not listing.unknown:
         options.notice("There is no root yet. Run: localembed index FOLDER")
         return 0
-    click.echo(click.style(f"{'ID':<16} {'FILES':>7} PATH", bold=True))
+    echo(style(f"{'ID':<16} {'FILES':>7} PATH", bold=True))
     for listed in listing.roots:
         place = printable(near(show_path(listed.root.path)))
-        click.echo(f"{listed.root.root_id:<16} {listed.files:>7,} {place}{_state(listed)}")
+        echo(f"{listed.root.root_id:<16} {listed.files:>7,} {place}{_state(listed)}")
     for unknown in listing.unknown:
         example = printable(show_path(unknown.example))
         hint = "(not in config.toml; run: localembed index FOLDER, or rm ID)"
         name = f"{printable(unknown.root_id):<16} {unknown.files:>7,} "
-        click.echo(f"{name}{example and f'…/{example} '}{click.style(hint, fg='yellow')}")
+        echo(f"{name}{example and f'…/{example} '}{style(hint, fg='yellow')}")
     return 0
 
 
@@ -79,9 +78,9 @@ def move(options: Common, old: str, new: str) -> int:
     """
     moved = options.workspace().move_root(old, new)
     if options.as_json:
-        click.echo(json.dumps(json_forms.moved_root_json(moved)))
+        echo_json(json_forms.moved_root_json(moved))
         return 0
-    click.echo(f"Moved {printable(old)} to {printable(near(show_path(moved.root.path)))}")
+    echo(f"Moved {printable(old)} to {printable(near(show_path(moved.root.path)))}")
     if moved.looked_at:
         options.notice(_found(moved))
     return 0
@@ -93,7 +92,7 @@ def _found(moved: MovedRoot) -> str:
 
 def _state(listed: ListedRoot) -> str:
     if listed.root.elsewhere:
-        return click.style(" (on another machine; run: localembed roots move ID NEW)", fg="yellow")
+        return style(" (on another machine; run: localembed roots move ID NEW)", fg="yellow")
     if listed.missing:
-        return click.style(" (missing; if it has moved: localembed roots move ID NEW)", fg="yellow")
+        return style(" (missing; if it has moved: localembed roots move ID NEW)", fg="yellow")
     return ""

@@ -6,6 +6,7 @@ import io
 import os
 import secrets
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
