@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 import pytest
 
@@ -30,15 +31,23 @@ def interrupt_at(fake, monkeypatch):
     """Send Ctrl-C to this process when so many chunks are embedded."""
     monkeypatch.setattr(fake, "batch_size", 10)
     fake.embedded.clear()
+    arrived = threading.Event()
+
+    def interrupt(_number, _frame):
+        arrived.set()
+        raise KeyboardInterrupt
 
     def interrupt_at(number):
         def wait(chunks):
             if len(fake.embedded) < number <= len(fake.embedded) + chunks:
                 os.kill(os.getpid(), signal.SIGINT)
+                assert arrived.wait(60), "the thread that waits looks for signals"
 
         monkeypatch.setattr(fake, "wait", staticmethod(wait))
 
-    return interrupt_at
+    before = signal.signal(signal.SIGINT, interrupt)
+    yield interrupt_at
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("moment", [1, 5, 17, 35, 60, 1000, 5000, 5025])
