@@ -22,6 +22,7 @@ from localembed.workspace import config_file
 from localembed.workspace.root_moves import move_root
 
 _CONFIG = f"{bundle.INDEX}config.toml"
+_MAX_CONFIG_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,15 @@ def bundled_roots(path: Path) -> tuple[Root, ...]:
     """
     with tempfile.TemporaryDirectory(prefix="localembed-") as part:
         with bundle.opened(path, Path(part)) as (contents, files):
-            if any(member.name == _CONFIG for member in contents.members):
-                next(member for member in files if member.name == _CONFIG)
+            if any(_is_config(member) for member in contents.members):
+                next(filter(_is_config, files))
         folder = Path(part) / bundle.INDEX
         return tuple(map(_elsewhere, config_file.read_roots(Layout(folder))))
+
+
+def _is_config(member: bundle.Member) -> bool:
+    """Tell whether a member is config.toml; the installation refuses one that is too large."""
+    return member.name == _CONFIG and member.size <= _MAX_CONFIG_BYTES
 
 
 def parse_places(given: Sequence[str], roots: Sequence[Root]) -> dict[str, str]:

@@ -139,8 +139,7 @@ def _stat(path: bytes) -> FileStat | None:
 
 
 def _is_there(top: bytes, document: FileRecord) -> bool:
-    path, then = _place(top, document), document.stat
-    now = _stat(path)
+    then, now = document.stat, _stat(_place(top, document))
     if now is None or b".." in document.path.split(b"/"):
         return False
     if then.size >= 0 and now.inode == then.inode:
@@ -148,6 +147,6 @@ def _is_there(top: bytes, document: FileRecord) -> bool:
     if then.size not in (-1, now.size) or now.size > _MAX_BYTES:
         return False
     try:
-        return read_file(path).content_hash == document.content_hash
+        return read_file(top, document.path).content_hash == document.content_hash
     except ReadError:
         return False

@@ -17,7 +17,7 @@ _MAX_SMALL = 4 << 20
 """Maximum bytes of config.toml and head.json."""
 _ROOT_KEYS = {
     "id": str, "path": str, "path_hex": str, "include": list, "exclude": list, "hidden": bool,
-    "no_ignore": bool,
+    "no_ignore": bool, "removed": list, "removed_hex": list, "elsewhere": bool,
 }  # fmt: skip
 _ROOT_ID = re.compile(r"[0-9a-zA-Z_-]{1,64}")
 
