@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
-
 from localembed.errors import UsageError
+from localembed.sources.linear_patterns import LinearPattern
 from localembed.sources.open_file import read_rules
 
 IGNORE_FILES = (b".localembedignore", b".gitignore")
@@ -42,6 +41,11 @@ _POSIX_CLASSES = {
     "[:alpha:]": "A-Za-z", "[:digit:]": "0-9", "[:alnum:]": "A-Za-z0-9", "[:upper:]": "A-Z",
     "[:lower:]": "a-z", "[:xdigit:]": "0-9A-Fa-f",
 }  # fmt: skip
+_ONLY_STARS = re.compile(r"(?<![^/!])\*{3,}(?![^/])")
+"""Three stars or more between slashes, which git takes for two."""
+_MAX_RULES, _MAX_RULES_BYTES = 4_000, 256 << 10
+"""Maximum lines and bytes of an ignore file."""
+_MAX_TAG_BYTES = 4096
 _LINE_FEED = "\ue00a"
 """Replacement for a line feed in a name, which `.` and `$` treat specially."""
 
@@ -168,7 +172,7 @@ def no_documents(folder: bytes, names: frozenset[bytes], *, ignore: bool) -> str
     if ignore and b"pyvenv.cfg" in names:
         return "ignored (Python environment)"
     if ignore and b"CACHEDIR.TAG" in names:
-        tag = read_rules(os.path.join(folder, b"CACHEDIR.TAG"))  # noqa: PTH118 - bytes
+        tag = read_rules(os.path.join(folder, b"CACHEDIR.TAG"), _MAX_TAG_BYTES)  # noqa: PTH118 - bytes
         if tag is not None and tag.startswith(_CACHE_TAG):
             return "ignored (cache folder)"
     return None
@@ -205,12 +209,17 @@ def _ignore_root(above: Iterable[IgnoreFile]) -> bool:
 
 def _read(folder: bytes, name: bytes, *, prefix: str = "", below: str = "") -> IgnoreFile | None:
     """Return the rules of one ignore file, None if it cannot be read."""
-    data = read_rules(os.path.join(folder, name))  # noqa: PTH118 - bytes
+    data = read_rules(os.path.join(folder, name), _MAX_RULES_BYTES + 1)  # noqa: PTH118 - bytes
     if data is None:
         return None
     text = data.removeprefix(_BOM).decode("utf-8", "surrogateescape")
     lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return _rules(os.fsdecode(name), lines, prefix=prefix, below=below)
+    lines = [line for line in lines if line and not line.startswith("#")]
+    file = os.fsdecode(name)
+    if len(data) > _MAX_RULES_BYTES or len(lines) > _MAX_RULES:
+        # Reading on would take minutes, and what it would ignore is not known: nothing is taken.
+        file, lines = f"{file} has more than {_MAX_RULES:,} lines", ["*"]
+    return _rules(file, lines, prefix=prefix, below=below)
 
 
 def _rules(name: str, lines: Iterable[str], *, prefix: str = "", below: str = "") -> IgnoreFile:
@@ -231,13 +240,14 @@ def _quiet_expressions() -> Iterator[None]:
 
 def _compiled(line: str) -> tuple[re.Pattern[str], bool] | None:
     """Return one line as a pattern, None if it is empty or, as in git, invalid."""
+    line = _ONLY_STARS.sub("**", line)
     if line.endswith("/**/"):
         line += "*/"  # match folders below, not the folder itself, as pathspec would
     for name, members in _POSIX_CLASSES.items():
         line = line.replace(name, members)
     try:
         with _quiet_expressions():
-            pattern = GitIgnoreSpecPattern(line)
+            pattern = LinearPattern(line)
     except (ValueError, re.error):
         return None
     if pattern.include is None or pattern.regex is None:

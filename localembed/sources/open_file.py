@@ -69,12 +69,12 @@ def read_file(root: bytes, path: bytes = b"") -> Content:
     raise ReadError(message)
 
 
-def read_rules(path: bytes) -> bytes | None:
-    """Return the bytes of a file that controls the walk, None if it cannot be read."""
+def read_rules(path: bytes, most: int) -> bytes | None:
+    """Return the first bytes of a file that controls the walk, None if it cannot be read."""
     try:
         with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - a descriptor
             regular = stat_bits.S_ISREG(os.fstat(file.fileno()).st_mode)
-            return file.read() if regular else None
+            return file.read(most) if regular else None
     except OSError:
         return None
 
