@@ -8,7 +8,7 @@ from typing import Any
 
 from localembed.core.files import read_json, write_json
 from localembed.errors import StorageError, TooNewError
-from localembed.store.layout import FORMAT, Layout
+from localembed.store.layout import FORMAT, Layout, is_table_name
 from localembed.types.tables import TableFacts, TableHead, VectorIndex
 
 
@@ -61,7 +61,7 @@ def read_head(layout: Layout) -> Head:
         raise StorageError(message) from error
     try:
         check_format(raw.get("format"), layout)
-        tables = {name: table_head(entry) for name, entry in raw["tables"].items()}
+        tables = {_table_name(name): table_head(entry) for name, entry in raw["tables"].items()}
         default = raw["default"]
         if default is not None:
             tables[default]  # raise if the default table is missing
@@ -72,6 +72,17 @@ def read_head(layout: Layout) -> Head:
             "are kept)"
         )
         raise StorageError(message) from error
+
+
+def _table_name(name: str) -> str:
+    """Return the name of a table.
+
+    Raises:
+        KeyError: no table of ours has it; as a path, it could lead out of the workspace.
+    """
+    if not is_table_name(name):
+        raise KeyError(name)
+    return name
 
 
 def table_head(raw: Mapping[str, Any]) -> TableHead:

@@ -16,7 +16,7 @@ from localembed.errors import StorageError, UsageError
 from localembed.store import runs
 from localembed.store.head import Head, read_head, table_head
 from localembed.store.lance.disk_names import versions_on_disk
-from localembed.store.layout import Layout
+from localembed.store.layout import Layout, is_table_name
 from localembed.types.tables import TableHead, Version
 
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
@@ -153,7 +153,7 @@ def read_tags(layout: Layout) -> dict[str, int]:
 
 def _version(layout: Layout, number: int, tags: Mapping[str, int]) -> Version | None:
     facts = runs.read_run(layout, number) or {}
-    if not isinstance(facts.get("head"), dict):
+    if not isinstance(facts.get("head"), dict) or not is_table_name(facts.get("table")):
         return None
     try:
         entry = table_head(facts["head"])
