@@ -12,12 +12,19 @@ import pytest
 
 from localembed import doctor, models
 from localembed.core.hashing import fingerprint
-from localembed.errors import BundleError, ModelRefusedError, NotIndexedError, UsageError
+from localembed.errors import (
+    BundleError,
+    ModelRefusedError,
+    NotIndexedError,
+    NotTrustedError,
+    UsageError,
+)
 from localembed.models import bundle
 from localembed.models.add import add_model, remove_model
 from localembed.models.bundle.contents import NAME
 from localembed.models.files import store_folder
 from localembed.store.layout import Layout
+from localembed.workspace import trust
 from localembed.workspace.workspace import Workspace
 from tests.registry import write_registry
 from tests.static_model import write_static
@@ -89,6 +96,9 @@ def test_a_model_and_its_index_travel_to_a_machine_that_has_neither(
     assert (done.models, done.present, done.workspace) == (("tiny",), (), nowhere.folder)
     assert left_behind() == ["tiny"]
     workspace = Workspace(nowhere.folder)
+    with pytest.raises(NotTrustedError, match=f"the root {indexed.folder.parent}"):
+        workspace.query("rotate keys")
+    trust.accept(nowhere, trust.proposal(nowhere))
     (hit, *_) = workspace.query("rotate keys")
     assert Path(str(hit.path)).name == "a.md"
     assert doctor(workspace, deep=True).verdict == "ok"

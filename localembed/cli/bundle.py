@@ -66,8 +66,12 @@ def install(options: Common, file: Path) -> int:
     If FILE contains an index, the workspace must not exist yet.
     """
     from localembed.models.bundle import install_bundle
+    from localembed.workspace import trust_records
 
-    done = install_bundle(file, options.workspace().layout)
+    layout = options.workspace().layout
+    done = install_bundle(file, layout)
+    if done.workspace:
+        trust_records.allow(layout, (), is_installed=True)
     if options.as_json:
         form = json_forms.bundle_install_json(done.models, done.present, done.workspace)
         click.echo(json.dumps(form))

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from localembed import models
-from localembed.core import user_folders
 from localembed.core.text import is_unicode
-from localembed.core.workspace_folder import find_workspace
 from localembed.errors import NotIndexedError, UsageError
 from localembed.pipeline.run import run
 from localembed.search import Reranking, Searcher
-from localembed.store.disk import make_folder
+from localembed.store.disk import hide_from_git, make_folder
 from localembed.store.head import Head, read_head
 from localembed.store.layout import Layout
-from localembed.store.lock import writer_lock
+from localembed.store.lock import check_writable, writer_lock
 from localembed.types.documents import Root
 from localembed.types.events import EventListener, ignore_event
 from localembed.types.limits import DEFAULT_LIMITS, Limits
@@ -40,6 +38,7 @@ from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Sourced, resolve
 from localembed.workspace.status import query_result, read_status
 from localembed.workspace.tables import select_table
+from localembed.workspace.trust import Gate, discover, permissions_for
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -60,12 +59,13 @@ class Workspace:
             flags: settings that override every file and variable.
             limits: sizes and thresholds that no user needs to set.
         """
-        self.layout = Layout(folder)
+        self._layout = Layout(folder)
+        self._gate = Gate(self._layout)
         self.limits = limits
         self._flags = dict(flags)
-        self._roots = Roots(self.layout)
-        self._models = QueryModels(self.layout, self._flags)
-        self._searcher = Searcher(self.layout, limits)
+        self._roots = Roots(self._layout)
+        self._models = QueryModels(self._layout, self._flags)
+        self._searcher = Searcher(self._layout, limits)
 
     @classmethod
     def discover(
@@ -74,14 +74,38 @@ class Workspace:
         """Find the workspace as git finds a repository, else use the user-wide one.
 
         `LOCALEMBED_WORKSPACE`, the folder itself, overrides both.
+
+        Raises:
+            NotTrustedError: another user could have made what was found, or could replace it.
         """
-        found = find_workspace()
-        return cls(Path(found) if found else user_folders.user_workspace(), flags, limits)
+        return cls(discover(), flags, limits)
 
     @property
     def folder(self) -> Path:
         """Folder of the workspace."""
-        return self.layout.folder
+        return self._layout.folder
+
+    @property
+    def layout(self) -> Layout:
+        """Paths inside the workspace, which everything that reads it goes through.
+
+        Raises:
+            NotTrustedError: something in it is a link, or it reaches outside of its own folder
+                what the user has not allowed.
+        """
+        self._gate.check()
+        return self._layout
+
+    def name_roots(
+        self, paths: Sequence[str | os.PathLike[str]], options: Mapping[str, Any] = _NOTHING
+    ) -> None:
+        """Allow roots that the user named; `index` remembers those that it is given.
+
+        Args:
+            paths: as for `index`.
+            options: as for `index`.
+        """
+        self._gate.name_roots(paths, options)
 
     @property
     def settings(self) -> Sourced:
@@ -98,11 +122,15 @@ class Workspace:
 
         Raises:
             StorageError: the folder cannot be created.
+            NotTrustedError: it is a link, or contains one.
         """
-        if self.layout.exists():
+        if self._layout.exists():
             return False
+        if os.path.lexists(self.folder):
+            check_writable(self._layout)
         make_folder(self.folder)
-        config_file.write_roots(self.layout, ())
+        hide_from_git(self._layout)
+        config_file.write_roots(self._layout, ())
         return True
 
     def index(  # noqa: PLR0913 - keywords with defaults
@@ -136,20 +164,23 @@ class Workspace:
             LockedError: another process is writing, and `wait` is not set.
             CostLimitError: it would have cost more than `max_cost`; finished answers are kept.
         """
+        self.name_roots(paths, options)
+        layout = self.layout
         run_options = RunOptions(verify, allow_mass_delete, retry_failed, max_cost)
         targets = self._roots.targets(paths)
-        if not self.layout.exists():
+        if not layout.exists():
             # Settings that cannot work must not leave an empty workspace behind.
-            select_table(self.settings, Head(), self.layout)
+            select_table(self.settings, Head(), layout)
         self.create()
-        with writer_lock(self.layout, on_notice if wait else None):
+        with writer_lock(layout, on_notice if wait else None):
             sourced = self.settings
-            selection = select_table(sourced, read_head(self.layout), self.layout)
+            selection = select_table(sourced, read_head(layout), layout)
             for notice in selection.notices:
                 on_notice(notice)
+            self._gate.remember(selection.model.spec)
             scopes = self._roots.scopes(targets, options)
             job = make_job(
-                self.layout,
+                layout,
                 selection,
                 sourced.settings,
                 scopes,
@@ -158,7 +189,7 @@ class Workspace:
                 on_notice,
             )
             report = run(job, on_event)
-            self._roots.drop_forgotten(read_head(self.layout))
+            self._roots.drop_forgotten(read_head(layout))
             return report
 
     def preview(
@@ -178,10 +209,12 @@ class Workspace:
         Raises:
             UsageError: a path does not exist, or there is nothing to index.
         """
+        self.name_roots(paths, options)
+        layout = self.layout
         scopes = self._roots.scopes(self._roots.targets(paths), options, remember=False)
         sourced = self.settings
-        selection = select_table(sourced, read_head(self.layout), self.layout)
-        return preview(self.layout, selection, sourced.settings, scopes, self.limits, on_event)
+        selection = select_table(sourced, read_head(layout), layout)
+        return preview(layout, selection, sourced.settings, scopes, self.limits, on_event)
 
     def query(
         self,
@@ -230,13 +263,14 @@ class Workspace:
         if not is_unicode(query.text):
             message = "The query is not valid UTF-8. Type it in a terminal that uses UTF-8."
             raise UsageError(message)
+        roots = self._root_paths
         reranking = None
         if query.rerank is not None:
             # A reranker that cannot be used is rejected before the search.
             reranker = self._models.reranker(query.rerank)
             reranking = Reranking(reranker, query.text, query.top_k)
         embedder = PermittedModels(self._models, Terms(query.allow_network, on_notice))
-        answer = self._searcher.search(query, self._root_paths, embedder, reranking)
+        answer = self._searcher.search(query, roots, embedder, reranking)
         return query_result(query, answer, begin)
 
     def warm(self) -> None:
@@ -246,8 +280,9 @@ class Workspace:
             NotIndexedError: there is nothing to search.
             ModelChangedError: the model is not the one the table was built with.
         """
+        layout = self.layout
         for _ in range(2):  # the second keeps the vectors in memory
-            self._searcher.search(Query("warm"), {}, WarmUpModels(self._models, self.layout))
+            self._searcher.search(Query("warm"), {}, WarmUpModels(self._models, layout))
 
     def like(self, query: Query) -> QueryResult:
         """Return the chunks most similar to an indexed passage, without the passage itself.
@@ -261,7 +296,8 @@ class Workspace:
         """
         begin = time.perf_counter()
         query = replace(query, mode="vector")
-        answer = self._searcher.like(self._roots.condition(query.text), query, self._root_paths)
+        roots = self._root_paths
+        answer = self._searcher.like(self._roots.condition(query.text), query, roots)
         if answer is None:
             message = f"{query.text} is not indexed, or has no vector. Run: localembed index"
             raise UsageError(message)
@@ -281,8 +317,8 @@ class Workspace:
             UsageError: the path is in no root.
             NotIndexedError: nothing is indexed.
         """
-        query = Query(place, model=model, at=at)
-        return list(self._searcher.show(self._roots.condition(place), query, self._root_paths).hits)
+        query, roots = Query(place, model=model, at=at), self._root_paths
+        return list(self._searcher.show(self._roots.condition(place), query, roots).hits)
 
     @property
     def _root_paths(self) -> dict[str, bytes]:
@@ -300,10 +336,14 @@ class Workspace:
             UsageError: no root holds the path.
         """
         self.ensure_exists()
-        with writer_lock(self.layout):
+        # A root that is not allowed can still be removed.
+        self._gate.check(permissions_for([path], {"hidden": True, "no_ignore": True}))
+        with writer_lock(self._layout):
             scope = self._roots.forget(path)
-            keep = self.settings.settings.keep_versions
-            return remove_everywhere(self.layout, scope, keep, on_event)
+            if not scope.path:
+                self._gate.withdraw(scope.root)
+            keep = resolve(self._flags, self._layout).settings.keep_versions
+            return remove_everywhere(self._layout, scope, keep, on_event)
 
     def use_model(self, name: str) -> bool:
         """Make a model the default for queries and indexing; tell whether it is indexed.
@@ -313,9 +353,11 @@ class Workspace:
             ModelNotFoundError: the model is unknown or not installed.
         """
         self.ensure_exists()
-        models.open_model(name, self.layout)
-        with writer_lock(self.layout):
-            return use_model(self.layout, name)
+        layout = self.layout
+        model = models.open_model(name, layout)
+        with writer_lock(layout):
+            self._gate.remember(model.spec)
+            return use_model(layout, name)
 
     def status(self) -> Status:
         """Return the status of the workspace, without opening a table.
@@ -342,6 +384,6 @@ class Workspace:
         Raises:
             NotIndexedError: there is no workspace.
         """
-        if not self.layout.exists():
+        if not self._layout.exists():
             message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
             raise NotIndexedError(message)

@@ -67,6 +67,11 @@ def newest_version(folder: Path) -> int:
     return max(versions_on_disk(folder), default=0)
 
 
+def is_inside(name: str) -> bool:
+    """Tell whether the name of a file, as found on disk, stays inside the folder of its table."""
+    return all(part not in ("", ".", "..") for part in name.replace(os.sep, "/").split("/"))
+
+
 def is_partial(name: str) -> bool:
     """Tell whether Lance has not finished writing a file; a kill leaves it behind."""
     return os.path.basename(name).startswith(_PARTIAL)  # noqa: PTH119 - a plain string
