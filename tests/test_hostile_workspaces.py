@@ -289,6 +289,27 @@ def test_no_hard_link_is_written_through(place, name):
     assert any("is a hard link" in sentence for sentence in said), said
 
 
+@pytest.mark.parametrize("version", ["newest", "pinned"])
+def test_no_table_with_files_elsewhere_is_opened(place, version):
+    """A shallow clone keeps its rows in the table that it was made of."""
+    import lancedb
+
+    name = place.table.stem
+    shutil.rmtree(place.table)
+    vectors = lancedb.connect(place.workspace / "vectors")
+    vectors.clone_table(name, str(place.outside / "other.lance"), is_shallow=True)
+    if version == "pinned":
+        vectors.open_table(name).delete("false")
+    newest = vectors.open_table(name).version
+    raw = read_json(place.workspace / "head.json")
+    raw["tables"][name]["lance_version"] = newest
+    write_json(place.workspace / "head.json", raw)
+
+    said = assert_nothing_outside(place)
+
+    assert any("names files outside of the table" in sentence for sentence in said), said
+
+
 def test_the_pattern_itself_is_used_without_a_question(place):
     (place.notes / "b.md").write_text("another note")
     assert assert_nothing_outside(place) == []

@@ -70,6 +70,8 @@ def foreign_entry(folder: str, *, deep: bool) -> str | None:
         return f"{folder} is a link"
     status = os.stat(folder)
     owners = {os.geteuid(), _ROOT, status.st_uid} if _HAS_OWNERS else set()
+    deep = deep and _HAS_OWNERS
+    # What others cannot reach may have any mode.
     exposed = bool(_HAS_OWNERS and status.st_mode & (stat.S_IXGRP | stat.S_IXOTH))
     pending = [folder]
     while pending:
@@ -79,9 +81,10 @@ def foreign_entry(folder: str, *, deep: bool) -> str | None:
                     is_folder = entry.is_dir(follow_symlinks=False)
                     if not is_folder and not entry.is_file(follow_symlinks=False):
                         return f"{entry.path} is a link or a device"
-                    if _HAS_OWNERS and (deep or exposed):
+                    if deep or exposed:
                         status = entry.stat(follow_symlinks=False)
-                        if reason := _changeable(status, owners, hidden=not exposed):
+                        is_safe = status.st_uid in owners and not exposed
+                        if not is_safe and (reason := _changeable(status, owners)):
                             return f"{entry.path} {reason}"
                     if is_folder:
                         pending.append(entry.path)
@@ -91,7 +94,7 @@ def foreign_entry(folder: str, *, deep: bool) -> str | None:
 
 
 def _changeable(
-    status: os.stat_result, owners: Collection[int], *, sticky: bool = False, hidden: bool = False
+    status: os.stat_result, owners: Collection[int], *, sticky: bool = False
 ) -> str | None:
     """Return how another user could change a file or folder.
 
@@ -99,11 +102,10 @@ def _changeable(
         status: its `lstat`.
         owners: users who may own it.
         sticky: whether it may be writable by others if it is sticky.
-        hidden: whether others cannot reach it, so that its mode does not matter.
     """
     if status.st_uid not in owners:
         return f"belongs to another user (uid {status.st_uid})"
-    if hidden or (sticky and status.st_mode & stat.S_ISVTX):
+    if sticky and status.st_mode & stat.S_ISVTX:
         return None
     group = status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid)
     if status.st_mode & stat.S_IWOTH or group:

@@ -7,6 +7,7 @@ folder is refused until the user names it on a command line or trusts the worksp
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,13 @@ from localembed.core.workspace_folder import (
     is_workspace,
     named_workspace,
 )
-from localembed.errors import NotIndexedError, NotTrustedError, RegistryError, WorkspaceError
+from localembed.errors import (
+    NotIndexedError,
+    NotTrustedError,
+    RegistryError,
+    StorageError,
+    WorkspaceError,
+)
 from localembed.store.head import read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
@@ -32,6 +39,8 @@ from localembed.workspace import config_file, trust_records
 _BELOW: frozenset[Reached] = frozenset({"root", "hidden", "no_ignore"})
 """Kinds of permissions for a folder that hold for what is below it, too."""
 _SEPARATOR = os.sep.encode()
+_VALID_SECONDS = 1.0
+"""How long a workspace that passed is not examined again: one command asks several times."""
 _LABELS: Mapping[Reached, str] = {
     "workspace": "the folder {}, which other users could change",
     "root": "the root {}",
@@ -49,6 +58,8 @@ class Gate:
         self._layout = layout
         self._named: set[Permission] = set()
         """What the user named in this process."""
+        self._passed: tuple[object, ...] = ()
+        self._passed_at = 0.0
 
     def name_roots(
         self, paths: Iterable[str | os.PathLike[str]], options: Mapping[str, object]
@@ -65,7 +76,9 @@ class Gate:
         Raises:
             NotTrustedError: it is refused; the message names what, and how to allow it.
         """
-        if not self._layout.exists():
+        state = self._state()
+        is_recent = time.monotonic() - self._passed_at < _VALID_SECONDS
+        if not self._layout.exists() or (is_recent and state == self._passed):
             return
         check_links(self._layout)
         needed = set(reached(self._layout))
@@ -79,19 +92,34 @@ class Gate:
                 f"localembed trust {self._layout.folder}"
             )
             raise NotTrustedError(message)
+        if not also:
+            self._passed, self._passed_at = state, time.monotonic()
 
-    def remember(self, spec: ModelSpec) -> None:
+    def _state(self) -> tuple[object, ...]:
+        """Return what changes with the folder and the files that `check` reads."""
+        layout = self._layout
+        found: list[object] = []
+        for path in (layout.folder, layout.config, layout.head, layout.models):
+            try:
+                status = os.lstat(path)
+            except OSError:
+                found.append(None)
+            else:
+                found.append((status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode))
+        return tuple(found)
+
+    def remember(self, spec: ModelSpec | None = None) -> None:
         """Record what the user named outside of the workspace. The caller holds the writer lock.
 
         Args:
-            spec: the model that the user chose.
+            spec: the model that the user chose, if that is what the command is about.
 
         Raises:
             StorageError: the records cannot be written.
         """
         place = _parent(self._layout)
         outside = {p for p in self._named if not _is_inside(os.fsencode(p.value), place)}
-        chosen = outside | set(_remote([spec]))
+        chosen = outside | set(_remote([spec] if spec else []))
         if not chosen or _is_own(self._layout):
             return
         if new := _uncovered(chosen, trust_records.permissions_of(self._layout)):
@@ -102,18 +130,25 @@ class Gate:
         """Forget that the user allowed a root."""
         gone = permissions_for([os.fsdecode(root.path)], {"hidden": True, "no_ignore": True})
         self._named -= gone
+        self._passed = ()
         trust_records.withdraw(self._layout.folder, gone)
 
 
-def discover() -> Path:
-    """Return the folder of the workspace that a command uses unless it names one.
+def discover(start: str | None = None, named: str | None = None) -> Path:
+    """Return the folder of the workspace that a command uses.
+
+    Args:
+        start: absolute path of the folder in which the search begins; None for the current one.
+        named: absolute path of the workspace itself; None for `LOCALEMBED_WORKSPACE`, empty if none
+            is named.
 
     Raises:
         NotTrustedError: the nearest one above the current folder may be another user's.
     """
-    if named := named_workspace():
+    named = named_workspace() if named is None else named
+    if named:
         return Path(named)
-    start = os.getcwd()  # noqa: PTH109 - a plain string
+    start = start or os.getcwd()  # noqa: PTH109 - a plain string
     found = find_workspace(start)
     if found is None:
         return user_folders.user_workspace()
@@ -132,8 +167,17 @@ def check_links(layout: Layout) -> None:
 
     Raises:
         NotTrustedError: something is.
+        StorageError: a folder in it cannot be read.
     """
-    if reason := ownership.foreign_entry(os.fspath(layout.folder), deep=False):
+    try:
+        reason = ownership.foreign_entry(os.fspath(layout.folder), deep=False)
+    except OSError as error:
+        message = (
+            f"{error.filename} cannot be read: {error.strerror}. Fix its permissions, or run the "
+            "command as its owner."
+        )
+        raise StorageError(message) from error
+    if reason:
         message = f"{reason}, so the workspace is not used. Remove it, or make a new workspace."
         raise NotTrustedError(message)
 

@@ -69,16 +69,27 @@ class Workspace:
 
     @classmethod
     def discover(
-        cls, flags: Mapping[str, object] = _NOTHING, limits: Limits = DEFAULT_LIMITS
+        cls,
+        flags: Mapping[str, object] = _NOTHING,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        start: str | None = None,
+        named: str | None = None,
     ) -> Workspace:
         """Find the workspace as git finds a repository, else use the user-wide one.
 
-        `LOCALEMBED_WORKSPACE`, the folder itself, overrides both.
+        Args:
+            flags: settings that override every file and variable.
+            limits: sizes and thresholds that no user needs to set.
+            start: absolute path of the folder in which the search begins; None for the current
+                one.
+            named: absolute path of the workspace itself, which takes precedence; None for
+                `LOCALEMBED_WORKSPACE`, empty if none is named.
 
         Raises:
             NotTrustedError: another user could have made what was found, or could replace it.
         """
-        return cls(discover(), flags, limits)
+        return cls(discover(start, named), flags, limits)
 
     @property
     def folder(self) -> Path:

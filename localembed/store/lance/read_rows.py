@@ -17,9 +17,9 @@ from localembed.errors import StorageError, UsageError
 from localembed.store.lance.candidates import Candidate, StoredChunk
 from localembed.store.lance.connection import (
     CACHE_BYTES,
-    connect,
     first_sentence,
     lance_errors,
+    open_table,
 )
 from localembed.store.lance.disk_names import (
     FILTER_FAILED_ON_A_ROW,
@@ -232,8 +232,7 @@ class ChunkReader:
 
 def _open(folder: Path, entry: TableHead) -> Any:  # noqa: ANN401 - lancedb
     with lance_errors(folder):
-        database = connect(folder.parent, _index_bytes(entry), CACHE_BYTES)
-        return database.open_table(folder.stem, version=entry.lance_version)
+        return open_table(folder, entry.lance_version, _index_bytes(entry), CACHE_BYTES)
 
 
 def _newer_than(folder: Path, version: int) -> set[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.store.lance.connection import connect, lance_errors
+from localembed.store.lance.connection import connect, lance_errors, open_table
 from localembed.store.lance.disk_names import newest_version
 from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lance.rows import batch_rows, schema
@@ -61,11 +61,11 @@ class ChunkTable:
         Raises:
             StorageError: the disk is full or unwritable, or the table is damaged.
         """
-        database = connect(layout.vectors)
         folder = layout.table(facts.name)
         with lance_errors(folder):
             if newest_version(folder):  # a table cut off before its first version has the folder
-                return cls(database.open_table(facts.name), folder, limits)
+                return cls(open_table(folder), folder, limits)
+            database = connect(layout.vectors)
             return cls(database.create_table(facts.name, schema=schema(facts)), folder, limits)
 
     @classmethod
@@ -77,7 +77,7 @@ class ChunkTable:
         """
         folder = layout.table(name)
         with lance_errors(folder):
-            return cls(connect(layout.vectors).open_table(name), folder, limits)
+            return cls(open_table(folder), folder, limits)
 
     @property
     def folder(self) -> Path:
@@ -248,9 +248,7 @@ class ChunkTable:
             with lance_errors(self._folder):
                 handle = self._handle
                 if version is not None:
-                    handle = connect(self._folder.parent).open_table(
-                        self._folder.stem, version=version
-                    )
+                    handle = open_table(self._folder, version)
                 query = handle.search().select(columns)
                 if condition:
                     query = query.where(condition)
