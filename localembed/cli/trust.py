@@ -80,7 +80,8 @@ def _forget(folder: Path | None, options: Common) -> int:
 
 
 def _trust(folder: Path | None, options: Common, *, ask: bool) -> int:
-    from localembed.workspace.trust import accept, describe, locate, proposal
+    from localembed.workspace.reach import describe
+    from localembed.workspace.trust import accept, locate, proposal
 
     layout = locate(folder)
     proposed = proposal(layout)
@@ -104,6 +105,6 @@ def _trust(folder: Path | None, options: Common, *, ask: bool) -> int:
 
 
 def _lines(known: TrustedWorkspace) -> str:
-    from localembed.workspace.trust import describe
+    from localembed.workspace.reach import describe
 
     return "\n".join(f"  {printable(describe(permission))}" for permission in known.permissions)

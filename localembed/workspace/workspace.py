@@ -25,6 +25,7 @@ from localembed.types.queries import EVERYTHING, Filter, Query, QueryResult, Sea
 from localembed.types.runs import Notice, Preview, RunReport, ignore_notice
 from localembed.types.tables import Status
 from localembed.workspace import config_file
+from localembed.workspace.gate import Gate, discover
 from localembed.workspace.history import History
 from localembed.workspace.indexing import (
     RunOptions,
@@ -34,11 +35,11 @@ from localembed.workspace.indexing import (
     use_model,
 )
 from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
+from localembed.workspace.reach import permissions_for
 from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Sourced, resolve
 from localembed.workspace.status import query_result, read_status
 from localembed.workspace.tables import select_table
-from localembed.workspace.trust import Gate, discover, permissions_for
 
 _NOTHING: Mapping[str, object] = {}
 

@@ -89,6 +89,8 @@ def test_what_was_not_named_with_a_root_stays_refused(cli, indexed, elsewhere):
     assert cli("index", elsewhere, "--no-hidden").code == 0
     assert cli("status").code == 0
     assert cli("query", "hidden", "--mode", "text").code == 1
+    kinds = [p["kind"] for p in json.loads(cli("trust", "--json").out)["permissions"]]
+    assert kinds == ["root"], "what was switched off is not remembered"
 
 
 def test_a_dry_run_allows_for_once(cli, indexed, elsewhere):
