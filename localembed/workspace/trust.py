@@ -51,9 +51,11 @@ def proposal(layout: Layout) -> tuple[Permission, ...]:
     """
     check_links(layout)
     needed = set(reached(layout))
-    folder = os.path.realpath(layout.folder)
-    if ownership.objection(folder, os.path.dirname(folder)):  # noqa: PTH120 - a plain string
-        needed.add(Permission("workspace", folder))
+    folder = Path(os.path.realpath(layout.folder))
+    current = Path.cwd()
+    start = current if current.is_relative_to(folder.parent) else folder.parent
+    if ownership.objection(str(folder), str(start)):
+        needed.add(Permission("workspace", str(folder)))
     return ranked(uncovered(needed, trust_records.permissions_of(layout)))
 
 

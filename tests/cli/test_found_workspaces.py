@@ -80,6 +80,17 @@ def test_a_sticky_folder_may_be_writable_but_not_the_workspace(cli, indexed, inn
     assert cli("status").code == 5
 
 
+@pytest.mark.parametrize("place", [".localembed", ".", "garden", "garden/beds", ".."])
+def test_each_of_these_folders_can_be_trusted_all_the_same(cli, indexed, inner, place):
+    (indexed / place).chmod(0o777)
+    assert cli("status").code == 5
+
+    assert cli("trust", indexed / ".localembed").code == 0
+
+    assert cli("status").code == 0
+    assert cli("index").code == 0
+
+
 def test_another_users_workspace_in_a_sticky_folder_is_refused(cli, indexed, inner):
     (indexed / "garden").chmod(0o1777)
     shutil.copytree(indexed / ".localembed", indexed / "garden" / ".localembed")
