@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from localembed.core import ownership, user_folders
@@ -31,9 +32,9 @@ class Gate:
         """Set the workspace; nothing is read yet."""
         self._layout = layout
         self._named: set[Permission] = set()
-        """What the user named in this process, to switch it on or off."""
-        self._chosen: set[Permission] = set()
-        """What of it is switched on, and therefore remembered."""
+        """Roots that the user named in this process, with the options that were given."""
+        self._switchable: set[Permission] = set()
+        """Options of these roots that only config.toml has; they are switched off."""
         self._passed: tuple[object, ...] = ()
         self._passed_at = 0.0
 
@@ -42,8 +43,21 @@ class Gate:
     ) -> None:
         """Allow the roots that the user named, with the options that were given for them."""
         switched_on = {name: value or None for name, value in options.items()}
-        self._named |= reach.permissions_for(paths, options)
-        self._chosen |= reach.permissions_for(paths, switched_on)
+        self._named |= reach.permissions_for(paths, switched_on)
+        self._switchable |= reach.permissions_for(paths, reach.EVERY_OPTION)
+
+    def as_named(self, roots: Iterable[Root]) -> tuple[Root, ...]:
+        """Return roots, those that were named without the options that the user never gave."""
+        return tuple(map(self._as_named, roots))
+
+    def _as_named(self, root: Root) -> Root:
+        wanted = set(reach.needs(root, self._layout)) & self._switchable
+        if not reach.uncovered(wanted, self._named):
+            return root
+        known = trust_records.permissions_of(self._layout)
+        missing = {one.kind for one in reach.uncovered(wanted, self._named | known)}
+        hidden, no_ignore = "hidden" not in missing, "no_ignore" not in missing
+        return replace(root, hidden=root.hidden and hidden, no_ignore=root.no_ignore and no_ignore)
 
     def check(self, also: frozenset[Permission] = frozenset()) -> None:
         """Refuse a workspace with links, or one that reaches what the user has not allowed.
@@ -60,7 +74,7 @@ class Gate:
             return
         check_links(self._layout)
         needed = set(reach.reached(self._layout))
-        missing = reach.uncovered(needed, self._named | also)
+        missing = reach.uncovered(needed, self._named | self._switchable | also)
         if missing:
             missing = reach.uncovered(missing, trust_records.permissions_of(self._layout))
         if missing:
@@ -95,7 +109,7 @@ class Gate:
         Raises:
             StorageError: the records cannot be written.
         """
-        chosen = reach.outside(self._chosen, self._layout)
+        chosen = reach.outside(self._named, self._layout)
         chosen |= set(reach.remote([spec] if spec else []))
         if not chosen or reach.is_own(self._layout):
             return
@@ -105,9 +119,9 @@ class Gate:
 
     def withdraw(self, root: Root) -> None:
         """Forget that the user allowed a root."""
-        gone = reach.permissions_for([os.fsdecode(root.path)], {"hidden": True, "no_ignore": True})
+        gone = reach.permissions_for([os.fsdecode(root.path)], reach.EVERY_OPTION)
         self._named -= gone
-        self._chosen -= gone
+        self._switchable -= gone
         self._passed = ()
         trust_records.withdraw(self._layout.folder, gone)
 

@@ -11,12 +11,15 @@ from localembed.core.text import show_path
 from localembed.errors import RegistryError, WorkspaceError
 from localembed.store.head import read_head
 from localembed.store.layout import Layout
+from localembed.types.documents import Root
 from localembed.types.models import ModelSpec
 from localembed.types.trust import Permission, Reached
 from localembed.workspace import config_file, trust_records
 
 _BELOW: frozenset[Reached] = frozenset({"root", "hidden", "no_ignore"})
 """Kinds of permissions for a folder that hold for what is below it, too."""
+EVERY_OPTION: Mapping[str, object] = {"hidden": True, "no_ignore": True}
+"""Options of a root that reach more of it."""
 _SEPARATOR = os.sep.encode()
 _LABELS: Mapping[Reached, str] = {
     "workspace": "the folder {}, which other users could change",
@@ -35,12 +38,17 @@ def reached(layout: Layout) -> Iterator[Permission]:
     """
     if is_own(layout):
         return
-    place = _parent(layout)
     for root in config_file.read_roots(layout):
-        if not _is_inside(os.path.realpath(root.path), place):
-            options = {"hidden": root.hidden or None, "no_ignore": root.no_ignore or None}
-            yield from permissions_for([os.fsdecode(root.path)], options)
+        yield from needs(root, layout)
     yield from remote(_models(layout))
+
+
+def needs(root: Root, layout: Layout) -> frozenset[Permission]:
+    """Return the permissions that a root needs, none inside the workspace's parent folder."""
+    if is_own(layout) or _is_inside(os.path.realpath(root.path), _parent(layout)):
+        return frozenset()
+    options = {"hidden": root.hidden or None, "no_ignore": root.no_ignore or None}
+    return permissions_for([os.fsdecode(root.path)], options)
 
 
 def permissions_for(

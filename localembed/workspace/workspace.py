@@ -35,7 +35,7 @@ from localembed.workspace.indexing import (
     use_model,
 )
 from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
-from localembed.workspace.reach import permissions_for
+from localembed.workspace.reach import EVERY_OPTION, permissions_for
 from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Sourced, resolve
 from localembed.workspace.status import query_result, read_status
@@ -190,6 +190,7 @@ class Workspace:
             for notice in selection.notices:
                 on_notice(notice)
             self._gate.remember(selection.model.spec)
+            self._switch_off_options()
             scopes = self._roots.scopes(targets, options)
             job = make_job(
                 layout,
@@ -223,10 +224,18 @@ class Workspace:
         """
         self.name_roots(paths, options)
         layout = self.layout
-        scopes = self._roots.scopes(self._roots.targets(paths), options, remember=False)
+        found = self._roots.scopes(self._roots.targets(paths), options, remember=False)
+        roots = self._gate.as_named(scope.root for scope in found)
+        scopes = tuple(replace(s, root=root) for s, root in zip(found, roots, strict=True))
         sourced = self.settings
         selection = select_table(sourced, read_head(layout), layout)
         return preview(layout, selection, sourced.settings, scopes, self.limits, on_event)
+
+    def _switch_off_options(self) -> None:
+        """Switch off what only config.toml says of roots that the user has just named."""
+        roots = self._gate.as_named(self.roots)
+        if roots != self.roots:
+            config_file.write_roots(self._layout, roots, config_file.read_forgotten(self._layout))
 
     def query(
         self,
@@ -349,7 +358,7 @@ class Workspace:
         """
         self.ensure_exists()
         # A root that is not allowed can still be removed.
-        self._gate.check(permissions_for([path], {"hidden": True, "no_ignore": True}))
+        self._gate.check(permissions_for([path], EVERY_OPTION))
         with writer_lock(self._layout):
             scope = self._roots.forget(path)
             if not scope.path:

@@ -80,17 +80,20 @@ def test_a_root_that_is_named_is_allowed_from_then_on(cli, indexed, elsewhere):
     assert records_path().stat().st_mode & 0o777 == 0o600
 
 
-def test_what_was_not_named_with_a_root_stays_refused(cli, indexed, elsewhere):
+def test_what_only_the_config_says_of_a_named_root_is_switched_off(cli, indexed, elsewhere):
     add_root(indexed, elsewhere, hidden=True)
 
-    refused = cli("index", elsewhere)
-    assert refused.code == 5
-    assert f"of its own folder: hidden files in {elsewhere}." in refused.err
-    assert cli("index", elsewhere, "--no-hidden").code == 0
+    assert json.loads(cli("index", "--dry-run", "--json", elsewhere).out)["files"] == 1
+    assert cli("index", elsewhere).code == 0
     assert cli("status").code == 0
     assert cli("query", "hidden", "--mode", "text").code == 1
     kinds = [p["kind"] for p in json.loads(cli("trust", "--json").out)["permissions"]]
-    assert kinds == ["root"], "what was switched off is not remembered"
+    assert kinds == ["root"]
+    assert [root.hidden for root in library.open(indexed).roots] == [False, False]
+    assert cli("index", elsewhere, "--hidden").code == 0
+    assert cli("query", "hidden", "--mode", "text").code == 0
+    assert cli("index", elsewhere).code == 0, "what was named once stays"
+    assert cli("query", "hidden", "--mode", "text").code == 0
 
 
 def test_a_dry_run_allows_for_once(cli, indexed, elsewhere):
