@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 import localembed
+from localembed.cli.render.status_page import status_text
 from localembed.core.files import read_json, write_json
 from localembed.errors import LocalembedError
 from localembed.store.manifest import Manifest
+from localembed.types import json_forms
 from localembed.workspace.workspace import Workspace
 from tests import fake_backend
 
@@ -308,6 +310,42 @@ def test_no_table_with_files_elsewhere_is_opened(place, version):
     said = assert_nothing_outside(place)
 
     assert any("names files outside of the table" in sentence for sentence in said), said
+
+
+def mutants(value, path=()):
+    """Yield the place of each value in nested dicts."""
+    if isinstance(value, dict):
+        for key in value:
+            yield (*path, key)
+            yield from mutants(value[key], (*path, key))
+
+
+def with_value(whole, path, new):
+    """Return a nested dict with another value in one place."""
+    if not path:
+        return new
+    return {**whole, path[0]: with_value(whole[path[0]], path[1:], new)}
+
+
+@pytest.mark.parametrize("name", ["head.json", "run.json", "runs/1.json"])
+@pytest.mark.parametrize("new", [None, "../../outside/x", -1, 1.5, [], {}, 2**70])
+def test_no_value_of_its_files_ends_in_a_traceback(place, name, new):
+    path = place.workspace / name
+    facts = read_json(path)
+    for where in list(mutants(facts)):
+        write_json(path, with_value(facts, where, new), sync=False)
+        workspace = Workspace(place.workspace)
+        with suppress(LocalembedError):
+            shown = workspace.status()
+            assert status_text(shown), json_forms.status_json(shown)
+        with suppress(LocalembedError):
+            assert json_forms.versions_json(workspace.history.versions())
+    if name == "head.json":
+        space = with_value(facts, ("tables", place.table.stem, "space_id"), new)
+        write_json(path, space)
+        (place.workspace / "pending").mkdir()
+        with pytest.raises(LocalembedError):
+            workspace.remove(place.notes / "a.md")
 
 
 def test_the_pattern_itself_is_used_without_a_question(place):

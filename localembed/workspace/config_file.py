@@ -128,8 +128,16 @@ def read_model(layout: Layout) -> str | None:
 
 
 def read_forgotten(layout: Layout) -> frozenset[str]:
-    """Return the ids of removed roots whose documents may still be stored."""
-    return frozenset(map(str, read_toml(layout.config).get("forgotten", ())))
+    """Return the ids of removed roots whose documents may still be stored.
+
+    Raises:
+        UsageError: config.toml cannot be read or has an invalid value.
+    """
+    found = read_toml(layout.config).get("forgotten", [])
+    if not isinstance(found, list):
+        message = f"{layout.config} has an invalid value: forgotten must be a list. Fix it."
+        raise UsageError(message)
+    return frozenset(map(str, found))
 
 
 def write_roots(layout: Layout, roots: Sequence[Root], forgotten: Collection[str] = ()) -> None:
