@@ -69,16 +69,26 @@ def open_table(
     Raises:
         NotTrustedError: a version has files in other folders.
     """
-    for number in {disk_names.newest_version(folder), version or 0} - {0}:
-        path = disk_names.manifest_path(folder, number)
-        if path.is_file() and disk_names.refers_elsewhere(path.read_bytes()):
-            message = (
-                f"{path} names files outside of the table, so the table is not used. Make a new "
-                "workspace."
-            )
-            raise NotTrustedError(message)
+    check_version(folder, disk_names.newest_version(folder))
+    if version is not None:
+        check_version(folder, version)
     database = connect(folder.parent, index_bytes, metadata_bytes)
     return database.open_table(folder.stem, version=version)
+
+
+def check_version(folder: Path, version: int) -> None:
+    """Refuse a version of a table that has files in other folders.
+
+    Raises:
+        NotTrustedError: it has.
+    """
+    path = disk_names.manifest_path(folder, version)
+    if path.is_file() and disk_names.refers_elsewhere(path.read_bytes()):
+        message = (
+            f"{path} names files outside of the table, so the table is not used. Make a new "
+            "workspace."
+        )
+        raise NotTrustedError(message)
 
 
 @contextmanager

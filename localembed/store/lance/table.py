@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.store.lance.connection import connect, lance_errors, open_table
+from localembed.store.lance.connection import (
+    check_version,
+    connect,
+    lance_errors,
+    open_table,
+)
 from localembed.store.lance.disk_names import newest_version
 from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lance.rows import batch_rows, schema
@@ -236,6 +241,7 @@ class ChunkTable:
 
     def restore(self, version: int) -> None:
         """Create a new version with the content of an older one."""
+        check_version(self._folder, version)
         with lance_errors(self._folder):
             self._handle.restore(version)
 
