@@ -54,6 +54,18 @@ def objection(workspace: str, start: str) -> str | None:
     return None
 
 
+def foreign_owner(path: str) -> str | None:
+    """Return what is wrong with the owner of a file or folder, None if it is this user or root.
+
+    Raises:
+        OSError: it cannot be examined.
+    """
+    owner = os.lstat(path).st_uid
+    if not _HAS_OWNERS or owner in (os.geteuid(), _ROOT):
+        return None
+    return f"belongs to another user (uid {owner})"
+
+
 def foreign_entry(folder: str, *, deep: bool) -> str | None:
     """Return what in a workspace is a link, a device or another user's; None if nothing is.
 

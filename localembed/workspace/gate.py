@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from localembed.core import ownership, user_folders
-from localembed.core.workspace_folder import find_workspace, named_workspace
+from localembed.core.workspace_folder import FOLDER_NAME, find_workspace, named_workspace
 from localembed.errors import NotTrustedError, StorageError
 from localembed.store.layout import Layout
+from localembed.store.lock import check_writable
 from localembed.types.documents import Root
 from localembed.types.models import ModelSpec
 from localembed.types.trust import Permission
@@ -152,6 +153,22 @@ def discover(start: str | None = None, named: str | None = None) -> Path:
         )
         raise NotTrustedError(message)
     return Path(found)
+
+
+def check_new(layout: Layout) -> None:
+    """Refuse to make a workspace in a folder that is there if another user could have made it.
+
+    Raises:
+        NotTrustedError: it is a link or contains one, or belongs to another user.
+        StorageError: it cannot be examined.
+    """
+    if not os.path.lexists(layout.folder):
+        return
+    check_writable(layout)
+    folder = os.fspath(layout.folder)
+    if layout.folder.name == FOLDER_NAME and (reason := ownership.foreign_owner(folder)):
+        message = f"{folder} {reason}, so no workspace is made in it. Remove it first."
+        raise NotTrustedError(message)
 
 
 def check_links(layout: Layout) -> None:

@@ -17,7 +17,7 @@ from localembed.search import Reranking, Searcher
 from localembed.store.disk import hide_from_git, make_folder
 from localembed.store.head import Head, read_head
 from localembed.store.layout import Layout
-from localembed.store.lock import check_writable, writer_lock
+from localembed.store.lock import writer_lock
 from localembed.types.documents import Root
 from localembed.types.events import EventListener, ignore_event
 from localembed.types.limits import DEFAULT_LIMITS, Limits
@@ -25,7 +25,7 @@ from localembed.types.queries import EVERYTHING, Filter, Query, QueryResult, Sea
 from localembed.types.runs import Notice, Preview, RunReport, ignore_notice
 from localembed.types.tables import Status
 from localembed.workspace import config_file
-from localembed.workspace.gate import Gate, discover
+from localembed.workspace.gate import Gate, check_new, discover
 from localembed.workspace.history import History
 from localembed.workspace.indexing import (
     RunOptions,
@@ -134,12 +134,11 @@ class Workspace:
 
         Raises:
             StorageError: the folder cannot be created.
-            NotTrustedError: it is a link, or contains one.
+            NotTrustedError: it is a link or contains one, or belongs to another user.
         """
         if self._layout.exists():
             return False
-        if os.path.lexists(self.folder):
-            check_writable(self._layout)
+        check_new(self._layout)
         make_folder(self.folder)
         hide_from_git(self._layout)
         config_file.write_roots(self._layout, ())

@@ -129,6 +129,20 @@ def test_init_makes_no_workspace_through_a_link(cli, notes, tmp_path, target):
 
 
 @as_root
+def test_init_makes_no_workspace_in_a_folder_of_another_user(cli, notes):
+    (notes / ".localembed").mkdir()
+    os.chown(notes / ".localembed", OTHER, OTHER)
+
+    refused = cli("init")
+
+    assert (refused.code, refused.out) == (5, "")
+    assert "NOTES/.localembed belongs to another user (uid 65534)" in refused.err
+    with pytest.raises(NotTrustedError):
+        library.open(notes)
+    assert not list((notes / ".localembed").iterdir())
+
+
+@as_root
 def test_a_named_workspace_is_the_users_word_for_it(cli, indexed, monkeypatch):
     for path in [indexed / ".localembed", *(indexed / ".localembed").rglob("*")]:
         os.chown(path, OTHER, OTHER)
