@@ -15,18 +15,19 @@ import pytest
 import localembed
 from localembed.core.files import read_json, write_atomically, write_json
 from localembed.core.hashing import digest
-from localembed.errors import StorageError, TooNewError
+from localembed.errors import StorageError, TooNewError, UsageError
 from localembed.pipeline.written_hashes import WrittenHashes
 from localembed.store import heartbeat
 from localembed.store.fsync import FsyncTracker, StoredFile, Synced
 from localembed.store.head import Head, publish_head, read_head
 from localembed.store.lance import maintenance, maintenance_child
 from localembed.store.lance.connection import connect
-from localembed.store.lance.disk_names import newest_version
+from localembed.store.lance.disk_names import newest_version, versions_on_disk
 from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lance.maintenance_child import MaintenanceChild
 from localembed.store.layout import Layout
 from localembed.store.runs import claim_run, newest_claimed
+from localembed.store.versions import find_version
 from localembed.types.events import Step
 from localembed.types.limits import Limits
 from localembed.types.tables import TableHead
@@ -211,6 +212,20 @@ def test_a_table_of_another_name_is_never_looked_for(layout, name):
         layout.table(name)
     with pytest.raises(StorageError, match="is no table of localembed"):
         layout.failures(name)
+
+
+@pytest.mark.parametrize("name", ["²", "٣", "9" * 20, "-1", "1.0", "+1", "1 "])
+def test_a_name_that_is_no_number_of_a_run_is_passed_over(layout, name):
+    claim_run(layout, 1, A)
+    (layout.runs / f"{name}.json").write_text("{}")
+    versions = layout.table(A) / "_versions"
+    versions.mkdir(parents=True)
+    (versions / f"{name}.manifest").write_text("")
+
+    assert newest_claimed(layout) == 1
+    assert all(0 <= version < 2**64 for version in versions_on_disk(layout.table(A)))
+    with pytest.raises(UsageError, match="There is no version"):
+        find_version(layout, name * 500)
 
 
 def test_run_numbers_are_claimed_once(layout):

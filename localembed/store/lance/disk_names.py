@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 TABLE_SUFFIX = ".lance"
 _VERSIONS, _MANIFEST = "_versions", ".manifest"
 _MAX_VERSION = 2**64 - 1
+_VERSION_NUMBER = re.compile(r"[0-9]{1,20}")
 _HINT = "latest_version_hint.json"
 _BRANCH_NAMES, _BRANCH_FILES, _BRANCH_SUFFIX = ("_refs", "branches"), "tree", ".json"
 _DELETIONS, _INDEXES = "_deletions/", "_indices/"
@@ -117,8 +118,9 @@ def versions_on_disk(folder: Path) -> set[int]:
         names = [name for name in os.listdir(folder / _VERSIONS) if name.endswith(_MANIFEST)]  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return set()
-    numbers = [int(stem) for name in names if (stem := name.removesuffix(_MANIFEST)).isdigit()]
-    return {_MAX_VERSION - n if n > _MAX_VERSION // 2 else n for n in numbers}
+    stems = (name.removesuffix(_MANIFEST) for name in names)
+    numbers = [int(stem) for stem in stems if _VERSION_NUMBER.fullmatch(stem)]
+    return {_MAX_VERSION - n if n > _MAX_VERSION // 2 else n for n in numbers if n <= _MAX_VERSION}
 
 
 def newest_version(folder: Path) -> int:
