@@ -26,19 +26,24 @@ if TYPE_CHECKING:
     from localembed.types.queries import Filter, Query, QueryResult, SearchHit
     from localembed.types.runs import RunReport
     from localembed.types.tables import Status
+    from localembed.types.trust import Permission, TrustedWorkspace
+    from localembed.workspace.trust import distrust, trust
+    from localembed.workspace.trust_records import trusted_workspaces
     from localembed.workspace.workspace import Workspace
 
 __version__ = "0.1.0"
 __all__ = [
-    "Checkup", "Filter", "Finding", "Query", "QueryResult", "Root", "RunEvent", "RunReport",
-    "SearchHit", "Status", "Step", "Workspace", "__version__", "doctor", "embed", "errors", "open",
-    "prove_offline", "refuse_network",
+    "Checkup", "Filter", "Finding", "Permission", "Query", "QueryResult", "Root", "RunEvent",
+    "RunReport", "SearchHit", "Status", "Step", "TrustedWorkspace", "Workspace", "__version__",
+    "distrust", "doctor", "embed", "errors", "open", "prove_offline", "refuse_network", "trust",
+    "trusted_workspaces",
 ]  # fmt: skip
 
 _HOMES = {
     "Checkup": "types.findings",
     "Filter": "types.queries",
     "Finding": "types.findings",
+    "Permission": "types.trust",
     "Query": "types.queries",
     "QueryResult": "types.queries",
     "Root": "types.documents",
@@ -47,9 +52,13 @@ _HOMES = {
     "SearchHit": "types.queries",
     "Status": "types.tables",
     "Step": "types.events",
+    "TrustedWorkspace": "types.trust",
     "Workspace": "workspace.workspace",
+    "distrust": "workspace.trust",
     "doctor": "checkup",
     "prove_offline": "checkup",
+    "trust": "workspace.trust",
+    "trusted_workspaces": "workspace.trust_records",
 }
 """Public name → module that defines it, imported when the name is first used."""
 
@@ -62,6 +71,8 @@ def open(folder: str | os.PathLike[str] | None = None) -> Workspace:
 
     Raises:
         StorageError: the workspace cannot be created.
+        NotTrustedError: it is a link; or without a folder, another user could have made the nearest
+            one.
     """
     from pathlib import Path
 

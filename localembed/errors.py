@@ -13,6 +13,7 @@ LocalembedError                 carries the exit code; the message says what to 
 │   └── RegistryError               a models.toml that cannot be read or is invalid
 ├── WorkspaceError              5
 │   ├── NotIndexedError             nothing to search yet
+│   ├── NotTrustedError             another user may have made it, or it reaches outside
 │   ├── LockedError                 another process is writing
 │   ├── TooNewError                 written by a newer localembed
 │   └── StorageError                disk full, unwritable, or a store that is damaged
@@ -98,6 +99,10 @@ class WorkspaceError(LocalembedError):
 
 class NotIndexedError(WorkspaceError):
     """There is nothing to search yet."""
+
+
+class NotTrustedError(WorkspaceError):
+    """The workspace may be another user's, or it reaches what this user has not allowed."""
 
 
 class LockedError(WorkspaceError):

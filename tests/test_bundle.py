@@ -13,7 +13,12 @@ import pytest
 
 from localembed import doctor, models
 from localembed.core.hashing import fingerprint
-from localembed.errors import BundleError, ModelRefusedError, NotIndexedError, UsageError
+from localembed.errors import (
+    BundleError,
+    ModelRefusedError,
+    NotIndexedError,
+    UsageError,
+)
 from localembed.models import bundle
 from localembed.models.add import add_model, remove_model
 from localembed.models.bundle.contents import NAME

@@ -36,6 +36,7 @@ from localembed.types.tables import (
     VectorIndex,
     Version,
 )
+from localembed.types.trust import Permission, TrustedWorkspace
 from tests.conftest import PROJECT
 
 PAGE = (PROJECT / "docs" / "json.md").read_text()
@@ -61,6 +62,8 @@ STATUS = Status(
     disk_bytes=1, complete=True, vector_index=VectorIndex(0.99, 2), running={"run": 1},
     last_run=None, other_tables={"t2": HEAD}, failures=(NOTE,),
 )  # fmt: skip
+PERMISSION = Permission("root", "/elsewhere")
+TRUSTED = TrustedWorkspace(FOLDER, "id", 0, 1, 2, (PERMISSION,))
 SPEC = ModelSpec("m", "sentence-transformers", (), 3, 9, "mean", True, "MIT")
 
 
@@ -111,6 +114,9 @@ FORMS = {
     ),
     "settings_json": json_forms.settings_json(Stage(), {"stage": "default"}),
     "init_json": json_forms.init_json(FOLDER, created=True),
+    "trust_json": json_forms.trust_json(TRUSTED, [PERMISSION]),
+    "trust_list_json": json_forms.trust_list_json([TRUSTED]),
+    "trust_forget_json": json_forms.trust_forget_json(1),
     "server_json": json_forms.server_json(running=True, stopped=False),
     "checkup_json": json_forms.checkup_json(Checkup((Finding("lock", "ok", "text"),), ("x",))),
     "versions_json": json_forms.versions_json([Version("t", HEAD, "", 0, {}, ())]),

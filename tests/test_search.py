@@ -190,9 +190,9 @@ def test_a_workspace_that_is_asked_again_opens_nothing_again(workspace, notes, m
     from localembed.store.lance import connection, read_rows
 
     opened = []
-    connect = connection.connect
+    open_table = connection.open_table
     monkeypatch.setattr(
-        read_rows, "connect", lambda *given: opened.append(given) or connect(*given)
+        read_rows, "open_table", lambda *given: opened.append(given) or open_table(*given)
     )
     (notes / "a.md").write_text("zebra words")
     workspace.index()

@@ -15,18 +15,19 @@ import pytest
 import localembed
 from localembed.core.files import read_json, write_atomically, write_json
 from localembed.core.hashing import digest
-from localembed.errors import StorageError, TooNewError
+from localembed.errors import StorageError, TooNewError, UsageError
 from localembed.pipeline.written_hashes import WrittenHashes
 from localembed.store import heartbeat
 from localembed.store.fsync import FsyncTracker, StoredFile, Synced
 from localembed.store.head import Head, publish_head, read_head
 from localembed.store.lance import maintenance, maintenance_child
 from localembed.store.lance.connection import connect
-from localembed.store.lance.disk_names import newest_version
+from localembed.store.lance.disk_names import newest_version, versions_on_disk
 from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lance.maintenance_child import MaintenanceChild
 from localembed.store.layout import Layout
 from localembed.store.runs import claim_run, newest_claimed
+from localembed.store.versions import find_version
 from localembed.types.events import Step
 from localembed.types.limits import Limits
 from localembed.types.tables import TableHead
@@ -139,6 +140,9 @@ def test_a_replaced_file_is_old_or_new(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
+A, B = "chunks_00000000000a", "chunks_00000000000b"
+
+
 def entry(**changes):
     facts = {
         "uuid": "u", "lance_version": 3, "run": 1, "complete": True, "model": "m", "space_id": "s",
@@ -148,25 +152,25 @@ def entry(**changes):
 
 
 def test_a_head_comes_back_as_it_was_published(layout):
-    head = Head("a", {"a": entry(), "b": entry(model="n", complete=False)})
+    head = Head(A, {A: entry(), B: entry(model="n", complete=False)})
     publish_head(layout, head)
     assert read_head(layout) == head
-    assert head.table() == ("a", head.tables["a"])
-    assert head.table("n") == ("b", head.tables["b"])
+    assert head.table() == (A, head.tables[A])
+    assert head.table("n") == (B, head.tables[B])
     assert head.table("unknown") is None
     assert read_head(Layout(layout.folder / "none")) == Head()
 
 
 def test_unknown_fields_of_a_head_are_passed_over(layout):
-    publish_head(layout, Head("a", {"a": entry()}))
+    publish_head(layout, Head(A, {A: entry()}))
     raw = read_json(layout.head)
-    raw["tables"]["a"]["later"] = 1
+    raw["tables"][A]["later"] = 1
     write_json(layout.head, raw)
-    assert read_head(layout).tables["a"] == entry()
+    assert read_head(layout).tables[A] == entry()
 
 
 def test_a_newer_head_is_refused(layout):
-    publish_head(layout, Head("a", {"a": entry()}))
+    publish_head(layout, Head(A, {A: entry()}))
     write_json(layout.head, {**read_json(layout.head), "format": 99})
     with pytest.raises(TooNewError, match="pip install --upgrade"):
         read_head(layout)
@@ -180,11 +184,48 @@ def test_a_damaged_head_is_a_sentence(layout, text):
 
 
 def test_a_head_with_another_number_in_it_is_damaged(layout):
-    publish_head(layout, Head("a", {"a": entry()}))
+    publish_head(layout, Head(A, {A: entry()}))
     text = layout.head.read_text()
     layout.head.write_text(text.replace('"lance_version": 3', '"lance_version": 2'))
     with pytest.raises(StorageError, match="does not match its digest"):
         read_head(layout)
+
+
+def test_a_head_without_a_digest_is_not_believed(layout):
+    publish_head(layout, Head(A, {A: entry()}))
+    facts = {k: v for k, v in json.loads(layout.head.read_text()).items() if k != "_xxh3"}
+    layout.head.write_text(json.dumps(facts))
+    with pytest.raises(StorageError, match="it has no digest"):
+        read_head(layout)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../../x", "..", ".", "", "/tmp/x", "chunks_", "chunks_00000000000A", "chunks_0000/000000a",
+     "chunks_00000000000a\n", " chunks_00000000000a", "chunks_00000000000a/../../../x"],
+)  # fmt: skip
+def test_a_table_of_another_name_is_never_looked_for(layout, name):
+    publish_head(layout, Head(name, {name: entry()}))
+    with pytest.raises(StorageError, match="Run: localembed doctor --repair"):
+        read_head(layout)
+    with pytest.raises(StorageError, match="is no table of localembed"):
+        layout.table(name)
+    with pytest.raises(StorageError, match="is no table of localembed"):
+        layout.failures(name)
+
+
+@pytest.mark.parametrize("name", ["²", "٣", "9" * 20, "-1", "1.0", "+1", "1 "])
+def test_a_name_that_is_no_number_of_a_run_is_passed_over(layout, name):
+    claim_run(layout, 1, A)
+    (layout.runs / f"{name}.json").write_text("{}")
+    versions = layout.table(A) / "_versions"
+    versions.mkdir(parents=True)
+    (versions / f"{name}.manifest").write_text("")
+
+    assert newest_claimed(layout) == 1
+    assert all(0 <= version < 2**64 for version in versions_on_disk(layout.table(A)))
+    with pytest.raises(UsageError, match="There is no version"):
+        find_version(layout, name * 500)
 
 
 def test_run_numbers_are_claimed_once(layout):
@@ -205,9 +246,9 @@ def test_a_heartbeat_lives_as_long_as_its_process(layout):
     assert heartbeat.current(layout) is None
     heartbeat.update(layout, run=3)
     raw = read_json(layout.heartbeat)
-    layout.heartbeat.write_text(json.dumps({**raw, "boot_id": "another"}))
+    write_json(layout.heartbeat, {**raw, "boot_id": "another"})
     assert heartbeat.current(layout) is None
-    layout.heartbeat.write_text(json.dumps({**raw, "pid": 2**22 + 1}))
+    write_json(layout.heartbeat, {**raw, "pid": 2**22 + 1})
     assert heartbeat.current(layout) is None
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import localembed
 from localembed.checkup import doctor
+from localembed.core.files import read_json, write_json
 from localembed.errors import NotIndexedError, StorageError, UsageError
 from localembed.store.manifest import Manifest
 from localembed.types.queries import Query
@@ -366,12 +367,9 @@ def test_a_lost_table_is_built_again_also_after_a_kill(two, run_cli, notes):
 
 
 def test_a_damaged_count_of_roots_is_a_damaged_head(two):
-    import json
-
-    head = json.loads(two.layout.head.read_text())
-    del head["_xxh3"]
+    head = read_json(two.layout.head)
     next(iter(head["tables"].values()))["roots"] = ["x"]
-    two.layout.head.write_text(json.dumps(head))
+    write_json(two.layout.head, head)
 
     with pytest.raises(StorageError, match="is damaged"):
         two.status()

@@ -92,8 +92,10 @@ def index(
     Only changed files are read, and only new text is embedded. PATHS and their options are
     remembered, so later a plain `localembed index` is enough.
     """
-    root_options = {name: given.pop(name) or None for name in _ROOT_OPTIONS}
+    root_options = {name: given.pop(name) for name in _ROOT_OPTIONS}
+    root_options |= {name: None for name, value in root_options.items() if value == ()}
     workspace = options.workspace(given)
+    workspace.name_roots(paths, root_options)
     limit_arenas(return_blocks=is_remote(workspace.settings, workspace.layout))
     with IndexProgress(enabled=not options.quiet) as progress:
         if dry_run:

@@ -21,6 +21,7 @@ def init(options: Common) -> int:
     Without one, commands use the nearest workspace in a parent folder, or else one in your data
     folder.
     """
+    from localembed.core.ownership import objection
     from localembed.core.workspace_folder import FOLDER_NAME
     from localembed.workspace.workspace import Workspace
 
@@ -33,6 +34,8 @@ def init(options: Common) -> int:
         options.notice("Next: localembed index")
     else:
         echo(f"The workspace {printable(str(workspace.folder))} already exists")
+    if not options.folder and (reason := objection(str(workspace.folder), str(Path.cwd()))):
+        options.notice(f"{reason}: commands here need --workspace, or: localembed trust")
     if not options.folder and (named := os.environ.get("LOCALEMBED_WORKSPACE")):
         options.notice(f"LOCALEMBED_WORKSPACE is set, so commands still use {named}")
     return 0

@@ -36,6 +36,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Trust": {
         "status": ("localembed.cli.status:status", "Show what is indexed, or the settings."),
         "doctor": ("localembed.cli.doctor:doctor", "Check the workspace for damage, and fix it."),
+        "trust": ("localembed.cli.trust:trust", "Allow a workspace to reach outside its folder."),
     },
     "Measure": {
         "bench": ("localembed.cli.bench:bench", "Measure how fast this machine embeds."),

@@ -47,19 +47,19 @@ def write_json(path: Path, value: Mapping[str, object], *, sync: bool = True) ->
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object that `write_json` wrote; one without a digest is not checked.
+    """Return a JSON object that `write_json` wrote.
 
     Raises:
         OSError: the file does not exist or cannot be read.
-        ValueError: it is not a JSON object, or does not match its digest.
+        ValueError: it is not a JSON object, or does not match its digest, or has none.
     """
     value = json.loads(path.read_bytes())
     if not isinstance(value, dict):
         message = "it is not a JSON object"
         raise ValueError(message)  # noqa: TRY004 - concerns the file, not an argument
     digest = value.pop(_DIGEST, None)
-    if digest is not None and digest != fingerprint(value):
-        message = "its content does not match its digest"
+    if digest != fingerprint(value):
+        message = "its content does not match its digest" if digest else "it has no digest"
         raise ValueError(message)
     return value
 

@@ -14,15 +14,21 @@ def is_workspace(folder: str) -> bool:
     return any(os.path.isfile(os.path.join(folder, name)) for name in _MARKS)
 
 
-def find_workspace() -> str | None:
-    """Search for a workspace as git does for a repository; return None for the user-wide one.
-
-    `LOCALEMBED_WORKSPACE` names the folder itself and takes precedence.
-    """
+def named_workspace() -> str | None:
+    """Return the workspace folder that `LOCALEMBED_WORKSPACE` names, None if it is not set."""
     named = os.environ.get("LOCALEMBED_WORKSPACE")
-    if named:
-        return os.path.abspath(os.path.expanduser(named))
-    folder = os.getcwd()
+    return os.path.abspath(os.path.expanduser(named)) if named else None
+
+
+def find_workspace(start: str) -> str | None:
+    """Search for a workspace as git does for a repository; return None if there is none.
+
+    What was found may be another user's (see `ownership.objection`).
+
+    Args:
+        start: the folder in which the search begins.
+    """
+    folder = start
     while True:
         candidate = os.path.join(folder, FOLDER_NAME)
         if is_workspace(candidate):

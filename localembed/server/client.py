@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from localembed.core.workspace_folder import find_workspace
+from localembed.core.ownership import objection
+from localembed.core.workspace_folder import find_workspace, named_workspace
 from localembed.server import address, wire
 from localembed.server.code_version import fingerprint
 
@@ -88,9 +89,13 @@ def _workspace(arguments: Sequence[str]) -> str | None:
             return os.path.abspath(os.path.expanduser(word.partition("=")[2]))
         if word == "--workspace" and place + 1 < len(arguments):
             return os.path.abspath(os.path.expanduser(arguments[place + 1]))
-    found = find_workspace()
+    if named := named_workspace():
+        return named
+    start = os.getcwd()
+    found = find_workspace(start)
     if found is not None:
-        return found
+        # The caller decides about one that may be another user's, and says what is wrong.
+        return None if objection(found, start) else found
     from localembed.core import user_folders
 
     return str(user_folders.user_workspace())

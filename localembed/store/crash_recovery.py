@@ -17,7 +17,7 @@ from localembed.store import heartbeat
 from localembed.store.fsync import files_below
 from localembed.store.head import read_head
 from localembed.store.lance import disk_names
-from localembed.store.layout import Layout
+from localembed.store.layout import Layout, is_table_name
 
 
 def sweep(layout: Layout) -> None:
@@ -41,8 +41,9 @@ def sweep(layout: Layout) -> None:
 
 
 def tables_on_disk(layout: Layout) -> list[Path]:
-    """Return the folder of every Lance table."""
-    return sorted(layout.vectors.glob(f"*{disk_names.TABLE_SUFFIX}"))
+    """Return the folder of every Lance table of ours; others in the same folder are not touched."""
+    found = layout.vectors.glob(f"*{disk_names.TABLE_SUFFIX}")
+    return sorted(folder for folder in found if is_table_name(folder.stem))
 
 
 def sweep_partial_files(folder: Path) -> None:

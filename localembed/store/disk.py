@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 
 from localembed.core import private
-from localembed.core.files import storage_error
+from localembed.core.files import storage_error, write_atomically
 from localembed.errors import StorageError
+from localembed.store.layout import Layout
 
 _MOUNT_TABLE = Path("/proc/self/mountinfo")
 
@@ -31,6 +32,16 @@ def make_folder(folder: Path) -> None:
         with contextlib.suppress(OSError):  # it is not empty
             folder.rmdir()
         raise
+
+
+def hide_from_git(layout: Layout) -> None:
+    """Keep a workspace, with all of its texts, out of the git repository around it.
+
+    Raises:
+        StorageError: the disk is full or unwritable.
+    """
+    if not layout.gitignore.exists():
+        write_atomically(layout.gitignore, b"*\n")
 
 
 def check_hard_links(folder: Path) -> None:

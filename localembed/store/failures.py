@@ -68,7 +68,7 @@ def _read(path: Path) -> tuple[FailedDocument, ...]:
     try:
         entries = read_json(path)["failures"]
         return tuple(
-            FailedDocument(e["root"], bytes.fromhex(e["path_hex"]), tuple(e["reasons"]))
+            FailedDocument(e["root"], bytes.fromhex(e["path_hex"]), tuple(map(str, e["reasons"])))
             for e in entries
         )
     except (OSError, ValueError, KeyError, TypeError):

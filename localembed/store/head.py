@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from localembed.core.files import read_json, write_json
 from localembed.errors import StorageError, TooNewError
-from localembed.store.layout import FORMAT, Layout
+from localembed.store.layout import FORMAT, Layout, is_table_name
 from localembed.types.tables import TableFacts, TableHead, VectorIndex
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,), "int": (int,), "float": (int, float), "bool": (bool,),
+}  # fmt: skip
+"""Annotation of a field → types that its value may have."""
+_MAX_NUMBER = 1 << 63
+_ID = re.compile(r"[\w -]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ def read_head(layout: Layout) -> Head:
         raise StorageError(message) from error
     try:
         check_format(raw.get("format"), layout)
-        tables = {name: table_head(entry) for name, entry in raw["tables"].items()}
+        tables = {_table_name(name): table_head(entry) for name, entry in raw["tables"].items()}
         default = raw["default"]
         if default is not None:
             tables[default]  # raise if the default table is missing
@@ -74,14 +82,49 @@ def read_head(layout: Layout) -> Head:
         raise StorageError(message) from error
 
 
+def _table_name(name: str) -> str:
+    """Return the name of a table.
+
+    Raises:
+        KeyError: no table of ours has it; as a path, it could lead out of the workspace.
+    """
+    if not is_table_name(name):
+        raise KeyError(name)
+    return name
+
+
 def table_head(raw: Mapping[str, Any]) -> TableHead:
-    """Return one table's entry; unknown keys are ignored."""
+    """Return one table's entry; unknown keys are ignored.
+
+    Raises:
+        TypeError: a key is missing, or a value is of the wrong type.
+        ValueError: a number is negative, or an id is none of ours.
+    """
     names = {entry.name for entry in fields(TableHead)}
     known = {key: value for key, value in raw.items() if key in names}
     index = known.get("vector_index")
-    known["vector_index"] = VectorIndex(**index) if index else None
-    known["roots"] = {str(root): int(number) for root, number in known.get("roots", {}).items()}
-    return TableHead(**known)
+    vector_index = VectorIndex(**index) if index else None
+    if vector_index is not None:
+        _check_types(vector_index)
+    roots = {str(root): int(number) for root, number in known.get("roots", {}).items()}
+    entry = TableHead(**{**known, "vector_index": vector_index, "roots": roots})
+    _check_types(entry)
+    if not _ID.fullmatch(entry.space_id):  # part of a file's name (see `pending_vectors`)
+        message = f"space_id is {entry.space_id!r}"
+        raise ValueError(message)
+    return entry
+
+
+def _check_types(record: TableHead | VectorIndex) -> None:
+    for entry in fields(record):
+        value, expected = getattr(record, entry.name), _TYPES.get(str(entry.type))
+        is_flag = isinstance(value, bool) and bool not in (expected or ())
+        if expected and (is_flag or not isinstance(value, expected)):
+            message = f"{entry.name} is {value!r}"
+            raise TypeError(message)
+        if isinstance(value, int | float) and not 0 <= value < _MAX_NUMBER:
+            message = f"{entry.name} is {value!r}"
+            raise ValueError(message)
 
 
 def check_format(found: object, layout: Layout) -> None:

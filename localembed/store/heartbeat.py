@@ -14,6 +14,7 @@ from localembed.core.files import read_json, write_json
 from localembed.store.layout import Layout
 from localembed.store.runs import newest_claimed, now
 
+_MAX_PID = 1 << 31
 _BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -93,7 +94,7 @@ def current(layout: Layout) -> dict[str, Any] | None:
     facts = _read(layout.heartbeat)
     if not facts or facts.get("ended") or facts.get("boot_id") != boot_id():
         return None
-    return facts if _alive(int(facts.get("pid", 0))) else None
+    return facts if _alive(facts.get("pid")) else None
 
 
 def boot_id() -> str:
@@ -111,8 +112,8 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _alive(pid: int) -> bool:
-    if pid <= 0:
+def _alive(pid: object) -> bool:
+    if not isinstance(pid, int) or not 0 < pid < _MAX_PID:
         return False
     try:
         os.kill(pid, 0)

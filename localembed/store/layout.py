@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from localembed.core.workspace_folder import is_workspace
+from localembed.errors import StorageError
 from localembed.store.lance.disk_names import TABLE_SUFFIX
 
 FORMAT = 1
 """Version of the format on disk; raise it when an older localembed cannot read the data."""
+
+
+_TABLE = re.compile(r"chunks_[0-9a-f]{12}")
+
+
+def is_table_name(name: object) -> bool:
+    """Tell whether a table of ours may have this name: one from a file could be any path."""
+    return isinstance(name, str) and _TABLE.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,11 @@ class Layout:
     def models(self) -> Path:
         """The user's own model specs."""
         return self.folder / "models.toml"
+
+    @property
+    def gitignore(self) -> Path:
+        """Rule that keeps the workspace out of git."""
+        return self.folder / ".gitignore"
 
     @property
     def lock(self) -> Path:
@@ -61,7 +76,12 @@ class Layout:
         return self.folder / "manifest.duckdb"
 
     def failures(self, table: str) -> Path:
-        """Return the path of the list of a table's passages without a vector."""
+        """Return the path of the list of a table's passages without a vector.
+
+        Raises:
+            StorageError: no table of ours has that name.
+        """
+        self._check_table_name(table)
         return self.folder / f"failures-{table}.json"
 
     def missing(self, table: str) -> Path:
@@ -84,8 +104,21 @@ class Layout:
         return self.folder / "damaged"
 
     def table(self, name: str) -> Path:
-        """Return the folder of one Lance table."""
+        """Return the folder of one Lance table.
+
+        Raises:
+            StorageError: no table of ours has that name, which could lead out of the workspace.
+        """
+        self._check_table_name(name)
         return self.vectors / f"{name}{TABLE_SUFFIX}"
+
+    def _check_table_name(self, name: str) -> None:
+        if not is_table_name(name):
+            message = (
+                f"{name!r} in {self.folder} is no table of localembed. Run: localembed doctor "
+                "--repair"
+            )
+            raise StorageError(message)
 
     def exists(self) -> bool:
         """Tell whether the folder is a workspace."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from localembed.core import private
 from localembed.errors import LockedError, StorageError
 from localembed.store.fsync import StoredFile, Synced
+from localembed.store.lance.disk_names import is_inside
 from localembed.store.layout import Layout
 from localembed.types.documents import FileRecord, FileStat
 
@@ -126,9 +127,9 @@ class Manifest:
         return {name: TableMark(uuid, version) for name, uuid, version in rows}
 
     def stored_files(self, table: str) -> dict[str, StoredFile]:
-        """Return the durable files of a table, by name."""
+        """Return the durable files of a table, by name; names that lead out of it are left out."""
         rows = self._read("SELECT name, size, xxh3 FROM lance_files WHERE table_name = ?", [table])
-        return {row[0]: StoredFile(*row) for row in rows}
+        return {row[0]: StoredFile(*row) for row in rows if is_inside(row[0])}
 
     def sample(self, root_id: str, path: bytes, most: int) -> list[FileRecord]:
         """Return at most `most` documents with rows at or below a path of a root, of any table."""

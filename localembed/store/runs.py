@@ -7,12 +7,16 @@ run would have the same number as those of the next.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from localembed.core.files import read_json, storage_error, write_json
 from localembed.store.layout import FORMAT, Layout
+
+_NUMBER = re.compile(r"[0-9]{1,15}")
+"""A run's number as the name of a file; a longer one would not fit into a row."""
 
 
 def newest_claimed(layout: Layout) -> int:
@@ -26,7 +30,7 @@ def claimed(layout: Layout) -> list[int]:
         names = [path.stem for path in layout.runs.iterdir() if path.suffix == ".json"]
     except FileNotFoundError:
         return []
-    return [int(name) for name in names if name.isdigit()]
+    return [int(name) for name in names if _NUMBER.fullmatch(name)]
 
 
 def claim_run(layout: Layout, number: int, table: str) -> None:

@@ -16,9 +16,10 @@ from localembed.errors import StorageError, UsageError
 from localembed.store import runs
 from localembed.store.head import Head, read_head, table_head
 from localembed.store.lance.disk_names import versions_on_disk
-from localembed.store.layout import Layout
+from localembed.store.layout import Layout, is_table_name
 from localembed.types.tables import TableHead, Version
 
+_RUN = re.compile(r"[0-9]{1,15}")
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 
 
@@ -79,7 +80,7 @@ def find_version(layout: Layout, name: str) -> Version:
     Raises:
         UsageError: it does not exist, or was cleaned up.
     """
-    number = read_tags(layout).get(name, int(name) if name.isdecimal() else -1)
+    number = read_tags(layout).get(name, int(name) if _RUN.fullmatch(name) else -1)
     found = next((entry for entry in read_versions(layout) if entry.run == number), None)
     if found is None:
         message = f"There is no version '{name}'. Run: localembed versions list"
@@ -153,7 +154,7 @@ def read_tags(layout: Layout) -> dict[str, int]:
 
 def _version(layout: Layout, number: int, tags: Mapping[str, int]) -> Version | None:
     facts = runs.read_run(layout, number) or {}
-    if not isinstance(facts.get("head"), dict):
+    if not isinstance(facts.get("head"), dict) or not is_table_name(facts.get("table")):
         return None
     try:
         entry = table_head(facts["head"])

@@ -5,6 +5,7 @@ A form takes the record of its command, or plain values where the record belongs
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,7 @@ from localembed.types.tables import (
     Status,
     Version,
 )
+from localembed.types.trust import Permission, TrustedWorkspace
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -365,3 +367,27 @@ def _notes(notes: Sequence[Note]) -> list[Form]:
 
 def _path(path: Path | None) -> str | None:
     return str(path) if path else None
+
+
+def trust_json(known: TrustedWorkspace, added: Sequence[Permission]) -> Form:
+    """Return the form of what a workspace may use outside of its own folder."""
+    return {**_trusted(known), "added": [asdict(permission) for permission in added]}
+
+
+def trust_list_json(found: Sequence[TrustedWorkspace]) -> Form:
+    """Return the form of all workspaces that may use something outside of their own folders."""
+    return {"workspaces": [_trusted(known) for known in found]}
+
+
+def trust_forget_json(count: int) -> Form:
+    """Return the form of how many permissions were forgotten."""
+    return {"forgotten": count}
+
+
+def _trusted(known: TrustedWorkspace) -> Form:
+    return {
+        "workspace": show_path(os.fsencode(known.folder)),
+        "id": known.workspace_id,
+        "owner": known.owner,
+        "permissions": [asdict(permission) for permission in known.permissions],
+    }

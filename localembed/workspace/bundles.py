@@ -18,7 +18,8 @@ from localembed.models import bundle
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
 from localembed.types.documents import Root
-from localembed.workspace import config_file
+from localembed.workspace import config_file, trust_records
+from localembed.workspace.reach import outside, permissions_for
 from localembed.workspace.root_moves import move_root
 
 _CONFIG = f"{bundle.INDEX}config.toml"
@@ -106,6 +107,8 @@ def install_bundle(path: Path, layout: Layout, places: Mapping[str, str]) -> Ins
     done = bundle.install_bundle(path, layout)
     roots: tuple[Root, ...] = ()
     if done.workspace is not None:
+        places_here = permissions_for(places.values(), {})
+        trust_records.allow(layout, outside(places_here, layout), is_installed=True)
         roots = _place_roots(layout, places)
     return InstalledBundle(done.models, done.present, done.workspace, roots)
 

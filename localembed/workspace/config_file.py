@@ -21,6 +21,7 @@ from localembed.errors import UsageError
 from localembed.store.head import check_format
 from localembed.store.layout import FORMAT, Layout
 from localembed.types.documents import Root
+from localembed.workspace.config_keys import ROOT, unknown_keys
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -75,6 +76,9 @@ def _entries(raw: Mapping[str, object]) -> list[Mapping[str, object]]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         message = "roots must be a list of tables"
         raise TypeError(message)
+    if unknown := unknown_keys((key for entry in entries for key in entry), ROOT):
+        message = f"unknown key '{unknown[0]}'; known keys: {', '.join(ROOT)}"
+        raise ValueError(message)
     return entries
 
 
@@ -136,9 +140,39 @@ def is_whole(layout: Layout) -> bool:
     return "format" in read_toml(layout.config)
 
 
+def read_id(layout: Layout) -> str:
+    """Return the random id of the workspace, empty if it has none."""
+    found = read_toml(layout.config).get("id", "")
+    return found if isinstance(found, str) else ""
+
+
+def ensure_id(layout: Layout) -> None:
+    """Give the workspace a random id if it has none. The caller holds the writer lock.
+
+    Raises:
+        StorageError: the disk is full or unwritable.
+    """
+    if not read_id(layout):
+        write_setting(layout, "id", _new_id())
+
+
+def read_model(layout: Layout) -> str | None:
+    """Return the model that the workspace's config.toml names, None if it names none."""
+    found = read_toml(layout.config).get("model")
+    return found if isinstance(found, str) else None
+
+
 def read_forgotten(layout: Layout) -> frozenset[str]:
-    """Return the ids of removed roots whose documents may still be stored."""
-    return frozenset(map(str, read_toml(layout.config).get("forgotten", ())))
+    """Return the ids of removed roots whose documents may still be stored.
+
+    Raises:
+        UsageError: config.toml cannot be read or has an invalid value.
+    """
+    found = read_toml(layout.config).get("forgotten", [])
+    if not isinstance(found, list):
+        message = f"{layout.config} has an invalid value: forgotten must be a list. Fix it."
+        raise UsageError(message)
+    return frozenset(map(str, found))
 
 
 def write_roots(layout: Layout, roots: Sequence[Root], forgotten: Collection[str] = ()) -> None:
@@ -206,6 +240,7 @@ def _document(layout: Layout) -> TOMLDocument:
         document = tomlkit.document()
         document.add(tomlkit.comment("Settings of this localembed workspace, and what it indexes."))
         document.add("format", tomlkit.item(FORMAT))
+        document.add("id", tomlkit.item(_new_id()))
         return document
 
 
@@ -245,3 +280,7 @@ def _relative(path: bytes, parent: bytes) -> bytes:
 def new_root_id() -> str:
     """Return a random id for a new root."""
     return secrets.token_hex(8)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(16)

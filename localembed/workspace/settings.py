@@ -20,6 +20,7 @@ from localembed.store.head import check_format
 from localembed.store.layout import Layout
 from localembed.types.queries import SearchMode
 from localembed.workspace.config_file import read_toml
+from localembed.workspace.config_keys import FILE, SETTINGS, Reach, unknown_keys
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 PRESETS = {"rag": 500, "search": 800, "kb": 1000}
@@ -165,11 +166,10 @@ def resolve(flags: Mapping[str, object], layout: Layout | None) -> Sourced:
             found = read_toml(path)
             if layout is not None and path == layout.config:
                 check_format(found.get("format"), layout)
-            raw = {name: value for name, value in found.items() if name not in _OTHER}
+            raw = {name: value for name, value in found.items() if name not in FILE}
             if path != user_folders.user_config() / "config.toml":
                 _reject_network_permission(path, raw)
-            unknown = sorted(raw.keys() - _CHECKS.keys())
-            if unknown:
+            if unknown := unknown_keys(raw, SETTINGS):
                 message = (
                     f"{path} has an unknown setting: {unknown[0]}. Known settings: "
                     f"{_setting_names()}"
@@ -195,15 +195,12 @@ def _reject_network_permission(path: Path, raw: Mapping[str, object]) -> None:
     Raises:
         UsageError: it allows the network.
     """
-    if "allow_network" in raw:
+    for name in (name for name in raw if SETTINGS.get(name) is Reach.NETWORK):
         message = (
-            f"{path} sets allow_network, which only your own config.toml may do: "
+            f"{path} sets {name}, which only your own config.toml may do: "
             f"{user_folders.user_config() / 'config.toml'}. Remove that line."
         )
         raise UsageError(message)
-
-
-_OTHER = frozenset({"format", "roots", "forgotten"})
 
 
 def _setting_names() -> str:

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from localembed import models
-from localembed.core import user_folders
 from localembed.core.text import counted, is_unicode
-from localembed.core.workspace_folder import find_workspace
 from localembed.errors import NotIndexedError, UsageError
 from localembed.pipeline.run import run
 from localembed.search import Reranking, Searcher
-from localembed.store.disk import make_folder
+from localembed.store.disk import hide_from_git, make_folder
 from localembed.store.head import Head, read_head
 from localembed.store.layout import Layout
 from localembed.store.lock import writer_lock
@@ -28,6 +26,7 @@ from localembed.types.queries import EVERYTHING, Filter, Query, QueryResult, Sea
 from localembed.types.runs import Notice, Preview, RunReport, ignore_notice
 from localembed.types.tables import MovedRoot, RootListing, Status
 from localembed.workspace import config_file
+from localembed.workspace.gate import Gate, check_new, discover
 from localembed.workspace.history import History
 from localembed.workspace.indexing import (
     RunOptions,
@@ -38,6 +37,7 @@ from localembed.workspace.indexing import (
 )
 from localembed.workspace.lost_roots import lost_notice, lost_roots
 from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
+from localembed.workspace.reach import EVERY_OPTION, permissions_for
 from localembed.workspace.root_moves import move_root
 from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Sourced, resolve
@@ -69,28 +69,64 @@ class Workspace:
             flags: settings that override every file and variable.
             limits: sizes and thresholds that no user needs to set.
         """
-        self.layout = Layout(folder)
+        self._layout = Layout(folder)
+        self._gate = Gate(self._layout)
         self.limits = limits
         self._flags = dict(flags)
-        self._roots = Roots(self.layout)
-        self._models = QueryModels(self.layout, self._flags)
-        self._searcher = Searcher(self.layout, limits)
+        self._roots = Roots(self._layout)
+        self._models = QueryModels(self._layout, self._flags)
+        self._searcher = Searcher(self._layout, limits)
 
     @classmethod
     def discover(
-        cls, flags: Mapping[str, object] = _NOTHING, limits: Limits = DEFAULT_LIMITS
+        cls,
+        flags: Mapping[str, object] = _NOTHING,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        start: str | None = None,
+        named: str | None = None,
     ) -> Workspace:
         """Find the workspace as git finds a repository, else use the user-wide one.
 
-        `LOCALEMBED_WORKSPACE`, the folder itself, overrides both.
+        Args:
+            flags: settings that override every file and variable.
+            limits: sizes and thresholds that no user needs to set.
+            start: absolute path of the folder in which the search begins; None for the current
+                one.
+            named: absolute path of the workspace itself, which takes precedence; None for
+                `LOCALEMBED_WORKSPACE`, empty if none is named.
+
+        Raises:
+            NotTrustedError: another user could have made what was found, or could replace it.
         """
-        found = find_workspace()
-        return cls(Path(found) if found else user_folders.user_workspace(), flags, limits)
+        return cls(discover(start, named), flags, limits)
 
     @property
     def folder(self) -> Path:
         """Folder of the workspace."""
-        return self.layout.folder
+        return self._layout.folder
+
+    @property
+    def layout(self) -> Layout:
+        """Paths inside the workspace, which everything that reads it goes through.
+
+        Raises:
+            NotTrustedError: something in it is a link, or it reaches outside of its own folder
+                what the user has not allowed.
+        """
+        self._gate.check()
+        return self._layout
+
+    def name_roots(
+        self, paths: Sequence[str | os.PathLike[str]], options: Mapping[str, Any] = _NOTHING
+    ) -> None:
+        """Allow roots that the user named; `index` remembers those that it is given.
+
+        Args:
+            paths: as for `index`.
+            options: as for `index`.
+        """
+        self._gate.name_roots(paths, options)
 
     @property
     def settings(self) -> Sourced:
@@ -107,12 +143,15 @@ class Workspace:
 
         Raises:
             StorageError: the folder cannot be created.
+            NotTrustedError: it is a link or contains one, or belongs to another user.
         """
-        if self.layout.exists():
+        if self._layout.exists():
             return False
+        check_new(self._layout)
         make_folder(self.folder)
-        tighten_workspace(self.layout)
-        config_file.write_roots(self.layout, ())
+        hide_from_git(self._layout)
+        tighten_workspace(self._layout)
+        config_file.write_roots(self._layout, ())
         return True
 
     def index(  # noqa: PLR0913 - keywords with defaults
@@ -146,20 +185,24 @@ class Workspace:
             LockedError: another process is writing, and `wait` is not set.
             CostLimitError: it would have cost more than `max_cost`; finished answers are kept.
         """
+        self.name_roots(paths, options)
+        layout = self.layout
         run_options = RunOptions(verify, allow_mass_delete, retry_failed, max_cost)
         targets = self._roots.targets(paths)
-        if not self.layout.exists():
+        if not layout.exists():
             # Settings that cannot work must not leave an empty workspace behind.
-            select_table(self.settings, Head(), self.layout)
+            select_table(self.settings, Head(), layout)
         self.create()
-        with writer_lock(self.layout, on_notice if wait else None):
+        with writer_lock(layout, on_notice if wait else None):
             sourced = self.settings
-            selection = select_table(sourced, read_head(self.layout), self.layout)
+            selection = select_table(sourced, read_head(layout), layout)
             for notice in selection.notices:
                 on_notice(notice)
+            self._gate.remember(selection.model.spec if selection.model else None)
+            self._switch_off_options()
             scopes = self._roots.scopes(targets, options)
             job = make_job(
-                self.layout,
+                layout,
                 selection,
                 sourced.settings,
                 scopes,
@@ -168,8 +211,8 @@ class Workspace:
                 on_notice,
             )
             report = run(job, on_event)
-            self._roots.drop_forgotten(read_head(self.layout))
-            for root_id, documents in lost_roots(self.layout).items():
+            self._roots.drop_forgotten(read_head(layout))
+            for root_id, documents in lost_roots(layout).items():
                 on_notice(lost_notice(root_id, documents))
             return report
 
@@ -190,10 +233,20 @@ class Workspace:
         Raises:
             UsageError: a path does not exist, or there is nothing to index.
         """
-        scopes = self._roots.scopes(self._roots.targets(paths), options, remember=False)
+        self.name_roots(paths, options)
+        layout = self.layout
+        found = self._roots.scopes(self._roots.targets(paths), options, remember=False)
+        roots = self._gate.as_named(scope.root for scope in found)
+        scopes = tuple(replace(s, root=root) for s, root in zip(found, roots, strict=True))
         sourced = self.settings
-        selection = select_table(sourced, read_head(self.layout), self.layout)
-        return preview(self.layout, selection, sourced.settings, scopes, self.limits, on_event)
+        selection = select_table(sourced, read_head(layout), layout)
+        return preview(layout, selection, sourced.settings, scopes, self.limits, on_event)
+
+    def _switch_off_options(self) -> None:
+        """Switch off what only config.toml says of roots that the user has just named."""
+        roots = self._gate.as_named(self.roots)
+        if roots != self.roots:
+            config_file.write_roots(self._layout, roots, config_file.read_forgotten(self._layout))
 
     def query(
         self,
@@ -263,9 +316,10 @@ class Workspace:
             NotIndexedError: there is nothing to search.
             ModelChangedError: the model is not the one the table was built with.
         """
+        layout = self.layout
         for _ in range(2):  # the second keeps the vectors in memory
             self._searcher.search(
-                Query("warm"), self._root_paths, WarmUpModels(self._models, self.layout)
+                Query("warm"), self._root_paths, WarmUpModels(self._models, layout)
             )
 
     def like(self, query: Query) -> QueryResult:
@@ -280,7 +334,8 @@ class Workspace:
         """
         begin = time.perf_counter()
         query = replace(query, mode="vector")
-        answer = self._searcher.like(self._roots.condition(query.text), query, self._root_paths)
+        roots = self._root_paths
+        answer = self._searcher.like(self._roots.condition(query.text), query, roots)
         if answer is None:
             message = f"{query.text} is not indexed, or has no vector. Run: localembed index"
             raise UsageError(message)
@@ -300,8 +355,8 @@ class Workspace:
             UsageError: the path is in no root.
             NotIndexedError: nothing is indexed.
         """
-        query = Query(place, model=model, at=at)
-        return list(self._searcher.show(self._roots.condition(place), query, self._root_paths).hits)
+        query, roots = Query(place, model=model, at=at), self._root_paths
+        return list(self._searcher.show(self._roots.condition(place), query, roots).hits)
 
     def _ensure_listed(self, roots: Sequence[Root]) -> None:
         """Raise an error if files are stored, and config.toml lists none of their roots."""
@@ -329,10 +384,14 @@ class Workspace:
             UsageError: no root holds the path.
         """
         self.ensure_exists()
-        with writer_lock(self.layout):
+        # A root that is not allowed can still be removed.
+        self._gate.check(permissions_for([path], EVERY_OPTION))
+        with writer_lock(self._layout):
             scope = self._roots.forget(path)
-            keep = self.settings.settings.keep_versions
-            return remove_everywhere(self.layout, scope, keep, on_event)
+            if not scope.path:
+                self._gate.withdraw(scope.root)
+            keep = resolve(self._flags, self._layout).settings.keep_versions
+            return remove_everywhere(self._layout, scope, keep, on_event)
 
     def list_roots(self) -> RootListing:
         """Return the roots, each with what is stored of it, and stored roots that are not listed.
@@ -355,8 +414,12 @@ class Workspace:
             UsageError: there is no such root, `new` does not hold its files, or is in another root.
         """
         self.ensure_exists()
-        with writer_lock(self.layout):
-            return move_root(self.layout, old, new)
+        self._gate.name_roots([new], _NOTHING)
+        layout = self.layout
+        with writer_lock(layout):
+            moved = move_root(layout, old, new)
+            self._gate.remember()
+            return moved
 
     def use_model(self, name: str) -> bool:
         """Make a model the default for queries and indexing; tell whether it is indexed.
@@ -366,9 +429,11 @@ class Workspace:
             ModelNotFoundError: the model is unknown or not installed.
         """
         self.ensure_exists()
-        models.open_model(name, self.layout)
-        with writer_lock(self.layout):
-            return use_model(self.layout, name)
+        layout = self.layout
+        model = models.open_model(name, layout)
+        with writer_lock(layout):
+            self._gate.remember(model.spec)
+            return use_model(layout, name)
 
     def status(self) -> Status:
         """Return the status of the workspace, without opening a table.
@@ -395,7 +460,7 @@ class Workspace:
         Raises:
             NotIndexedError: there is no workspace.
         """
-        if not self.layout.exists():
+        if not self._layout.exists():
             message = f"There is no workspace at {self.folder} yet. Run: localembed index FOLDER"
             raise NotIndexedError(message)
 

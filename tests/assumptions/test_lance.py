@@ -298,3 +298,28 @@ def test_a_file_that_is_not_whole_has_a_name_of_its_own(folder):
     left = set(files_below(folder)) - before
     assert left
     assert all(disk_names.is_partial(name) for name in left)
+
+
+def test_a_version_with_files_of_another_folder_says_so(table, folder, tmp_path):
+    manifest = disk_names.manifest_path(folder, table.version).read_bytes()
+    assert not disk_names.refers_elsewhere(manifest)
+    lancedb.connect(tmp_path / "b").clone_table("t", str(folder), is_shallow=True)
+
+    clone = tmp_path / "b" / folder.name
+    borrowed = disk_names.manifest_path(clone, disk_names.newest_version(clone)).read_bytes()
+
+    assert not (clone / "data").exists()
+    assert len(again(clone)) == 2 * ROWS
+    assert disk_names.refers_elsewhere(borrowed)
+    for length in range(len(borrowed)):
+        disk_names.refers_elsewhere(borrowed[:length] + b"LANC")
+
+
+def test_versions_that_indexes_compaction_and_branches_make_have_their_own_files(table, folder):
+    table.create_index("text", config=FTS())
+    table.delete("id < 10")
+    table.branches.create("v1", from_version=table.version)
+    table.optimize()
+    for version in disk_names.versions_on_disk(folder):
+        path = disk_names.manifest_path(folder, version)
+        assert not disk_names.refers_elsewhere(path.read_bytes())

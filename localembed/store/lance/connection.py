@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from localembed.core.panics import panics_as_errors
-from localembed.errors import NotIndexedError, StorageError
+from localembed.errors import NotIndexedError, NotTrustedError, StorageError
 from localembed.store.lance import disk_names
 
 CACHE_BYTES = 16 << 20
@@ -51,6 +51,45 @@ def connect(
     )
     with lance_errors(folder):
         return lancedb.connect(folder, session=session)
+
+
+def open_table(
+    folder: Path,
+    version: int | None = None,
+    index_bytes: int = _WRITER_BYTES,
+    metadata_bytes: int = _WRITER_BYTES,
+) -> Any:  # noqa: ANN401 - no types
+    """Return the table in a folder, at its newest version unless another is given.
+
+    Args:
+        folder: the table.
+        version: the version to open.
+        index_bytes: how much of the indexes may stay in memory.
+        metadata_bytes: how much of the metadata.
+
+    Raises:
+        NotTrustedError: a version has files in other folders.
+    """
+    check_version(folder, disk_names.newest_version(folder))
+    if version is not None:
+        check_version(folder, version)
+    database = connect(folder.parent, index_bytes, metadata_bytes)
+    return database.open_table(folder.stem, version=version)
+
+
+def check_version(folder: Path, version: int) -> None:
+    """Refuse a version of a table that has files in other folders.
+
+    Raises:
+        NotTrustedError: it has.
+    """
+    path = disk_names.manifest_path(folder, version)
+    if path.is_file() and disk_names.refers_elsewhere(path.read_bytes()):
+        message = (
+            f"{path} names files outside of the table, so the table is not used. Make a new "
+            "workspace."
+        )
+        raise NotTrustedError(message)
 
 
 def table_uuid(handle: Any) -> str:  # noqa: ANN401 - lancedb

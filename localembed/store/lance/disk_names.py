@@ -15,10 +15,18 @@ from pathlib import Path, PurePosixPath
 TABLE_SUFFIX = ".lance"
 _VERSIONS, _MANIFEST = "_versions", ".manifest"
 _MAX_VERSION = 2**64 - 1
+_VERSION_NUMBER = re.compile(r"[0-9]{1,20}")
 _HINT = "latest_version_hint.json"
 _BRANCH_NAMES, _BRANCH_FILES, _BRANCH_SUFFIX = ("_refs", "branches"), "tree", ".json"
 _DELETIONS, _INDEXES = "_deletions/", "_indices/"
 _PARTIAL = ".tmp"
+_MAGIC = b"LANC"
+_FOOTER = struct.Struct("<QHH4s")
+"""End of a manifest: where its message begins, two numbers of the format, the magic."""
+_BASE_PATHS = 18
+"""Field of a manifest's message that names other folders with files of the table."""
+_VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
+"""Kinds of fields in a Protocol Buffers message."""
 
 FRAGMENT_BITS = 32
 """A row id is the number of its fragment, then these bits for its row there."""
@@ -52,19 +60,77 @@ def manifest_path(folder: Path, version: int) -> Path:
     return folder / _VERSIONS / f"{_MAX_VERSION - version}{_MANIFEST}"
 
 
+def refers_elsewhere(manifest: bytes) -> bool:
+    """Tell whether a version of a table has files in other folders, as a shallow clone has.
+
+    A manifest that Lance cannot read either has none; one that only Lance understands has.
+    """
+    if not manifest.endswith(_MAGIC) or len(manifest) < _FOOTER.size:
+        return False
+    begin = _FOOTER.unpack(manifest[-_FOOTER.size :])[0] + 4
+    length = int.from_bytes(manifest[begin - 4 : begin], "little")
+    try:
+        return _BASE_PATHS in _field_numbers(manifest[begin : begin + length])
+    except (IndexError, ValueError):
+        return True
+
+
+def _field_numbers(message: bytes) -> set[int]:
+    """Return the numbers of the fields of a Protocol Buffers message.
+
+    Raises:
+        IndexError: the message is incomplete.
+        ValueError: it has a field of an unknown kind.
+    """
+    found: set[int] = set()
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        found.add(key >> 3)
+        kind = key & 7
+        if kind == _VARINT:
+            _, at = _varint(message, at)
+        elif kind == _BYTES:
+            size, at = _varint(message, at)
+            at += size
+        elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
+            at += 8 if kind == _EIGHT_BYTES else 4
+        else:
+            reason = f"a field of kind {kind}"
+            raise ValueError(reason)
+    return found
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """Return the number at a position, and the position behind it."""
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
+
+
 def versions_on_disk(folder: Path) -> set[int]:
     """Return the versions of a table that can be opened, by file names alone."""
     try:
         names = [name for name in os.listdir(folder / _VERSIONS) if name.endswith(_MANIFEST)]  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return set()
-    numbers = [int(stem) for name in names if (stem := name.removesuffix(_MANIFEST)).isdigit()]
-    return {_MAX_VERSION - n if n > _MAX_VERSION // 2 else n for n in numbers}
+    stems = (name.removesuffix(_MANIFEST) for name in names)
+    numbers = [int(stem) for stem in stems if _VERSION_NUMBER.fullmatch(stem)]
+    return {_MAX_VERSION - n if n > _MAX_VERSION // 2 else n for n in numbers if n <= _MAX_VERSION}
 
 
 def newest_version(folder: Path) -> int:
     """Return the newest version of a table by its file names, 0 if there is no table."""
     return max(versions_on_disk(folder), default=0)
+
+
+def is_inside(name: str) -> bool:
+    """Tell whether the name of a file, as found on disk, stays inside the folder of its table."""
+    return all(part not in ("", ".", "..") for part in name.replace(os.sep, "/").split("/"))
 
 
 def is_partial(name: str) -> bool:

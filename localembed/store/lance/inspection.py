@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.store.lance.connection import connect, lance_errors, table_uuid
+from localembed.store.lance.connection import lance_errors, open_table, table_uuid
 from localembed.store.lance.disk_names import FRAGMENT_BITS
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Inspection:
         """
         self._folder = folder
         with lance_errors(folder):
-            self._handle: Any = connect(folder.parent).open_table(folder.stem, version=version)
+            self._handle: Any = open_table(folder, version)
 
     @property
     def uuid(self) -> str:

@@ -174,15 +174,15 @@ def main() -> None:
     leave_out_namespaces()
     # By default Lance reserves two cores for reading and writing, however many there are.
     os.environ.setdefault("LANCE_IO_CORE_RESERVATION", "0")
-    from localembed.store.lance.connection import connect
+    from localembed.store.lance.connection import connect, open_table
 
     folder = Path(sys.argv[1])
-    database = connect(folder.parent)
+    connect(folder.parent)  # import lancedb before there is anything to do
     # The line is empty if nothing is due, or if the parent process has exited.
     tasks: Sequence[Any] = sys.stdin.readline().split()
     if tasks:
         _exit_with_parent()
-        measured = run_tasks(database.open_table(folder.stem), tasks)
+        measured = run_tasks(open_table(folder), tasks)
         if measured is not None:
             sys.stdout.write(json.dumps(asdict(measured)))
 

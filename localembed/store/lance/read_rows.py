@@ -18,9 +18,9 @@ from localembed.store.lance.candidates import Candidate, StoredChunk
 from localembed.store.lance.connection import (
     CACHE_BYTES,
     check_uuid,
-    connect,
     first_sentence,
     lance_errors,
+    open_table,
     table_uuid,
 )
 from localembed.store.lance.disk_names import (
@@ -234,8 +234,7 @@ class ChunkReader:
 
 def _open(folder: Path, entry: TableHead) -> Any:  # noqa: ANN401 - lancedb
     with lance_errors(folder):
-        database = connect(folder.parent, _index_bytes(entry), CACHE_BYTES)
-        handle = database.open_table(folder.stem, version=entry.lance_version)
+        handle = open_table(folder, entry.lance_version, _index_bytes(entry), CACHE_BYTES)
         found = table_uuid(handle)
     check_uuid(folder, found, {entry.uuid})
     return handle

@@ -13,7 +13,7 @@ from pathlib import Path
 from localembed.errors import WorkspaceError
 from localembed.store.crash_recovery import drop_version
 from localembed.store.lance import disk_names
-from localembed.store.lance.connection import connect, lance_errors
+from localembed.store.lance.connection import lance_errors, open_table
 from localembed.store.lance.disk_names import newest_version, versions_on_disk
 from localembed.store.lance.inspection import Inspection
 from localembed.types.tables import TableHead
@@ -52,7 +52,7 @@ def drop_broken_indexes(folder: Path, damaged: Collection[str]) -> int:
     lost = disk_names.index_uuids(damaged)
     broken = {index.column for index in Inspection(folder).indexes() if index.uuid in lost}
     with lance_errors(folder):
-        table = connect(folder.parent).open_table(folder.stem)
+        table = open_table(folder)
         for index in table.list_indices():
             if index.columns[0] in broken:
                 table.drop_index(index.name)
@@ -108,6 +108,6 @@ def _delete_nothing(path: Path) -> None:
 
 def _delete_fragments(folder: Path, numbers: Collection[int]) -> None:
     with lance_errors(folder):
-        table = connect(folder.parent).open_table(folder.stem)
+        table = open_table(folder)
         for number in sorted(numbers):
             table.delete(disk_names.rows_of_fragment(number))

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localembed.store.head import read_head
-from localembed.store.lance.connection import check_uuid, connect, lance_errors, table_uuid
+from localembed.store.lance.connection import (
+    check_uuid,
+    check_version,
+    connect,
+    lance_errors,
+    open_table,
+    table_uuid,
+)
 from localembed.store.lance.disk_names import newest_version
 from localembed.store.lance.maintenance import Maintenance
 from localembed.store.lance.rows import batch_rows, schema
@@ -62,11 +69,11 @@ class ChunkTable:
         Raises:
             StorageError: the disk is full or unwritable, or the table is damaged.
         """
-        database = connect(layout.vectors)
         folder = layout.table(facts.name)
         with lance_errors(folder):
             if newest_version(folder):  # a table cut off before its first version has the folder
-                return cls(database.open_table(facts.name), folder, limits)
+                return cls(open_table(folder), folder, limits)
+            database = connect(layout.vectors)
             return cls(database.create_table(facts.name, schema=schema(facts)), folder, limits)
 
     @classmethod
@@ -78,7 +85,7 @@ class ChunkTable:
         """
         folder = layout.table(name)
         with lance_errors(folder):
-            table = cls(connect(layout.vectors).open_table(name), folder, limits)
+            table = cls(open_table(folder), folder, limits)
         entry = read_head(layout).tables.get(name)
         check_uuid(folder, table.uuid, {entry.uuid} if entry else ())
         return table
@@ -239,6 +246,7 @@ class ChunkTable:
 
     def restore(self, version: int) -> None:
         """Create a new version with the content of an older one."""
+        check_version(self._folder, version)
         with lance_errors(self._folder):
             self._handle.restore(version)
 
@@ -251,9 +259,7 @@ class ChunkTable:
             with lance_errors(self._folder):
                 handle = self._handle
                 if version is not None:
-                    handle = connect(self._folder.parent).open_table(
-                        self._folder.stem, version=version
-                    )
+                    handle = open_table(self._folder, version)
                 query = handle.search().select(columns)
                 if condition:
                     query = query.where(condition)
