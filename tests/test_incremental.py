@@ -177,11 +177,11 @@ def test_a_folder_that_became_a_link_after_the_walk_is_not_followed(workspace, n
     (outside / "a.md").write_text("a secret outside")
     (notes / "etc" / "a.md").write_text("gamma words inside")
 
-    def swap_just_before_the_look(root: bytes, path: bytes) -> Content:
+    def swap_just_before_the_look(*place) -> Content:
         if not (notes / "etc").is_symlink():
             (notes / "etc").rename(notes / "etc.old")
             (notes / "etc").symlink_to(outside)
-        return read_file(root, path)
+        return read_file(*place)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(read_and_chunk, "read_file", swap_just_before_the_look)
@@ -193,13 +193,35 @@ def test_a_folder_that_became_a_link_after_the_walk_is_not_followed(workspace, n
     assert workspace.query("alpha", mode="text")  # the old rows are kept
 
 
+@pytest.mark.parametrize("above", [False, True])
+def test_a_root_that_was_replaced_after_the_walk_is_not_read(workspace, tmp_path, above):
+    outside = tmp_path / "outside"
+    for folder, text in ((tmp_path / "top" / "etc", "inside"), (outside / "etc", "a secret")):
+        folder.mkdir(parents=True)
+        (folder / "a.md").write_text(text)
+    swapped = tmp_path / "top" if above else tmp_path / "top" / "etc"
+
+    def swap_just_before_the_look(*place) -> Content:
+        if not swapped.is_symlink():
+            swapped.rename(tmp_path / "old")
+            swapped.symlink_to(outside if above else outside / "etc")
+        return read_file(*place)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(read_and_chunk, "read_file", swap_just_before_the_look)
+        report = workspace.index([tmp_path / "top" / "etc"])
+    assert report.exit_code == 3
+    assert "its root was replaced" in report.failures[0].reason
+    assert not workspace.layout.head.exists() or not workspace.query("secret", mode="text")
+
+
 def test_a_file_as_new_as_the_look_at_it_is_read_again(workspace, notes, monkeypatch):
     file = notes / "a.txt"
     file.write_text("alpha words")
 
-    def write_just_before_the_look(root: bytes, path: bytes) -> Content:
+    def write_just_before_the_look(*place) -> Content:
         file.write_text("gamma words")
-        return read_file(root, path)
+        return read_file(*place)
 
     with monkeypatch.context() as patched:
         patched.setattr(read_and_chunk, "read_file", write_just_before_the_look)

@@ -72,7 +72,7 @@ def read_documents(files: Iterable[SourceFile]) -> Iterable[tuple[Document, byte
     """Yield the files that can be read, each with its bytes; skip those that cannot."""
     for file in files:
         try:
-            content = read_file(file.root_path, file.path)
+            content = read_file(file.root_path, file.path, file.root_identity)
             text = readers.read_text(content.data)
         except ReadError:
             continue

@@ -112,15 +112,18 @@ def pull(spec: ModelSpec, offer: Offer, bar: type[tqdm[Any]] | None = None) -> P
     """
     partial = partial_folder(spec.name, offer.commit)
     private.make_folder(partial)
-    for file in offer.files:
-        with _online(spec):
-            from huggingface_hub import hf_hub_download
+    try:
+        for file in offer.files:
+            with _online(spec):
+                from huggingface_hub import hf_hub_download
 
-            hf_hub_download(
-                offer.repository, file.name, revision=offer.commit, local_dir=partial,
-                endpoint=hub_address(), token=_token(), tqdm_class=bar,
-            )  # fmt: skip
-        _compare(spec, file, partial / file.name)
+                hf_hub_download(
+                    offer.repository, file.name, revision=offer.commit, local_dir=partial,
+                    endpoint=hub_address(), token=_token(), tqdm_class=bar,
+                )  # fmt: skip
+            _compare(spec, file, partial / file.name)
+    finally:
+        private.tighten(partial)  # an interrupted download stays, to be resumed
     try:
         check_only_data(spec.name, partial)
     except ModelRefusedError:

@@ -65,7 +65,7 @@ def _read(file: SourceFile, previous: FileRecord | None) -> tuple[ChunkedFile, D
     begin = time.perf_counter()
     found, document = ChunkedFile(), None
     try:
-        content = read_file(file.root_path, file.path)
+        content = read_file(file.root_path, file.path, file.root_identity)
         found = ChunkedFile(replace(content, data=b""), len(content.data))
         if previous is not None and _same_bytes(previous, content):
             found = replace(found, unchanged=True)

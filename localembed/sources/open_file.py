@@ -41,13 +41,14 @@ class Content:
     """Time before the file was opened."""
 
 
-def read_file(root: bytes, path: bytes = b"") -> Content:
+def read_file(root: bytes, path: bytes = b"", identity: tuple[int, int] | None = None) -> Content:
     """Return a file's bytes, which did not change while they were read.
 
     Args:
         root: absolute path of the root, which may itself be a link: the user named it.
         path: path relative to the root, of which no part is followed if it is a link; empty if the
             root is the file.
+        identity: device and inode that the root must have: those that it had when it was walked.
 
     Raises:
         ReadError: it cannot be read, is no longer a regular file, or kept changing.
@@ -56,7 +57,7 @@ def read_file(root: bytes, path: bytes = b"") -> Content:
         if attempt:
             time.sleep(0.02 * attempt)
         try:
-            content = _read_once(root, path)
+            content = _read_once(root, path, identity)
         except OSError as error:
             if error.errno in _LINK_ERRORS:
                 message = "it or a folder above it is no longer what was found, such as a link now"
@@ -79,10 +80,10 @@ def read_rules(path: bytes, most: int) -> bytes | None:
         return None
 
 
-def _read_once(root: bytes, path: bytes) -> Content | None:
+def _read_once(root: bytes, path: bytes, identity: tuple[int, int] | None) -> Content | None:
     """Return the content, None if the file changed while it was being read."""
     observed_ns = time.time_ns()
-    with open(_opened(root, path), "rb") as file:
+    with open(_opened(root, path, identity), "rb") as file:
         before = os.fstat(file.fileno())
         if not stat_bits.S_ISREG(before.st_mode):
             message = "is no longer a regular file"
@@ -94,7 +95,7 @@ def _read_once(root: bytes, path: bytes) -> Content | None:
     return Content(data, hashing.digest(data), FileStat.of(after), observed_ns)
 
 
-def _opened(root: bytes, path: bytes) -> int:
+def _opened(root: bytes, path: bytes, identity: tuple[int, int] | None) -> int:
     """Return a descriptor of a file, opened folder by folder so that no link is followed.
 
     A path could lead elsewhere by now: a folder may have been replaced by a link after the walk.
@@ -106,6 +107,9 @@ def _opened(root: bytes, path: bytes) -> int:
         return _opened_by_path(root, folders, name)
     folder = os.open(root, _ROOT_FLAGS)
     try:
+        if identity is not None and identity != _identity(os.fstat(folder)):
+            message = "its root was replaced while it was indexed; the next run will retry it"
+            raise ReadError(message)
         for part in folders:
             inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
             os.close(folder)
@@ -113,6 +117,10 @@ def _opened(root: bytes, path: bytes) -> int:
         return os.open(name, _FLAGS, dir_fd=folder)
     finally:
         os.close(folder)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _opened_by_path(root: bytes, folders: list[bytes], name: bytes) -> int:

@@ -37,6 +37,8 @@ class Walk:
     root: Root
     scope: bytes
     """Path that was walked, relative to the root; empty for the whole root."""
+    identity: tuple[int, int] | None = None
+    """Device and inode of the root; None if it does not exist."""
     missing: bool = False
     """Whether the scope does not exist or its top cannot be listed."""
     files: list[SourceFile] = field(default_factory=list)
@@ -61,11 +63,12 @@ class _Folder:
 
 def walk(root: Root, rules: WalkRules, scope: bytes = b"") -> Walk:
     """Return all entries below `scope` of a root, sorted by name."""
-    found = Walk(root, scope)
     top = os.path.join(root.path, scope) if scope else root.path  # noqa: PTH118
-    status = _status(root, top, scope)
-    if status is None:
+    stats = _stats(root, top, scope)
+    if stats is None:
         return Walk(root, scope, missing=True)
+    root_status, status = stats
+    found = Walk(root, scope, (root_status.st_dev, root_status.st_ino))
     includes = glob_rules(root.include) if root.include else None
     is_file = not stat_bits.S_ISDIR(status.st_mode)
     if is_file and not scope:
@@ -88,12 +91,16 @@ def walk(root: Root, rules: WalkRules, scope: bytes = b"") -> Walk:
     return found
 
 
-def _status(root: Root, top: bytes, scope: bytes) -> os.stat_result | None:
-    """Return the stat of where the walk begins, None if it is not there or not of this machine."""
+def _stats(root: Root, top: bytes, scope: bytes) -> tuple[os.stat_result, os.stat_result] | None:
+    """Return the stat of a root and of where the walk begins.
+
+    None if one is not there, or the root is of another machine.
+    """
     try:
         if root.elsewhere:
             return None
-        return os.lstat(top) if scope else os.stat(top)  # noqa: PTH116 - paths are bytes
+        status = os.stat(root.path)  # noqa: PTH116 - paths are bytes
+        return status, os.lstat(top) if scope else status
     except OSError:
         return None
 
@@ -254,6 +261,7 @@ def _take_file(
             path=path,
             stat=FileStat.of(status),
             doc_id=hashing.document_id(root_id, path),
+            root_identity=found.identity if path else None,
         )
     )
 

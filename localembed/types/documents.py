@@ -64,6 +64,8 @@ class SourceFile:
     """Path relative to the root; empty if the root is this file."""
     stat: FileStat
     doc_id: bytes
+    root_identity: tuple[int, int] | None = None
+    """Device and inode of the root as it was walked, one object for all; None if it is the file."""
 
     @property
     def absolute(self) -> bytes:
