@@ -22,6 +22,7 @@ from localembed.embedding.options import Profile
 from localembed.embedding.profiles import ProfileStore
 from localembed.models import bundle
 from localembed.models.add import add_model
+from localembed.store import heartbeat
 from localembed.store.crash_recovery import set_aside
 from localembed.store.layout import Layout
 from localembed.store.modes import loose_paths
@@ -165,6 +166,16 @@ def test_what_a_kill_left_is_private_after_the_next_command(workspace, notes):
     (notes / "b.md").write_text("more words")
     workspace.index()
     assert wrong(workspace.folder) == {}
+
+
+def test_modes_that_a_kill_left_are_no_damage(workspace, notes):
+    (notes / "a.md").write_text("some words")
+    workspace.index()
+    heartbeat.update(workspace.layout, ended=False, pid=4_000_000)  # of no process
+    (workspace.layout.vectors / "new").touch(0o644)
+    assert checkup.doctor(workspace).verdict != "wrong"
+    workspace.folder.chmod(0o755)
+    assert checkup.doctor(workspace).verdict == "wrong"
 
 
 def test_doctor_finds_wrong_modes_and_repair_fixes_them(workspace, notes):
