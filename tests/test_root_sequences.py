@@ -53,6 +53,7 @@ class World:
 
     def write(self, folder: Path) -> None:
         number = next(self.numbers)
+        folder.mkdir(parents=True, exist_ok=True)  # a root may have moved away
         (folder / f"{number}.md").write_text(f"Common words and number{number}.")
 
     def place(self, name: str) -> Path:
@@ -87,7 +88,7 @@ class World:
         self.check_run()
 
     def rm_file(self, folder: str) -> None:
-        files = sorted(path for path in self.place(folder).iterdir() if path.is_file())
+        files = sorted(self.place(folder).glob("*.md"))
         if files:
             self.workspace.remove(files[0])
 
