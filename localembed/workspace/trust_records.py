@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from localembed.core import user_folders
+from localembed.core import private, user_folders
 from localembed.core.files import read_json, storage_error, write_json
 from localembed.errors import StorageError
 from localembed.store.layout import Layout
@@ -153,7 +153,7 @@ def _records_to_change() -> Iterator[list[TrustedWorkspace]]:
 
     path = records_path()
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.make_folder(path.parent)
         with FileLock(f"{path}.lock", mode=0o600):
             records = list(trusted_workspaces())
             yield records
