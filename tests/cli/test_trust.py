@@ -240,8 +240,13 @@ def test_a_bundle_in_the_user_wide_workspace_is_asked_about(
 
     assert cli("models", "bundle", "install", bundle).code == 0
 
-    assert cli("index").code == 5
-    assert cli("trust", "--workspace", records_path().parent / "workspace").code == 0
+    workspace = records_path().parent / "workspace"
+    assert cli("index").code == 5, "its root is of another machine until it is named"
+    config = workspace / "config.toml"
+    config.write_text(config.read_text().replace("elsewhere = true", ""))
+    refused = cli("index")
+    assert (refused.code, "the root NOTES" in refused.err) == (5, True)
+    assert cli("trust", "--workspace", workspace).code == 0
     assert cli("index").code == 0
 
 
@@ -284,7 +289,7 @@ def test_a_damaged_record_is_a_sentence(cli, indexed, elsewhere):
 
 def test_the_table_has_every_key_of_the_config():
     assert set(config_keys.SETTINGS) == {field.name for field in fields(Settings)}
-    keys = set(config_keys.ROOT) - {"id", "path_hex"}
+    keys = set(config_keys.ROOT) - {"id", "path_hex", "removed_hex"}
     assert keys == {field.name for field in fields(Root)} - {"root_id"}
     assert set(config_keys.FILE) == {"format", "id", "roots", "forgotten"}
 
