@@ -23,8 +23,8 @@ from localembed.embedding.profiles import ProfileStore
 from localembed.models import bundle
 from localembed.models.add import add_model
 from localembed.store import heartbeat
-from localembed.store.crash_recovery import set_aside
 from localembed.store.layout import Layout
+from localembed.store.misplaced import set_aside
 from localembed.store.modes import loose_paths
 from tests.conftest import PROJECT, paragraphs
 from tests.static_model import write_static

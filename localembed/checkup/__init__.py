@@ -11,6 +11,7 @@ from localembed.checkup.fixes import (
     fix_head,
     fix_manifest,
     fix_modes,
+    fix_places,
     fix_records,
     fix_roots,
     fix_table,
@@ -26,6 +27,7 @@ from localembed.checkup.workspace_checks import (
     check_lock,
     check_manifest,
     check_modes,
+    check_places,
     check_runs,
     check_tags,
 )
@@ -34,6 +36,7 @@ from localembed.errors import StorageError
 from localembed.store import heartbeat
 from localembed.store.head import read_head
 from localembed.store.lock import writer_lock
+from localembed.store.misplaced import misplaced
 from localembed.types.events import EventListener, ignore_event
 from localembed.types.findings import Checkup, Finding
 from localembed.workspace import config_file
@@ -53,6 +56,7 @@ def examine(context: CheckContext) -> Iterator[Finding]:
     yield from check_lock(context)
     yield from check_disk(context)
     yield from check_modes(context)
+    yield from check_places(context)
     yield from check_runs(context)
     try:
         context = replace(context, head=read_head(context.layout))
@@ -62,9 +66,15 @@ def examine(context: CheckContext) -> Iterator[Finding]:
     yield from check_head(context)
     yield from check_tags(context)
     yield from check_manifest(context)
-    for name, entry in context.head.tables.items():
+    broken = misplaced(context.layout, deep=True)
+    tables = {
+        name: entry
+        for name, entry in context.head.tables.items()
+        if not any(path.is_relative_to(context.layout.table(name)) for path in broken)
+    }
+    for name, entry in tables.items():
         yield from check_table(context, name, entry)
-    for name, entry in context.head.tables.items():
+    for name, entry in tables.items():
         yield from check_model(context, name, entry)
     yield from check_leftovers(context)
 
@@ -76,6 +86,7 @@ def fix(context: CheckContext, keep: int) -> Iterator[str]:
         context: the workspace; `deep` also detects damage that only reading files shows.
         keep: number of versions that a clean-up keeps.
     """
+    yield from fix_places(context.layout)
     yield from fix_head(context.layout)
     yield from fix_records(context.layout)
     yield from fix_manifest(context.layout)
@@ -123,9 +134,11 @@ def doctor(
     )
     fixed: tuple[str, ...] = ()
     if repair:
+        aside = [path.name for path in misplaced(layout)]
         with writer_lock(layout):
             modes = tuple(fix_modes(layout))
-            fixed = tuple(fix(replace(context, busy=False), settings.keep_versions))
+            fixed = tuple(f"Set {name} aside: it was of the wrong kind" for name in aside)
+            fixed += tuple(fix(replace(context, busy=False), settings.keep_versions))
         if fixed and roots:
             embedded = counted(workspace.index(on_event=on_event).chunks.embedded, "chunk")
             fixed = (*fixed, f"Embedded {embedded} again")

@@ -12,7 +12,6 @@ from localembed.core.text import counted
 from localembed.errors import WorkspaceError
 from localembed.pipeline.run import remove_documents
 from localembed.store import heartbeat, runs
-from localembed.store.crash_recovery import set_aside
 from localembed.store.head import Head, facts_of, publish_head, read_head
 from localembed.store.lance.disk_names import newest_version
 from localembed.store.lance.inspection import Inspection
@@ -20,6 +19,7 @@ from localembed.store.lance.repair import drop_broken_indexes, drop_broken_versi
 from localembed.store.lance.table import ChunkTable
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
+from localembed.store.misplaced import misplaced, set_aside
 from localembed.store.modes import loose_paths, tighten_workspace
 from localembed.store.versions import head_from_runs, read_tags, read_versions, tag
 from localembed.types.documents import FileRecord
@@ -32,6 +32,13 @@ def fix_modes(layout: Layout) -> Iterator[str]:
     tighten_workspace(layout)
     if fixed := before - len(loose_paths(layout)):
         yield f"Made {counted(fixed, 'path')} accessible to you alone"
+
+
+def fix_places(layout: Layout) -> Iterator[str]:
+    """Set aside what has the wrong kind inside the tables; the writer lock did so elsewhere."""
+    for path in misplaced(layout, deep=True):
+        set_aside(layout, path)
+        yield f"Set {path.relative_to(layout.folder)} aside: it was of the wrong kind"
 
 
 def fix_head(layout: Layout) -> Iterator[str]:

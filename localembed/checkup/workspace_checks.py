@@ -14,6 +14,7 @@ from localembed.store.disk import check_hard_links, file_system, free_bytes
 from localembed.store.fsync import files_below
 from localembed.store.lance.disk_names import is_written_once
 from localembed.store.manifest import Manifest
+from localembed.store.misplaced import misplaced
 from localembed.store.modes import loose_paths
 from localembed.store.versions import head_from_runs, read_tags, read_versions
 from localembed.types.findings import Finding
@@ -67,6 +68,12 @@ def check_modes(context: CheckContext) -> Iterator[Finding]:
         yield note("modes", text, REFRESH, found)
     else:
         yield wrong("modes", text, REPAIR, found)
+
+
+def check_places(context: CheckContext) -> Iterator[Finding]:
+    """Check for folders in place of files, files in place of folders, and links to nothing."""
+    if found := tuple(str(path) for path in misplaced(context.layout, deep=True)):
+        yield wrong("places", f"{len(found)} of the workspace's files are none", REPAIR, found)
 
 
 def check_head(context: CheckContext) -> Iterator[Finding]:

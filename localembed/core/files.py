@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -14,6 +15,8 @@ from localembed.core.hashing import fingerprint
 from localembed.errors import StorageError
 
 _DIGEST = "_xxh3"
+OTHER_KINDS = frozenset({errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP})
+"""Errors of a path where something of another kind is, such as a folder in place of a file."""
 
 
 def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
@@ -67,6 +70,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def storage_error(path: Path, error: OSError) -> StorageError:
     """Return the error for a file that could not be written."""
     reason = error.strerror or str(error)
+    if error.errno in OTHER_KINDS:
+        advice = "Something else is in its place. Run: localembed doctor --repair"
+        return StorageError(f"Cannot write {path}: {reason}. {advice}")
+    if error.errno == errno.ENAMETOOLONG:
+        return StorageError(f"Cannot write {path}: {reason}. Move the workspace to a shorter path.")
     return StorageError(
         f"Cannot write {path}: {reason}. Free some space or fix the permissions, then run "
         "the same command again; everything indexed so far is kept."

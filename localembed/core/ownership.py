@@ -68,7 +68,7 @@ def foreign_owner(path: str) -> str | None:
 
 
 def foreign_entry(folder: str, *, deep: bool) -> str | None:
-    """Return what in a workspace is a link, a device or another user's; None if nothing is.
+    """Return what in a workspace leads elsewhere, is a device or another user's; None if nothing.
 
     What is there may belong to this user, root, or the owner of the workspace.
 
@@ -85,6 +85,8 @@ def foreign_entry(folder: str, *, deep: bool) -> str | None:
     owners = {os.geteuid(), _ROOT, status.st_uid} if _HAS_OWNERS else set()
     for entry in _entries(folder):
         if not entry.is_dir(follow_symlinks=False) and not entry.is_file(follow_symlinks=False):
+            if entry.is_symlink() and not os.path.exists(entry.path):
+                continue  # it leads nowhere: damage, which is set aside
             return f"{entry.path} is a link or a device"
         found = _status(entry) if deep and _HAS_OWNERS else None
         if found is not None and found.st_uid not in owners:

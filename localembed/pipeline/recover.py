@@ -38,7 +38,8 @@ def recover(layout: Layout, facts: TableFacts, counters: RunCounters) -> dict[by
     entry = read_head(layout).tables.get(facts.name)
     swapped = mark is not None and entry is not None and entry.uuid != mark.uuid
     known = known_uuids(entry, mark)
-    if mark is not None and mark.lance_version == newest and not swapped:
+    current = mark is not None and mark.lance_version == newest and not swapped
+    if current and not _contradicts(records, entry, newest):
         return records
     if newest == 0:
         return _without_table(manifest, facts, records, published=entry is not None)
@@ -53,6 +54,14 @@ def known_uuids(entry: TableHead | None, mark: TableMark | None) -> set[str]:
     if mark is not None and not mark.uuid:
         return set()
     return {found.uuid for found in (entry, mark) if found is not None}
+
+
+def _contradicts(records: dict[bytes, FileRecord], entry: TableHead | None, version: int) -> bool:
+    """Tell whether the records cannot be those of the published version."""
+    if entry is None or entry.lance_version != version:
+        return False
+    stored = [record.n_chunks for record in records.values() if record.n_chunks]
+    return (len(stored), sum(stored)) != (entry.documents, entry.chunks)
 
 
 def _without_table(

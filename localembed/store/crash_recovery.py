@@ -18,14 +18,16 @@ from localembed.store.fsync import files_below
 from localembed.store.head import read_head
 from localembed.store.lance import disk_names
 from localembed.store.layout import Layout, is_table_name
+from localembed.store.misplaced import set_aside, set_misplaced_aside
 
 
 def sweep(layout: Layout) -> None:
-    """Recover a workspace if its last run did not finish.
+    """Recover a workspace if its last run did not finish, or something has the wrong kind.
 
     Raises:
         StorageError: the workspace cannot be read or written.
     """
+    set_misplaced_aside(layout)
     last = heartbeat.last(layout)
     if last is None or (last.ended and last.durable):
         return
@@ -112,17 +114,6 @@ def _remove_others(folder: Path, durable: Collection[str]) -> None:
     for name in files_below(folder):
         if disk_names.is_written_once(name) and name not in durable:
             (folder / name).unlink()
-
-
-def set_aside(layout: Layout, path: Path) -> Path:
-    """Move a file or a folder aside for inspection; return its new path."""
-    layout.damaged.mkdir(mode=0o700, exist_ok=True)
-    number = 1
-    while (target := layout.damaged / f"{number}-{path.name}").exists():
-        number += 1
-    path.replace(target)
-    sync_folder(path.parent)
-    return target
 
 
 def _parses(path: Path) -> bool:

@@ -7,6 +7,7 @@ either: of eight flipped bits seven were read as other data, so each file is als
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -104,8 +105,11 @@ def files_below(folder: Path) -> Iterable[str]:
                         pending.append((entry.path, f"{prefix}{entry.name}/"))
                     else:
                         yield prefix + entry.name
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
 
 
 def _with_parents(folders: Iterable[str], top: Path) -> set[Path]:

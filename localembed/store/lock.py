@@ -13,6 +13,7 @@ from localembed.store import heartbeat
 from localembed.store.crash_recovery import sweep
 from localembed.store.disk import hide_from_git
 from localembed.store.layout import Layout
+from localembed.store.misplaced import set_wrong_lock_aside
 from localembed.store.modes import tighten_workspace
 
 _POLL_SECONDS = 0.1
@@ -34,6 +35,7 @@ def writer_lock(layout: Layout, on_wait: Callable[[str], None] | None = None) ->
     check_writable(layout)
     from filelock import FileLock, Timeout
 
+    set_wrong_lock_aside(layout)
     lock = FileLock(layout.lock, timeout=0, mode=0o600)
     try:
         try:

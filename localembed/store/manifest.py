@@ -7,11 +7,14 @@ would release the lock.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from localembed.core import private
@@ -167,7 +170,7 @@ class Manifest:
         Raises:
             StorageError: the disk is full or cannot be written.
         """
-        with self._connection() as con:
+        with self._writing() as con:
             con.execute("BEGIN")
             dropped = list(deletes)
             if dropped:
@@ -194,7 +197,7 @@ class Manifest:
         Raises:
             StorageError: the disk is full or cannot be written.
         """
-        with self._connection() as con:
+        with self._writing() as con:
             con.execute("BEGIN")
             for relation, column in (
                 ("files", "table_name"),
@@ -205,6 +208,27 @@ class Manifest:
             con.execute("COMMIT")
 
     @contextmanager
+    def _writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the file for a transaction; one that turns out to be damaged is set aside.
+
+        Raises:
+            StorageError: it is damaged, full or cannot be written.
+        """
+        try:
+            with self._connection() as con:
+                yield con
+        except _DamagedError as error:
+            if self.problem() is None:  # the transaction failed, and is rolled back
+                raise
+            # A new manifest would lack the records of earlier commits, so the run has to end.
+            self.set_aside()
+            message = (
+                f"{self._path} was damaged and has been set aside. Run the same command again: it "
+                "is rebuilt from the rows, and nothing is embedded again."
+            )
+            raise StorageError(message) from error
+
+    @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the file, waiting up to 5 s for another process to close it."""
         import duckdb
@@ -213,7 +237,9 @@ class Manifest:
         try:
             if not self._read_only:
                 con.execute(_SCHEMA)
-                self._check_schema(con)
+                self._number_schema(con)
+            self._check_schema(con)
+            if not self._read_only:
                 self._tighten()
             yield con
         except duckdb.Error as error:
@@ -239,12 +265,22 @@ class Manifest:
                     raise self._explain(error) from error
                 time.sleep(0.02)
 
-    def _check_schema(self, con: duckdb.DuckDBPyConnection) -> None:
-        found = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
-        if not found:
+    def _number_schema(self, con: duckdb.DuckDBPyConnection) -> None:
+        if not con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall():
             con.execute("INSERT INTO meta VALUES ('schema', ?)", [str(_SCHEMA_VERSION)])
-        elif found[0][0] != str(_SCHEMA_VERSION):
-            message = f"schema {found[0][0]}"
+
+    def _check_schema(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Check that the file contains the tables of this version, and nothing else.
+
+        Raises:
+            _DamagedError: it does not.
+        """
+        if _contents(con) != _expected_contents():
+            message = "its tables are not those of a manifest"
+            raise _DamagedError(message)
+        found = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
+        if found != [(str(_SCHEMA_VERSION),)]:
+            message = f"it has schema {found[0][0] if found else 'none'}"
             raise _DamagedError(message)
 
     def _explain(self, error: Exception) -> Exception:
@@ -260,8 +296,8 @@ class Manifest:
                 "permissions, then run the same command again. Everything indexed so far is kept."
             )
         return _DamagedError(
-            f"Cannot use {self._path}: {text.splitlines()[0].rstrip('.!')}. Check the disk, then "
-            "run the same command again. Everything indexed so far is kept."
+            f"Cannot use {self._path}: {text.splitlines()[0].rstrip('.!')}. Run: localembed doctor "
+            "--repair (everything indexed so far is kept)"
         )
 
     def set_aside(self) -> None:
@@ -270,8 +306,30 @@ class Manifest:
             return
         for suffix in ("", ".wal"):
             path = self._path.with_name(self._path.name + suffix)
-            if path.exists():
-                path.replace(path.with_name(f"{path.name}.damaged"))
+            if os.path.lexists(path):
+                target = path.with_name(f"{path.name}.damaged")
+                if target.is_dir() and not target.is_symlink():
+                    shutil.rmtree(target)
+                path.replace(target)
+
+
+def _contents(con: duckdb.DuckDBPyConnection) -> list[Any]:
+    """Return everything that a database defines, as SQL."""
+    rows: list[Any] = con.execute(
+        "SELECT sql FROM duckdb_tables() WHERE NOT internal UNION ALL "
+        "SELECT sql FROM duckdb_views() WHERE NOT internal UNION ALL "
+        "SELECT sql FROM duckdb_indexes() ORDER BY 1"
+    ).fetchall()
+    return rows
+
+
+@cache
+def _expected_contents() -> list[Any]:
+    import duckdb
+
+    with duckdb.connect(":memory:", config=_DUCKDB_SETTINGS) as con:
+        con.execute(_SCHEMA)
+        return _contents(con)
 
 
 def _update_files(con: duckdb.DuckDBPyConnection, table: str, synced: Synced) -> None:

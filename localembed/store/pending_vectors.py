@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from localembed.core.files import storage_error, sync_folder
-from localembed.store.crash_recovery import set_aside
 from localembed.store.layout import Layout
+from localembed.store.misplaced import set_aside
 
 if TYPE_CHECKING:
     from localembed.types.arrays import Vector, VectorMatrix

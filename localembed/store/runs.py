@@ -28,7 +28,7 @@ def claimed(layout: Layout) -> list[int]:
     """Return all run numbers claimed so far."""
     try:
         names = [path.stem for path in layout.runs.iterdir() if path.suffix == ".json"]
-    except FileNotFoundError:
+    except OSError:
         return []
     return [int(name) for name in names if _NUMBER.fullmatch(name)]
 

@@ -27,6 +27,11 @@ _BASE_PATHS = 18
 """Field of a manifest's message that names other folders with files of the table."""
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 """Kinds of fields in a Protocol Buffers message."""
+FOLDERS = ("_versions", "_transactions", "_deletions", "_indices", "_refs", "tree", "data")
+"""Folders at the top of a table's folder."""
+FOLDER_PATTERNS = ("_indices/*", "_refs/*", "tree/*")
+"""Folders below them."""
+_FILE_SUFFIXES = (".lance", _MANIFEST, ".txn", ".arrow", ".bin", ".json", ".idx")
 
 FRAGMENT_BITS = 32
 """A row id is the number of its fragment, then these bits for its row there."""
@@ -116,7 +121,7 @@ def versions_on_disk(folder: Path) -> set[int]:
     """Return the versions of a table that can be opened, by file names alone."""
     try:
         names = [name for name in os.listdir(folder / _VERSIONS) if name.endswith(_MANIFEST)]  # noqa: PTH208
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # there is no such folder, or a link that leads nowhere
         return set()
     stems = (name.removesuffix(_MANIFEST) for name in names)
     numbers = [int(stem) for stem in stems if _VERSION_NUMBER.fullmatch(stem)]
@@ -136,6 +141,11 @@ def is_inside(name: str) -> bool:
 def is_partial(name: str) -> bool:
     """Tell whether Lance has not finished writing a file; a kill leaves it behind."""
     return os.path.basename(name).startswith(_PARTIAL)  # noqa: PTH119 - a plain string
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether Lance gives this name to files only, never to a folder."""
+    return name.endswith(_FILE_SUFFIXES)
 
 
 def is_written_once(name: str) -> bool:

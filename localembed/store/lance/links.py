@@ -27,5 +27,5 @@ def linked_view(folder: Path, damaged: Collection[str], place: Path) -> Path:
         if name not in damaged and not is_replaced(name):
             link = place / folder.name / name
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to((folder / name).resolve())
+            link.symlink_to((folder / name).absolute())
     return place / folder.name

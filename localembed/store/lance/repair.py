@@ -97,6 +97,7 @@ def _delete_nothing(path: Path) -> None:
     """Write a deletion file that deletes no row."""
     import pyarrow as pa
 
+    path.parent.mkdir(exist_ok=True)
     if path.suffix == disk_names.BITMAP_SUFFIX:
         path.write_bytes(disk_names.EMPTY_BITMAP)
         return
