@@ -67,9 +67,10 @@ def open(folder: str | os.PathLike[str] | None = None) -> Workspace:
     """Return the workspace of a folder, created if missing; without a folder, the nearest one.
 
     Args:
-        folder: the folder to index; the workspace is `.localembed` inside it.
+        folder: the folder to index, which must exist; the workspace is `.localembed` inside it.
 
     Raises:
+        UsageError: there is no such folder.
         StorageError: the workspace cannot be created.
         NotTrustedError: it is a link; or without a folder, another user could have made the nearest
             one.
@@ -81,7 +82,13 @@ def open(folder: str | os.PathLike[str] | None = None) -> Workspace:
 
     if folder is None:
         return Workspace.discover()
-    workspace = Workspace(Path(folder).expanduser().absolute() / FOLDER_NAME)
+    place = Path(folder).expanduser().absolute()
+    if not place.is_dir():
+        from localembed.errors import UsageError
+
+        message = f"There is no folder {place}. Name the folder to index."
+        raise UsageError(message)
+    workspace = Workspace(place / FOLDER_NAME)
     workspace.create()
     return workspace
 
@@ -92,10 +99,11 @@ def embed(texts: Sequence[str], *, model: str | None = None) -> VectorMatrix:
     A text over the model's limit is embedded in parts, whose vectors are averaged.
 
     Args:
-        texts: texts of any length.
+        texts: texts of any length; a list, even of one.
         model: a name of models.toml; the setting's if not given.
 
     Raises:
+        UsageError: `texts` is no list of texts.
         ModelNotFoundError: the model is unknown or not installed.
     """
     from localembed.workspace.embed_texts import embed_texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 import click
@@ -13,7 +14,9 @@ from localembed.core.panics import panics_as_errors
 from localembed.core.text import unwritable_output
 from localembed.errors import LocalembedError
 
-_BUG, _UNWRITABLE = 70, 5
+_USAGE, _BUG, _UNWRITABLE = 2, 70, 5
+_SHOWN = 60
+"""Characters of a path that is too long to show."""
 
 
 class Terminated(BaseException):
@@ -69,6 +72,10 @@ def _unforeseen(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
         echo(unwritable_output(error), err=True)
         return _UNWRITABLE
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        name = printable(os.fsdecode(error.filename or ""))
+        echo(f"Error: This path is too long for the system: {name[:_SHOWN]}…", err=True)
+        return _USAGE
     echo_traceback()
     echo("Error: this is a bug in localembed; please report the lines above.", err=True)
     return _BUG

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from localembed.cli.malloc import limit_arenas
-from localembed.cli.options import Common, common, model_names
+from localembed.cli.options import AMOUNT, Common, common, model_names
 from localembed.cli.render.dry_run import preview_text
 from localembed.cli.render.output import echo, echo_json
 from localembed.cli.render.progress import IndexProgress
@@ -61,7 +61,7 @@ _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
 @click.option("--dry-run", is_flag=True, help="Show what would be embedded, and the cost.")
 @click.option(
     "--max-cost",
-    type=click.FloatRange(min=0),
+    type=AMOUNT,
     metavar="USD",
     help="Stop before a remote model costs more than this.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -16,6 +17,28 @@ from localembed.types.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from localembed.workspace.workspace import Workspace
+
+
+class _Finite(click.FloatRange):
+    """A number that is neither infinite nor NaN."""
+
+    name = "number"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+FINITE = _Finite()
+AMOUNT = _Finite(min=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from functools import partial
 
 import click
 
-from localembed.cli.options import Common, common, language_names, model_names
+from localembed.cli.options import FINITE, Common, common, language_names, model_names
 from localembed.cli.render.hit_formats import context, markdown, vimgrep
 from localembed.cli.render.hits import folded, hit_text, place
 from localembed.cli.render.output import echo, echo_json, echo_path
@@ -27,6 +27,8 @@ from localembed.workspace.workspace import Workspace
 FORMATS = ("text", "json", "jsonl", "paths", "vimgrep", "markdown", "context")
 _WITH_LINES = ("text", "json", "jsonl", "markdown")
 _AGO = re.compile(r"(\d{1,6})([hdw])")
+_MAX_NANOSECONDS = 2**63
+"""Times are stored as nanoseconds in 64 bits."""
 _HOURS = {"h": 1, "d": 24, "w": 24 * 7}
 
 
@@ -41,10 +43,14 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
             moment = datetime.datetime.now().astimezone() - datetime.timedelta(hours=hours)
         else:
             moment = datetime.datetime.fromisoformat(value).astimezone()
-    except (ValueError, OverflowError):
+        nanoseconds = int(moment.timestamp() * 1e9)
+    except (ValueError, OverflowError, OSError):
         message = f"{value!r} is neither a duration (12h, 7d, 2w) nor a date such as 2026-11-01"
         raise click.BadParameter(message) from None
-    return int(moment.timestamp() * 1e9)
+    if abs(nanoseconds) >= _MAX_NANOSECONDS:
+        message = f"{value!r} is outside of the years 1678 to 2261"
+        raise click.BadParameter(message)
+    return nanoseconds
 
 
 @click.command()
@@ -60,7 +66,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     metavar="N",
     help="Maximum tokens for --format context (default 2000).",
 )
-@click.option("--min-score", type=float, metavar="X", help="Only hits with at least this score.")
+@click.option("--min-score", type=FINITE, metavar="X", help="Only hits with at least this score.")
 @click.option(
     "-C",
     "--lines",

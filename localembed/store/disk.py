@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from localembed.core import private
-from localembed.core.files import storage_error, write_atomically
-from localembed.errors import StorageError
+from localembed.core.files import OTHER_KINDS, storage_error, write_atomically
+from localembed.errors import StorageError, UsageError
 from localembed.store.layout import Layout
 
+_IMPOSSIBLE = OTHER_KINDS | {errno.ENAMETOOLONG, errno.ENOENT, errno.EINVAL}
 _MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 
@@ -20,11 +22,15 @@ def make_folder(folder: Path) -> None:
     """Create a folder for a workspace, mode 0700, on a disk that can hold one.
 
     Raises:
+        UsageError: there can be no such folder.
         StorageError: it cannot be created, or the disk does not support hard links.
     """
     try:
         private.make_folder(folder)
     except OSError as error:
+        if error.errno in _IMPOSSIBLE:
+            message = f"{folder} cannot be a folder: {error.strerror}. Name another one."
+            raise UsageError(message) from error
         raise storage_error(folder, error) from error
     try:
         check_hard_links(folder)

@@ -10,8 +10,9 @@ import numpy as np
 
 from localembed import models
 from localembed.chunking import clean
+from localembed.core.text import is_unicode
 from localembed.embedding import RemoteOptions, load_embedder, load_tokenizer
-from localembed.errors import ModelError
+from localembed.errors import ModelError, UsageError
 from localembed.types.models import ModelInput, Tokens
 from localembed.workspace.settings import engine_options, load_context, resolve
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
     """Return the vectors of texts, (len(texts), dim) float32 (see `localembed.embed`)."""
+    if isinstance(texts, str | bytes) or not all(isinstance(text, str) for text in texts):
+        message = 'embed takes a list of texts, even of one: localembed.embed(["some words"])'
+        raise UsageError(message)
+    if not all(map(is_unicode, texts)):
+        message = "A text to embed is not valid Unicode: it has a lone surrogate."
+        raise UsageError(message)
     settings = resolve({"model": model}, None).settings
     located = models.open_model(settings.model, dim=settings.dim)
     spec = located.spec

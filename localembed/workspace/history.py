@@ -116,7 +116,7 @@ class History:
                     drop_table(self._layout, name)
                 else:
                     self._clean(name, keep)
-            return before - self._layout.disk_bytes()
+            return max(0, before - self._layout.disk_bytes())
 
     def _is_unfinished(self, name: str, entry: TableHead) -> bool:
         return newest_version(self._layout.table(name)) != entry.lance_version

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from localembed import models
-from localembed.core.text import counted, is_unicode
+from localembed.core.text import counted
 from localembed.errors import NotIndexedError, UsageError
 from localembed.pipeline.run import run
 from localembed.search import Reranking, Searcher
@@ -49,6 +49,7 @@ from localembed.workspace.status import (
     read_status,
 )
 from localembed.workspace.tables import select_table
+from localembed.workspace.value_checks import check_folder, check_query, check_root_options
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -68,7 +69,11 @@ class Workspace:
             folder: the workspace folder itself.
             flags: settings that override every file and variable.
             limits: sizes and thresholds that no user needs to set.
+
+        Raises:
+            UsageError: no workspace can be there.
         """
+        check_folder(folder)
         self._layout = Layout(folder)
         self._gate = Gate(self._layout)
         self.limits = limits
@@ -185,6 +190,7 @@ class Workspace:
             LockedError: another process is writing, and `wait` is not set.
             CostLimitError: it would have cost more than `max_cost`; finished answers are kept.
         """
+        check_root_options(options)
         self.name_roots(paths, options)
         layout = self.layout
         run_options = RunOptions(verify, allow_mass_delete, retry_failed, max_cost)
@@ -233,6 +239,7 @@ class Workspace:
         Raises:
             UsageError: a path does not exist, or there is nothing to index.
         """
+        check_root_options(options)
         self.name_roots(paths, options)
         layout = self.layout
         found = self._roots.scopes(self._roots.targets(paths), options, remember=False)
@@ -272,7 +279,9 @@ class Workspace:
             ModelChangedError: the model is not the one the table was built with.
         """
         settings = self.settings.settings
-        query = Query(text, mode or settings.mode, top_k or settings.top_k, model, filter)
+        mode = settings.mode if mode is None else mode
+        top_k = settings.top_k if top_k is None else top_k
+        query = Query(text, mode, top_k, model, filter)
         return list(self.search(query).hits)
 
     def search(self, query: Query, on_notice: Notice = ignore_notice) -> QueryResult:
@@ -291,12 +300,7 @@ class Workspace:
         begin = time.perf_counter()
         roots = self.roots
         self._ensure_listed(roots)
-        if not query.text.strip():
-            message = 'The query is empty. Say what to look for: localembed query "some words"'
-            raise UsageError(message)
-        if not is_unicode(query.text):
-            message = "The query is not valid UTF-8. Type it in a terminal that uses UTF-8."
-            raise UsageError(message)
+        check_query(query)
         reranking = None
         if query.rerank is not None:
             # A reranker that cannot be used is rejected before the search.
@@ -334,6 +338,7 @@ class Workspace:
         """
         begin = time.perf_counter()
         query = replace(query, mode="vector")
+        check_query(query)
         roots = self._root_paths
         answer = self._searcher.like(self._roots.condition(query.text), query, roots)
         if answer is None:

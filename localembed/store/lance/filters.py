@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from localembed.core.text import show_path
 from localembed.errors import UsageError
+from localembed.store.lance.where import check_where
 from localembed.types.queries import Filter
 
 _NO_LANGUAGES = frozenset({"text", "binary"})
@@ -19,6 +20,9 @@ def condition(filter: Filter, roots: Mapping[str, bytes]) -> str | None:
     Args:
         filter: restricts the rows that are searched.
         roots: root_id → absolute path; globs match absolute paths.
+
+    Raises:
+        UsageError: the filter cannot work.
     """
     parts: list[str] = []
     for patterns in (
@@ -31,6 +35,7 @@ def condition(filter: Filter, roots: Mapping[str, bytes]) -> str | None:
     if filter.since_ns is not None:
         parts.append(f"mtime_ns >= {filter.since_ns}")
     if filter.where is not None:
+        check_where(filter.where)
         parts.append(filter.where)
     return " AND ".join(f"({part})" for part in parts) or None
 

@@ -36,6 +36,7 @@ from localembed.store.lance.vector_index import (
     search_index,
     similarities,
 )
+from localembed.store.lance.where import explain
 from localembed.store.layout import Layout
 from localembed.types.limits import DEFAULT_LIMITS, Limits
 
@@ -105,7 +106,7 @@ class ChunkReader:
                 # says that the condition failed on a row, such as a division by zero.
                 if isinstance(error, RuntimeError) and FILTER_FAILED_ON_A_ROW not in str(error):
                     raise
-                message = f"The filter is not understood: {first_sentence(error)}"
+                message = f"The filter is not understood: {explain(first_sentence(error))}."
                 raise UsageError(message) from error
 
     def find(self, where: str) -> list[StoredChunk]:
