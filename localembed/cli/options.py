@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from localembed.workspace.workspace import Workspace
 
 
-class _Finite(click.FloatRange):
+class _Finite(click.types.FloatParamType):
     """A number that is neither infinite nor NaN."""
-
-    name = "number"
 
     def convert(
         self,
@@ -37,8 +35,12 @@ class _Finite(click.FloatRange):
         return number
 
 
+class _FiniteRange(_Finite, click.FloatRange):
+    """A finite number within bounds."""
+
+
 FINITE = _Finite()
-AMOUNT = _Finite(min=0)
+AMOUNT = _FiniteRange(min=0)
 
 
 @dataclass(frozen=True, slots=True)
