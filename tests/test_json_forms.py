@@ -24,6 +24,7 @@ from localembed.types.runs import (
     RunReport,
     TokenCounts,
 )
+from localembed.types.serving import LoadedModel, OpenWorkspace, ServerStatus
 from localembed.types.tables import (
     Changes,
     Garbage,
@@ -111,7 +112,9 @@ FORMS = {
     ),
     "settings_json": json_forms.settings_json(Stage(), {"stage": "default"}),
     "init_json": json_forms.init_json(FOLDER, created=True),
-    "server_json": json_forms.server_json(running=True, stopped=False),
+    "server_json": json_forms.server_json(
+        ServerStatus(1, (OpenWorkspace("/w", 1, 0.5, 0),), (LoadedModel("m", "light"),), 1, 1 << 30)
+    ),
     "checkup_json": json_forms.checkup_json(Checkup((Finding("lock", "ok", "text"),), ("x",))),
     "versions_json": json_forms.versions_json([Version("t", HEAD, "", 0, {}, ())]),
     "changes_json": json_forms.changes_json("1", "2", Changes((), (), (), 0, 0)),

@@ -6,6 +6,8 @@ import os
 
 FOLDER_NAME = ".localembed"
 """Name of the workspace inside a folder that has one."""
+VARIABLE = "LOCALEMBED_WORKSPACE"
+"""Variable that names the workspace itself."""
 _MARKS = ("config.toml", "head.json")
 
 
@@ -14,15 +16,19 @@ def is_workspace(folder: str) -> bool:
     return any(os.path.isfile(os.path.join(folder, name)) for name in _MARKS)
 
 
-def find_workspace() -> str | None:
-    """Search for a workspace as git does for a repository; return None for the user-wide one.
+def named_workspace() -> str | None:
+    """Return the workspace folder that `LOCALEMBED_WORKSPACE` names, None if it is not set."""
+    named = os.environ.get(VARIABLE)
+    return os.path.abspath(os.path.expanduser(named)) if named else None
 
-    `LOCALEMBED_WORKSPACE` names the folder itself and takes precedence.
+
+def find_workspace(start: str) -> str | None:
+    """Search for a workspace as git does for a repository; return None if there is none.
+
+    Args:
+        start: absolute path of the folder in which the search begins.
     """
-    named = os.environ.get("LOCALEMBED_WORKSPACE")
-    if named:
-        return os.path.abspath(os.path.expanduser(named))
-    folder = os.getcwd()
+    folder = start
     while True:
         candidate = os.path.join(folder, FOLDER_NAME)
         if is_workspace(candidate):

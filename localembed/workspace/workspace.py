@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from localembed import models
 from localembed.core import user_folders
 from localembed.core.text import counted, is_unicode
-from localembed.core.workspace_folder import find_workspace
+from localembed.core.workspace_folder import find_workspace, named_workspace
 from localembed.errors import NotIndexedError, UsageError
 from localembed.pipeline.run import run
 from localembed.search import Reranking, Searcher
@@ -37,6 +37,7 @@ from localembed.workspace.indexing import (
     use_model,
 )
 from localembed.workspace.lost_roots import lost_notice, lost_roots
+from localembed.workspace.model_pool import ModelPool
 from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
 from localembed.workspace.root_moves import move_root
 from localembed.workspace.roots import Roots
@@ -61,6 +62,7 @@ class Workspace:
         folder: Path,
         flags: Mapping[str, object] = _NOTHING,
         limits: Limits = DEFAULT_LIMITS,
+        pool: ModelPool | None = None,
     ) -> None:
         """Set up a workspace; nothing is read yet.
 
@@ -68,24 +70,41 @@ class Workspace:
             folder: the workspace folder itself.
             flags: settings that override every file and variable.
             limits: sizes and thresholds that no user needs to set.
+            pool: local models, if this process has several workspaces.
         """
         self.layout = Layout(folder)
         self.limits = limits
         self._flags = dict(flags)
         self._roots = Roots(self.layout)
-        self._models = QueryModels(self.layout, self._flags)
+        self._variables: Mapping[str, str] | None = None
+        self._current: str | None = None
+        self._models = QueryModels(self.layout, self._flags, pool or ModelPool())
         self._searcher = Searcher(self.layout, limits)
 
     @classmethod
     def discover(
-        cls, flags: Mapping[str, object] = _NOTHING, limits: Limits = DEFAULT_LIMITS
-    ) -> Workspace:
+        cls,
+        flags: Mapping[str, object] = _NOTHING,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        start: str | None = None,
+        named: str | None = None,
+        pool: ModelPool | None = None,
+    ) -> Self:
         """Find the workspace as git finds a repository, else use the user-wide one.
 
-        `LOCALEMBED_WORKSPACE`, the folder itself, overrides both.
+        Args:
+            flags: settings that override every file and variable.
+            limits: sizes and thresholds that no user needs to set.
+            start: absolute path of the folder in which the search begins; None for the current
+                one.
+            named: absolute path of the workspace itself, which takes precedence; None for
+                `LOCALEMBED_WORKSPACE`, empty if none is named.
+            pool: local models, if this process has several workspaces.
         """
-        found = find_workspace()
-        return cls(Path(found) if found else user_folders.user_workspace(), flags, limits)
+        named = named_workspace() if named is None else named
+        found = named or find_workspace(start or os.getcwd())  # noqa: PTH109 - as text
+        return cls(Path(found) if found else user_folders.user_workspace(), flags, limits, pool)
 
     @property
     def folder(self) -> Path:
@@ -95,7 +114,7 @@ class Workspace:
     @property
     def settings(self) -> Sourced:
         """Settings in force, with the origin of each."""
-        return resolve(self._flags, self.layout)
+        return resolve(self._flags, self.layout, self._variables)
 
     @property
     def roots(self) -> tuple[Root, ...]:
@@ -249,7 +268,8 @@ class Workspace:
             # A reranker that cannot be used is rejected before the search.
             reranker = self._models.reranker(query.rerank)
             reranking = Reranking(reranker, query.text, query.top_k)
-        embedder = PermittedModels(self._models, Terms(query.allow_network, on_notice))
+        terms = Terms(query.allow_network, on_notice, self._variables)
+        embedder = PermittedModels(self._models, terms)
         answer = self._searcher.search(query, _paths(roots), embedder, reranking)
         for root in roots:
             if root.elsewhere and any(is_in(hit, root) for hit in answer.hits):
@@ -263,10 +283,9 @@ class Workspace:
             NotIndexedError: there is nothing to search.
             ModelChangedError: the model is not the one the table was built with.
         """
+        models = WarmUpModels(self._models, self.layout, Terms(variables=self._variables))
         for _ in range(2):  # the second keeps the vectors in memory
-            self._searcher.search(
-                Query("warm"), self._root_paths, WarmUpModels(self._models, self.layout)
-            )
+            self._searcher.search(Query("warm"), self._root_paths, models)
 
     def like(self, query: Query) -> QueryResult:
         """Return the chunks most similar to an indexed passage, without the passage itself.
@@ -280,7 +299,8 @@ class Workspace:
         """
         begin = time.perf_counter()
         query = replace(query, mode="vector")
-        answer = self._searcher.like(self._roots.condition(query.text), query, self._root_paths)
+        where = self._roots.condition(query.text, self._current)
+        answer = self._searcher.like(where, query, self._root_paths)
         if answer is None:
             message = f"{query.text} is not indexed, or has no vector. Run: localembed index"
             raise UsageError(message)
@@ -301,7 +321,8 @@ class Workspace:
             NotIndexedError: nothing is indexed.
         """
         query = Query(place, model=model, at=at)
-        return list(self._searcher.show(self._roots.condition(place), query, self._root_paths).hits)
+        where = self._roots.condition(place, self._current)
+        return list(self._searcher.show(where, query, self._root_paths).hits)
 
     def _ensure_listed(self, roots: Sequence[Root]) -> None:
         """Raise an error if files are stored, and config.toml lists none of their roots."""
