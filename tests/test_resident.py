@@ -139,9 +139,9 @@ def server(runtime):
     """Start a server whose answers are the requests; return its process."""
     made = []
 
-    def begin(idle=3600.0, connections=256):
+    def begin(idle=3600.0, connections=256, code=_SERVER):
         process = subprocess.Popen(
-            [sys.executable, "-c", _SERVER, str(idle), str(connections)],
+            [sys.executable, "-c", code, str(idle), str(connections)],
             env={**os.environ, "PYTHONPATH": str(PROJECT)}, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         made.append(process)

@@ -121,6 +121,10 @@ class _Answerer:
         if kind == wire.STATUS:
             form = json_forms.server_json(self.service.status())
             return [wire.STATUS, json.dumps(form).encode()]
+        if kind == wire.EMBED:
+            from localembed.server.embed_messages import read_request, vectors_reply
+
+            return vectors_reply(self.service.embed(read_request(parts)))
         if kind == wire.QUERY:
             return self._query(read_query(parts))
         message = f"unknown kind of request {kind!r}"

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from localembed import models
 from localembed.embedding import give_back_memory
 from localembed.errors import LocalembedError
 from localembed.server import memory
 from localembed.types.limits import DEFAULT_LIMITS, Limits
+from localembed.types.models import EmbedReply, EmbedRequest, ModelInput
 from localembed.types.serving import LoadedModel, OpenWorkspace, ServerStatus
 from localembed.workspace.model_pool import ModelPool
 from localembed.workspace.shared import SharedWorkspace
@@ -100,6 +102,28 @@ class Service:
         """Open a workspace and load its model; the first query reports what is wrong with them."""
         with suppress(LocalembedError), self.workspace(place, {}) as workspace:
             workspace.warm()
+
+    def embed(self, request: EmbedRequest) -> EmbedReply:
+        """Return the vectors of a few texts, from the engine that answers queries.
+
+        Raises:
+            ValueError: there are too many tokens, or the model is remote or another one.
+            LocalembedError: the model cannot be loaded.
+        """
+        if sum(map(len, request.token_ids)) > self._limits.resident_tokens:
+            message = "too many tokens"
+            raise ValueError(message)
+        place = Place(os.sep, str(request.workspace))
+        with self.workspace(place, request.variables) as workspace:
+            model = models.open_stored(request.model, request.dim, workspace.layout)
+            if model.space_id != request.space_id or model.spec.remote is not None:
+                message = f"the model {request.model} is another one here"
+                raise ValueError(message)
+            embedder = workspace.query_embedder(model)
+            inputs = [ModelInput("", ids) for ids in request.token_ids]
+            made = embedder.embed_documents(inputs)
+            use = embedder.use
+            return EmbedReply(made.vectors, use.engine, use.device, use.precision)
 
     def status(self) -> ServerStatus:
         """Return what is open and loaded, and the memory in use."""

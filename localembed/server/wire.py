@@ -4,7 +4,7 @@ A request begins with the token, the code version and its kind:
 
     query:   working folder, home, columns, marks, number of variables, variables …, arguments …
              (marks: "x" or "-" for stdout and stderr being terminals, and for links)
-    embed:   a JSON object, the number of ids of each text, all ids (see `embedding_requests`)
+    embed:   a JSON object, the number of ids of each text, all ids (see `embed_messages`)
     status, stop: nothing more
 
 A reply begins with its kind:

@@ -24,6 +24,7 @@ from localembed.store.modes import tighten_workspace
 from localembed.types.documents import Root
 from localembed.types.events import EventListener, ignore_event
 from localembed.types.limits import DEFAULT_LIMITS, Limits
+from localembed.types.models import EmbeddingService
 from localembed.types.queries import EVERYTHING, Filter, Query, QueryResult, SearchHit, SearchMode
 from localembed.types.runs import Notice, Preview, RunReport, ignore_notice
 from localembed.types.tables import MovedRoot, RootListing, Status
@@ -144,6 +145,7 @@ class Workspace:
         retry_failed: bool = False,
         max_cost: float | None = None,
         wait: bool = False,
+        embedding_service: EmbeddingService | None = None,
         on_event: EventListener = ignore_event,
         on_notice: Notice = ignore_notice,
     ) -> RunReport:
@@ -157,6 +159,8 @@ class Workspace:
             retry_failed: embed failed chunks again.
             max_cost: maximum US dollars for a remote model; the run stops before it costs more.
             wait: if another process is writing, wait until it is done.
+            embedding_service: process that may hold the model already, and embeds few chunks; the
+                command line passes the server.
             on_event: called for each step (see `types.events.Step`).
             on_notice: called with a sentence for each request that could not be met in full.
 
@@ -165,7 +169,9 @@ class Workspace:
             LockedError: another process is writing, and `wait` is not set.
             CostLimitError: it would have cost more than `max_cost`; finished answers are kept.
         """
-        run_options = RunOptions(verify, allow_mass_delete, retry_failed, max_cost)
+        run_options = RunOptions(
+            verify, allow_mass_delete, retry_failed, max_cost, embedding_service
+        )
         targets = self._roots.targets(paths)
         if not self.layout.exists():
             # Settings that cannot work must not leave an empty workspace behind.
