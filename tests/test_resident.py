@@ -464,6 +464,25 @@ def test_the_oldest_silent_client_gives_way(server):
         connection.close()
 
 
+def test_requests_above_the_bound_are_refused(server):
+    server(connections=4)
+    waiting = [connected() for _ in range(4)]
+    for connection in waiting:
+        connection.sendall(request(b"wait"))
+    replies = {tuple(client.exchange(b"hello") or ()) for _ in range(50)}
+    assert (wire.REFUSED,) in replies
+    for connection in waiting:
+        connection.close()
+
+
+def test_a_foreign_folder_gets_no_lock(runtime):
+    (runtime / "localembed").mkdir(mode=0o755)
+    assert not single.is_held(address.path())
+    with pytest.raises(PermissionError):
+        single.take(address.path())
+    assert list((runtime / "localembed").iterdir()) == []
+
+
 def test_a_client_that_only_stopped_sending_is_answered(server):
     server()
     with connected() as connection:

@@ -33,7 +33,8 @@ class ResidentLimits:
     reply_seconds: float = 10.0
     """Seconds in which the client must have read the reply."""
     connections: int = 256
-    """Maximum requests that are being read; above that, the oldest one is dropped."""
+    """Maximum requests that are being read, above which the oldest one is dropped, and maximum
+    requests that are being answered, above which others are refused."""
     threads: int = 32
     """Maximum requests that are answered at a time; more wait."""
     end_seconds: float = 5.0
@@ -194,14 +195,20 @@ class _Resident:
         if kind == wire.STOP or code_version != self._code_version:
             reply = [wire.STOPPING if kind == wire.STOP else wire.REFUSED]
             self._ending.set()
+        elif len(self._answering) > self._limits.connections:
+            reply = [wire.REFUSED]
         else:
-            self._used_at = time.monotonic()
-            run = asyncio.get_running_loop().run_in_executor
-            reply = await run(self._pool, _answer, self._answerer.answer, kind, rest)
-            self._used_at = time.monotonic()
+            reply = await self._answer(kind, rest)
         async with asyncio.timeout(self._limits.reply_seconds):
             writer.write(wire.pack(reply))
             await writer.drain()
+
+    async def _answer(self, kind: bytes, parts: Sequence[bytes]) -> list[bytes]:
+        run = asyncio.get_running_loop().run_in_executor
+        reply = await run(self._pool, _answer, self._answerer.answer, kind, parts)
+        if kind != wire.STATUS:  # looking at it is not using it
+            self._used_at = time.monotonic()
+        return reply
 
 
 _UNIX = getattr(socket, "AF_UNIX", None)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from localembed.server import address
+
 CAN_PASS_ON = sys.platform != "win32"
 """Whether a child process can inherit the lock."""
 
@@ -20,8 +22,11 @@ def take(path: str) -> int | None:
         path: path of the socket, in a private folder that exists.
 
     Raises:
-        OSError: the file of the lock cannot be created.
+        OSError: the file of the lock cannot be created, or other users can access the folder.
     """
+    if not address.is_private(os.path.dirname(path)):  # noqa: PTH120 - a string
+        message = f"{path} can be accessed by other users"
+        raise PermissionError(message)
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _lock(descriptor)
