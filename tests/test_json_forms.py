@@ -24,6 +24,7 @@ from localembed.types.runs import (
     RunReport,
     TokenCounts,
 )
+from localembed.types.serving import LoadedModel, OpenWorkspace, ServerStatus
 from localembed.types.tables import (
     Changes,
     Garbage,
@@ -117,7 +118,9 @@ FORMS = {
     "trust_json": json_forms.trust_json(TRUSTED, [PERMISSION]),
     "trust_list_json": json_forms.trust_list_json([TRUSTED]),
     "trust_forget_json": json_forms.trust_forget_json(1),
-    "server_json": json_forms.server_json(running=True, stopped=False),
+    "server_json": json_forms.server_json(
+        ServerStatus(1, (OpenWorkspace("/w", 1, 0.5, 0),), (LoadedModel("m", "light"),), 1, 1 << 30)
+    ),
     "checkup_json": json_forms.checkup_json(Checkup((Finding("lock", "ok", "text"),), ("x",))),
     "versions_json": json_forms.versions_json([Version("t", HEAD, "", 0, {}, ())]),
     "changes_json": json_forms.changes_json("1", "2", Changes((), (), (), 0, 0)),

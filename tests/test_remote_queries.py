@@ -75,7 +75,7 @@ def test_every_command_uses_the_key_of_its_own_environment(indexed, known, serve
 def test_the_same_permission_keeps_the_connection(indexed, server):
     for word in ("one", "two", "three"):
         indexed.query(word)
-    assert len(indexed._models._embedders) == 1
+    assert len(indexed._models._connections) == 1
     assert len({request.connection for request in server.requests}) == 1
 
 

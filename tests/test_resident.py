@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -10,34 +13,38 @@ import stat
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from localembed.server import address, client, resident, start, wire
+from localembed.server import address, client, requests, single, start, wire
 from localembed.server.code_version import fingerprint
-from localembed.server.resident import Answer, Request, _parse
 from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
 
 _SERVER = """
-import os, signal, sys
-from pathlib import Path
-from localembed.server.resident import Answer, serve
+import os, signal, sys, threading
+from localembed.server.resident import ResidentLimits, serve
 
-class Runner:
+class Answerer:
     def warm(self):
         pass
 
-    def run(self, request):
-        if request.arguments[0] == "die":
+    def answer(self, kind, parts):
+        if kind == b"die":
             os.kill(os.getpid(), signal.SIGKILL)
-        return Answer(0, " ".join(request.arguments).encode(), b"")
+        if kind == b"wait":
+            threading.Event().wait(3600)
+        if kind == b"bug":
+            raise RuntimeError
+        return [kind, *parts]
 
-print(serve(Path(sys.argv[1]), Runner(), float(sys.argv[2])), flush=True)
+limits = ResidentLimits(connections=int(sys.argv[2]), end_seconds=0.5)
+print(serve(Answerer(), float(sys.argv[1]), None, limits), flush=True)
 """
 _CLIENT = """
 import sys
@@ -59,7 +66,7 @@ os.setuid(65534)
 address.is_private = lambda _: True
 connection, _ = address.connect(sys.argv[1], 5)
 try:
-    wire.send(connection, [b"", b"code", b"/", b"--", b"1", b"query"])
+    wire.send(connection, [b"", b"code", b"status"])
     print(wire.receive(connection))
 except OSError:
     print(None)
@@ -107,43 +114,39 @@ def localembed(runtime, tiny_models, tmp_path):
     call("serve", "--stop")
 
 
-def workspace_of(tmp_path):
-    return tmp_path / ".localembed"
-
-
-def wait_for(tmp_path, *, running=True):
+def wait_for(*, running=True):
     deadline = time.monotonic() + 60
-    while start.is_running(workspace_of(tmp_path)) is not running:
+    while start.is_running() is not running:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
 def residents(tmp_path):
-    """Return the process ids of the residents of a workspace."""
+    """Return the process ids of the residents that a test's workspaces started."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = entry.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"serve" in words and os.fsencode(workspace_of(tmp_path)) in words:
+        if b"serve" in words and words[-2].startswith(os.fsencode(tmp_path)):
             found.append(int(entry.parent.name))
     return found
 
 
 @pytest.fixture
-def server(runtime, tmp_path):
-    """Start a server whose answers are the arguments; return its process."""
+def server(runtime):
+    """Start a server whose answers are the requests; return its process."""
     made = []
 
-    def begin(idle=3600.0):
+    def begin(idle=3600.0, connections=256, code=_SERVER):
         process = subprocess.Popen(
-            [sys.executable, "-c", _SERVER, workspace_of(tmp_path), str(idle)],
+            [sys.executable, "-c", code, str(idle), str(connections)],
             env={**os.environ, "PYTHONPATH": str(PROJECT)}, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         made.append(process)
         if idle == 3600:
-            wait_for(tmp_path)
+            wait_for()
         return process
 
     yield begin
@@ -152,43 +155,96 @@ def server(runtime, tmp_path):
         process.communicate()
 
 
+def connected():
+    """Return a connection to the resident that has sent nothing yet."""
+    found = address.connect(address.path(), 60)
+    assert found is not None
+    return found[0]
+
+
+def request(*parts):
+    """Return a request as bytes."""
+    return wire.pack([b"", os.fsencode(fingerprint()), *parts])
+
+
 def test_the_first_query_leaves_a_process_that_answers_the_next(localembed, tmp_path):
     first = localembed("query", "zebra")
     assert (
         "A background process answers the next queries and exits after 15 idle minutes"
         in first.stderr
     )
-    wait_for(tmp_path)
+    wait_for()
     second = localembed("query", "zebra", code=_CLIENT)
     assert (second.returncode, second.stdout) == (first.returncode, first.stdout)
     assert second.stderr == "IMPORTED\n"
 
 
 def test_every_form_of_answer_comes_through(localembed, tmp_path):
+    notes = tmp_path / "notes"
     questions = [
-        ("query", "zebra", "--format", "jsonl"),
-        ("query", "zebra", "--mode", "text", "-k", "1"),
-        ("query", "unheard", "--mode", "text"),
-        ("query", ""),
-        ("query", "zebra", "--nonsense"),
-        ("query", "zebra", "--workspace", tmp_path / "nowhere"),
-        ("query", "zebra", "--model", "tiny-bert"),
+        (("query", "zebra", "--format", "jsonl"), {}),
+        (("query", "zebra", "--mode", "text", "-k", "1"), {}),
+        (("query", "unheard", "--mode", "text"), {}),
+        (("query", "unheard", "--mode", "text", "-q"), {}),
+        (("query", "zebra", "--min-score", "1e9"), {}),
+        (("query", "zebra", "--format", "context", "--budget", "1"), {}),
+        (("query", "zebra", "-C", "2", "--explain"), {"COLUMNS": "47"}),
+        (("query", "zebra"), {"cwd": notes}),
+        (("query", "zebra", "-l"), {"cwd": notes}),
+        (("query", "--like", "a.md", "--format", "vimgrep"), {"cwd": notes}),
+        (("query", "--like", "nowhere.md"), {"cwd": notes}),
+        (("query", "zebra"), {"LOCALEMBED_TOP_K": "1"}),
+        (("query", "zebra"), {"LOCALEMBED_MODE": "bogus"}),
+        (("query", "zebra"), {"LOCALEMBED_WORKSPACE": "../elsewhere", "cwd": notes}),
+        (("query", "zebra", "--workspace", "../.localembed"), {"cwd": notes}),
+        (("query", "--path", "--workspace", "zebra"), {}),
+        (("query", ""), {}),
+        (("query", "zebra", "--nonsense"), {}),
+        (("query", "-qh"), {}),
+        (("query", "zebra", "--workspace", tmp_path / "nowhere"), {}),
+        (("query", "zebra", "--model", "tiny-bert"), {}),
+        (("query", "zebra", "--at", "7"), {}),
     ]
-    alone = [localembed(*question, LOCALEMBED_RESIDENT_MINUTES="0") for question in questions]
+    alone = [
+        localembed(*question, LOCALEMBED_RESIDENT_MINUTES="0", **where)
+        for question, where in questions
+    ]
     localembed("query", "zebra")
-    wait_for(tmp_path)
-    for question, expected in zip(questions, alone, strict=True):
-        found = localembed(*question)
+    wait_for()
+    for (question, where), expected in zip(questions, alone, strict=True):
+        found = localembed(*question, **where)
         assert (found.returncode, found.stdout, found.stderr) == (
             expected.returncode, expected.stdout, expected.stderr,
-        )  # fmt: skip
+        ), question  # fmt: skip
+
+
+def test_colours_and_width_are_those_of_the_clients_terminal(localembed, tmp_path):
+    def on_a_terminal(**env):
+        master, slave = os.openpty()
+        termios.tcsetwinsize(slave, (24, 51))
+        done = localembed("query", "rotating zebra", stdout=slave, COLUMNS="", **env)
+        os.close(slave)
+        shown = b""
+        with contextlib.suppress(OSError):  # Linux says so at the end
+            while data := os.read(master, 1 << 16):
+                shown += data
+        os.close(master)
+        assert done.returncode == 0
+        return shown
+
+    alone = on_a_terminal(LOCALEMBED_RESIDENT_MINUTES="0", VTE_VERSION="7000")
+    localembed("query", "zebra")
+    wait_for()
+    assert on_a_terminal(VTE_VERSION="7000") == alone
+    assert b"\x1b[" in alone
+    assert b"\x1b]8;;file://" in alone
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
 @pytest.mark.parametrize("more", [[], ["--no-resident"]])
 def test_an_answer_that_cannot_be_written_exits_with_5(localembed, tmp_path, more):
     localembed("query", "zebra")
-    wait_for(tmp_path)
+    wait_for()
     with Path("/dev/full").open("w") as full:
         found = localembed("query", "zebra", *more, stdout=full)
     assert found.returncode == 5
@@ -197,25 +253,24 @@ def test_an_answer_that_cannot_be_written_exits_with_5(localembed, tmp_path, mor
 
 def test_it_carries_out_nothing_but_queries(localembed, tmp_path):
     localembed("query", "zebra")
-    wait_for(tmp_path)
-    answer = client.exchange(str(workspace_of(tmp_path)), ["rm", str(tmp_path / "notes")])
-    assert answer is not None
-    code, out, err = answer
-    assert (code, out) == (b"2", b"")
-    assert b"answers only queries" in err
+    wait_for()
+    facts = [str(tmp_path), str(tmp_path), "80", "---", "0"]
+    words = [os.fsencode(word) for word in (*facts, "rm", tmp_path / "notes")]
+    assert client.exchange(b"rm", words) == [wire.REFUSED]
+    assert client.exchange(wire.QUERY, words) == [wire.REFUSED]
     assert localembed("query", "zebra", "-l").stdout.count("\n") == 2
 
 
 def test_paths_are_relative_to_the_clients_folder(localembed, tmp_path):
     localembed("query", "zebra")
-    wait_for(tmp_path)
+    wait_for()
     here = localembed("query", "zebra", "--format", "text", cwd=tmp_path / "notes")
     assert here.stdout.split()[1] == "b.md:1"
 
 
 def test_a_new_version_is_seen_at_once_by_the_same_process(localembed, tmp_path):
     localembed("query", "zebra")
-    wait_for(tmp_path)
+    wait_for()
     before = residents(tmp_path)
     (tmp_path / "notes" / "c.md").write_text("a giraffe")
     assert localembed("index", "-q").returncode == 0
@@ -236,7 +291,7 @@ def test_twenty_clients_at_once_leave_one_process(localembed, tmp_path):
     for thread in threads:
         thread.join()
     assert {(answer.returncode, answer.stdout) for answer in answers} == {(0, answers[0].stdout)}
-    wait_for(tmp_path)
+    wait_for()
     deadline = time.monotonic() + 60
     while len(residents(tmp_path)) > 1 and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -245,13 +300,13 @@ def test_twenty_clients_at_once_leave_one_process(localembed, tmp_path):
 
 def test_a_killed_process_is_not_missed_and_is_replaced(localembed, tmp_path):
     expected = localembed("query", "zebra").stdout
-    wait_for(tmp_path)
+    wait_for()
     (victim,) = residents(tmp_path)
     os.kill(victim, signal.SIGKILL)
-    while Path(address.path_of(str(workspace_of(tmp_path)))).exists() and residents(tmp_path):
+    while residents(tmp_path):
         time.sleep(0.05)
     assert localembed("query", "zebra").stdout == expected
-    wait_for(tmp_path)
+    wait_for()
     assert residents(tmp_path) != [victim]
 
 
@@ -270,68 +325,193 @@ def test_no_process_is_left_where_none_is_wanted(localembed, tmp_path, arguments
 
 
 def test_status_and_stop(localembed, tmp_path):
-    assert localembed("serve", "--status").stdout.startswith("No server is running for ")
+    assert localembed("serve", "--status").stdout == "No server is running\n"
     localembed("query", "zebra")
-    wait_for(tmp_path)
-    assert localembed("serve", "--status").stdout.startswith("A server is running for ")
-    assert localembed("serve", "--stop").stdout.startswith("Stopped the server for ")
-    wait_for(tmp_path, running=False)
+    wait_for()
+    localembed("query", "zebra")
+    shown = localembed("serve", "--status").stdout
+    (resident,) = residents(tmp_path)
+    assert shown.startswith(f"A server is running (process {resident})\n")
+    assert str(tmp_path / ".localembed") in shown
+    assert "tiny-static (static)" in shown
+    status = json.loads(localembed("serve", "--status", "--json").stdout)
+    assert status.keys() == {
+        "running", "stopped", "pid", "workspaces", "models", "memory_bytes", "max_memory_bytes",
+    }  # fmt: skip
+    (workspace,) = status["workspaces"]
+    assert workspace["folder"] == str(tmp_path / ".localembed")
+    assert workspace.keys() == {"folder", "requests", "idle_seconds", "vector_bytes"}
+    assert status["models"] == [{"name": "tiny-static", "engine": "static"}]
+    assert status["max_memory_bytes"] == 1 << 30
+    assert 1 << 20 < status["memory_bytes"] < 1 << 30
+    assert localembed("serve", "--stop").stdout == "Stopped the server\n"
+    assert residents(tmp_path) == []
     assert (
         localembed("serve", "--stop", "--json").stdout == '{"running": false, "stopped": false}\n'
     )
 
 
-def test_it_ends_when_nobody_asks(server, tmp_path):
+def test_status_and_stop_together_are_refused(localembed):
+    found = localembed("serve", "--status", "--stop")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr == "Error: Give either --status or --stop.\n"
+
+
+def test_a_server_that_is_starting_is_stopped(localembed, tmp_path):
+    assert localembed("query", "zebra").returncode == 0
+    assert localembed("serve", "--stop").stdout == "Stopped the server\n"
+    assert residents(tmp_path) == []
+    assert not single.is_held(address.path())
+
+
+def test_a_server_that_is_starting_is_waited_for(localembed, tmp_path):
+    assert localembed("query", "zebra").returncode == 0
+    assert json.loads(localembed("serve", "--status", "--json").stdout)["running"] is True
+
+
+def test_one_process_answers_for_two_workspaces(localembed, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "c.md").write_text("a giraffe and a zebra")
+    assert localembed("init", cwd=other).returncode == 0
+    assert localembed("index", ".", "-q", cwd=other).returncode == 0
+    expected = localembed("query", "zebra", "--no-resident", cwd=other).stdout
+    localembed("query", "zebra")
+    wait_for()
+    assert localembed("query", "zebra", cwd=other).stdout == expected
+    assert localembed("query", "zebra").stdout != expected
+    status = json.loads(localembed("serve", "--status", "--json").stdout)
+    folders = [entry["folder"] for entry in status["workspaces"]]
+    assert folders == [str(tmp_path / ".localembed"), str(other / ".localembed")]
+    assert status["models"] == [{"name": "tiny-static", "engine": "static"}]
+    assert len(residents(tmp_path)) == 1
+
+
+def test_it_ends_when_nobody_asks(server):
     process = server(idle=0.1)
     assert process.communicate(timeout=60)[0] == "True\n"
     assert process.returncode == 0
-    assert not Path(address.path_of(str(workspace_of(tmp_path)))).exists()
+    assert not Path(address.path()).exists()
+    assert not single.is_held(address.path())
 
 
-class FoundRunner:
-    """Answers every request with the same word."""
-
-    def warm(self):
-        """Open nothing."""
-
-    def run(self, _request, /):
-        return Answer(0, b"found", b"")
+def test_silent_clients_do_not_keep_it_from_ending(server):
+    process = server(idle=2)
+    wait_for()
+    with connected():
+        assert process.communicate(timeout=60)[0] == "True\n"
 
 
-def test_every_client_is_waited_for_as_long_as_the_first():
-    """Of five clients the second is silent and the fourth breaks off; then nobody comes."""
-    words = [fingerprint(), "/", "--", "1", "query"]
-    ends = [socket.socketpair() for _ in range(5)]
-    for place, (ours, _) in enumerate(ends):
-        if place != 1:
-            wire.send(ours, [b"token", *(word.encode() for word in words)])
-    coming, waits = [theirs for _, theirs in ends], list[float]()
+def test_nobody_waits_for_silent_and_dripping_clients(server):
+    """An answer arrives while 40 others are connected, none of which has been served."""
+    server()
+    silent = [connected() for _ in range(20)]
+    dripping = [connected() for _ in range(20)]
+    message = request(b"late")
+    for place in range(3):
+        for connection in dripping:
+            connection.sendall(message[place : place + 1])
+        assert client.exchange(b"hello", [b"a"]) == [b"hello", b"a"]
+    assert select.select([*silent, *dripping], [], [], 0)[0] == []
+    for connection in dripping:  # each gets its answer once it has asked
+        connection.sendall(message[3:])
+        assert wire.receive(connection) == [b"late"]
+    for connection in (*silent, *dripping):
+        connection.close()
 
-    class Listener(socket.socket):
-        def settimeout(self, seconds):
-            waits.append(seconds)
 
-        def accept(self):
-            if not coming:
-                raise TimeoutError
-            return coming.pop(0), None
+def test_a_request_has_one_deadline_for_all_its_bytes(server):
+    server()
+    with connected() as connection:
+        message, begin = request(b"slow"), time.monotonic()
+        with contextlib.suppress(OSError):
+            for place in range(len(message)):
+                connection.sendall(message[place : place + 1])
+                if select.select([connection], [], [], 0.2)[0]:
+                    break
+        assert connection.recv(1) == b""
+        assert 4 < time.monotonic() - begin < 30
 
-    ends[3][0].close()
-    with Listener() as listener:
-        resident._serve_clients(listener, b"token", FoundRunner(), 900.0, 0.01)
 
-    assert waits == [900.0] * 6
-    for place in (0, 2, 4):
-        assert wire.receive(ends[place][0]) == [b"0", b"found", b""]
-        ends[place][0].close()
-    assert wire.receive(ends[1][0]) is None
-    ends[1][0].close()
+def test_a_request_that_takes_long_delays_no_other(server):
+    process = server()
+    waiting = [connected() for _ in range(8)]
+    for connection in waiting:
+        connection.sendall(request(b"wait"))
+    assert client.exchange(b"hello") == [b"hello"]
+    assert client.exchange(wire.STOP) == [wire.STOPPING]
+    process.communicate(timeout=60)  # although their threads never end
+    for connection in waiting:
+        connection.close()
+
+
+def test_two_hundred_clients_at_once_are_all_answered(server):
+    server()
+    connections = [connected() for _ in range(200)]
+    for place, connection in enumerate(connections):
+        connection.sendall(request(b"%d" % place))
+    for place, connection in enumerate(connections):
+        assert wire.receive(connection) == [b"%d" % place]
+        connection.close()
+
+
+def test_the_oldest_silent_client_gives_way(server):
+    server(connections=4)
+    silent = [connected() for _ in range(6)]
+    assert client.exchange(b"hello") == [b"hello"]
+    assert [connection.recv(1) for connection in silent[:2]] == [b"", b""]
+    for connection in silent:
+        connection.close()
+
+
+def test_requests_above_the_bound_are_refused(server):
+    server(connections=4)
+    waiting = [connected() for _ in range(4)]
+    for connection in waiting:
+        connection.sendall(request(b"wait"))
+    replies = {tuple(client.exchange(b"hello") or ()) for _ in range(50)}
+    assert (wire.REFUSED,) in replies
+    for connection in waiting:
+        connection.close()
+
+
+def test_a_foreign_folder_gets_no_lock(runtime):
+    (runtime / "localembed").mkdir(mode=0o755)
+    assert not single.is_held(address.path())
+    with pytest.raises(PermissionError):
+        single.take(address.path())
+    assert list((runtime / "localembed").iterdir()) == []
+
+
+def test_a_client_that_only_stopped_sending_is_answered(server):
+    server()
+    with connected() as connection:
+        connection.sendall(request(b"half"))
+        connection.shutdown(socket.SHUT_WR)
+        assert wire.receive(connection) == [b"half"]
+
+
+def test_a_client_that_does_not_read_delays_no_other(server):
+    server()
+    large = [b"x" * (wire.MAX_REQUEST_BYTES - 1000)]
+    deaf = [connected() for _ in range(3)]
+    for connection in deaf:
+        connection.sendall(request(b"large", *large))
+    assert client.exchange(b"hello") == [b"hello"]
+    for connection in deaf:
+        connection.close()
+
+
+def test_a_bug_in_an_answer_is_a_refusal(server):
+    server()
+    assert client.exchange(b"bug") == [wire.REFUSED]
+    assert client.exchange(b"hello") == [b"hello"]
 
 
 def test_a_second_one_ends_at_once(server, tmp_path):
     server()
     second = subprocess.run(
-        [sys.executable, "-c", _SERVER, workspace_of(tmp_path), "3600"],
+        [sys.executable, "-c", _SERVER, "3600", "256"],
         env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert second.stdout == "False\n"
@@ -342,36 +522,61 @@ def test_signals_end_it_in_order(server, tmp_path, number):
     process = server()
     process.send_signal(number)
     assert process.communicate(timeout=60)[0] == "True\n"
-    assert not Path(address.path_of(str(workspace_of(tmp_path)))).exists()
+    assert not Path(address.path()).exists()
 
 
 def test_another_code_gets_no_answer_and_ends_it(server, tmp_path, monkeypatch):
     process = server()
     monkeypatch.setattr(client, "fingerprint", lambda: "an older one")
-    assert client.exchange(str(workspace_of(tmp_path)), ["query", "a"]) == [b""]
+    assert client.exchange(b"hello") == [wire.REFUSED]
     assert process.communicate(timeout=60)[0] == "True\n"
 
 
 def test_a_process_that_dies_while_it_answers_is_no_answer(server, tmp_path):
     server()
-    assert client.exchange(str(workspace_of(tmp_path)), ["die"]) is None
+    assert client.exchange(b"die") is None
 
 
-def test_silent_and_broken_clients_do_not_hold_it_up(server, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"",
+        b"\0",
+        b"\xff\xff\xff\xff",
+        b"\0\0\0\4\0\0\0\x09",
+        b"\0\0\0\0",
+        (wire.MAX_REQUEST_BYTES + 1).to_bytes(4, "big") + b"x" * 100_000,
+        os.urandom(5000),
+    ],
+    ids=["nothing", "half a length", "4 GiB", "wrong length", "empty", "too large", "random"],
+)
+def test_broken_requests_end_nothing(server, nonsense):
     server()
-    path = address.path_of(str(workspace_of(tmp_path)))
-    for nonsense in (b"", b"\xff\xff\xff\xff", b"\0\0\0\4\0\0\0\x09", b"\0\0\0\0"):
-        connected = address.connect(path, 5)
-        assert connected is not None
-        connection, _ = connected
+    with connected() as connection, contextlib.suppress(ConnectionError):
         connection.sendall(nonsense)
-        connection.close()
-    assert client.exchange(str(workspace_of(tmp_path)), ["query"]) == [b"0", b"query", b""]
+    assert client.exchange(b"hello") == [b"hello"]
+
+
+@pytest.mark.parametrize("where", ["folder", "word", "variable", "workspace"])
+def test_a_nul_in_a_request_ends_nothing(localembed, tmp_path, where):
+    localembed("query", "zebra")
+    wait_for()
+    facts = [os.fsencode(tmp_path), os.fsencode(tmp_path), b"80", b"---", b"0"]
+    message = {
+        "folder": [b"/a\0b", *facts[1:], b"zebra"],
+        "word": [*facts, b"zebra\0"],
+        "variable": [*facts[:4], b"1", b"LOCALEMBED_MODE=\0", b"zebra"],
+        "workspace": [*facts, b"zebra", b"--workspace", b"/a\0b"],
+    }[where]
+    assert client.exchange(wire.QUERY, message) == [wire.REFUSED]
+    reply = client.exchange(wire.QUERY, [*facts, b"zebra"])
+    assert reply is not None
+    assert reply[:2] == [wire.ANSWER, b"0"]
 
 
 def test_only_its_user_can_reach_the_socket(server, tmp_path, runtime):
     server()
-    path = address.path_of(str(workspace_of(tmp_path)))
+    path = address.path()
     assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
     assert stat.S_IMODE((runtime / "localembed").stat().st_mode) == 0o700
     (runtime / "localembed").chmod(0o755)
@@ -385,8 +590,8 @@ def test_another_user_is_refused(server, tmp_path, runtime):
     server()
     runtime.chmod(0o755)
     (runtime / "localembed").chmod(0o777)
-    Path(address.path_of(str(workspace_of(tmp_path)))).chmod(0o666)
-    path = address.path_of(str(workspace_of(tmp_path)))
+    Path(address.path()).chmod(0o666)
+    path = address.path()
     done = subprocess.run(
         [sys.executable, "-c", _STRANGER, path],
         cwd=PROJECT,
@@ -433,10 +638,33 @@ def test_half_a_message_is_none():
 
 
 def test_a_request_is_understood_as_it_was_said():
-    parts = [b"", b"code", b"/tmp/\xff", b"x-", b"2", b"query", b"a=b", b"A=1", b"B=x=y"]
-    code, request = _parse(parts)
-    assert code == "code"
-    assert request == Request(
-        ("query", "a=b"), os.fsdecode(b"/tmp/\xff"), {"A": "1", "B": "x=y"}, (True, False)
+    parts = [b"/tmp/\xff", b"/home/me", b"80", b"x-x", b"2", b"A=1", b"B=x=y", b"a=b"]
+    assert requests.read_query(parts) == requests.QueryRequest(
+        words=("a=b",),
+        folder=os.fsdecode(b"/tmp/\xff"),
+        home="/home/me",
+        columns=80,
+        terminals=(True, False),
+        shows_links=True,
+        variables={"A": "1", "B": "x=y"},
     )
-    assert Answer(0, b"", b"").code == 0
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [],
+        [b"/", b"/", b"80", b"---"],
+        [b"", b"/", b"80", b"---", b"0"],
+        [b"here", b"/", b"80", b"---", b"0"],
+        [b"/", b"/", b"wide", b"---", b"0"],
+        [b"/", b"/", b"80", b"--", b"0"],
+        [b"/", b"/", b"80", b"abc", b"0"],
+        [b"/", b"/", b"80", b"---", b"2", b"A=1"],
+        [b"/", b"/", b"80", b"---", b"-1", b"A=1"],
+        [b"/", b"/", b"80", b"---", b"1", b"A"],
+    ],
+)
+def test_a_malformed_query_is_refused(parts):
+    with pytest.raises(ValueError):  # noqa: PT011 - any message
+        requests.read_query(parts)

@@ -28,6 +28,7 @@ VALUES = {
     "commit_seconds": (1, 2, 3, 4),
     "keep_versions": (1, 2, 3, 4),
     "resident_minutes": (1, 2, 3, 4),
+    "resident_memory": (1001, 1002, 1003, 1004),
 }
 """Setting → what the flag, the variable, the workspace and the user's file say."""
 

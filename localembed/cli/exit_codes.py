@@ -53,7 +53,7 @@ def run(command: click.Command, arguments: list[str], session: object = None) ->
     except click.ClickException as error:
         code = _refused(error)
     except LocalembedError as error:
-        echo(f"Error: {printable(str(error))}", err=True)
+        echo(error_line(error), err=True)
         code = error.exit_code
     except SystemExit as stop:
         # Click exits by itself after shell completion. When a pipe was closed, it replaces stdout
@@ -63,6 +63,11 @@ def run(command: click.Command, arguments: list[str], session: object = None) ->
     except Exception as error:  # noqa: BLE001 - the boundary: any other exception is a bug
         code = _unforeseen(error)
     return code
+
+
+def error_line(error: LocalembedError) -> str:
+    """Return the line that a command prints for an error."""
+    return f"Error: {printable(str(error))}"
 
 
 def _unforeseen(error: Exception) -> int:

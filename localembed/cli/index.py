@@ -13,6 +13,7 @@ from localembed.cli.render.output import echo, echo_json
 from localembed.cli.render.progress import IndexProgress
 from localembed.cli.render.run_report import index_report
 from localembed.embedding import ENGINES, PRECISIONS
+from localembed.server.embedding_client import ResidentEmbedding
 from localembed.types import json_forms
 from localembed.workspace.tables import is_remote
 
@@ -114,6 +115,7 @@ def index(
             retry_failed=retry_failed,
             max_cost=max_cost,
             wait=wait,
+            embedding_service=ResidentEmbedding(),
             on_event=progress,
             on_notice=options.notice,
         )

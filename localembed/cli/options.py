@@ -48,8 +48,6 @@ class Session:
     """What a process brings to the commands that it runs."""
 
     limits: Limits = DEFAULT_LIMITS
-    workspaces: dict[Path, Workspace] | None = None
-    """Workspaces that stay open from one command to the next; None in a process for one command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +63,8 @@ class Common:
         """Return the named workspace, or the one that discovery finds."""
         from localembed.workspace.workspace import Workspace
 
-        if self.folder is not None:
-            found = Workspace(self.folder, flags or {}, self.session.limits)
-        else:
-            found = Workspace.discover(flags or {}, self.session.limits)
-        if self.session.workspaces is None or flags:
-            return found
-        return self.session.workspaces.setdefault(found.folder, found)
+        named = str(self.folder) if self.folder is not None else None
+        return Workspace.discover(flags or {}, self.session.limits, named=named)
 
     def notice(self, text: str) -> None:
         """Print a notice on stderr, unless --quiet was given."""

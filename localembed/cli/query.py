@@ -7,25 +7,18 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
 import click
 
 from localembed.cli.options import FINITE, Common, common, language_names, model_names
-from localembed.cli.render.hit_formats import context, markdown, vimgrep
-from localembed.cli.render.hits import folded, hit_text, place
-from localembed.cli.render.output import echo, echo_json, echo_path
-from localembed.cli.render.text import printable
-from localembed.core.text import counted
+from localembed.cli.render.output import echo, echo_json, echo_raw
+from localembed.cli.searching import FORMATS, Search, above, make_search, print_search
 from localembed.errors import UsageError
 from localembed.types import json_forms
-from localembed.types.queries import Filter, Query, QueryResult, SearchMode
 from localembed.workspace.workspace import Workspace
 
-FORMATS = ("text", "json", "jsonl", "paths", "vimgrep", "markdown", "context")
-_WITH_LINES = ("text", "json", "jsonl", "markdown")
 _AGO = re.compile(r"(\d{1,6})([hdw])")
 _MAX_NANOSECONDS = 2**63
 """Times are stored as nanoseconds in 64 bits."""
@@ -117,25 +110,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @common
 def query(
     options: Common,
-    text: str | None,
-    mode: SearchMode | None,
-    top_k: int | None,
-    form: str,
-    only_paths: bool,
-    budget: int,
-    min_score: float | None,
-    lines: int | None,
-    rerank: str | None,
-    explain: bool,
-    globs: tuple[str, ...],
-    langs: tuple[str, ...],
-    since: int | None,
-    where: str | None,
-    model: str | None,
-    at: str | None,
-    like: str | None,
-    allow_network: bool,
-    no_resident: bool,
+    **params: Any,  # noqa: ANN401 - click passes the options declared above
 ) -> int:
     """Search for TEXT by meaning and by words, best hits first.
 
@@ -145,82 +120,33 @@ def query(
     Filters are applied before the search, so you get as many hits as you request if enough chunks
     match. Exits with 1 if nothing is found.
     """
-    form = "json" if options.as_json else "paths" if only_paths else form
-    _refuse_contradictions(text, like, mode, rerank)
-    if at is not None and model is not None:
-        message = "Each version has one model: give either --at or --model."
-        raise UsageError(message)
-    if lines and form not in _WITH_LINES:
-        message = f"-C works with --format {', '.join(_WITH_LINES)}, not with {form}."
-        raise UsageError(message)
     # Set before NumPy is imported: for a short query, a second thread gains nothing on an idle
     # machine and costs tenths of a second on a busy one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    search = make_search(params, as_json=options.as_json)
     workspace = options.workspace()
-    settings = workspace.settings.settings
-    request = Query(
-        text=like or text or "",
-        mode=mode or settings.mode,
-        top_k=top_k or settings.top_k,
-        model=model,
-        filter=Filter(globs, langs, since, where),
-        lines=lines or 0,
-        rerank=rerank,
-        at=at,
-        allow_network=allow_network,
-    )
-    search = partial(workspace.search, on_notice=options.notice)
-    if text == "-":
-        return _answer_lines(lambda line: _above(search(replace(request, text=line)), min_score))
-    everything = search(request) if like is None else workspace.like(request)
-    result = _above(everything, min_score)
-    _print_notices(result, options)
-    _print(result, form, budget, request.lines, explain)
-    if form == "context" and result.hits and all(hit.tokens > budget for hit in result.hits):
-        options.notice(f"No hit fits within {counted(budget, 'token')}. Raise --budget.")
-    if options.session.workspaces is None and not no_resident:
+    if search.text == "-" and not search.similar:
+        return _answer_lines(workspace, search, options)
+    printed = print_search(workspace, search, options.notice)
+    for notice in printed.err:
+        options.notice(notice)
+    if printed.is_raw:
+        echo_raw(printed.out)
+    else:
+        echo(printed.out, nl=False)
+    if not params["no_resident"]:
         _start_resident(workspace, options)
-    if not result.hits:
-        miss = next(iter(everything.hits), None)
-        closest = f"; the closest is {place(miss)} with {miss.score:.3f}" if miss else ""
-        options.notice(f"Nothing found for: {printable(result.query)}{closest}")
-        return 1
-    return 0
+    return printed.code
 
 
-def _refuse_contradictions(
-    text: str | None, like: str | None, mode: SearchMode | None, rerank: str | None
-) -> None:
-    if (text is None) == (like is None) or (like is not None and mode not in (None, "vector")):
-        message = "Give either TEXT or --like PLACE; --like compares vectors only."
-        raise UsageError(message)
-    if rerank and like is not None:
-        message = "--rerank needs the text of a query: give TEXT, not --like."
-        raise UsageError(message)
-
-
-def _print_notices(result: QueryResult, options: Common) -> None:
-    if result.pieces > 1:
-        options.notice(
-            f"The query exceeds the model's limit: it was embedded as {result.pieces} chunks."
-        )
-    if not result.complete:
-        options.notice("The index is not complete yet; later queries may find more.")
-
-
-def _above(result: QueryResult, least: float | None) -> QueryResult:
-    """Drop hits below a score."""
-    if least is None:
-        return result
-    return replace(result, hits=tuple(hit for hit in result.hits if hit.score >= least))
-
-
-def _answer_lines(search: Callable[[str], QueryResult]) -> int:
+def _answer_lines(workspace: Workspace, search: Search, options: Common) -> int:
     """Answer every query on stdin; return 1 if none of them found anything."""
+    query = search.query(workspace.settings.settings)
     found = False
     for number, line in enumerate(sys.stdin, start=1):
         if line.strip():
-            result = search(_question(line, number))
+            request = replace(query, text=_question(line, number))
+            result = above(workspace.search(request, options.notice), search.view.min_score)
             found = found or bool(result.hits)
             echo_json(json_forms.query_json(result))
     return 0 if found else 1
@@ -248,34 +174,14 @@ def _start_resident(workspace: Workspace, options: Common) -> None:
     from localembed.server import start
 
     minutes = workspace.settings.settings.resident_minutes
-    if not minutes or os.environ.get("CI") or start.is_running(workspace.folder):
+    if not minutes or os.environ.get("CI"):
         return
     try:
-        start.start(workspace.folder)
+        if not start.start(workspace.folder):
+            return
     except OSError:
         return
     options.notice(
         f"A background process answers the next queries and exits after {minutes} idle minutes "
         "(see: localembed serve -h)."
     )
-
-
-def _print(result: QueryResult, form: str, budget: int, lines: int, explain: bool) -> None:
-    if form == "json":
-        echo_json(json_forms.query_json(result))
-    elif form == "paths":
-        for path in dict.fromkeys(hit.path for hit in result.hits):
-            echo_path(path)
-    elif form == "context":
-        echo(context(result.hits, budget), nl=False)
-    elif form == "text":
-        for rank, hit, others in folded(result.hits):
-            echo(hit_text(rank, hit, result.query, others, lines=lines, explain=explain))
-    else:
-        for rank, hit in enumerate(result.hits, start=1):
-            if form == "jsonl":
-                echo_json(json_forms.hit_json(rank, hit))
-            elif form == "vimgrep":
-                echo(vimgrep(hit, result.query))
-            else:
-                echo(markdown(rank, hit))

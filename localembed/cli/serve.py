@@ -2,139 +2,187 @@
 
 from __future__ import annotations
 
-import io
+import json
 import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from localembed.cli.options import Common, Session, common
-from localembed.cli.render.output import echo, echo_json
+from localembed.cli.exit_codes import error_line
+from localembed.cli.options import Common, common
+from localembed.cli.render import screen
+from localembed.cli.render.output import echo, echo_json, finished, without_styles
+from localembed.cli.render.server_page import server_page
 from localembed.cli.render.text import from_home, printable
-from localembed.errors import LocalembedError, StorageError
+from localembed.cli.searching import make_search, print_search
+from localembed.errors import LocalembedError, StorageError, UsageError
 from localembed.types import json_forms
 
 if TYPE_CHECKING:
-    from localembed.server.resident import Answer, Request
+    from localembed.server.requests import Answer, QueryRequest
+    from localembed.server.service import Place, Service
     from localembed.workspace.workspace import Workspace
 
 
 @click.command()
-@click.option("--status", is_flag=True, help="Say whether a server is running for this workspace.")
-@click.option("--stop", is_flag=True, help="Stop the running server.")
+@click.option("--status", is_flag=True, help="Show the server's workspaces, models and memory.")
+@click.option("--stop", is_flag=True, help="Stop the server, for all workspaces.")
+@click.option("--lock", type=int, hidden=True, help="Descriptor of the lock of a new server.")
 @common
 @click.pass_context
-def serve(ctx: click.Context, options: Common, status: bool, stop: bool) -> int:
-    """Keep the index open and answer this workspace's queries until idle.
+def serve(ctx: click.Context, options: Common, status: bool, stop: bool, lock: int | None) -> int:
+    """Keep indexes open and answer this user's queries until idle.
 
-    `query` starts this server in the background and uses it. The setting `resident_minutes` is
-    how long it waits for the next query; with 0, `query` starts none.
+    `query` starts this server in the background and uses it for every workspace. The setting
+    `resident_minutes` is how long it waits for the next query; with 0, `query` starts none. Above
+    `resident_memory`, it closes the workspaces that were used least recently.
     """
-    workspace = options.workspace()
-    if status or stop:
-        return _tell(workspace.folder, options, stop=stop)
-    return _serve(ctx, workspace, options)
+    if status and stop:
+        message = "Give either --status or --stop."
+        raise UsageError(message)
+    if status:
+        return _show_status(options)
+    if stop:
+        return _stop(options)
+    return _serve(ctx, options.workspace(), options, lock)
 
 
-def _tell(folder: Path, options: Common, *, stop: bool) -> int:
+def _show_status(options: Common) -> int:
     from localembed.server import start
 
-    running = start.stop(folder) if stop else start.is_running(folder)
+    found = start.status()
+    form = json.loads(found) if found is not None else json_forms.server_json(None)
     if options.as_json:
-        echo_json(json_forms.server_json(running=running and not stop, stopped=running and stop))
-        return 0
-    where = printable(from_home(str(folder)))
-    if not running:
-        echo(f"No server is running for {where}")
+        echo_json(form)
     else:
-        echo(f"Stopped the server for {where}" if stop else f"A server is running for {where}")
+        echo(server_page(form))
     return 0
 
 
-def _serve(ctx: click.Context, workspace: Workspace, options: Common) -> int:
-    from localembed.server.resident import serve as serve_clients
+def _stop(options: Common) -> int:
+    from localembed.server import start
 
-    session = Session(workspace.limits, {workspace.folder: workspace})
-    runner = _Runner(ctx.find_root().command, workspace, session)
-    minutes = workspace.settings.settings.resident_minutes or 24 * 60
-    options.notice(f"Answering queries for {printable(from_home(str(workspace.folder)))}")
+    stopped = start.stop()
+    if options.as_json:
+        echo_json(json_forms.server_json(None, stopped=stopped))
+    else:
+        echo("Stopped the server" if stopped else "No server is running")
+    return 0
+
+
+def _serve(ctx: click.Context, workspace: Workspace, options: Common, lock: int | None) -> int:
+    from localembed.server.resident import serve as serve_clients
+    from localembed.server.service import Place, Service
+
+    settings = workspace.settings.settings
+    group = ctx.find_root().command
+    query = group.get_command(ctx, "query") if isinstance(group, click.Group) else None
+    if query is None:
+        message = "the group of commands has no query"
+        raise TypeError(message)
+    service = Service(settings.resident_memory, workspace.limits)
+    first = Place(str(workspace.folder.parent), str(workspace.folder))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.chdir(os.sep)  # no request depends on it, and no file system stays in use
+    minutes = settings.resident_minutes or 24 * 60
+    options.notice(f"Answering queries; first for {printable(from_home(str(workspace.folder)))}")
     try:
-        first = serve_clients(workspace.folder, runner, minutes * 60)
+        is_first = serve_clients(_Answerer(query, service, first), minutes * 60, lock)
     except OSError as error:
         message = f"Cannot listen for queries: {error}. Set resident_minutes = 0 to use no server."
         raise StorageError(message) from error
-    if not first:
+    if not is_first:
         options.notice("Another process already answers them.")
     return 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Runner:
-    """Runs clients' command lines as processes of their own would, in open workspaces."""
+class _Answerer:
+    """Answers clients' requests in workspaces that stay open (see `resident.Answerer`)."""
 
     command: click.Command
-    workspace: Workspace
-    session: Session
+    """The command `query`, which parses."""
+    service: Service
+    first: Place
+    """The workspace to open first."""
 
     def warm(self) -> None:
-        """Open the table and load the model; the first query reports what is wrong with them."""
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        """Open the first workspace."""
+        self.service.warm(self.first)
+
+    def answer(self, kind: bytes, parts: Sequence[bytes], /) -> list[bytes]:
+        """Return the reply to a request."""
+        from localembed.server import wire
+        from localembed.server.requests import read_query
+
+        if kind == wire.STATUS:
+            form = json_forms.server_json(self.service.status())
+            return [wire.STATUS, json.dumps(form).encode()]
+        if kind == wire.EMBED:
+            from localembed.server.embed_messages import read_request, vectors_reply
+
+            return vectors_reply(self.service.embed(read_request(parts)))
+        if kind == wire.QUERY:
+            return self._query(read_query(parts))
+        message = f"unknown kind of request {kind!r}"
+        raise ValueError(message)
+
+    def _query(self, request: QueryRequest) -> list[bytes]:
+        from localembed.server import wire
+        from localembed.workspace.query_models import ForeignVariablesError
+
+        shown = screen.Screen(
+            request.folder, request.home, request.columns, request.terminals[0],
+            request.shows_links,
+        )  # fmt: skip
         try:
-            self.workspace.warm()
-        except LocalembedError:
-            return
+            with screen.rendering_for(shown):
+                answer = self._answer_words(request)
+        except ForeignVariablesError as error:
+            return [wire.VARIABLES, *map(os.fsencode, error.names)]
+        return [wire.ANSWER, str(answer.code).encode(), answer.out, answer.err]
 
-    def run(self, request: Request, /) -> Answer:
-        """Run one command line."""
-        from localembed.cli.exit_codes import run
-        from localembed.server.resident import Answer
+    def _answer_words(self, request: QueryRequest) -> Answer:
+        """Return what the command line prints, as in a process of its own.
 
-        if request.arguments[0] != "query":
-            return Answer(2, b"", b"Error: this server answers only queries.\n")
-        out, err = (_Stream(is_terminal=terminal) for terminal in request.terminals)
-        with _as_client(request.folder, request.environment, out, err):
-            code = run(self.command, list(request.arguments), self.session)
-        return Answer(code, out.written(), err.written())
+        Raises:
+            Exception: the client's own process must say what is wrong.
+        """
+        from localembed.server.requests import Answer
 
-
-class _Stream(io.TextIOWrapper):
-    """Output for a client's terminal or pipe."""
-
-    def __init__(self, *, is_terminal: bool) -> None:
-        super().__init__(io.BytesIO(), "utf-8", "surrogateescape", "\n", write_through=True)
-        self._is_terminal = is_terminal
-
-    def isatty(self) -> bool:
-        """Return whether the client's stream is a terminal."""
-        return self._is_terminal
-
-    def written(self) -> bytes:
-        """Return everything that was written."""
-        self.flush()
-        buffer = self.buffer
-        return buffer.getvalue() if isinstance(buffer, io.BytesIO) else b""
+        params = self.command.make_context("query", list(request.words)).params
+        notices: list[str] = []
+        out = b""
+        try:
+            search = make_search(params, as_json=params["as_json"])
+            with self.service.workspace(_place(params["folder"], request), request.variables) as ws:
+                printed = print_search(ws, search, notices.append)
+            code = printed.code
+            notices += printed.err
+            text = printed.out if printed.is_raw else finished(printed.out)
+            if not (printed.is_raw or request.terminals[0]):
+                text = without_styles(text)
+            out = text.encode("utf-8", "surrogateescape")
+            lines = [] if params["quiet"] else list(map(printable, notices))
+        except LocalembedError as error:
+            code = error.exit_code
+            lines = [*([] if params["quiet"] else map(printable, notices)), error_line(error)]
+        err = finished("".join(f"{line}\n" for line in lines))
+        return Answer(code, out, err.encode("utf-8", "surrogateescape"))
 
 
-@contextmanager
-def _as_client(
-    folder: str, environment: Mapping[str, str], out: io.TextIOWrapper, err: io.TextIOWrapper
-) -> Iterator[None]:
-    """Run in the client's folder, with its environment and its stdout and stderr."""
-    own = dict(os.environ)
-    streams = sys.stdout, sys.stderr
-    try:
-        os.environ.clear()
-        os.environ.update(environment)
-        os.chdir(folder)
-        sys.stdout, sys.stderr = out, err
-        yield
-    finally:
-        sys.stdout, sys.stderr = streams
-        os.chdir(os.sep)
-        os.environ.clear()
-        os.environ.update(own)
+def _place(named: Path | None, request: QueryRequest) -> Place:
+    """Return how a command line names its workspace, as the client's process would read it."""
+    from localembed.core.workspace_folder import VARIABLE
+    from localembed.server.service import Place
+
+    variable = request.variables.get(VARIABLE)
+    if named is not None:
+        return Place(request.folder, str(request.folder / named.expanduser()))
+    if variable:
+        path = os.path.join(request.folder, os.path.expanduser(variable))  # noqa: PTH111, PTH118
+        return Place(request.folder, os.path.normpath(path))
+    return Place(request.folder)

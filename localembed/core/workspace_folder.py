@@ -6,6 +6,8 @@ import os
 
 FOLDER_NAME = ".localembed"
 """Name of the workspace inside a folder that has one."""
+VARIABLE = "LOCALEMBED_WORKSPACE"
+"""Variable that names the workspace itself."""
 _MARKS = ("config.toml", "head.json")
 
 
@@ -16,7 +18,7 @@ def is_workspace(folder: str) -> bool:
 
 def named_workspace() -> str | None:
     """Return the workspace folder that `LOCALEMBED_WORKSPACE` names, None if it is not set."""
-    named = os.environ.get("LOCALEMBED_WORKSPACE")
+    named = os.environ.get(VARIABLE)
     return os.path.abspath(os.path.expanduser(named)) if named else None
 
 
@@ -26,7 +28,7 @@ def find_workspace(start: str) -> str | None:
     What was found may be another user's (see `ownership.objection`).
 
     Args:
-        start: the folder in which the search begins.
+        start: absolute path of the folder in which the search begins.
     """
     folder = start
     while True:

@@ -31,6 +31,10 @@ class Backend(Protocol):
     windows_in_flight: int
     """Number of windows that a run embeds concurrently."""
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Environment variables that decide how to reach the provider; none for a local model."""
+
     def space_id(self, hashes: Mapping[str, str], /) -> str:
         """Return the identity of the space; only vectors with the same one are comparable.
 

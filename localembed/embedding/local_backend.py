@@ -25,6 +25,7 @@ class LocalBackend:
     spec: ModelSpec
     provider: ClassVar[None] = None
     windows_in_flight: ClassVar[int] = 1
+    variables: ClassVar[tuple[str, ...]] = ()
 
     def space_id(self, hashes: Mapping[str, str], /) -> str:
         """Return the identity of the vectors.

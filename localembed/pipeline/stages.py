@@ -49,11 +49,12 @@ class EmbedderLoader(Protocol):
     def windows_in_flight(self) -> int:
         """Number of windows to embed concurrently; more than one only for a remote model."""
 
-    def load(self, text_bytes: int) -> Embedder:
+    def load(self, text_bytes: int, tokens: int) -> Embedder:
         """Load the model.
 
         Args:
             text_bytes: estimate of the most bytes of text to embed.
+            tokens: tokens to embed at first; more may follow.
         """
 
 
@@ -89,8 +90,11 @@ class RunModel:
         """Engine that embedded; None if there was nothing to embed."""
         return self._embedder.use if self._embedder else None
 
-    def embedder(self) -> Embedder | None:
+    def embedder(self, tokens: int) -> Embedder | None:
         """Return the model, loaded once; None if it cannot be loaded, see `problem`.
+
+        Args:
+            tokens: tokens to embed with it at first.
 
         Raises:
             WorkspaceError: the workspace is damaged or cannot be written.
@@ -98,7 +102,7 @@ class RunModel:
         with self._loading:
             if self._embedder is None and self.problem is None:
                 try:
-                    self._embedder = self._loader.load(self._text_bytes)
+                    self._embedder = self._loader.load(self._text_bytes, tokens)
                 except WorkspaceError:
                     raise
                 except LocalembedError as error:

@@ -26,8 +26,8 @@ _OVERTIME = 1.25
 class EmbedderSource(Protocol):
     """Provides the model, loaded once."""
 
-    def embedder(self) -> Embedder | None:
-        """Return the model, None if it cannot be loaded."""
+    def embedder(self, tokens: int) -> Embedder | None:
+        """Return the model to embed so many tokens, None if it cannot be loaded."""
 
 
 class VectorStore(Protocol):
@@ -80,7 +80,7 @@ class TimedEmbedding:
         outcomes: dict[bytes, Vector | str] = {}
         unsaved = 0
         rest = list(chunks)
-        while rest and (model := self._model()) is not None:
+        while rest and (model := self._model(rest)) is not None:
             part = self._embed_part(rest, model)
             outcomes.update(part)
             rest = [chunk for chunk in rest if chunk.chunk_hash not in outcomes]
@@ -90,12 +90,12 @@ class TimedEmbedding:
                 unsaved = 0
         return EmbeddedChunks(outcomes, unsaved)
 
-    def _model(self) -> Embedder | None:
+    def _model(self, chunks: Sequence[Chunk]) -> Embedder | None:
         """Return the model; None if it cannot be loaded, or the run is over."""
         if self._token.is_cancelled:
             return None
         with self._counters.stage("load model"):
-            return self._source.embedder()
+            return self._source.embedder(sum(len(chunk.token_ids) for chunk in chunks))
 
     def _embed_part(self, chunks: Sequence[Chunk], model: Embedder) -> dict[bytes, Vector | str]:
         """Embed what the planned time allows, and check every vector before it is used."""

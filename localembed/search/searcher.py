@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from localembed.core.text import show_path
@@ -56,6 +57,7 @@ class Searcher:
 
     Rows of roots that are not given are never shown: config.toml was edited or lost.
     It may be long-lived: head.json is read for every query, and the table stays open while pinned.
+    Safe for several threads.
     """
 
     def __init__(self, layout: Layout, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -63,6 +65,13 @@ class Searcher:
         self._layout = layout
         self._limits = limits
         self._open: tuple[tuple[str, str, int], ChunkReader] | None = None
+        self._opening = Lock()
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of the vectors that are kept in memory."""
+        found = self._open
+        return found[1].vector_bytes if found else 0
 
     def search(
         self,
@@ -132,7 +141,8 @@ class Searcher:
             return search(self._reader(name, entry), entry)
         except VersionGoneError:
             # A run has replaced the version since head.json was read: use the new one.
-            self._open = None
+            with self._opening:
+                self._open = None
             name, entry = self._choose(query)
             return search(self._reader(name, entry), entry)
 
@@ -154,9 +164,10 @@ class Searcher:
         from localembed.store.lance.read_rows import ChunkReader
 
         pinned = (name, entry.uuid, entry.lance_version)
-        if self._open is None or self._open[0] != pinned:
-            self._open = (pinned, ChunkReader(self._layout, name, entry, self._limits))
-        return self._open[1]
+        with self._opening:
+            if self._open is None or self._open[0] != pinned:
+                self._open = (pinned, ChunkReader(self._layout, name, entry, self._limits))
+            return self._open[1]
 
 
 def _hits(

@@ -1,4 +1,4 @@
-"""The address on which a workspace's resident listens: a socket that only its user can reach.
+"""The address on which the resident listens: a socket that only its user can reach.
 
 A Unix socket (0600) in a private folder of the user (0700); on systems without Unix sockets, a port
 of the loopback interface, with a token in a file in that folder that clients must send first.
@@ -10,8 +10,16 @@ import os
 import socket
 import stat
 
+from localembed import __version__
+
 _SECRET_BYTES = 16
 _MAX_UNIX_PATH = 100
+BACKLOG = 512
+"""Connections that wait to be accepted; above that, clients run their queries themselves."""
+_USER_FOLDERS = (
+    "HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "APPDATA", "LOCALAPPDATA",
+)  # fmt: skip
+"""Variables that decide where a user's models, settings and measurements are."""
 HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX")
 
 
@@ -25,11 +33,13 @@ def folder() -> str:
     return os.path.join(temporary, f"localembed-{user}")
 
 
-def path_of(workspace: str) -> str:
-    """Return the path of a workspace's socket, which depends on the workspace's real path."""
+def path() -> str:
+    """Return the path of the socket, one for each installed version and home of this user."""
     import xxhash
 
-    name = xxhash.xxh3_64_hexdigest(os.fsencode(os.path.realpath(workspace)))
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    homes = (os.environ.get(name, "") for name in _USER_FOLDERS)
+    name = xxhash.xxh3_64_hexdigest(os.fsencode("\0".join((package, __version__, *homes))))
     return os.path.join(folder(), f"{name}.sock")
 
 
@@ -99,12 +109,12 @@ def listen(path: str, *, unix: bool = HAS_UNIX_SOCKETS) -> tuple[socket.socket, 
         remove(temporary)
         listener.bind(temporary)
         os.chmod(temporary, 0o600)
-        listener.listen(64)
+        listener.listen(BACKLOG)
         os.replace(temporary, path)
         return listener, b""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    listener.listen(64)
+    listener.listen(BACKLOG)
     token = os.urandom(_SECRET_BYTES).hex().encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -1,24 +1,24 @@
-"""Send a query to a workspace's resident; if none answers, the caller runs the query itself."""
+"""Send a query to the resident; if none answers, the caller runs the query itself."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from localembed.core.ownership import objection
-from localembed.core.workspace_folder import find_workspace, named_workspace
+from localembed.core import terminal
 from localembed.server import address, wire
 from localembed.server.code_version import fingerprint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _UNWRITABLE = 5
 _TIMEOUT_SECONDS = 30.0
 """Seconds to wait for the resident before the caller runs the query itself."""
 _LOCAL_ARGUMENTS = frozenset({"-", "-h", "--help", "--no-resident"})
 """Arguments that only the caller's own process can handle, such as reading stdin."""
+_PREFIX = "LOCALEMBED_"
 
 
 def ask(arguments: Sequence[str]) -> int | None:
@@ -29,11 +29,8 @@ def ask(arguments: Sequence[str]) -> int | None:
     """
     if _LOCAL_ARGUMENTS.intersection(arguments):
         return None
-    workspace = _workspace(arguments)
-    if workspace is None:
-        return None
-    answer = exchange(workspace, list(arguments))
-    if answer is None or len(answer) != 3:
+    answer = _answer(arguments[1:])
+    if answer is None:
         return None
     code, out, err = answer
     _print(2, err)
@@ -47,58 +44,56 @@ def ask(arguments: Sequence[str]) -> int | None:
     return int(code)
 
 
-def exchange(workspace: str, arguments: list[str]) -> list[bytes] | None:
-    """Send a command line to a workspace's resident and return its reply, None if there is none.
+def exchange(
+    kind: bytes, parts: Iterable[bytes] = (), seconds: float = _TIMEOUT_SECONDS
+) -> list[bytes] | None:
+    """Send a request to the resident and return its reply, None if there is none.
 
     Args:
-        workspace: the workspace's folder.
-        arguments: the program's arguments; an empty list tells the resident to exit.
+        kind: kind of the request.
+        parts: the rest of the request (see `wire`).
+        seconds: how long to wait for each part of the reply.
     """
-    found = address.connect(address.path_of(workspace), _TIMEOUT_SECONDS)
+    found = address.connect(address.path(), seconds)
     if found is None:
         return None
     connection, token = found
-    terminals = "".join("x" if os.isatty(number) else "-" for number in (1, 2))
-    environment = [f"{name}={value}" for name, value in _environment().items()]
-    words = [fingerprint(), os.getcwd(), terminals, str(len(arguments)), *arguments, *environment]
     with connection:
         try:
-            wire.send(connection, [token, *(os.fsencode(word) for word in words)])
+            wire.send(connection, [token, os.fsencode(fingerprint()), kind, *parts])
             return wire.receive(connection)
         except OSError:
             return None
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment, including the width of the terminal."""
-    environment = dict(os.environ)
-    if "COLUMNS" not in environment and os.isatty(1):
-        environment["COLUMNS"] = str(os.get_terminal_size(1).columns)
-    return environment
+def _answer(words: Sequence[str]) -> list[bytes] | None:
+    """Return the exit code, stdout and stderr of a query."""
+    variables = {name: value for name, value in os.environ.items() if name.startswith(_PREFIX)}
+    for _ in range(2):  # the resident may ask for variables, once
+        reply = exchange(wire.QUERY, _query(words, variables))
+        if not reply:
+            return None
+        kind, *rest = reply
+        if kind == wire.ANSWER and len(rest) == 3:
+            return rest
+        if kind != wire.VARIABLES:
+            return None
+        names = map(os.fsdecode, rest)
+        variables |= {name: os.environ.get(name, "") for name in names}
+    return None
 
 
-def _workspace(arguments: Sequence[str]) -> str | None:
-    """Return the folder of the workspace that a command line selects.
-
-    Abbreviated and invalid options are left to Click: no resident listens at a wrong address.
-    """
-    for place, word in enumerate(arguments):
-        if word == "--":
-            break
-        if word.startswith("--workspace="):
-            return os.path.abspath(os.path.expanduser(word.partition("=")[2]))
-        if word == "--workspace" and place + 1 < len(arguments):
-            return os.path.abspath(os.path.expanduser(arguments[place + 1]))
-    if named := named_workspace():
-        return named
-    start = os.getcwd()
-    found = find_workspace(start)
-    if found is not None:
-        # The caller decides about one that may be another user's, and says what is wrong.
-        return None if objection(found, start) else found
-    from localembed.core import user_folders
-
-    return str(user_folders.user_workspace())
+def _query(words: Sequence[str], variables: dict[str, str]) -> list[bytes]:
+    facts = (os.isatty(1), os.isatty(2), terminal.supports_links())
+    marks = "".join("x" if fact else "-" for fact in facts)
+    try:
+        folder = os.getcwd()
+    except OSError:  # it was deleted
+        folder = ""
+    pairs = [f"{name}={value}" for name, value in variables.items()]
+    home, columns = os.path.expanduser("~"), str(terminal.columns())
+    message = [folder, home, columns, marks, str(len(pairs)), *pairs, *words]
+    return [os.fsencode(text) for text in message]
 
 
 def _print(number: int, data: bytes) -> None:

@@ -1,34 +1,93 @@
-"""Start a resident in the background, and stop one."""
+"""Start a resident in the background, ask for its status, and stop it."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 from localembed.core.processes import environment, python
-from localembed.server import address
+from localembed.errors import StorageError
+from localembed.server import address, single, wire
 from localembed.server.client import exchange
 
+_START_SECONDS = 10.0
+"""How long to wait for a resident that is starting, or ending."""
+_POLL_SECONDS = 0.02
 
-def is_running(workspace: Path) -> bool:
-    """Tell whether a resident is running for a workspace."""
-    found = address.connect(address.path_of(str(workspace)), seconds=1.0)
+
+def start(workspace: Path) -> bool:
+    """Start a resident that outlives this process, unless one is running or starting.
+
+    Args:
+        workspace: the workspace that it opens first.
+
+    Raises:
+        OSError: it cannot be started, or other users could reach it.
+    """
+    path = address.path()
+    address.make_private(os.path.dirname(path))  # noqa: PTH120 - a string
+    lock = single.take(path)
+    if lock is None:
+        return False
+    passed = (lock,) if single.CAN_PASS_ON else ()
+    if not passed:
+        os.close(lock)
+    try:
+        _spawn(workspace, passed)
+    finally:
+        for descriptor in passed:
+            os.close(descriptor)
+    return True
+
+
+def _spawn(workspace: Path, passed: tuple[int, ...]) -> None:
+    held = [f"--lock={descriptor}" for descriptor in passed]
+    subprocess.Popen(
+        python("localembed", "serve", "-q", *held, "--workspace", str(workspace)),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True, cwd=os.sep, env=environment(), pass_fds=passed,
+    )  # fmt: skip
+
+
+def is_running() -> bool:
+    """Tell whether a resident listens."""
+    found = address.connect(address.path(), seconds=1.0)
     if found is None:
         return False
     found[0].close()
     return True
 
 
-def start(workspace: Path) -> None:
-    """Start a resident that outlives this process; if one is already running, the new one exits."""
-    subprocess.Popen(
-        python("localembed", "serve", "-q", "--workspace", str(workspace)),
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True, cwd=os.sep, env=environment(),
-    )  # fmt: skip
+def status() -> bytes | None:
+    """Return the status of the resident as JSON, None if there is none.
+
+    A resident that is starting is waited for.
+    """
+    end = time.monotonic() + _START_SECONDS
+    while True:
+        reply = exchange(wire.STATUS)
+        if reply and reply[0] == wire.STATUS and len(reply) == 2:
+            return reply[1]
+        if time.monotonic() > end or not single.is_held(address.path()):
+            return None
+        time.sleep(_POLL_SECONDS)
 
 
-def stop(workspace: Path) -> bool:
-    """Stop the resident; return False if there is none."""
-    return exchange(str(workspace), []) is not None
+def stop() -> bool:
+    """Stop the resident, also one that is starting; return False if there is none.
+
+    Raises:
+        StorageError: it does not end.
+    """
+    path, told = address.path(), False
+    end = time.monotonic() + _START_SECONDS
+    while True:
+        told = exchange(wire.STOP) is not None or told
+        if not single.is_held(path):
+            return told
+        if time.monotonic() > end:
+            message = "The server does not stop. End the process 'localembed serve' yourself."
+            raise StorageError(message)
+        time.sleep(_POLL_SECONDS)

@@ -17,6 +17,7 @@ from localembed.types.findings import Checkup
 from localembed.types.models import EngineUse, ListedModel
 from localembed.types.queries import QueryResult, SearchHit
 from localembed.types.runs import Preview, RunReport
+from localembed.types.serving import ServerStatus
 from localembed.types.tables import (
     Changes,
     Garbage,
@@ -169,9 +170,15 @@ def init_json(workspace: Path, *, created: bool) -> Form:
     return {"workspace": str(workspace), "created": created}
 
 
-def server_json(*, running: bool, stopped: bool) -> Form:
-    """Return the form of the server's state."""
-    return {"running": running, "stopped": stopped}
+def server_json(status: ServerStatus | None, *, stopped: bool = False) -> Form:
+    """Return the form of what the server has open; None if it is not running."""
+    state = {"running": status is not None, "stopped": stopped}
+    if status is None:
+        return state
+    form = asdict(status)
+    for entry in form["workspaces"]:
+        entry["idle_seconds"] = round(entry["idle_seconds"], 1)
+    return {**state, **form}
 
 
 def checkup_json(checkup: Checkup) -> Form:

@@ -39,6 +39,8 @@ class Limits:
     """Maximum small fragments of a small table: only a clean-up frees replaced indexes."""
     small_table_rows: int = 100_000
     """Maximum rows of a small table."""
+    resident_tokens: int = 1024
+    """Maximum tokens that the resident embeds for a run, at 1.7 ms each; loading takes 2.8 s."""
     in_process_rows: int = 20_000
     """Maximum rows to index in this process; starting a child process would take longer."""
     exact_rows: int = 150_000

@@ -212,6 +212,38 @@ class Embedder(Protocol):
         """Cancel calls in other threads, which then fail; it cannot embed any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """Texts to embed in a process that holds their model already."""
+
+    workspace: Path
+    model: str
+    dim: int
+    space_id: str
+    variables: Mapping[str, str]
+    """Engine options, as `LOCALEMBED_` variables."""
+    token_ids: tuple[IntArray, ...]
+    """Ids of each text with its prompt, without special tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedReply:
+    """Vectors from another process, and what computed them."""
+
+    vectors: VectorMatrix
+    """(n, dim) float32; a text that could not be embedded has a row that is not finite."""
+    engine: str
+    device: str
+    precision: str
+
+
+class EmbeddingService(Protocol):
+    """Another process that may hold a model already."""
+
+    def embed(self, request: EmbedRequest, /) -> EmbedReply | None:
+        """Return the vectors of texts, None if the process is not there or cannot do it."""
+
+
 class Reranker(Protocol):
     """Reads a query and a text together."""
 

@@ -46,6 +46,7 @@ SETTINGS: Mapping[str, Reach] = {
     "commit_seconds": Reach.NOTHING,
     "keep_versions": Reach.NOTHING,
     "resident_minutes": Reach.NOTHING,
+    "resident_memory": Reach.NOTHING,
     "allow_network": Reach.NETWORK,
 }
 """Keys of config.toml that are settings."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from localembed.chunking import clean
@@ -23,6 +24,7 @@ from localembed.types.limits import Limits
 from localembed.types.runs import Notice, Preview, RunReport, ignore_notice
 from localembed.workspace import config_file
 from localembed.workspace.roots import Scope
+from localembed.workspace.service_embedder import service_embedder
 from localembed.workspace.settings import Settings, engine_options, load_context
 from localembed.workspace.tables import TableSelection
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from localembed.chunking.rules import ChunkRules
-    from localembed.types.models import Embedder, ModelSpec
+    from localembed.types.models import Embedder, EmbeddingService, ModelSpec
 
 _BYTES_PER_TOKEN = 4
 """Bytes per token of English text, to estimate the length of a run."""
@@ -45,6 +47,8 @@ class RunOptions:
     retry_failed: bool = False
     max_cost: float | None = None
     """Maximum US dollars for a remote model; None for no limit."""
+    embedding_service: EmbeddingService | None = None
+    """Process that may hold the model already, and embeds few chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ def make_job(  # noqa: PLR0913 - what a run is made of
         scopes=tuple((scope.root, scope.path) for scope in to_index),
         rules=WalkRules(settings.max_file_size),
         chunker=_chunker(selection),
-        embedder=_embedder(selection, settings, pending, options, on_notice),
+        embedder=_embedder(layout, selection, settings, pending, options, limits, on_notice),
         pending=pending,
         limits=limits,
         becomes_default=selection.becomes_default,
@@ -132,19 +136,35 @@ def preview(
 class _EmbedderLoader:
     """Loads the model of a run (see `pipeline.stages.EmbedderLoader`)."""
 
+    layout: Layout
     model: LocatedModel
     settings: Settings
     pending: PendingVectors
     options: RunOptions
     on_notice: Notice
+    max_service_tokens: int
 
     @property
     def windows_in_flight(self) -> int:
         """Number of windows to embed concurrently."""
         return backend_of(self.model.spec).windows_in_flight
 
-    def load(self, text_bytes: int) -> Embedder:
-        """Load the model for about `text_bytes` of text."""
+    def load(self, text_bytes: int, tokens: int) -> Embedder:
+        """Load the model, unless another process embeds the few tokens."""
+        if self.options.embedding_service is not None and tokens <= self.max_service_tokens:
+            embedder = service_embedder(
+                self.options.embedding_service,
+                self.layout,
+                self.model,
+                engine_options(self.settings),
+                partial(self._load, text_bytes),
+                self.max_service_tokens,
+            )
+            if embedder is not None:
+                return embedder
+        return self._load(text_bytes)
+
+    def _load(self, text_bytes: int) -> Embedder:
         model = self.model
         remote = RemoteOptions(
             allow_network=self.settings.allow_network,
@@ -169,7 +189,7 @@ class _Missing:
     problem: ModelError
     windows_in_flight: int = 1
 
-    def load(self, _needed: object) -> NoReturn:
+    def load(self, *_needed: object) -> NoReturn:
         """Raise the reason why it cannot be loaded."""
         raise self.problem
 
@@ -180,16 +200,20 @@ def _chunker(selection: TableSelection) -> _ChunkerLoader | _Missing:
     return _ChunkerLoader(selection.model.spec, selection.model.folder, selection.rules)
 
 
-def _embedder(
+def _embedder(  # noqa: PLR0913 - what a run is made of
+    layout: Layout,
     selection: TableSelection,
     settings: Settings,
     pending: PendingVectors,
     options: RunOptions,
+    limits: Limits,
     on_notice: Notice,
 ) -> _EmbedderLoader | _Missing:
     if selection.model is None or selection.problem is not None:
         return _Missing(selection.problem or ModelNotFoundError(selection.facts.model))
-    return _EmbedderLoader(selection.model, settings, pending, options, on_notice)
+    return _EmbedderLoader(
+        layout, selection.model, settings, pending, options, on_notice, limits.resident_tokens
+    )
 
 
 def remove_everywhere(

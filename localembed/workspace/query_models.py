@@ -1,18 +1,23 @@
-"""Models that stay loaded from one query to the next."""
+"""Models that stay loaded from one query to the next; safe for several threads."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import os
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from localembed import models
 from localembed.embedding import RemoteOptions, backend_of, load_query_embedder, load_reranker
 from localembed.errors import RemoteModelError
+from localembed.models import LocatedModel
 from localembed.store.layout import Layout
 from localembed.types.runs import Notice, ignore_notice
 from localembed.types.tables import TableHead
-from localembed.workspace.settings import engine_options, load_context, resolve
+from localembed.workspace.model_pool import ModelKey, ModelPool
+from localembed.workspace.settings import Settings, engine_options, load_context, resolve
 from localembed.workspace.tables import model_of
 
 if TYPE_CHECKING:
@@ -20,41 +25,74 @@ if TYPE_CHECKING:
     from localembed.types.models import Embedder, Reranker
 
 
+class ForeignVariablesError(Exception):
+    """A remote model reads variables whose values in the requesting process are not known."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        """Name the variables."""
+        super().__init__(*names)
+        self.names = names
+
+
+class OtherEnvironmentError(Exception):
+    """A remote model reads variables that differ here from those of the requesting process."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The terms on which one command uses remote models."""
+    """The terms on which one command uses models."""
 
     allow_network: bool = False
     """Whether to allow remote models even if the settings do not."""
     on_notice: Notice = ignore_notice
     """Callback that names the provider, on its first query."""
+    variables: Mapping[str, str] | None = None
+    """Variables of the process that sent the command; None if it is this process."""
+
+
+@dataclass(slots=True)
+class _Connection:
+    """An embedder of a remote model, which the queries of one permission share."""
+
+    embedder: Embedder
+    permission: Hashable
+    users: int = 0
+    retired: bool = False
+
+    def close_if_unused(self) -> None:
+        if self.retired and not self.users:
+            self.embedder.close()
 
 
 class QueryModels:
-    """Embedders and rerankers for queries, by the space of their vectors."""
+    """Embedders and rerankers for the queries of a workspace, by the space of their vectors."""
 
-    def __init__(self, layout: Layout, flags: Mapping[str, object]) -> None:
+    def __init__(self, layout: Layout, flags: Mapping[str, object], pool: ModelPool) -> None:
         """Load nothing yet.
 
         Args:
             layout: the workspace.
             flags: settings that win over every file and variable.
+            pool: local models, shared with other workspaces.
         """
         self._layout = layout
         self._flags = flags
-        self._embedders: dict[str, Embedder] = {}
-        self._permissions: dict[str, Hashable] = {}
-        """Permissions under which the embedders were loaded."""
-        self._rerankers: dict[str, Reranker] = {}
+        self._pool = pool
+        self._lock = Lock()
+        self._held: dict[str, Any] = {}
+        """Space → local model, which stays in the pool as long as it is here."""
+        self._connections: dict[str, _Connection] = {}
+        """Space → connection to its provider."""
         self._last: tuple[tuple[str, str], Vector, int] | None = None
         """Space and text that were embedded last, with the vector and the number of parts."""
 
     def reranker(self, name: str) -> Reranker:
         """Return a model that reads a query and a text together."""
         model = models.open_reranker(name, self._layout)
-        if model.space_id not in self._rerankers:
-            self._rerankers[model.space_id] = load_reranker(model.spec, model.folder)
-        return self._rerankers[model.space_id]
+        key = ModelKey(model.spec.name, model.space_id)
+        found = self._pool.get(key, lambda: load_reranker(model.spec, model.folder))
+        self._held[model.space_id] = found
+        return found
 
     def embed(self, entry: TableHead, text: str, terms: Terms) -> tuple[Vector, int]:
         """Return a query's vector, (dim,) float32, and the number of parts it was embedded in.
@@ -71,40 +109,120 @@ class QueryModels:
             OfflineError: the model is remote, and the network is not allowed.
             RemoteModelError: the provider could not embed the query.
             ModelChangedError: the model is not the one the table was built with.
+            ForeignVariablesError: the model is remote, and the command came from another process.
+            OtherEnvironmentError: the same, and its variables differ from those of this process.
         """
         key = (entry.space_id, text)
         last = self._last
         if last is None or last[0] != key:
-            embedder = self._embedder(entry, terms)
-            try:
-                vector = embedder.embed_query(text)
-            except RemoteModelError:
-                # This embedder sends no more requests; a new one may reach the provider again.
-                self._embedders.pop(entry.space_id, embedder).close()
-                raise
-            last = self._last = (key, vector, embedder.count_pieces(text))
+            model = model_of(entry, self._layout)
+            with self._lend(model, terms) as embedder:
+                last = (key, embedder.embed_query(text), embedder.count_pieces(text))
+            self._last = last
         return last[1], last[2]
 
-    def _embedder(self, entry: TableHead, terms: Terms) -> Embedder:
-        model = model_of(entry, self._layout)
-        settings = resolve(self._flags, self._layout).settings
+    def local(self, model: LocatedModel, terms: Terms) -> Embedder:
+        """Return the embedder of a local model, loaded once.
+
+        Args:
+            model: a model whose files are on this machine.
+            terms: terms of the command.
+        """
+        settings = resolve(self._flags, self._layout, terms.variables).settings
+        return self._local(model, settings, terms)
+
+    def close(self) -> None:
+        """Close the connections to providers, each once its last request is answered."""
+        with self._lock:
+            for space in list(self._connections):
+                self._retire(space)
+
+    @contextmanager
+    def _lend(self, model: LocatedModel, terms: Terms) -> Iterator[Embedder]:
+        """Lend an embedder for one query."""
+        settings = resolve(self._flags, self._layout, terms.variables).settings
         remote = RemoteOptions(
             allow_network=settings.allow_network or terms.allow_network,
             purpose="your queries",
             announce_once=True,
         )
+        backend = backend_of(model.spec)
+        if backend.provider is None:
+            yield self._local(model, settings, terms)
+            return
+        _check_variables(backend.variables, terms)
         # The next command may not have the same permission, nor the same key.
-        permission = backend_of(model.spec).permission(remote)
+        permission = backend.permission(remote)
+        connection = self._connect(model, settings, remote, permission, terms)
+        failed = False
+        try:
+            yield connection.embedder
+        except RemoteModelError:
+            # This embedder sends no more requests; a new one may reach the provider again.
+            failed = True
+            raise
+        finally:
+            with self._lock:
+                connection.users -= 1
+                if failed and self._connections.get(model.space_id) is connection:
+                    self._retire(model.space_id)
+                else:
+                    connection.close_if_unused()
+
+    def _local(self, model: LocatedModel, settings: Settings, terms: Terms) -> Embedder:
+        options = engine_options(settings)
+
+        def load() -> Embedder:
+            context = replace(load_context(model.space_id), on_notice=terms.on_notice)
+            return load_query_embedder(model.spec, model.folder, options, RemoteOptions(), context)
+
+        embedder = self._pool.get(ModelKey(model.spec.name, model.space_id, options), load)
+        self._held[model.space_id] = embedder
+        return embedder
+
+    def _connect(
+        self,
+        model: LocatedModel,
+        settings: Settings,
+        remote: RemoteOptions,
+        permission: Hashable,
+        terms: Terms,
+    ) -> _Connection:
+        """Return a connection under exactly this permission, with one more user."""
         space = model.space_id
-        if space in self._embedders and self._permissions[space] != permission:
-            self._embedders.pop(space).close()
-        if space not in self._embedders:
-            context = replace(load_context(space), on_notice=terms.on_notice)
-            self._embedders[space] = load_query_embedder(
-                model.spec, model.folder, engine_options(settings), remote, context
-            )
-            self._permissions[space] = permission
-        return self._embedders[space]
+        with self._lock:
+            found = self._connections.get(space)
+            if found is not None and found.permission != permission:
+                self._retire(space)
+                found = None
+            if found is None:
+                context = replace(load_context(space), on_notice=terms.on_notice)
+                options = engine_options(settings)
+                embedder = load_query_embedder(model.spec, model.folder, options, remote, context)
+                found = self._connections[space] = _Connection(embedder, permission)
+            found.users += 1
+            return found
+
+    def _retire(self, space: str) -> None:
+        """Close a connection once its last query is answered; the lock is held."""
+        connection = self._connections.pop(space)
+        connection.retired = True
+        connection.close_if_unused()
+
+
+def _check_variables(names: tuple[str, ...], terms: Terms) -> None:
+    """Check that a command of another process has this process's key and proxies.
+
+    Raises:
+        ForeignVariablesError: it did not say.
+        OtherEnvironmentError: it has others.
+    """
+    if terms.variables is None:
+        return
+    if not terms.variables.keys() >= set(names):
+        raise ForeignVariablesError(names)
+    if any(terms.variables[name] != os.environ.get(name, "") for name in names):
+        raise OtherEnvironmentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +243,13 @@ class WarmUpModels:
 
     models: QueryModels
     layout: Layout
+    terms: Terms
 
     def embed(self, entry: TableHead, text: str, /) -> tuple[Vector, int]:
         """Return the vector of a text; for a remote model, any vector of its dimensions."""
         spec = model_of(entry, self.layout).spec
         if backend_of(spec).provider is None:
-            return self.models.embed(entry, text, Terms())
+            return self.models.embed(entry, text, self.terms)
         import numpy as np
 
         return np.full(spec.dim, spec.dim**-0.5, np.float32), 1

@@ -197,14 +197,18 @@ class Roots:
         new = [target for target in targets if not find_scope(here(roots), target)]
         return continued_roots(self._layout, candidates, new)
 
-    def scope_of(self, path: str | os.PathLike[str]) -> Scope:
+    def scope_of(self, path: str | os.PathLike[str], folder: str | None = None) -> Scope:
         """Return the root that holds a path, and the path relative to it.
+
+        Args:
+            path: the path.
+            folder: what a relative path is relative to; None for the current folder.
 
         Raises:
             UsageError: no root does.
         """
         roots = sorted(self.roots, key=lambda root: root.elsewhere)
-        spelled = os.fsencode(path)
+        spelled = os.fsencode(os.path.join(folder or "", path))  # noqa: PTH118 - a string
         target = os.path.abspath(spelled)  # noqa: PTH100 - bytes
         # A link inside a root is an entry of that root; any other link stands for its target. The
         # folder of another machine may be a link here.
@@ -258,8 +262,12 @@ class Roots:
         if len(head.tables) <= 1 and config_file.read_forgotten(self._layout):
             config_file.write_roots(self._layout, self.roots)
 
-    def condition(self, place: str) -> str:
+    def condition(self, place: str, folder: str | None = None) -> str:
         """Return the condition for the chunks of a path, path:line or chunk id.
+
+        Args:
+            place: the path, path:line or chunk id.
+            folder: what a relative path is relative to; None for the current folder.
 
         Raises:
             UsageError: no root holds the path.
@@ -267,6 +275,7 @@ class Roots:
         if _CHUNK_ID.fullmatch(place):
             return of_chunk(bytes.fromhex(place))
         path, _, line = place.rpartition(":")
-        has_line = bool(path) and line.isdecimal() and not os.path.exists(place)  # noqa: PTH110
-        scope = self.scope_of(path if has_line else place)
+        whole = os.path.join(folder or "", place)  # noqa: PTH118 - a string
+        has_line = bool(path) and line.isdecimal() and not os.path.exists(whole)  # noqa: PTH110
+        scope = self.scope_of(path if has_line else place, folder)
         return of_document(scope.root.root_id, scope.path, int(line) if has_line else None)

@@ -59,6 +59,8 @@ class Settings:
     """Number of versions that a clean-up keeps; tagged ones are kept as well."""
     resident_minutes: int = 15
     """Idle minutes after which the server exits; 0 starts none."""
+    resident_memory: int = 1 << 30
+    """Bytes of memory above which the server closes the workspaces that it used least recently."""
     allow_network: bool = False
     """Whether commands may use the network; a workspace's config.toml cannot set this."""
 
@@ -146,21 +148,30 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "commit_seconds": _whole(1, 3600),
     "keep_versions": _whole(1, 10_000),
     "resident_minutes": _whole(0, 1440),
+    "resident_memory": _bytes,
     "allow_network": _yes_or_no,
 }
 
 
-def resolve(flags: Mapping[str, object], layout: Layout | None) -> Sourced:
+def resolve(
+    flags: Mapping[str, object],
+    layout: Layout | None,
+    variables: Mapping[str, str] | None = None,
+) -> Sourced:
     """Return the settings in force.
 
     Args:
         flags: values of the command line; None where it has none.
         layout: the workspace, if there is one.
+        variables: the `LOCALEMBED_` variables of another process; None for this process's own.
 
     Raises:
         UsageError: a value is invalid, or a file cannot be read; the message names the origin.
     """
-    layers: list[tuple[str, Mapping[str, object]]] = [("flag", flags), ("", _environment())]
+    layers: list[tuple[str, Mapping[str, object]]] = [
+        ("flag", flags),
+        ("", _of_variables(os.environ if variables is None else variables)),
+    ]
     for path in (layout.config if layout else None, user_folders.user_config() / "config.toml"):
         if path is not None:
             found = read_toml(path)
@@ -211,8 +222,8 @@ def _variable(name: str) -> str:
     return f"LOCALEMBED_{name.upper()}"
 
 
-def _environment() -> dict[str, object]:
-    found = {name: os.environ.get(_variable(name)) for name in _CHECKS}
+def _of_variables(variables: Mapping[str, str]) -> dict[str, object]:
+    found = {name: variables.get(_variable(name)) for name in _CHECKS}
     return {name: value for name, value in found.items() if value}
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from localembed import models
 from localembed.core.text import counted
@@ -22,6 +22,7 @@ from localembed.store.modes import tighten_workspace
 from localembed.types.documents import Root
 from localembed.types.events import EventListener, ignore_event
 from localembed.types.limits import DEFAULT_LIMITS, Limits
+from localembed.types.models import EmbeddingService
 from localembed.types.queries import EVERYTHING, Filter, Query, QueryResult, SearchHit, SearchMode
 from localembed.types.runs import Notice, Preview, RunReport, ignore_notice
 from localembed.types.tables import MovedRoot, RootListing, Status
@@ -36,6 +37,7 @@ from localembed.workspace.indexing import (
     use_model,
 )
 from localembed.workspace.lost_roots import lost_notice, lost_roots
+from localembed.workspace.model_pool import ModelPool
 from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
 from localembed.workspace.reach import EVERY_OPTION, permissions_for
 from localembed.workspace.root_moves import move_root
@@ -62,6 +64,7 @@ class Workspace:
         folder: Path,
         flags: Mapping[str, object] = _NOTHING,
         limits: Limits = DEFAULT_LIMITS,
+        pool: ModelPool | None = None,
     ) -> None:
         """Set up a workspace; nothing is read yet.
 
@@ -69,6 +72,7 @@ class Workspace:
             folder: the workspace folder itself.
             flags: settings that override every file and variable.
             limits: sizes and thresholds that no user needs to set.
+            pool: local models, if this process has several workspaces.
 
         Raises:
             UsageError: no workspace can be there.
@@ -79,7 +83,9 @@ class Workspace:
         self.limits = limits
         self._flags = dict(flags)
         self._roots = Roots(self._layout)
-        self._models = QueryModels(self._layout, self._flags)
+        self._variables: Mapping[str, str] | None = None
+        self._current: str | None = None
+        self._models = QueryModels(self._layout, self._flags, pool or ModelPool())
         self._searcher = Searcher(self._layout, limits)
 
     @classmethod
@@ -90,7 +96,8 @@ class Workspace:
         *,
         start: str | None = None,
         named: str | None = None,
-    ) -> Workspace:
+        pool: ModelPool | None = None,
+    ) -> Self:
         """Find the workspace as git finds a repository, else use the user-wide one.
 
         Args:
@@ -100,11 +107,12 @@ class Workspace:
                 one.
             named: absolute path of the workspace itself, which takes precedence; None for
                 `LOCALEMBED_WORKSPACE`, empty if none is named.
+            pool: local models, if this process has several workspaces.
 
         Raises:
             NotTrustedError: another user could have made what was found, or could replace it.
         """
-        return cls(discover(start, named), flags, limits)
+        return cls(discover(start, named), flags, limits, pool)
 
     @property
     def folder(self) -> Path:
@@ -136,7 +144,7 @@ class Workspace:
     @property
     def settings(self) -> Sourced:
         """Settings in force, with the origin of each."""
-        return resolve(self._flags, self.layout)
+        return resolve(self._flags, self.layout, self._variables)
 
     @property
     def roots(self) -> tuple[Root, ...]:
@@ -169,6 +177,7 @@ class Workspace:
         retry_failed: bool = False,
         max_cost: float | None = None,
         wait: bool = False,
+        embedding_service: EmbeddingService | None = None,
         on_event: EventListener = ignore_event,
         on_notice: Notice = ignore_notice,
     ) -> RunReport:
@@ -182,6 +191,8 @@ class Workspace:
             retry_failed: embed failed chunks again.
             max_cost: maximum US dollars for a remote model; the run stops before it costs more.
             wait: if another process is writing, wait until it is done.
+            embedding_service: process that may hold the model already, and embeds few chunks; the
+                command line passes the server.
             on_event: called for each step (see `types.events.Step`).
             on_notice: called with a sentence for each request that could not be met in full.
 
@@ -193,7 +204,9 @@ class Workspace:
         check_root_options(options)
         self.name_roots(paths, options)
         layout = self.layout
-        run_options = RunOptions(verify, allow_mass_delete, retry_failed, max_cost)
+        run_options = RunOptions(
+            verify, allow_mass_delete, retry_failed, max_cost, embedding_service
+        )
         targets = self._roots.targets(paths)
         if not layout.exists():
             # Settings that cannot work must not leave an empty workspace behind.
@@ -306,7 +319,8 @@ class Workspace:
             # A reranker that cannot be used is rejected before the search.
             reranker = self._models.reranker(query.rerank)
             reranking = Reranking(reranker, query.text, query.top_k)
-        embedder = PermittedModels(self._models, Terms(query.allow_network, on_notice))
+        terms = Terms(query.allow_network, on_notice, self._variables)
+        embedder = PermittedModels(self._models, terms)
         answer = self._searcher.search(query, _paths(roots), embedder, reranking)
         for root in roots:
             if root.elsewhere and any(is_in(hit, root) for hit in answer.hits):
@@ -320,11 +334,9 @@ class Workspace:
             NotIndexedError: there is nothing to search.
             ModelChangedError: the model is not the one the table was built with.
         """
-        layout = self.layout
+        models = WarmUpModels(self._models, self.layout, Terms(variables=self._variables))
         for _ in range(2):  # the second keeps the vectors in memory
-            self._searcher.search(
-                Query("warm"), self._root_paths, WarmUpModels(self._models, layout)
-            )
+            self._searcher.search(Query("warm"), self._root_paths, models)
 
     def like(self, query: Query) -> QueryResult:
         """Return the chunks most similar to an indexed passage, without the passage itself.
@@ -339,8 +351,8 @@ class Workspace:
         begin = time.perf_counter()
         query = replace(query, mode="vector")
         check_query(query)
-        roots = self._root_paths
-        answer = self._searcher.like(self._roots.condition(query.text), query, roots)
+        where = self._roots.condition(query.text, self._current)
+        answer = self._searcher.like(where, query, self._root_paths)
         if answer is None:
             message = f"{query.text} is not indexed, or has no vector. Run: localembed index"
             raise UsageError(message)
@@ -360,8 +372,9 @@ class Workspace:
             UsageError: the path is in no root.
             NotIndexedError: nothing is indexed.
         """
-        query, roots = Query(place, model=model, at=at), self._root_paths
-        return list(self._searcher.show(self._roots.condition(place), query, roots).hits)
+        query = Query(place, model=model, at=at)
+        where = self._roots.condition(place, self._current)
+        return list(self._searcher.show(where, query, self._root_paths).hits)
 
     def _ensure_listed(self, roots: Sequence[Root]) -> None:
         """Raise an error if files are stored, and config.toml lists none of their roots."""

@@ -8,16 +8,16 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import click
 import pytest
 
 import localembed as library
 from localembed.cli.main import cli as group
-from localembed.cli.options import Session
-from localembed.cli.serve import _Runner
+from localembed.cli.serve import _Answerer
 from localembed.core import ownership
 from localembed.errors import NotTrustedError
-from localembed.server import client
-from localembed.server.resident import Request
+from localembed.server.requests import QueryRequest
+from localembed.server.service import Place, Service
 
 OTHER = 65534
 as_root = pytest.mark.skipif(
@@ -172,33 +172,28 @@ def test_what_a_third_user_owns_in_a_workspace_is_not_written(cli, indexed, name
 
 
 @as_root
-def test_the_client_sends_nothing_to_a_workspace_of_another_user(indexed, inner, monkeypatch):
-    asked = []
-    monkeypatch.setattr(client, "exchange", lambda *words: asked.append(words))
-
-    client.ask(["query", "api"])
-    os.chown(indexed / ".localembed", OTHER, OTHER)
-    client.ask(["query", "api"])
-
-    assert [workspace for workspace, _ in asked] == [str(indexed / ".localembed")]
-
-
-@as_root
 def test_the_resident_answers_nothing_from_a_workspace_of_another_user(cli, indexed, inner):
-    workspace = library.open(indexed)
-    runner = _Runner(group, workspace, Session(workspace.limits, {workspace.folder: workspace}))
+    query = group.get_command(click.Context(group), "query")
+    assert query is not None
+    answerer = _Answerer(query, Service(1 << 30), Place(str(inner)))
     words = ("query", "api", "--mode", "text", "--format", "paths")
-    request = Request(words, str(inner), dict(os.environ), (False, False))
 
-    assert runner.run(request).out == b"%s\n" % os.fsencode(indexed / "keys.md")
+    def ask():
+        home = os.path.expanduser("~")  # noqa: PTH111 - as text
+        folder = str(inner)
+        return answerer._answer_words(
+            QueryRequest(words[1:], folder, home, 80, (False, False), False, {})
+        )
+
+    assert ask().out == b"%s\n" % os.fsencode(indexed / "keys.md")
     os.chown(indexed / ".localembed", OTHER, OTHER)
-    refused = runner.run(request)
+    refused = ask()
 
     assert (refused.code, refused.out) == (5, b"")
     assert b"belongs to another user" in refused.err
     os.chown(indexed / ".localembed", 0, 0)
     (indexed / ".localembed" / "vectors2").symlink_to("/")
-    assert b"is a link" in runner.run(request).err
+    assert b"is a link" in ask().err
 
 
 def test_a_look_at_the_owners_is_a_few_calls(indexed, inner, monkeypatch):

@@ -72,6 +72,7 @@ def test_status_settings_shows_where_each_value_came_from(cli, notes, monkeypatc
         "commit_seconds    15                    default\n"
         "keep_versions     10                    default\n"
         "resident_minutes  15                    default\n"
+        "resident_memory   SIZE               default\n"
         "allow_network     False                 default\n"
     )
     settings = json.loads(cli("status", "--settings", "--json").out)["settings"]

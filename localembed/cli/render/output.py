@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import click
 
+from localembed.cli.render import screen
 from localembed.cli.render.text import clipped, escaped, printable, width
 
 if TYPE_CHECKING:
@@ -28,20 +29,40 @@ _OWN_CODES = re.compile(f"{_KEY}<([^>]*)>")
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print text on stdout or stderr, with its own line ends and colours but no foreign codes."""
-    parts = _OWN_CODES.split(text)
-    parts[::2] = map(escaped, parts[::2])
-    click.echo("".join(parts), err=err, nl=nl)
+    click.echo(finished(text), err=err, nl=nl)
+
+
+def echo_raw(text: str) -> None:
+    """Print data for another program as it is (see `json_line` and `path_line`)."""
+    # Without `color`, click would strip escape sequences from a name.
+    click.echo(text, nl=False, color=True)
 
 
 def echo_json(value: object) -> None:
-    """Print one value as JSON, in ASCII: its escapes are JSON's own."""
-    click.echo(json.dumps(value).replace("\x7f", "\\u007f"))
+    """Print one value as JSON."""
+    echo_raw(json_line(value))
 
 
-def echo_path(path: str) -> None:
-    """Print the name of a file: as it is for another program, escaped for a terminal."""
-    # Without `color`, click would strip escape sequences from a name.
-    click.echo(printable(path) if sys.stdout.isatty() else path, color=True)
+def finished(text: str) -> str:
+    """Return text with its own line ends and colours but no foreign codes."""
+    parts = _OWN_CODES.split(text)
+    parts[::2] = map(escaped, parts[::2])
+    return "".join(parts)
+
+
+def without_styles(text: str) -> str:
+    """Return finished text as it is written to what is not a terminal."""
+    return click.unstyle(text)
+
+
+def json_line(value: object) -> str:
+    """Return one value as a line of JSON, in ASCII: its escapes are JSON's own."""
+    return json.dumps(value).replace("\x7f", "\\u007f") + "\n"
+
+
+def path_line(path: str) -> str:
+    """Return the name of a file: as it is for another program, escaped for a terminal."""
+    return f"{printable(path) if screen.current().is_terminal else path}\n"
 
 
 def ask(question: str) -> str:
@@ -71,8 +92,8 @@ def style(text: str, **how: Any) -> str:  # noqa: ANN401 - the options of click.
 
 def linked(text: str, path: str) -> str:
     """Return text that links to a file (OSC 8) on terminals known to support it."""
-    known = ("VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "WEZTERM_PANE", "ITERM_SESSION_ID")
-    if not sys.stdout.isatty() or not any(os.environ.get(name) for name in known):
+    found = screen.current()
+    if not (found.is_terminal and found.shows_links):
         return text
     begin, end = (f"\x1b]8;;{target}\x1b\\" for target in (f"file://{quote(path)}", ""))
     return f"{_own(begin)}{text}{_own(end)}"

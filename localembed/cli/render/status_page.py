@@ -103,7 +103,8 @@ def _unknown_text(root_id: str, documents: int) -> str:
 def settings_text(sourced: Sourced) -> str:
     """Return a table of settings with their origins."""
     values = asdict(sourced.settings)
-    values["max_file_size"] = size(values["max_file_size"])
+    for name in ("max_file_size", "resident_memory"):
+        values[name] = size(values[name])
     return "\n".join(
         f"{name:<17} {'-' if values[name] is None else printable(str(values[name])):<22}"
         f"{style(printable(near(origin)), dim=True)}"

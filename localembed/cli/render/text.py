@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from pathlib import Path
 from textwrap import wrap
 
 from wcwidth import wcswidth, wcwidth
+
+from localembed.cli.render import screen
 
 INDENT = "   "
 _INTERPRETED = re.compile(
@@ -22,7 +21,7 @@ _INTERPRETED = re.compile(
 
 def width() -> int:
     """Return the columns to fill: the terminal's width, clamped to 40-120."""
-    return max(40, min(shutil.get_terminal_size((80, 24)).columns or 80, 120))
+    return max(40, min(screen.current().columns, 120))
 
 
 def printable(text: str) -> str:
@@ -79,13 +78,13 @@ def duration(seconds: float) -> str:
 
 def near(path: str) -> str:
     """Return a path relative to the current folder if it is below it, or else to the home."""
-    here = os.getcwd().rstrip("/") + "/"  # noqa: PTH109 - compared as text
+    here = screen.current().folder.rstrip("/") + "/"
     return path.removeprefix(here) if path.startswith(here) else from_home(path)
 
 
 def from_home(path: str) -> str:
     """Return a path with ~ for the home folder."""
-    home = str(Path.home()).rstrip("/")
+    home = screen.current().home.rstrip("/")
     return "~" + path[len(home) :] if home and path.startswith(home + "/") else path
 
 

@@ -19,7 +19,7 @@ from localembed.embedding.options import (
     RemoteOptions,
     limits_key,
 )
-from localembed.embedding.remote.keys import find_key
+from localembed.embedding.remote.keys import find_key, key_variable
 from localembed.errors import ModelNotFoundError, OfflineError, UsageError
 from localembed.types.models import ModelInput, ModelSpec, RemoteSpec, Tokenizer
 from localembed.types.runs import Price
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from localembed.types.runs import Estimate
 
 _PACKAGES = ("openai", "tenacity")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_CONNECTION_VARIABLES = (
+    *_PROXIES, *map(str.lower, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR",
+)  # fmt: skip
+"""Variables by which the HTTP client finds its way to a provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,12 @@ class RemoteBackend:
     def provider(self) -> str:
         """Address of the provider."""
         return self.remote.base_url
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Variables with the key, the proxies and the certificates."""
+        key = key_variable(self.remote, urlsplit(self.provider).hostname or "")
+        return (*((key,) if key else ()), *_CONNECTION_VARIABLES)
 
     def space_id(self, _hashes: Mapping[str, str], /) -> str:
         """Return the identity of the vectors: the port may change, the host may not."""

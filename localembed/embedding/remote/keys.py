@@ -20,7 +20,7 @@ def find_key(remote: RemoteSpec, host: str, *, is_here: bool) -> str | None:
     Raises:
         RemoteModelError: a key is required and there is none, or none that can be sent.
     """
-    variable = remote.api_key_env or ("OPENAI_API_KEY" if host == _OPENAI else "")
+    variable = key_variable(remote, host)
     key = os.environ.get(variable, "").strip() if variable else ""
     if not key and not (is_here and not variable):
         key = _from_keyring(host)
@@ -33,6 +33,11 @@ def find_key(remote: RemoteSpec, host: str, *, is_here: bool) -> str | None:
         )
         raise RemoteModelError(message)
     return None
+
+
+def key_variable(remote: RemoteSpec, host: str) -> str:
+    """Return the name of the variable with the key for a host, empty if there is none."""
+    return remote.api_key_env or ("OPENAI_API_KEY" if host == _OPENAI else "")
 
 
 def _checked(key: str, host: str) -> str:

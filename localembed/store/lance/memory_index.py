@@ -54,6 +54,14 @@ class NearestInMemory:
         self._matrix /= np.maximum(lengths, np.finfo(np.float32).tiny)
         self._by_row_id = np.argsort(self._row_ids)
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of all arrays."""
+        arrays = (
+            self._matrix, self._row_ids, self._chunk_ids, self._present, self._by_row_id,
+        )  # fmt: skip
+        return sum(array.nbytes for array in arrays)
+
     def search(self, query: Vector, limit: int) -> list[Candidate]:
         """Return the nearest rows, best first; rows without a vector are skipped."""
         similar = self._matrix @ _unit(query)

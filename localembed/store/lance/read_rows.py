@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
@@ -64,7 +65,7 @@ class Selection:
 
 
 class ChunkReader:
-    """A table, frozen at one version."""
+    """A table, frozen at one version; safe for several threads."""
 
     def __init__(
         self, layout: Layout, name: str, entry: TableHead, limits: Limits = DEFAULT_LIMITS
@@ -90,6 +91,12 @@ class ChunkReader:
             self._handle = _open(self._folder, entry)
         self._vector_queries = 0
         self._in_memory: NearestInMemory | None = None
+        self._counting = Lock()
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of the vectors that are kept in memory."""
+        return self._in_memory.bytes if self._in_memory is not None else 0
 
     def select(self, condition: str) -> Selection:
         """Count the rows that match a condition.
@@ -170,9 +177,10 @@ class ChunkReader:
             among: restricts the search to these rows.
         """
         if among is None:
-            self._vector_queries += 1
-            if self._vector_queries == 2:
-                self._in_memory = self._load_vectors(len(query))
+            with self._counting:
+                self._vector_queries += 1
+                if self._vector_queries == 2:
+                    self._in_memory = self._load_vectors(len(query))
             if self._in_memory is not None:
                 return self._in_memory.search(query, limit)
         with lance_errors(self._folder):
@@ -214,17 +222,18 @@ class ChunkReader:
 
         if not self._has_text_index:
             return []
+        in_memory = self._in_memory  # another thread may load them meanwhile
         if vector is None:
             columns = _CHUNK_COLUMNS
         else:
-            columns = ["chunk_id", "vector"] if self._in_memory is None else []
+            columns = ["chunk_id", "vector"] if in_memory is None else []
         with lance_errors(self._folder):
             search = self._handle.search(MatchQuery(query, "search_text"), query_type="fts")
             search = search.limit(limit).select([*columns, "_score"]).with_row_id(_YES)
             rows = (search.where(among.condition) if among else search).to_arrow()
         scores = rows["_score"].to_pylist()
-        if vector is not None and self._in_memory is not None:
-            return self._in_memory.compare(vector, rows["_rowid"].to_pylist(), scores)
+        if vector is not None and in_memory is not None:
+            return in_memory.compare(vector, rows["_rowid"].to_pylist(), scores)
         return _candidates(rows, vector, scores)
 
     @cached_property

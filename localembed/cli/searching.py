@@ -1,0 +1,195 @@
+"""A search from its command line to its printed form, in any process.
+
+`query` runs it in its own process, and the resident for a client: both get the same output, since
+nothing here reads the environment, the current folder or stdout (see `render.screen`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from localembed.cli.render.hit_formats import context, markdown, vimgrep
+from localembed.cli.render.hits import folded, hit_text, place
+from localembed.cli.render.output import json_line, path_line
+from localembed.cli.render.text import printable
+from localembed.core.text import counted
+from localembed.errors import UsageError
+from localembed.types import json_forms
+from localembed.types.queries import Filter, Query, QueryResult, SearchMode
+from localembed.types.runs import Notice
+from localembed.workspace.settings import Settings
+from localembed.workspace.workspace import Workspace
+
+FORMATS = ("text", "json", "jsonl", "paths", "vimgrep", "markdown", "context")
+_RAW = ("json", "jsonl", "paths")
+_WITH_LINES = ("text", "json", "jsonl", "markdown")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How to show hits."""
+
+    form: str = "text"
+    """One of `FORMATS`."""
+    budget: int = 2000
+    """Maximum tokens of the form `context`."""
+    min_score: float | None = None
+    """Minimum score of a hit."""
+    lines: int = 0
+    """Lines to show before and after the best one."""
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A command line of `query`."""
+
+    text: str
+    """The query; for a search by similarity, a path, path:line or chunk id."""
+    similar: bool
+    """Whether to search for what is similar to a passage."""
+    mode: SearchMode | None
+    """None for the setting's."""
+    top_k: int | None
+    """None for the setting's."""
+    options: Mapping[str, Any]
+    """The other fields of a `Query`."""
+    view: View
+
+    def query(self, settings: Settings) -> Query:
+        """Return the query, with the settings where the command line says nothing."""
+        mode, top_k = self.mode or settings.mode, self.top_k or settings.top_k
+        return Query(self.text, mode, top_k, lines=self.view.lines, **self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What a command prints, and its exit code."""
+
+    code: int
+    out: str
+    err: tuple[str, ...] = ()
+    """Notices, which --quiet drops."""
+    is_raw: bool = False
+    """Whether `out` is data for another program, not text for a terminal."""
+
+
+def make_search(params: Mapping[str, Any], *, as_json: bool) -> Search:
+    """Return the search of a parsed command line.
+
+    Args:
+        params: values of the options of `query`, by name.
+        as_json: whether --json was given.
+
+    Raises:
+        UsageError: the options contradict each other.
+    """
+    form = "json" if as_json else "paths" if params["only_paths"] else params["form"]
+    _refuse_contradictions(params, form)
+    filters = Filter(params["globs"], params["langs"], params["since"], params["where"])
+    similar = params["like"] is not None
+    return Search(
+        text=params["like"] if similar else params["text"],
+        similar=similar,
+        mode=params["mode"],
+        top_k=params["top_k"],
+        options={
+            "model": params["model"],
+            "filter": filters,
+            "rerank": params["rerank"],
+            "at": params["at"],
+            "allow_network": params["allow_network"],
+        },
+        view=View(
+            form, params["budget"], params["min_score"], params["lines"] or 0, params["explain"]
+        ),
+    )
+
+
+def print_search(workspace: Workspace, search: Search, on_notice: Notice) -> Printed:
+    """Search, and return what to print.
+
+    Args:
+        workspace: the workspace.
+        search: what to search for.
+        on_notice: called with the provider's name on its first query.
+
+    Raises:
+        LocalembedError: the search failed.
+    """
+    query = search.query(workspace.settings.settings)
+    everything = workspace.like(query) if search.similar else workspace.search(query, on_notice)
+    result = above(everything, search.view.min_score)
+    notices = _notices(result)
+    view = search.view
+    if view.form == "context" and result.hits and all(h.tokens > view.budget for h in result.hits):
+        notices.append(f"No hit fits within {counted(view.budget, 'token')}. Raise --budget.")
+    if not result.hits:
+        miss = next(iter(everything.hits), None)
+        closest = f"; the closest is {place(miss)} with {miss.score:.3f}" if miss else ""
+        notices.append(f"Nothing found for: {printable(result.query)}{closest}")
+    return Printed(
+        code=0 if result.hits else 1,
+        out=_form(result, view),
+        err=tuple(notices),
+        is_raw=view.form in _RAW,
+    )
+
+
+def above(result: QueryResult, least: float | None) -> QueryResult:
+    """Drop hits below a score."""
+    if least is None:
+        return result
+    return replace(result, hits=tuple(hit for hit in result.hits if hit.score >= least))
+
+
+def _refuse_contradictions(params: Mapping[str, Any], form: str) -> None:
+    text, like, mode = params["text"], params["like"], params["mode"]
+    if (text is None) == (like is None) or (like is not None and mode not in (None, "vector")):
+        message = "Give either TEXT or --like PLACE; --like compares vectors only."
+        raise UsageError(message)
+    if params["rerank"] and like is not None:
+        message = "--rerank needs the text of a query: give TEXT, not --like."
+        raise UsageError(message)
+    if params["at"] is not None and params["model"] is not None:
+        message = "Each version has one model: give either --at or --model."
+        raise UsageError(message)
+    if params["lines"] and form not in _WITH_LINES:
+        message = f"-C works with --format {', '.join(_WITH_LINES)}, not with {form}."
+        raise UsageError(message)
+
+
+def _notices(result: QueryResult) -> list[str]:
+    notices = []
+    if result.pieces > 1:
+        notices.append(
+            f"The query exceeds the model's limit: it was embedded as {result.pieces} chunks."
+        )
+    if not result.complete:
+        notices.append("The index is not complete yet; later queries may find more.")
+    return notices
+
+
+def _form(result: QueryResult, view: View) -> str:
+    if view.form == "json":
+        return json_line(json_forms.query_json(result))
+    if view.form == "paths":
+        return "".join(map(path_line, dict.fromkeys(hit.path for hit in result.hits)))
+    if view.form == "context":
+        return context(result.hits, view.budget)
+    if view.form == "text":
+        return "".join(
+            hit_text(rank, hit, result.query, others, lines=view.lines, explain=view.explain) + "\n"
+            for rank, hit, others in folded(result.hits)
+        )
+    lines = []
+    for rank, hit in enumerate(result.hits, start=1):
+        if view.form == "jsonl":
+            lines.append(json_line(json_forms.hit_json(rank, hit)))
+        elif view.form == "vimgrep":
+            lines.append(vimgrep(hit, result.query) + "\n")
+        else:
+            lines.append(markdown(rank, hit) + "\n")
+    return "".join(lines)
