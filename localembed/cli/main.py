@@ -26,23 +26,23 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "index": ("localembed.cli.index:index", "Index folders and files, or update the index."),
         "rm": ("localembed.cli.rm:rm", "Remove a folder or file from the index."),
         "roots": ("localembed.cli.roots:roots", "List what is indexed, or say where it has moved."),
-        "versions": ("localembed.cli.versions:versions", "List, compare and restore versions."),
     },
     "Search": {
         "query": ("localembed.cli.query:query", "Search the index."),
         "show": ("localembed.cli.show:show", "Show the chunks of a file, a line or an ID."),
     },
-    "Share": {"serve": ("localembed.cli.serve:serve", "Keep the index open for fast queries.")},
-    "Trust": {
+    "Look after": {
         "status": ("localembed.cli.status:status", "Show what is indexed, or the settings."),
         "doctor": ("localembed.cli.doctor:doctor", "Check the workspace for damage, and fix it."),
+        "versions": ("localembed.cli.versions:versions", "List, compare and restore versions."),
         "trust": ("localembed.cli.trust:trust", "Allow a workspace to reach outside its folder."),
     },
+    "Models": {"models": ("localembed.cli.models:models", "List, download and check models.")},
+    "Share": {"serve": ("localembed.cli.serve:serve", "Keep the index open for fast queries.")},
     "Measure": {
         "bench": ("localembed.cli.bench:bench", "Measure how fast this machine embeds."),
         "eval": ("localembed.cli.eval:evaluate", "Measure how well search answers questions."),
     },
-    "Models": {"models": ("localembed.cli.models:models", "List, download and check models.")},
 }
 """Heading → command → (import path, help text), so that `--help` imports no command."""
 

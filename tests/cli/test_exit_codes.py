@@ -54,7 +54,7 @@ def test_a_wrong_argument_exits_with_2(indexed, cli, monkeypatch, arguments, var
 
 
 def test_a_bug_exits_with_70_and_a_traceback(indexed, cli, monkeypatch):
-    monkeypatch.setitem(COMMANDS["Trust"], "status", ("localembed.cli.main:_HELP", ""))
+    monkeypatch.setitem(COMMANDS["Look after"], "status", ("localembed.cli.main:_HELP", ""))
 
     result = cli("status")
 
