@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from localembed.bench.measure import largest_batch
 from localembed.bench.sample import Sample
+from localembed.core.files import write_json
 from localembed.embedding import EngineOptions, Profile, options
 from localembed.embedding.engines import hardware
 from localembed.embedding.engines.batching import (
@@ -396,7 +396,7 @@ def test_a_profile_is_kept_and_recalled(own_home):
 def test_fields_of_a_profile_that_cannot_be_are_ignored(own_home, fields):
     ProfileStore().keep("key", Profile(batch_tokens=1))
     path = next(own_home.rglob("profiles.json"))
-    path.write_text(json.dumps({"key": {**fields, "tokens_per_minute": 2.5}}))
+    write_json(path, {"key": {**fields, "tokens_per_minute": 2.5}})
     assert ProfileStore().recall("key") == Profile(tokens_per_minute=2.5)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from localembed.cli.options import Common, common
-from localembed.cli.render.output import echo, echo_json
+from localembed.cli.render.output import confirm, echo, echo_json
 from localembed.cli.render.text import from_home, printable
 from localembed.core.text import counted
 from localembed.errors import UsageError
@@ -90,7 +90,7 @@ def _trust(folder: Path | None, options: Common, *, ask: bool) -> int:
         echo(f"{where} wants to use:", err=True)
         for permission in proposed:
             echo(f"  {printable(describe(permission))}", err=True)
-        if not click.confirm("Allow it?", err=True):
+        if not confirm("Allow it?"):
             echo("Nothing was allowed")
             return _REFUSED
     known = accept(layout, proposed)

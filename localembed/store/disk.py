@@ -30,7 +30,8 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         if error.errno in _IMPOSSIBLE:
             message = f"{folder} cannot be a folder: {error.strerror}. Name another one."
-            raise UsageError(message) from error
+            kind = StorageError if error.errno in OTHER_KINDS else UsageError
+            raise kind(message) from error
         raise storage_error(folder, error) from error
     try:
         check_hard_links(folder)

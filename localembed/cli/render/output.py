@@ -65,6 +65,11 @@ def path_line(path: str) -> str:
     return f"{printable(path) if screen.current().is_terminal else path}\n"
 
 
+def confirm(question: str) -> bool:
+    """Ask on stderr for yes or no; Enter alone is no."""
+    return click.confirm(printable(question), err=True)
+
+
 def ask(question: str) -> str:
     """Ask a question on stderr; return the answer, empty for none."""
     answer: str = click.prompt(escaped(question), default="", show_default=False, err=True)
