@@ -342,6 +342,25 @@ for _ in range(2):
     assert localembed(cwd=inner, code=code).stdout.split() == ["0", "5"]
 
 
+def test_ctrl_c_ends_a_query_that_waits_for_an_answer(localembed, tmp_path):
+    localembed("query", "zebra")
+    wait_for()
+    (resident,) = residents(tmp_path)
+    code = """
+import os, signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+from localembed.__main__ import main
+main()
+"""
+    os.kill(resident, signal.SIGSTOP)
+    try:
+        done = localembed("query", "zebra", code=code)
+    finally:
+        os.kill(resident, signal.SIGCONT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
 def test_it_carries_out_nothing_but_queries(localembed, tmp_path):
     localembed("query", "zebra")
     wait_for()
