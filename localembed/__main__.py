@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
+
+_INTERRUPTED = 130
 
 
 def main() -> NoReturn:
@@ -14,12 +17,24 @@ def main() -> NoReturn:
     if sys.argv[1:2] == ["query"]:
         from localembed.server.client import ask
 
-        code = ask(sys.argv[1:])
+        try:
+            code = ask(sys.argv[1:])
+        except KeyboardInterrupt:
+            _print_interrupted()
+            code = _INTERRUPTED
         if code is not None:
             sys.exit(code)
     from localembed.cli.main import main as run
 
     run()
+
+
+def _print_interrupted() -> None:
+    """Say on stderr, if it is open, what the command line says after Ctrl-C."""
+    try:
+        os.write(2, b"Interrupted.\n")
+    except OSError:
+        return
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import os
 import select
@@ -30,6 +31,9 @@ _SERVER = """
 import os, signal, sys, threading
 from localembed.server.resident import ResidentLimits, serve
 
+class PanicException(BaseException):
+    pass
+
 class Answerer:
     def warm(self):
         pass
@@ -41,6 +45,8 @@ class Answerer:
             threading.Event().wait(3600)
         if kind == b"bug":
             raise RuntimeError
+        if kind == b"panic":
+            raise PanicException
         return [kind, *parts]
 
 limits = ResidentLimits(connections=int(sys.argv[2]), end_seconds=0.5)
@@ -249,6 +255,110 @@ def test_an_answer_that_cannot_be_written_exits_with_5(localembed, tmp_path, mor
         found = localembed("query", "zebra", *more, stdout=full)
     assert found.returncode == 5
     assert found.stderr.startswith("Error: The output cannot be written: No space left on device.")
+
+
+@pytest.mark.parametrize(
+    ("zone", "date", "code"), [("EAST-14", "2026-06-02", 0), ("WEST11", "2026-06-01T02:00", 1)]
+)
+def test_a_date_is_one_of_the_clients_time_zone(localembed, tmp_path, zone, date, code):
+    noon = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC).timestamp()
+    note = tmp_path / "notes" / "b.md"
+    note.write_text("the zebra walks")
+    os.utime(note, (noon, noon))
+    localembed("index", "-q")
+    localembed("query", "zebra", TZ="UTC")
+    wait_for()
+    question = ["query", "zebra", "--since", date, "--path", "b.md"]
+    assert localembed(*question, TZ="UTC").returncode != code
+    assert localembed(*question, TZ=zone).returncode == code
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-16"])
+def test_the_answer_has_the_encoding_of_the_clients_output(localembed, tmp_path, encoding):
+    (tmp_path / "notes" / "c.md").write_text("Täst \N{EN DASH} naïve", "utf-8")
+    localembed("index", "-q")
+    localembed("query", "zebra")
+    wait_for()
+    out = tmp_path / "out"
+    found = []
+    for more in ([], ["--no-resident"]):
+        with out.open("wb") as file:
+            question = ["query", "naive", "--mode", "text", *more]
+            done = localembed(*question, stdout=file, PYTHONIOENCODING=encoding)
+        assert (done.returncode, done.stderr) == (0, "")
+        found.append(out.read_bytes())
+    assert found[0] == found[1]
+    assert "naïve" in found[0].decode("utf-8" if encoding == "ascii" else encoding)
+
+
+@pytest.mark.parametrize(
+    "command", [["query", "zebra"], ["query", "zebra", "--no-resident"], ["index"], ["doctor"]]
+)
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_current_folder_that_was_deleted_is_named(localembed, tmp_path, command, is_named):
+    named = ["--workspace", tmp_path / ".localembed"] if is_named else []
+    (tmp_path / "gone").mkdir()
+    code = """
+import os
+os.rmdir(os.getcwd())
+from localembed.cli.main import main
+main()
+"""
+    done = localembed(*command, *named, cwd=tmp_path / "gone", code=code)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr.startswith("Error: The current folder does not exist any more. Go to")
+
+
+def test_another_name_of_the_same_interpreter_is_the_same_code(monkeypatch):
+    before = fingerprint(), address.path()
+    monkeypatch.setattr(sys, "executable", f"{sys.executable}-by-another-name")
+    assert (fingerprint(), address.path()) == before
+
+
+def test_another_environment_has_a_resident_of_its_own(monkeypatch):
+    before = address.path()
+    monkeypatch.setattr(sys, "prefix", "/another/venv")
+    assert address.path() != before
+
+
+def test_a_root_that_is_no_longer_allowed_is_not_answered_from(localembed, tmp_path):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    localembed("init", cwd=inner)
+    localembed("index", tmp_path / "notes", "-q", cwd=inner)
+    localembed("query", "zebra", cwd=inner)
+    wait_for()
+    code = """
+import os, sys
+from localembed.server import client, wire
+from localembed.workspace.trust import distrust
+
+facts = [os.getcwd(), os.getcwd(), "80", "---", "0", "zebra", "-q"]
+words = [os.fsencode(fact) for fact in facts]
+for _ in range(2):
+    print(int(client.exchange(wire.QUERY, words)[1]))
+    distrust()
+"""
+    assert localembed(cwd=inner, code=code).stdout.split() == ["0", "5"]
+
+
+def test_ctrl_c_ends_a_query_that_waits_for_an_answer(localembed, tmp_path):
+    localembed("query", "zebra")
+    wait_for()
+    (resident,) = residents(tmp_path)
+    code = """
+import os, signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+from localembed.__main__ import main
+main()
+"""
+    os.kill(resident, signal.SIGSTOP)
+    try:
+        done = localembed("query", "zebra", code=code)
+    finally:
+        os.kill(resident, signal.SIGCONT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
 
 def test_it_carries_out_nothing_but_queries(localembed, tmp_path):
@@ -505,6 +615,7 @@ def test_a_client_that_does_not_read_delays_no_other(server):
 def test_a_bug_in_an_answer_is_a_refusal(server):
     server()
     assert client.exchange(b"bug") == [wire.REFUSED]
+    assert client.exchange(b"panic") == [wire.REFUSED]
     assert client.exchange(b"hello") == [b"hello"]
 
 

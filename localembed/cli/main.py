@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -17,6 +18,7 @@ from localembed.cli import exit_codes, signals
 from localembed.cli.exit_codes import run
 from localembed.cli.options import Session
 from localembed.core import offline
+from localembed.errors import StorageError
 from localembed.store.lance.slim_import import leave_out_namespaces
 from localembed.types.limits import DEFAULT_LIMITS, Limits
 
@@ -101,7 +103,16 @@ class LazyGroup(click.Group):
     localembed.__version__, prog_name="localembed", message="%(prog)s %(version)s"
 )
 def cli() -> None:
-    """Group the commands."""
+    """Check what every command needs.
+
+    Raises:
+        StorageError: the current folder was deleted, in which DuckDB ends the process.
+    """
+    try:
+        os.getcwd()  # noqa: PTH109 - its result is not used
+    except OSError as error:
+        message = "The current folder does not exist any more. Go to another one, then try again."
+        raise StorageError(message) from error
 
 
 def main(limits: Limits = DEFAULT_LIMITS) -> NoReturn:
@@ -111,6 +122,7 @@ def main(limits: Limits = DEFAULT_LIMITS) -> NoReturn:
         limits: sizes and thresholds that no user needs to set.
     """
     _open_closed_streams()
+    _escape_unwritable()
     if not sys.warnoptions:
         # Warnings are for developers, and interrupting a library causes even more of them.
         warnings.simplefilter("ignore")
@@ -136,6 +148,13 @@ def _open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - stays open until exit
+
+
+def _escape_unwritable() -> None:
+    """Make stdout write escapes for characters that its encoding does not have."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and not out.encoding.lower().startswith("utf"):
+        out.reconfigure(errors="backslashreplace")
 
 
 def _discard_stdout() -> None:

@@ -154,6 +154,9 @@ class _Answerer:
         from localembed.server.requests import Answer
 
         params = self.command.make_context("query", list(request.words)).params
+        if params["since"] is not None and request.variables.get("TZ") != os.environ.get("TZ"):
+            message = "a date is another moment in the client's time zone"
+            raise ValueError(message)
         notices: list[str] = []
         out = b""
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import sys
 
 from localembed import __version__
 
@@ -34,12 +35,16 @@ def folder() -> str:
 
 
 def path() -> str:
-    """Return the path of the socket, one for each installed version and home of this user."""
+    """Return the path of the socket, one for each installed version and home of this user.
+
+    Two environments of Python that share the package's files count as two installations.
+    """
     import xxhash
 
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     homes = (os.environ.get(name, "") for name in _USER_FOLDERS)
-    name = xxhash.xxh3_64_hexdigest(os.fsencode("\0".join((package, __version__, *homes))))
+    parts = (sys.prefix, package, __version__, *homes)
+    name = xxhash.xxh3_64_hexdigest(os.fsencode("\0".join(parts)))
     return os.path.join(folder(), f"{name}.sock")
 
 

@@ -19,6 +19,8 @@ _TIMEOUT_SECONDS = 30.0
 _LOCAL_ARGUMENTS = frozenset({"-", "-h", "--help", "--no-resident"})
 """Arguments that only the caller's own process can handle, such as reading stdin."""
 _PREFIX = "LOCALEMBED_"
+_TIME_ZONE = "TZ"
+"""The variable that decides which moment a date is."""
 
 
 def ask(arguments: Sequence[str]) -> int | None:
@@ -27,7 +29,7 @@ def ask(arguments: Sequence[str]) -> int | None:
     Args:
         arguments: the program's arguments, `query` first.
     """
-    if _LOCAL_ARGUMENTS.intersection(arguments):
+    if _LOCAL_ARGUMENTS.intersection(arguments) or not _writes_utf8():
         return None
     answer = _answer(arguments[1:])
     if answer is None:
@@ -68,7 +70,11 @@ def exchange(
 
 def _answer(words: Sequence[str]) -> list[bytes] | None:
     """Return the exit code, stdout and stderr of a query."""
-    variables = {name: value for name, value in os.environ.items() if name.startswith(_PREFIX)}
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(_PREFIX) or name == _TIME_ZONE
+    }
     for _ in range(2):  # the resident may ask for variables, once
         reply = exchange(wire.QUERY, _query(words, variables))
         if not reply:
@@ -81,6 +87,12 @@ def _answer(words: Sequence[str]) -> list[bytes] | None:
         names = map(os.fsdecode, rest)
         variables |= {name: os.environ.get(name, "") for name in names}
     return None
+
+
+def _writes_utf8() -> bool:
+    """Tell whether stdout is closed or has the encoding of the resident's answers."""
+    encoding = sys.stdout.encoding if sys.stdout is not None else "utf-8"
+    return encoding.lower().replace("_", "-") in ("utf-8", "utf8")
 
 
 def _query(words: Sequence[str], variables: dict[str, str]) -> list[bytes]:

@@ -7,9 +7,10 @@ import sys
 
 
 def fingerprint() -> str:
-    """Return a value that changes with the interpreter, this package's path, or any of its files.
+    """Return a value that changes with the environment, this package's path, or any of its files.
 
-    It takes one stat per file, under a millisecond in total.
+    The environment is that of Python, whichever name of its interpreter was called. It takes one
+    stat per file, under a millisecond in total.
     """
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     newest = count = 0
@@ -22,4 +23,4 @@ def fingerprint() -> str:
                     count += 1
                 elif "." not in entry.name and entry.name != "__pycache__" and entry.is_dir():
                     pending.append(entry.path)
-    return f"{sys.executable} {sys.version_info[:3]} {package} {count} {newest}"
+    return f"{sys.prefix} {sys.version_info[:3]} {package} {count} {newest}"

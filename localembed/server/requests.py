@@ -21,7 +21,7 @@ class QueryRequest:
     """Whether stdout and stderr are terminals."""
     shows_links: bool
     variables: Mapping[str, str]
-    """The client's `LOCALEMBED_` variables, and others that it was asked for."""
+    """The client's `LOCALEMBED_` variables, its time zone, and others that it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

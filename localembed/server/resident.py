@@ -20,6 +20,7 @@ from hmac import compare_digest
 from types import FrameType
 from typing import Protocol
 
+from localembed.core.panics import panics_as_errors
 from localembed.server import address, single, wire
 from localembed.server.code_version import fingerprint
 
@@ -219,6 +220,7 @@ def _answer(
 ) -> list[bytes]:
     """Return the reply, a refusal where there is none: the client then does the work itself."""
     try:
-        return answer(kind, parts)
+        with panics_as_errors():
+            return answer(kind, parts)
     except Exception:  # noqa: BLE001 - no request may end the process
         return [wire.REFUSED]

@@ -91,8 +91,9 @@ class Gate:
     def _state(self) -> tuple[object, ...]:
         """Return what changes with the folder and the files that `check` reads."""
         layout = self._layout
+        records = trust_records.records_path()
         found: list[object] = []
-        for path in (layout.folder, layout.config, layout.head, layout.models):
+        for path in (layout.folder, layout.config, layout.head, layout.models, records):
             try:
                 status = os.lstat(path)
             except OSError:
