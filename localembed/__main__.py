@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 TYPE_CHECKING = False
@@ -14,6 +15,9 @@ _INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run one command line and exit with its code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background
+        # Until the command line listens, there is nothing to save: leave without a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.argv[1:2] == ["query"]:
         from localembed.server.client import ask
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -35,3 +38,32 @@ def test_a_document_is_no_module(hostile):
 def test_no_other_room_starts_python():
     rooms = [path for path in PACKAGE.rglob("*.py") if '"-m"' in path.read_text()]
     assert [path.name for path in rooms] == ["processes.py"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+@pytest.mark.parametrize("command", ["status", "query"])
+def test_an_interrupt_while_python_imports_prints_no_traceback(own_home, tmp_path, command):
+    (tmp_path / "localembed").symlink_to(PACKAGE)
+    started = tmp_path / "started"
+    (tmp_path / "socket.py").write_text(_WAITING_MODULE)
+    (tmp_path / "click.py").write_text(_WAITING_MODULE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "localembed", command, "word"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "STARTED": str(started)},
+        cwd=own_home,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not started.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (-signal.SIGINT, "")
+
+
+_WAITING_MODULE = """
+import os, time
+open(os.environ["STARTED"], "w").close()
+time.sleep(60)
+"""

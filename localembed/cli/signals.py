@@ -31,7 +31,7 @@ _SOON = 0.02
 def listen() -> None:
     """Make signals raise in the main thread, and lose none of them."""
     exit_codes.stopping = None
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # it is, in the background
         signal.signal(signal.SIGINT, _interrupt)
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 
 def show_path(path: bytes) -> str:
     """Return a path as valid text; invalid bytes are shown as escapes."""
     return os.fsdecode(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def shell_word(path: bytes) -> str:
+    """Return a path as one word of a command line that the user can copy."""
+    text = os.fsdecode(path)
+    if os.name == "nt":
+        return f'"{text}"' if " " in text else text
+    if text.isprintable():
+        return shlex.quote(text)
+    plain = (chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else "" for byte in path)
+    escapes = (known or f"\\x{byte:02x}" for known, byte in zip(plain, path, strict=True))
+    return f"$'{''.join(escapes)}'"
 
 
 def counted(number: int, noun: str) -> str:

@@ -7,11 +7,13 @@ attention kernel with a slash in its name is code from a hub.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from localembed.core.text import shell_word
 from localembed.errors import ModelRefusedError
 
 _MODULE = r"(?:[0-9]+_[A-Za-z0-9]+/)?"
@@ -71,7 +73,8 @@ def check_only_data(name: str, folder: Path) -> None:
         message = (
             f"Model '{name}' is refused: {reason}. Only safetensors and plain JSON are read from a "
             "model, and no option allows code. Remove it; or, if the model works without such "
-            f"files, make a copy without them: localembed models add {folder} --copy"
+            f"files, make a copy without them: localembed models add "
+            f"{shell_word(os.fsencode(folder))} --copy"
         )
         raise ModelRefusedError(message)
 

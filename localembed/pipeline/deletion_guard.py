@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from localembed.core.text import show_path
+from localembed.core.text import shell_word, show_path
 from localembed.types.documents import FileRecord, MissingFile, Root, SourceFile
 
 _MIN_FILES = 20
@@ -111,7 +111,7 @@ def _refusal(
     """Return a sentence if removing the lost files is probably a mistake, else None."""
     if walk.missing:
         what = "on another machine" if walk.root.elsewhere else "missing or cannot be listed"
-        move = f"localembed roots move {show_path(walk.root.path)} NEW"
+        move = f"localembed roots move {shell_word(walk.root.path)} NEW"
         return _sentence(walk.root, f"is {what} (to say where it is now: {move})")
     if recorded and not walk.files and not walk.scope:
         return _sentence(walk.root, f"is suddenly empty ({_files(len(recorded))} before)")
@@ -140,7 +140,8 @@ def _sentence(root: Root, what: str) -> str:
     where = show_path(root.path)
     return (
         f"{where} {what}. None of its files was removed from the index. If they should be, run the "
-        f"same command with --allow-mass-delete, or remove the root with: localembed rm {where}"
+        f"same command with --allow-mass-delete, or remove the root with: localembed rm "
+        f"{shell_word(root.path)}"
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from localembed.core import ownership, user_folders
+from localembed.core.text import shell_word
 from localembed.core.workspace_folder import FOLDER_NAME, find_workspace, named_workspace
 from localembed.errors import NotTrustedError, StorageError
 from localembed.store.layout import Layout
@@ -82,7 +83,7 @@ class Gate:
             message = (
                 f"{self._layout.folder} reaches outside of its own folder: "
                 f"{'; '.join(map(reach.describe, reach.ranked(missing)))}. If that is what you "
-                f"want, run: localembed trust {self._layout.folder}"
+                f"want, run: localembed trust {shell_word(os.fsencode(self._layout.folder))}"
             )
             raise NotTrustedError(message)
         if not also:
@@ -148,9 +149,10 @@ def discover(start: str | None = None, named: str | None = None) -> Path:
         return user_folders.user_workspace()
     reason = ownership.objection(found, start)
     if reason and not _is_allowed(Layout(Path(found))):
+        word = shell_word(os.fsencode(found))
         message = (
             f"{found} is not used: {reason}. Another user could read your text there, or replace "
-            f"it. To use it anyway: --workspace {found}, or run: localembed trust {found}"
+            f"it. To use it anyway: --workspace {word}, or run: localembed trust {word}"
         )
         raise NotTrustedError(message)
     return Path(found)

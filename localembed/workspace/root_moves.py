@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from localembed.core.paths import canonical, place_below
-from localembed.core.text import show_path
+from localembed.core.text import shell_word, show_path
 from localembed.errors import UsageError
 from localembed.store.layout import Layout
 from localembed.store.root_documents import documents_of
@@ -108,17 +108,22 @@ def _check_apart(root: Root, path: bytes, others: Sequence[Root]) -> None:
     if holder is not None:
         message = (
             f"{show_path(path)} is in the root {_name(holder.root)}, which indexes it already. To "
-            f"forget the other one: localembed rm {_name(root)}"
+            f"forget the other one: localembed rm {_word(root)}"
         )
         raise UsageError(message)
     for other in others:
         if place_below(other.path, path):
             message = (
                 f"{show_path(path)} holds the root {_name(other)}. Remove that first: localembed "
-                f"rm {_name(other)}"
+                f"rm {_word(other)}"
             )
             raise UsageError(message)
 
 
 def _name(root: Root) -> str:
     return show_path(root.path) or root.root_id
+
+
+def _word(root: Root) -> str:
+    """Return what names a root on a command line."""
+    return shell_word(root.path) if root.path else root.root_id

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from localembed.core.paths import canonical, canonical_entry, folder_identity, place_below
-from localembed.core.text import counted, show_path
+from localembed.core.text import counted, shell_word, show_path
 from localembed.core.workspace_folder import FOLDER_NAME
 from localembed.errors import UsageError
 from localembed.sources import glob_rules
@@ -94,7 +94,7 @@ def adopt(
             message = (
                 f"{show_path(target)} is inside the root {show_path(found.root.path)}, and these "
                 f"options apply to a whole root. Name the root: localembed index "
-                f"{show_path(found.root.path)}"
+                f"{shell_word(found.root.path)}"
             )
             raise UsageError(message)
         else:
@@ -162,7 +162,7 @@ class Roots:
         for target in targets:
             scope = find_scope(here(roots), target)
             if not os.path.exists(target) and (scope is None or scope.path):  # noqa: PTH110 - bytes
-                hint = f" To remove it: localembed rm {show_path(target)}" if scope else ""
+                hint = f" To remove it: localembed rm {shell_word(target)}" if scope else ""
                 message = f"{show_path(target)} does not exist.{hint}"
                 raise UsageError(message)
         return targets
