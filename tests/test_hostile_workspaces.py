@@ -292,19 +292,23 @@ def test_no_hard_link_is_written_through(place, name):
 
 
 @pytest.mark.parametrize("version", ["newest", "pinned"])
-def test_no_table_with_files_elsewhere_is_opened(place, version):
+@pytest.mark.parametrize("name", ["{newest_first}", "{number}", "00{number}", "+{number}"])
+def test_no_table_with_files_elsewhere_is_opened(place, version, name):
     """A shallow clone keeps its rows in the table that it was made of."""
     import lancedb
 
-    name = place.table.stem
+    table = place.table.stem
     shutil.rmtree(place.table)
     vectors = lancedb.connect(place.workspace / "vectors")
-    vectors.clone_table(name, str(place.outside / "other.lance"), is_shallow=True)
+    vectors.clone_table(table, str(place.outside / "other.lance"), is_shallow=True)
     if version == "pinned":
-        vectors.open_table(name).delete("false")
-    newest = vectors.open_table(name).version
+        vectors.open_table(table).delete("false")
+    newest = vectors.open_table(table).version
+    for path in (place.table / "_versions").glob("*.manifest"):
+        number = 2**64 - 1 - int(path.stem)
+        path.rename(path.with_stem(name.format(newest_first=path.stem, number=number)))
     raw = read_json(place.workspace / "head.json")
-    raw["tables"][name]["lance_version"] = newest
+    raw["tables"][table]["lance_version"] = newest
     write_json(place.workspace / "head.json", raw)
 
     said = assert_nothing_outside(place)
