@@ -13,6 +13,7 @@ import localembed as library
 from localembed.errors import NotTrustedError, StorageError
 from localembed.types.documents import Root
 from localembed.workspace import config_keys
+from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Settings
 from localembed.workspace.trust_records import records_path
 from tests.cli.test_found_workspaces import COMMANDS, OTHER, as_root
@@ -94,6 +95,40 @@ def test_what_only_the_config_says_of_a_named_root_is_switched_off(cli, indexed,
     assert cli("query", "hidden", "--mode", "text").code == 0
     assert cli("index", elsewhere).code == 0, "what was named once stays"
     assert cli("query", "hidden", "--mode", "text").code == 0
+
+
+def test_a_root_that_continues_another_has_no_options_that_were_not_given(cli, indexed, elsewhere):
+    config = indexed / ".localembed" / "config.toml"
+    hostile = 'path = "/nowhere"\nelsewhere = true\nhidden = true\nno_ignore = true'
+    config.write_text(config.read_text().replace('path = "."', hostile))
+    for note in indexed.glob("*.md"):
+        shutil.copy(note, elsewhere)
+
+    dry = json.loads(cli("index", "--dry-run", "--json", elsewhere).out)
+    assert cli("index", elsewhere).code == 0
+
+    assert cli("query", "Secret", "--mode", "text").code == 0
+    assert cli("query", "Hidden", "--mode", "text").code == 1
+    (root,) = library.open(indexed).roots
+    assert (root.path, root.hidden, root.no_ignore) == (os.fsencode(elsewhere), False, False)
+    assert dry["files"] == 1 + len(list(indexed.glob("*.md")))
+
+
+def test_a_link_that_leads_elsewhere_since_the_check_is_refused(indexed, elsewhere, monkeypatch):
+    """Another user may own a folder of a root's path, and replace it at any moment."""
+    (indexed / "inner").mkdir()
+    add_root(indexed, indexed / "inner")
+    workspace = library.open(indexed)
+    original = Roots.targets
+
+    def replaced_by_now(self, paths):
+        (indexed / "inner").rmdir()
+        (indexed / "inner").symlink_to(elsewhere)
+        return original(self, paths)
+
+    monkeypatch.setattr(Roots, "targets", replaced_by_now)
+    with pytest.raises(NotTrustedError, match=f"the root {elsewhere}"):
+        workspace.index()
 
 
 def test_a_dry_run_allows_for_once(cli, indexed, elsewhere):
