@@ -16,6 +16,7 @@ import localembed
 from localembed.cli.render.status_page import status_text
 from localembed.core.files import read_json, write_json
 from localembed.errors import LocalembedError
+from localembed.store.disk import hide_from_git
 from localembed.store.manifest import Manifest
 from localembed.types import json_forms
 from localembed.workspace.workspace import Workspace
@@ -166,6 +167,35 @@ def test_no_link_is_followed(place, name):
     place.link(name.replace("TABLE", f"vectors/{place.table.name}", 1), LINKS[name])
     said = assert_nothing_outside(place)
     assert any("is a link" in sentence for sentence in said), said
+
+
+@pytest.mark.parametrize("name", ["vectors", "TABLE", "TABLE/data", "TABLE/_deletions", "runs"])
+def test_no_link_that_leads_somewhere_later_is_followed(place, name, monkeypatch):
+    """Another user may make the folder that it names, when the run has begun."""
+    path = place.workspace / name.replace("TABLE", f"vectors/{place.table.name}", 1)
+    shutil.rmtree(path, ignore_errors=True)
+    late = place.outside / "late"
+    path.symlink_to(late)
+
+    def late_folder(layout):
+        late.mkdir(exist_ok=True)
+        hide_from_git(layout)
+
+    monkeypatch.setattr("localembed.store.lock.hide_from_git", late_folder)
+    (place.notes / "b.md").write_text("another note")
+    workspace = Workspace(place.workspace)
+    for step in (workspace.index, lambda: localembed.doctor(workspace, repair=True)):
+        with suppress(LocalembedError):
+            step()
+
+    assert list(late.rglob("*")) == []
+    assert not path.is_symlink()
+
+
+def test_no_mode_of_a_file_elsewhere_is_changed(place):
+    (place.outside / "secret.md").chmod(0o644)
+    os.link(place.outside / "secret.md", place.workspace / "runs" / "9.json")
+    assert_nothing_outside(place)
 
 
 ROOTS = {
