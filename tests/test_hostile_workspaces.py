@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import resource
 import shutil
 import socket
 import sys
@@ -362,7 +364,7 @@ def with_value(whole, path, new):
 
 
 @pytest.mark.parametrize("name", ["head.json", "run.json", "runs/1.json"])
-@pytest.mark.parametrize("new", [None, "../../outside/x", -1, 1.5, [], {}, 2**70])
+@pytest.mark.parametrize("new", [None, "../../outside/x", -1, 1.5, [], {}, 2**70, math.inf])
 def test_no_value_of_its_files_ends_in_a_traceback(place, name, new):
     path = place.workspace / name
     facts = read_json(path)
@@ -380,6 +382,33 @@ def test_no_value_of_its_files_ends_in_a_traceback(place, name, new):
         (place.workspace / "pending").mkdir()
         with pytest.raises(LocalembedError):
             workspace.remove(place.notes / "a.md")
+
+
+NESTED = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *((name, f'{{"a": {NESTED}}}') for name in ("head.json", "run.json", "runs/1.json")),
+        ("runs/tags.json", f'{{"a": {NESTED}}}'),
+        ("config.toml", f"a = {NESTED}"),
+        ("models.toml", f"a = {NESTED}"),
+        ("config.toml", f"a = {NESTED[100_000 - 300 : 100_000 + 300]}"),
+    ],
+)
+def test_no_depth_of_its_files_ends_in_a_traceback(place, name, text):
+    (place.workspace / name).write_text(text)
+    assert_nothing_outside(place)
+
+
+@pytest.mark.parametrize("name", ["config.toml", "models.toml", "head.json", "runs/1.json"])
+def test_no_size_of_its_files_fills_the_memory(place, name):
+    with (place.workspace / name).open("ab") as file:
+        file.truncate(4 << 30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert_nothing_outside(place)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20, "in KiB"
 
 
 def test_the_pattern_itself_is_used_without_a_question(place):
