@@ -10,6 +10,7 @@ from dataclasses import fields
 import pytest
 
 import localembed as library
+from localembed.core.files import read_json, write_json
 from localembed.errors import NotTrustedError, StorageError
 from localembed.types.documents import Root
 from localembed.workspace import config_keys
@@ -306,6 +307,18 @@ def test_a_remote_model_that_a_workspace_names_is_refused(cli, notes, known, ser
     assert cli("trust", "--forget").code == 0
     config.write_text(config.read_text().replace('model = "remote"\n', ""))
     assert cli("query", "alpha", "--allow-network").code == 5, "head.json names it"
+
+
+@pytest.mark.parametrize(("kind", "value"), [("everything", "/"), ("root", 3), (["root"], "/")])
+def test_a_permission_of_an_unknown_kind_is_a_sentence(cli, indexed, elsewhere, kind, value):
+    cli("index", elsewhere)
+    records = read_json(records_path())
+    records["workspaces"][0]["permissions"].append({"kind": kind, "value": value})
+    write_json(records_path(), records)
+
+    for command in (("status",), ("trust",), ("trust", "--list"), ("trust", "--forget")):
+        done = cli(*command)
+        assert (done.code, "cannot be read" in done.err) == (5, True), command
 
 
 def test_a_damaged_record_is_a_sentence(cli, indexed, elsewhere):
