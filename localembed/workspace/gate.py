@@ -47,6 +47,11 @@ class Gate:
         self._named |= reach.permissions_for(paths, switched_on)
         self._switchable |= reach.permissions_for(paths, reach.EVERY_OPTION)
 
+    def name_moved(self, root: Root, path: str | os.PathLike[str]) -> None:
+        """Allow the new path of a root the options that the user allowed it at the old one."""
+        allowed = {one.kind for one in reach.needs(root, self._layout)}
+        self.name_roots([path], {name: name in allowed for name in reach.EVERY_OPTION})
+
     def admitted(self, roots: Iterable[Root]) -> tuple[Root, ...]:
         """Return the roots that a run may read, with the options that are allowed for each.
 

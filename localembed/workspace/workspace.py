@@ -427,7 +427,10 @@ class Workspace:
         self._gate.name_roots([new], _NOTHING)
         layout = self.layout
         with writer_lock(layout):
+            before = {root.root_id: root for root in self.roots}
             moved = move_root(layout, old, new)
+            if root := before.get(moved.root.root_id):
+                self._gate.name_moved(root, new)
             self._gate.remember()
             return moved
 

@@ -98,6 +98,27 @@ def test_what_only_the_config_says_of_a_named_root_is_switched_off(cli, indexed,
     assert cli("query", "hidden", "--mode", "text").code == 0
 
 
+@pytest.mark.parametrize("is_given", [True, False])
+def test_a_root_that_is_moved_keeps_the_options_that_were_given(
+    cli, indexed, elsewhere, tmp_path, is_given
+):
+    if is_given:
+        assert cli("index", elsewhere, "--hidden").code == 0
+    else:
+        assert cli("index", elsewhere).code == 0
+        config = indexed / ".localembed" / "config.toml"
+        hostile = 'path = "/nowhere"\nelsewhere = true\nhidden = true'
+        config.write_text(config.read_text().replace(f'path = "{elsewhere}"', hostile))
+    elsewhere.rename(tmp_path / "moved")
+
+    old = elsewhere if is_given else "/nowhere"
+    assert cli("roots", "move", old, tmp_path / "moved").code == 0
+
+    refused = cli("index")
+    assert refused.code == (0 if is_given else 5)
+    assert ("hidden files in" in refused.err) is not is_given
+
+
 def test_a_root_that_continues_another_has_no_options_that_were_not_given(cli, indexed, elsewhere):
     config = indexed / ".localembed" / "config.toml"
     hostile = 'path = "/nowhere"\nelsewhere = true\nhidden = true\nno_ignore = true'
