@@ -51,7 +51,20 @@ def tighten(top: str | os.PathLike[str], *, deep: bool = True) -> None:
     """
     for path, mode in loose(top, deep=deep):
         with contextlib.suppress(OSError):
-            os.chmod(path, mode)  # noqa: PTH101 - of many files
+            _change(path, mode)
+
+
+def _change(path: str, mode: int) -> None:
+    """Change a mode through a descriptor: a path could be a link by now.
+
+    Raises:
+        OSError: it cannot be changed, or is a link.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def loose(top: str | os.PathLike[str], *, deep: bool = True) -> Iterator[tuple[str, int]]:
