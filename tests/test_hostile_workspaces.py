@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import resource
 import shutil
 import socket
 import sys
@@ -16,6 +18,7 @@ import localembed
 from localembed.cli.render.status_page import status_text
 from localembed.core.files import read_json, write_json
 from localembed.errors import LocalembedError
+from localembed.store.disk import hide_from_git
 from localembed.store.manifest import Manifest
 from localembed.types import json_forms
 from localembed.workspace.workspace import Workspace
@@ -168,6 +171,35 @@ def test_no_link_is_followed(place, name):
     assert any("is a link" in sentence for sentence in said), said
 
 
+@pytest.mark.parametrize("name", ["vectors", "TABLE", "TABLE/data", "TABLE/_deletions", "runs"])
+def test_no_link_that_leads_somewhere_later_is_followed(place, name, monkeypatch):
+    """Another user may make the folder that it names, when the run has begun."""
+    path = place.workspace / name.replace("TABLE", f"vectors/{place.table.name}", 1)
+    shutil.rmtree(path, ignore_errors=True)
+    late = place.outside / "late"
+    path.symlink_to(late)
+
+    def late_folder(layout):
+        late.mkdir(exist_ok=True)
+        hide_from_git(layout)
+
+    monkeypatch.setattr("localembed.store.lock.hide_from_git", late_folder)
+    (place.notes / "b.md").write_text("another note")
+    workspace = Workspace(place.workspace)
+    for step in (workspace.index, lambda: localembed.doctor(workspace, repair=True)):
+        with suppress(LocalembedError):
+            step()
+
+    assert list(late.rglob("*")) == []
+    assert not path.is_symlink()
+
+
+def test_no_mode_of_a_file_elsewhere_is_changed(place):
+    (place.outside / "secret.md").chmod(0o644)
+    os.link(place.outside / "secret.md", place.workspace / "runs" / "9.json")
+    assert_nothing_outside(place)
+
+
 ROOTS = {
     "another folder": lambda place: place.outside,
     "above": lambda place: place.notes.parent,
@@ -292,19 +324,23 @@ def test_no_hard_link_is_written_through(place, name):
 
 
 @pytest.mark.parametrize("version", ["newest", "pinned"])
-def test_no_table_with_files_elsewhere_is_opened(place, version):
+@pytest.mark.parametrize("name", ["{newest_first}", "{number}", "00{number}", "+{number}"])
+def test_no_table_with_files_elsewhere_is_opened(place, version, name):
     """A shallow clone keeps its rows in the table that it was made of."""
     import lancedb
 
-    name = place.table.stem
+    table = place.table.stem
     shutil.rmtree(place.table)
     vectors = lancedb.connect(place.workspace / "vectors")
-    vectors.clone_table(name, str(place.outside / "other.lance"), is_shallow=True)
+    vectors.clone_table(table, str(place.outside / "other.lance"), is_shallow=True)
     if version == "pinned":
-        vectors.open_table(name).delete("false")
-    newest = vectors.open_table(name).version
+        vectors.open_table(table).delete("false")
+    newest = vectors.open_table(table).version
+    for path in (place.table / "_versions").glob("*.manifest"):
+        number = 2**64 - 1 - int(path.stem)
+        path.rename(path.with_stem(name.format(newest_first=path.stem, number=number)))
     raw = read_json(place.workspace / "head.json")
-    raw["tables"][name]["lance_version"] = newest
+    raw["tables"][table]["lance_version"] = newest
     write_json(place.workspace / "head.json", raw)
 
     said = assert_nothing_outside(place)
@@ -328,7 +364,7 @@ def with_value(whole, path, new):
 
 
 @pytest.mark.parametrize("name", ["head.json", "run.json", "runs/1.json"])
-@pytest.mark.parametrize("new", [None, "../../outside/x", -1, 1.5, [], {}, 2**70])
+@pytest.mark.parametrize("new", [None, "../../outside/x", -1, 1.5, [], {}, 2**70, math.inf])
 def test_no_value_of_its_files_ends_in_a_traceback(place, name, new):
     path = place.workspace / name
     facts = read_json(path)
@@ -346,6 +382,33 @@ def test_no_value_of_its_files_ends_in_a_traceback(place, name, new):
         (place.workspace / "pending").mkdir()
         with pytest.raises(LocalembedError):
             workspace.remove(place.notes / "a.md")
+
+
+NESTED = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *((name, f'{{"a": {NESTED}}}') for name in ("head.json", "run.json", "runs/1.json")),
+        ("runs/tags.json", f'{{"a": {NESTED}}}'),
+        ("config.toml", f"a = {NESTED}"),
+        ("models.toml", f"a = {NESTED}"),
+        ("config.toml", f"a = {NESTED[100_000 - 300 : 100_000 + 300]}"),
+    ],
+)
+def test_no_depth_of_its_files_ends_in_a_traceback(place, name, text):
+    (place.workspace / name).write_text(text)
+    assert_nothing_outside(place)
+
+
+@pytest.mark.parametrize("name", ["config.toml", "models.toml", "head.json", "runs/1.json"])
+def test_no_size_of_its_files_fills_the_memory(place, name):
+    with (place.workspace / name).open("ab") as file:
+        file.truncate(4 << 30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert_nothing_outside(place)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20, "in KiB"
 
 
 def test_the_pattern_itself_is_used_without_a_question(place):

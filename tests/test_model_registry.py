@@ -212,6 +212,16 @@ def test_a_source_in_a_package_inside_a_missing_package_is_no_bug(registry):
         models.open_model("mine")
 
 
+def test_no_package_is_imported_to_find_a_model_in_it(registry, tmp_path, monkeypatch):
+    inner = tmp_path / "a_package" / "inner" / "model"
+    inner.mkdir(parents=True)
+    (tmp_path / "a_package" / "__init__.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry.write_text(block(sources='["package:a_package.inner/model"]'))
+
+    assert models.open_model("mine").folder == inner
+
+
 def test_the_first_source_that_is_there_is_taken(registry, tmp_path):
     registry.write_text(block(sources=f'["path:/nowhere", "path:{tmp_path}", "path:/"]'))
 

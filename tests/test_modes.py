@@ -208,3 +208,15 @@ def test_no_link_is_followed_when_modes_are_set(tmp_path):
     assert stat.S_IMODE(outside.stat().st_mode) == 0o755
     assert stat.S_IMODE((outside / "file").stat().st_mode) == 0o644
     assert stat.S_IMODE(inside.stat().st_mode) == 0o700
+
+
+def test_no_mode_is_changed_through_a_link_that_took_a_files_place(tmp_path, monkeypatch):
+    (tmp_path / "outside").touch(mode=0o644)
+    (tmp_path / "outside").chmod(0o644)
+    (tmp_path / "link").symlink_to("outside")
+    found = [(str(tmp_path / "link"), 0o600)]
+    monkeypatch.setattr(private, "loose", lambda _top, **_options: found)
+
+    private.tighten(tmp_path)
+
+    assert (tmp_path / "outside").stat().st_mode & 0o777 == 0o644

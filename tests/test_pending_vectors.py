@@ -274,3 +274,23 @@ def test_the_journal_of_an_old_database_does_not_reach_a_new_one(layout, how):
     answers(layout).save(KEYS[20:], VECTORS[20:])
     assert_found(layout, KEYS[20:])
     assert list(layout.pending.iterdir()) == [path]
+
+
+def test_no_journal_makes_sqlite_delete_a_file_elsewhere(layout, tmp_path):
+    """A journal of several databases names a file, which SQLite reads and then deletes."""
+    path = saved(layout)
+    elsewhere = tmp_path / "elsewhere.txt"
+    elsewhere.write_text("not ours")
+    page = path.read_bytes()[:4096]
+    name, magic = os.fsencode(elsewhere), bytes.fromhex("d9d505f920a163d7")
+    pages = path.stat().st_size // 4096
+    header = magic + b"".join(n.to_bytes(4, "big") for n in (1, 0, pages, 512, 4096))
+    sum_of_page = sum(page[at] for at in range(4096 - 200, 0, -200))
+    record = (1).to_bytes(4, "big") + page + sum_of_page.to_bytes(4, "big")
+    end = (0x40000000 // 4096 + 1).to_bytes(4, "big") + name
+    end += len(name).to_bytes(4, "big") + sum(name).to_bytes(4, "big") + magic
+    path.with_name(f"{path.name}-journal").write_bytes(header.ljust(512, b"\0") + record + end)
+
+    assert_found(layout, KEYS)
+
+    assert elsewhere.read_text() == "not ours"

@@ -15,6 +15,9 @@ from localembed.core.hashing import fingerprint
 from localembed.errors import StorageError
 
 _DIGEST = "_xxh3"
+_MAX_JSON_BYTES = 256 << 20
+MAX_TOML_BYTES = 16 << 20
+"""Maximum size of config.toml and models.toml: a second or two of parsing."""
 OTHER_KINDS = frozenset({errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP})
 """Errors of a path where something of another kind is, such as a folder in place of a file."""
 
@@ -54,17 +57,38 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: the file does not exist or cannot be read.
-        ValueError: it is not a JSON object, or does not match its digest, or has none.
+        ValueError: it is not a JSON object, or too large or too deeply nested for one of ours; or
+            it does not match its digest, or has none.
     """
-    value = json.loads(path.read_bytes())
+    data = read_bounded(path, _MAX_JSON_BYTES)
+    try:
+        value = json.loads(data)
+        digest = value.pop(_DIGEST, None) if isinstance(value, dict) else None
+        is_whole = digest is not None and digest == fingerprint(value)
+    except RecursionError as error:
+        message = "it is nested too deeply"
+        raise ValueError(message) from error
     if not isinstance(value, dict):
         message = "it is not a JSON object"
         raise ValueError(message)  # noqa: TRY004 - concerns the file, not an argument
-    digest = value.pop(_DIGEST, None)
-    if digest != fingerprint(value):
+    if not is_whole:
         message = "its content does not match its digest" if digest else "it has no digest"
         raise ValueError(message)
     return value
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is larger than any of ours, and could fill the memory.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > most:
+            message = f"it is larger than {most >> 20} MiB"
+            raise ValueError(message)
+        return file.read()
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

@@ -18,6 +18,7 @@ _HAS_OWNERS = hasattr(os, "geteuid")
 _ROOT = 0
 _OVERFLOW_USER = "/proc/sys/kernel/overflowuid"
 _USER_MAP = "/proc/self/uid_map"
+_ACCESS_LIST = "system.posix_acl_access"
 
 
 def objection(workspace: str, start: str) -> str | None:
@@ -39,7 +40,7 @@ def objection(workspace: str, start: str) -> str | None:
         if not _HAS_OWNERS:
             return None
         users = {os.geteuid(), _ROOT}
-        reason = _changeable(status, users)
+        reason = _changeable(workspace, status, users)
         if reason := f"{workspace} {reason}" if reason else _writable_entry(workspace, status):
             return reason
         parent = os.path.dirname(workspace)
@@ -48,7 +49,7 @@ def objection(workspace: str, start: str) -> str | None:
             is_above = len(folder) < len(parent)
             if is_above and status.st_uid not in users:
                 users |= _unmapped_users()
-            if reason := _changeable(status, users, sticky=True):
+            if reason := _changeable(folder, status, users, sticky=True):
                 return f"{folder} {reason}"
     except OSError as error:
         return f"{folder} cannot be examined: {error.strerror}"
@@ -104,7 +105,7 @@ def _writable_entry(workspace: str, status: os.stat_result) -> str | None:
     owners = {os.geteuid(), _ROOT}
     for entry in _entries(workspace):
         found = _status(entry)
-        if found is not None and (reason := _changeable(found, owners)):
+        if found is not None and (reason := _changeable(entry.path, found, owners)):
             return f"{entry.path} {reason}"
     return None
 
@@ -132,11 +133,12 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def _changeable(
-    status: os.stat_result, owners: Collection[int], *, sticky: bool = False
+    path: str, status: os.stat_result, owners: Collection[int], *, sticky: bool = False
 ) -> str | None:
     """Return how another user could change a file or folder.
 
     Args:
+        path: its path.
         status: its `lstat`.
         owners: users who may own it.
         sticky: whether it may be writable by others if it is sticky.
@@ -145,10 +147,23 @@ def _changeable(
         return f"belongs to another user (uid {status.st_uid})"
     if sticky and status.st_mode & stat.S_ISVTX:
         return None
-    group = status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid)
+    group = status.st_mode & stat.S_IWGRP and (
+        not _is_private_group(status.st_gid) or _has_access_list(path)
+    )
     if status.st_mode & stat.S_IWOTH or group:
         return f"can be written by other users (mode {stat.S_IMODE(status.st_mode):04o})"
     return None
+
+
+def _has_access_list(path: str) -> bool:
+    """Tell whether a list names users with rights, which the mode shows as those of the group."""
+    if not hasattr(os, "getxattr"):
+        return False
+    try:
+        os.getxattr(path, _ACCESS_LIST, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def _is_private_group(group: int) -> bool:

@@ -52,13 +52,27 @@ def tighten(top: str | os.PathLike[str], *, deep: bool = True) -> None:
     """
     for path, mode in loose(top, deep=deep):
         with contextlib.suppress(OSError):
-            os.chmod(path, mode)  # noqa: PTH101 - of many files
+            _change(path, mode)
+
+
+def _change(path: str, mode: int) -> None:
+    """Change a mode through a descriptor: a path could be a link by now.
+
+    Raises:
+        OSError: it cannot be changed, or is a link.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def loose(top: str | os.PathLike[str], *, deep: bool = True) -> Iterator[tuple[str, int]]:
     """Yield what other users may access in a file or folder, with the mode that it should have.
 
-    No link is followed. Windows has no such modes: nothing is yielded there.
+    No link is followed, and a file with several names is left out: one may be elsewhere. Windows
+    has no such modes: nothing is yielded there.
     """
     if sys.platform == "win32":
         return
@@ -66,10 +80,12 @@ def loose(top: str | os.PathLike[str], *, deep: bool = True) -> Iterator[tuple[s
     while pending:
         path = pending.pop()
         try:
-            mode = os.lstat(path).st_mode
+            status = os.lstat(path)
+            mode = status.st_mode
             is_folder = stat.S_ISDIR(mode)
             wanted = mode & (FOLDER if is_folder else FILE)
-            if mode & 0o777 != wanted and (is_folder or stat.S_ISREG(mode)):
+            is_own_file = stat.S_ISREG(mode) and status.st_nlink == 1
+            if mode & 0o777 != wanted and (is_folder or is_own_file):
                 yield path, wanted
             if is_folder and deep:
                 pending += [entry.path for entry in os.scandir(path)]

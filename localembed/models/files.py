@@ -116,12 +116,16 @@ def _pins() -> dict[str, Any]:
 
 
 def _package_folder(source: str) -> Path | None:
-    """Return a folder inside an installed package, found without importing it."""
-    package, _, inner = source.partition("/")
+    """Return a folder inside an installed package, found without importing it.
+
+    Python imports a package to find one in it, so what follows a dot is taken for a folder.
+    """
+    dotted, _, rest = source.partition("/")
+    package, *inner = dotted.split(".")
     try:
         found = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return None
     if found is None or not found.submodule_search_locations:
         return None
-    return Path(found.submodule_search_locations[0]) / inner
+    return Path(found.submodule_search_locations[0]).joinpath(*inner, rest)

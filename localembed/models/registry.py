@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from localembed.core import private, user_folders
-from localembed.core.files import write_atomically
+from localembed.core.files import MAX_TOML_BYTES, read_bounded, write_atomically
 from localembed.errors import ModelNotFoundError, RegistryError
 from localembed.models.blocks import checked_spec, spec_block
 from localembed.models.workspace_models import check_workspace_models
@@ -70,7 +70,7 @@ def read_registry(path: Path, *, required: bool = False) -> dict[str, ModelSpec]
         RegistryError: it cannot be read, is invalid, or is required and missing.
     """
     try:
-        return dict(_blocks(path, path.read_text("utf-8")))
+        return dict(_blocks(path, read_bounded(path, MAX_TOML_BYTES).decode("utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         if required:
             message = f"{path} is missing: this installation is incomplete. Reinstall localembed."

@@ -119,7 +119,7 @@ def _remove_others(folder: Path, durable: Collection[str]) -> None:
 def _parses(path: Path) -> bool:
     try:
         return isinstance(json.loads(path.read_bytes()), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

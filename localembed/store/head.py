@@ -74,7 +74,7 @@ def read_head(layout: Layout) -> Head:
         if default is not None:
             tables[default]  # raise if the default table is missing
         return Head(default, tables)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         message = (
             f"{layout.head} is damaged: {error!r}. Run: localembed doctor --repair (the vectors "
             "are kept)"

@@ -1,7 +1,7 @@
 """Find what is of the wrong kind in a workspace: folders in place of files, and the reverse.
 
-A link that leads nowhere counts as well. Such a thing is damage like any other: it is set aside,
-and what stood there is made again.
+A link counts as well; one that leads anywhere was refused before. Such a thing is damage like any
+other: it is set aside, and what stood there is made again.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def _expected(layout: Layout, *, deep: bool) -> Iterator[tuple[Path, bool]]:
         yield from ((path, False) for path in _glob(layout.folder, pattern))
     for table in _glob(layout.vectors, f"*{disk_names.TABLE_SUFFIX}"):
         yield table, True
+        yield from ((table / name, True) for name in disk_names.FOLDERS)
         if deep:
-            yield from ((table / name, True) for name in disk_names.FOLDERS)
             for pattern in disk_names.FOLDER_PATTERNS:
                 yield from ((path, True) for path in _glob(table, pattern))
             for path in _glob(table, "**/*"):
@@ -103,16 +103,15 @@ def _glob(folder: Path, pattern: str) -> Iterable[Path]:
 
 
 def _is_wrong(path: Path, *, is_folder: bool) -> bool:
-    """Tell whether there is something at a path that cannot be what belongs there."""
+    """Tell whether there is something at a path that cannot be what belongs there.
+
+    No link does: one that leads nowhere may lead to a folder of another user in a moment.
+    """
     try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - follows links
-    except FileNotFoundError:
-        return path.is_symlink()
-    except NotADirectoryError:
-        return False
+        mode = os.lstat(path).st_mode
     except OSError:
-        return path.is_symlink()
-    return stat.S_ISDIR(mode) != is_folder
+        return False
+    return stat.S_ISLNK(mode) or stat.S_ISDIR(mode) != is_folder
 
 
 def _free(folder: Path, name: str) -> Path:

@@ -7,8 +7,10 @@ end is still saved.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 _COLUMNS = "answers (key BLOB PRIMARY KEY, record BLOB NOT NULL)"
 """A record is a vector, then a digest: SQLite does not notice a flipped bit in a vector."""
+_NAMED_FILE = bytes.fromhex("d9d505f920a163d7")
+"""End of a journal that belongs to several databases and names a file of all, anywhere on the disk,
+which SQLite deletes. None of ours does."""
 
 
 class PendingVectors:
@@ -97,6 +102,7 @@ class PendingVectors:
             sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_CONSTRAINT,
         )  # fmt: skip
         try:
+            _remove_foreign(self._journal)
             with closing(sqlite3.connect(self._path)) as database, database:
                 # With FULL, a power cut could bring back the journal of what was just committed.
                 database.execute("PRAGMA synchronous = EXTRA")
@@ -110,6 +116,8 @@ class PendingVectors:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
             if code & 0xFF not in damage:
                 raise storage_error(self._path, OSError(str(error))) from error
+        except OSError as error:
+            raise storage_error(self._path, error) from error
         try:
             set_aside(self._layout, self._path)  # a new database makes SQLite drop the old journal
         except OSError as error:
@@ -128,12 +136,33 @@ class PendingVectors:
         except OSError as error:
             raise storage_error(self._path, error) from error
 
+    @property
+    def _journal(self) -> Path:
+        return self._path.with_name(f"{self._path.name}-journal")
+
     def _remove(self) -> None:
         try:
             self._path.unlink(missing_ok=True)
-            self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
+            self._journal.unlink(missing_ok=True)
         except OSError as error:
             raise storage_error(self._path, error) from error
+
+
+def _remove_foreign(journal: Path) -> None:
+    """Remove a journal that could make SQLite delete a file outside of the workspace.
+
+    Raises:
+        OSError: it cannot be read or removed.
+    """
+    try:
+        with journal.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - len(_NAMED_FILE)))
+            is_foreign = file.read() == _NAMED_FILE
+    except FileNotFoundError:
+        return
+    if is_foreign:
+        journal.unlink()
 
 
 def _digest(key: bytes, vector: bytes) -> bytes:

@@ -147,7 +147,7 @@ def read_tags(layout: Layout) -> dict[str, int]:
         return {str(name): int(run) for name, run in tags.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         message = f"{layout.tags} cannot be read: {error}. Run: localembed doctor --repair"
         raise StorageError(message) from error
 
@@ -162,7 +162,7 @@ def _version(layout: Layout, number: int, tags: Mapping[str, int]) -> Version | 
         report = facts.get("report") or {"chunks": {"removed": 1}, "files": {}}
         removed, files = int(report["chunks"]["removed"]), dict(report["files"])
         return Version(facts["table"], entry, facts["at"], removed, files, _tags_of(number, tags))
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 

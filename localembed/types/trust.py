@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 Reached = Literal["workspace", "root", "hidden", "no_ignore", "model"]
-_ORDER: tuple[Reached, ...] = get_args(Reached)
+REACHED: tuple[Reached, ...] = get_args(Reached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Permission:
     @property
     def rank(self) -> tuple[int, str]:
         """Key by which permissions are sorted: the widest first."""
-        return _ORDER.index(self.kind), self.value
+        return REACHED.index(self.kind), self.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localembed.core.files import write_atomically
+from localembed.core.files import MAX_TOML_BYTES, read_bounded, write_atomically
 from localembed.core.paths import is_below
 from localembed.core.text import show_path
 from localembed.errors import UsageError
@@ -34,12 +34,19 @@ def read_toml(path: Path) -> dict[str, Any]:
         UsageError: it cannot be read.
     """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(_text(path))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as error:
-        message = f"{path} cannot be read: {error}. Fix that line, then run the command again."
-        raise UsageError(message) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _text(path: Path) -> str:
+    return read_bounded(path, MAX_TOML_BYTES).decode("utf-8")
+
+
+def _unreadable(path: Path, error: Exception) -> UsageError:
+    return UsageError(f"{path} cannot be read: {error}. Fix that line, then run the command again.")
 
 
 def read_roots(layout: Layout) -> tuple[Root, ...]:
@@ -235,7 +242,9 @@ def _document(layout: Layout) -> TOMLDocument:
     import tomlkit
 
     try:
-        return tomlkit.parse(layout.config.read_text("utf-8"))
+        return tomlkit.parse(_text(layout.config))
+    except (ValueError, RecursionError) as error:  # tomlkit nests less deeply than tomllib
+        raise _unreadable(layout.config, error) from error
     except FileNotFoundError:
         document = tomlkit.document()
         document.add(tomlkit.comment("Settings of this localembed workspace, and what it indexes."))

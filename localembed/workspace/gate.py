@@ -48,9 +48,23 @@ class Gate:
         self._named |= reach.permissions_for(paths, switched_on)
         self._switchable |= reach.permissions_for(paths, reach.EVERY_OPTION)
 
-    def as_named(self, roots: Iterable[Root]) -> tuple[Root, ...]:
-        """Return roots, those that were named without the options that the user never gave."""
-        return tuple(map(self._as_named, roots))
+    def name_moved(self, root: Root, path: str | os.PathLike[str]) -> None:
+        """Allow the new path of a root the options that the user allowed it at the old one."""
+        allowed = {one.kind for one in reach.needs(root, self._layout)}
+        self.name_roots([path], {name: name in allowed for name in reach.EVERY_OPTION})
+
+    def admitted(self, roots: Iterable[Root]) -> tuple[Root, ...]:
+        """Return the roots that a run may read, with the options that are allowed for each.
+
+        Those that were named lose the options that the user never gave. They are looked at again,
+        because a link in a path may lead elsewhere by now, and a root may have changed its path.
+
+        Raises:
+            NotTrustedError: one reaches what the user has not allowed.
+        """
+        found = tuple(map(self._as_named, roots))
+        self._refuse({one for root in found for one in reach.needs(root, self._layout)})
+        return found
 
     def _as_named(self, root: Root) -> Root:
         wanted = set(reach.needs(root, self._layout)) & self._switchable
@@ -75,8 +89,19 @@ class Gate:
         if not self._layout.exists() or (is_recent and state == self._passed):
             return
         check_links(self._layout)
-        needed = set(reach.reached(self._layout))
-        missing = reach.uncovered(needed, self._named | self._switchable | also)
+        self._refuse(set(reach.reached(self._layout)), self._switchable | also)
+        if not also:
+            self._passed, self._passed_at = state, time.monotonic()
+
+    def _refuse(
+        self, needed: set[Permission], also: frozenset[Permission] | set[Permission] = frozenset()
+    ) -> None:
+        """Refuse what the workspace needs if the user has not allowed it.
+
+        Raises:
+            NotTrustedError: the message names what, and how to allow it.
+        """
+        missing = reach.uncovered(needed, self._named | also)
         if missing:
             missing = reach.uncovered(missing, trust_records.permissions_of(self._layout))
         if missing:
@@ -86,8 +111,6 @@ class Gate:
                 f"want, run: localembed trust {shell_word(os.fsencode(self._layout.folder))}"
             )
             raise NotTrustedError(message)
-        if not also:
-            self._passed, self._passed_at = state, time.monotonic()
 
     def _state(self) -> tuple[object, ...]:
         """Return what changes with the folder and the files that `check` reads."""

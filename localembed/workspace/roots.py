@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -168,12 +168,25 @@ class Roots:
         return targets
 
     def scopes(
-        self, targets: Sequence[bytes], options: Mapping[str, Any], *, remember: bool = True
+        self,
+        targets: Sequence[bytes],
+        options: Mapping[str, Any],
+        admitted: Callable[[Iterable[Root]], tuple[Root, ...]] = tuple,
+        *,
+        remember: bool = True,
     ) -> tuple[Scope, ...]:
-        """Return the parts of roots to index, after storing new roots if `remember`."""
+        """Return the parts of roots to index, after storing new roots if `remember`.
+
+        Args:
+            targets: absolute paths.
+            options: include, exclude, hidden or no_ignore for the roots that hold them.
+            admitted: returns roots with the options that they may have, or refuses them.
+            remember: whether to store what changed.
+        """
         roots = self.roots
         glob_rules([*(options.get("include") or ()), *(options.get("exclude") or ())])
         adoption = adopt(roots, targets, options, self._continued(roots, targets))
+        adoption = replace(adoption, roots=admitted(adoption.roots))
         if remember:
             self._remember(adoption, roots)
         if not targets:

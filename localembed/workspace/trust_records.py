@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from localembed.core import private, user_folders
 from localembed.core.files import read_json, storage_error, write_json
 from localembed.errors import StorageError
 from localembed.store.layout import Layout
-from localembed.types.trust import Permission, TrustedWorkspace
+from localembed.types.trust import REACHED, Permission, TrustedWorkspace
 from localembed.workspace.config_file import read_id
 
 _FORMAT = 1
@@ -38,7 +38,7 @@ def trusted_workspaces() -> tuple[TrustedWorkspace, ...]:
                 owner=int(raw["owner"]),
                 device=int(raw["device"]),
                 inode=int(raw["inode"]),
-                permissions=tuple(Permission(p["kind"], p["value"]) for p in raw["permissions"]),
+                permissions=tuple(map(_permission, raw["permissions"])),
                 is_installed=bool(raw["is_installed"]),
             )
             for raw in read_json(path)["workspaces"]
@@ -51,6 +51,19 @@ def trusted_workspaces() -> tuple[TrustedWorkspace, ...]:
             "outside of its folder: localembed trust DIR"
         )
         raise StorageError(message) from error
+
+
+def _permission(raw: Mapping[str, str]) -> Permission:
+    """Return a permission.
+
+    Raises:
+        ValueError: this version knows no such kind.
+    """
+    found = Permission(raw["kind"], os.fspath(raw["value"]))  # type: ignore[arg-type]
+    if found.kind not in REACHED:
+        message = f"it has a permission of the unknown kind {found.kind!r}"
+        raise ValueError(message)
+    return found
 
 
 def identify(layout: Layout) -> TrustedWorkspace:

@@ -218,8 +218,7 @@ class Workspace:
             for notice in selection.notices:
                 on_notice(notice)
             self._gate.remember(selection.model.spec if selection.model else None)
-            self._switch_off_options()
-            scopes = self._roots.scopes(targets, options)
+            scopes = self._roots.scopes(targets, options, self._gate.admitted)
             job = make_job(
                 layout,
                 selection,
@@ -255,18 +254,11 @@ class Workspace:
         check_root_options(options)
         self.name_roots(paths, options)
         layout = self.layout
-        found = self._roots.scopes(self._roots.targets(paths), options, remember=False)
-        roots = self._gate.as_named(scope.root for scope in found)
-        scopes = tuple(replace(s, root=root) for s, root in zip(found, roots, strict=True))
+        targets = self._roots.targets(paths)
+        scopes = self._roots.scopes(targets, options, self._gate.admitted, remember=False)
         sourced = self.settings
         selection = select_table(sourced, read_head(layout), layout)
         return preview(layout, selection, sourced.settings, scopes, self.limits, on_event)
-
-    def _switch_off_options(self) -> None:
-        """Switch off what only config.toml says of roots that the user has just named."""
-        roots = self._gate.as_named(self.roots)
-        if roots != self.roots:
-            config_file.write_roots(self._layout, roots, config_file.read_forgotten(self._layout))
 
     def query(
         self,
@@ -435,7 +427,10 @@ class Workspace:
         self._gate.name_roots([new], _NOTHING)
         layout = self.layout
         with writer_lock(layout):
+            before = {root.root_id: root for root in self.roots}
             moved = move_root(layout, old, new)
+            if root := before.get(moved.root.root_id):
+                self._gate.name_moved(root, new)
             self._gate.remember()
             return moved
 

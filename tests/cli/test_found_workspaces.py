@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -70,6 +71,27 @@ def test_every_folder_through_which_it_could_be_replaced_is_examined(cli, indexe
         assert cli("status").code == 5, oct(mode)
     folder.chmod(0o755)
     assert cli("status").code == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="no access lists as on Linux")
+@pytest.mark.parametrize("place", [".localembed", ".localembed/head.json", ".", "garden", ".."])
+def test_a_user_in_an_access_list_is_another_user(cli, indexed, inner, place, monkeypatch):
+    """The mode shows the rights of everybody in the list as those of the group."""
+    monkeypatch.setattr(ownership, "_is_private_group", lambda _: True)
+    (indexed / ".localembed").chmod(0o770)
+    path = indexed / place
+    path.chmod(0o770)
+    assert cli("status").code == 0
+    entries = [(1, 7, 2**32 - 1), (2, 7, OTHER), (4, 7, 2**32 - 1), (16, 7, 2**32 - 1)]
+    entries.append((32, 0, 2**32 - 1))
+    packed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2) + packed)
+    except OSError:
+        pytest.skip("this file system has no access lists")
+    assert path.stat().st_mode & 0o777 == 0o770
+
+    assert cli("status").code == 5
 
 
 @pytest.mark.parametrize("place", [".", "garden", ".."])

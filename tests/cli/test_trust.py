@@ -10,9 +10,11 @@ from dataclasses import fields
 import pytest
 
 import localembed as library
+from localembed.core.files import read_json, write_json
 from localembed.errors import NotTrustedError, StorageError
 from localembed.types.documents import Root
 from localembed.workspace import config_keys
+from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Settings
 from localembed.workspace.trust_records import records_path
 from tests.cli.test_found_workspaces import COMMANDS, OTHER, as_root
@@ -94,6 +96,61 @@ def test_what_only_the_config_says_of_a_named_root_is_switched_off(cli, indexed,
     assert cli("query", "hidden", "--mode", "text").code == 0
     assert cli("index", elsewhere).code == 0, "what was named once stays"
     assert cli("query", "hidden", "--mode", "text").code == 0
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_a_root_that_is_moved_keeps_the_options_that_were_given(
+    cli, indexed, elsewhere, tmp_path, is_given
+):
+    if is_given:
+        assert cli("index", elsewhere, "--hidden").code == 0
+    else:
+        assert cli("index", elsewhere).code == 0
+        config = indexed / ".localembed" / "config.toml"
+        hostile = 'path = "/nowhere"\nelsewhere = true\nhidden = true'
+        config.write_text(config.read_text().replace(f'path = "{elsewhere}"', hostile))
+    elsewhere.rename(tmp_path / "moved")
+
+    old = elsewhere if is_given else "/nowhere"
+    assert cli("roots", "move", old, tmp_path / "moved").code == 0
+
+    refused = cli("index")
+    assert refused.code == (0 if is_given else 5)
+    assert ("hidden files in" in refused.err) is not is_given
+
+
+def test_a_root_that_continues_another_has_no_options_that_were_not_given(cli, indexed, elsewhere):
+    config = indexed / ".localembed" / "config.toml"
+    hostile = 'path = "/nowhere"\nelsewhere = true\nhidden = true\nno_ignore = true'
+    config.write_text(config.read_text().replace('path = "."', hostile))
+    for note in indexed.glob("*.md"):
+        shutil.copy(note, elsewhere)
+
+    dry = json.loads(cli("index", "--dry-run", "--json", elsewhere).out)
+    assert cli("index", elsewhere).code == 0
+
+    assert cli("query", "Secret", "--mode", "text").code == 0
+    assert cli("query", "Hidden", "--mode", "text").code == 1
+    (root,) = library.open(indexed).roots
+    assert (root.path, root.hidden, root.no_ignore) == (os.fsencode(elsewhere), False, False)
+    assert dry["files"] == 1 + len(list(indexed.glob("*.md")))
+
+
+def test_a_link_that_leads_elsewhere_since_the_check_is_refused(indexed, elsewhere, monkeypatch):
+    """Another user may own a folder of a root's path, and replace it at any moment."""
+    (indexed / "inner").mkdir()
+    add_root(indexed, indexed / "inner")
+    workspace = library.open(indexed)
+    original = Roots.targets
+
+    def replaced_by_now(self, paths):
+        (indexed / "inner").rmdir()
+        (indexed / "inner").symlink_to(elsewhere)
+        return original(self, paths)
+
+    monkeypatch.setattr(Roots, "targets", replaced_by_now)
+    with pytest.raises(NotTrustedError, match=f"the root {elsewhere}"):
+        workspace.index()
 
 
 def test_a_dry_run_allows_for_once(cli, indexed, elsewhere):
@@ -271,6 +328,18 @@ def test_a_remote_model_that_a_workspace_names_is_refused(cli, notes, known, ser
     assert cli("trust", "--forget").code == 0
     config.write_text(config.read_text().replace('model = "remote"\n', ""))
     assert cli("query", "alpha", "--allow-network").code == 5, "head.json names it"
+
+
+@pytest.mark.parametrize(("kind", "value"), [("everything", "/"), ("root", 3), (["root"], "/")])
+def test_a_permission_of_an_unknown_kind_is_a_sentence(cli, indexed, elsewhere, kind, value):
+    cli("index", elsewhere)
+    records = read_json(records_path())
+    records["workspaces"][0]["permissions"].append({"kind": kind, "value": value})
+    write_json(records_path(), records)
+
+    for command in (("status",), ("trust",), ("trust", "--list"), ("trust", "--forget")):
+        done = cli(*command)
+        assert (done.code, "cannot be read" in done.err) == (5, True), command
 
 
 def test_a_damaged_record_is_a_sentence(cli, indexed, elsewhere):

@@ -74,7 +74,9 @@ def open_table(
     if version is not None:
         check_version(folder, version)
     database = connect(folder.parent, index_bytes, metadata_bytes)
-    return database.open_table(folder.stem, version=version)
+    handle = database.open_table(folder.stem, version=version)
+    check_version(folder, handle.version)  # what Lance takes for the newest may be another one
+    return handle
 
 
 def check_version(folder: Path, version: int) -> None:
@@ -83,13 +85,13 @@ def check_version(folder: Path, version: int) -> None:
     Raises:
         NotTrustedError: it has.
     """
-    path = disk_names.manifest_path(folder, version)
-    if path.is_file() and disk_names.refers_elsewhere(path.read_bytes()):
-        message = (
-            f"{path} names files outside of the table, so the table is not used. Make a new "
-            "workspace."
-        )
-        raise NotTrustedError(message)
+    for path in disk_names.manifest_paths(folder, version):
+        if path.is_file() and disk_names.refers_elsewhere(path.read_bytes()):
+            message = (
+                f"{path} names files outside of the table, so the table is not used. Make a new "
+                "workspace."
+            )
+            raise NotTrustedError(message)
 
 
 def table_uuid(handle: Any) -> str:  # noqa: ANN401 - lancedb

@@ -16,6 +16,8 @@ TABLE_SUFFIX = ".lance"
 _VERSIONS, _MANIFEST = "_versions", ".manifest"
 _MAX_VERSION = 2**64 - 1
 _VERSION_NUMBER = re.compile(r"[0-9]{1,20}")
+_VERSION_FILE = re.compile(r"\+?([0-9]{1,64})\.manifest")
+"""Name of a version's file as Lance reads it: newest first as we write them, or in order."""
 _HINT = "latest_version_hint.json"
 _BRANCH_NAMES, _BRANCH_FILES, _BRANCH_SUFFIX = ("_refs", "branches"), "tree", ".json"
 _DELETIONS, _INDEXES = "_deletions/", "_indices/"
@@ -63,6 +65,13 @@ SOURCE_POSITION = re.compile(r", /\S+\.rs:\d+:\d+$")
 def manifest_path(folder: Path, version: int) -> Path:
     """Return the file that makes a version of a table: the newest sorts first."""
     return folder / _VERSIONS / f"{_MAX_VERSION - version}{_MANIFEST}"
+
+
+def manifest_paths(folder: Path, version: int) -> list[Path]:
+    """Return every file that Lance could open as a version of a table, under whichever name."""
+    names = (_VERSION_FILE.fullmatch(path.name) for path in (folder / _VERSIONS).glob("*"))
+    numbers = (version, _MAX_VERSION - version)
+    return [folder / _VERSIONS / name[0] for name in names if name and int(name[1]) in numbers]
 
 
 def refers_elsewhere(manifest: bytes) -> bool:
