@@ -15,19 +15,19 @@ _INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run one command line and exit with its code."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background
-        # Until the command line listens, there is nothing to save: leave without a traceback.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.argv[1:2] == ["query"]:
-        from localembed.server.client import ask
-
         try:
+            from localembed.server.client import ask
+
             code = ask(sys.argv[1:])
         except KeyboardInterrupt:
             _print_interrupted()
             code = _INTERRUPTED
         if code is not None:
             sys.exit(code)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background
+        # Until the command line listens, there is nothing to save: leave without a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from localembed.cli.main import main as run
 
     run()
