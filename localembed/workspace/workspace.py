@@ -343,6 +343,7 @@ class Workspace:
         begin = time.perf_counter()
         query = replace(query, mode="vector")
         check_query(query)
+        self._gate.check()
         where = self._roots.condition(query.text, self._current)
         answer = self._searcher.like(where, query, self._root_paths)
         if answer is None:
@@ -365,6 +366,7 @@ class Workspace:
             NotIndexedError: nothing is indexed.
         """
         query = Query(place, model=model, at=at)
+        self._gate.check()
         where = self._roots.condition(place, self._current)
         return list(self._searcher.show(where, query, self._root_paths).hits)
 
