@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from localembed.core.paths import canonical, canonical_entry, folder_identity, place_below
-from localembed.core.text import counted, show_path
+from localembed.core.text import counted, line_number, show_path
 from localembed.core.workspace_folder import FOLDER_NAME
 from localembed.errors import UsageError
 from localembed.sources import glob_rules
@@ -278,4 +278,5 @@ class Roots:
         whole = os.path.join(folder or "", place)  # noqa: PTH118 - a string
         has_line = bool(path) and line.isdecimal() and not os.path.exists(whole)  # noqa: PTH110
         scope = self.scope_of(path if has_line else place, folder)
-        return of_document(scope.root.root_id, scope.path, int(line) if has_line else None)
+        number = line_number(line) if has_line else None
+        return of_document(scope.root.root_id, scope.path, number)

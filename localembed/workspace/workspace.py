@@ -51,7 +51,14 @@ from localembed.workspace.status import (
     read_status,
 )
 from localembed.workspace.tables import select_table
-from localembed.workspace.value_checks import check_folder, check_query, check_root_options
+from localembed.workspace.value_checks import (
+    check_cost,
+    check_folder,
+    check_paths,
+    check_place,
+    check_query,
+    check_root_options,
+)
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -201,7 +208,9 @@ class Workspace:
             LockedError: another process is writing, and `wait` is not set.
             CostLimitError: it would have cost more than `max_cost`; finished answers are kept.
         """
+        check_paths(paths)
         check_root_options(options)
+        check_cost(max_cost)
         self.name_roots(paths, options)
         layout = self.layout
         run_options = RunOptions(
@@ -252,6 +261,7 @@ class Workspace:
         Raises:
             UsageError: a path does not exist, or there is nothing to index.
         """
+        check_paths(paths)
         check_root_options(options)
         self.name_roots(paths, options)
         layout = self.layout
@@ -351,6 +361,7 @@ class Workspace:
         begin = time.perf_counter()
         query = replace(query, mode="vector")
         check_query(query)
+        check_paths((query.text,), "place")
         where = self._roots.condition(query.text, self._current)
         answer = self._searcher.like(where, query, self._root_paths)
         if answer is None:
@@ -372,6 +383,7 @@ class Workspace:
             UsageError: the path is in no root.
             NotIndexedError: nothing is indexed.
         """
+        check_place(place, model, at)
         query = Query(place, model=model, at=at)
         where = self._roots.condition(place, self._current)
         return list(self._searcher.show(where, query, self._root_paths).hits)
@@ -401,6 +413,7 @@ class Workspace:
             NotIndexedError: there is no workspace.
             UsageError: no root holds the path.
         """
+        check_paths((path,), "path")
         self.ensure_exists()
         # A root that is not allowed can still be removed.
         self._gate.check(permissions_for([path], EVERY_OPTION))
@@ -431,6 +444,7 @@ class Workspace:
             NotIndexedError: there is no workspace.
             UsageError: there is no such root, `new` does not hold its files, or is in another root.
         """
+        check_paths((old, new))
         self.ensure_exists()
         self._gate.name_roots([new], _NOTHING)
         layout = self.layout
