@@ -181,6 +181,16 @@ class Roots:
         found = [find_scope(here(adoption.roots), target) for target in targets]
         return tuple(dict.fromkeys(scope for scope in found if scope is not None))
 
+    def replaced(self, targets: Sequence[bytes]) -> tuple[list[Root], list[Root]]:
+        """Return the new roots that targets would be, and the roots that they would replace."""
+        before = self.roots
+        adoption = adopt(before, targets, {}, self._continued(before, targets))
+        kept = {root.root_id: root.path for root in adoption.roots}
+        replaced = [root for root in before if root.root_id not in kept]
+        known = {root.root_id for root in before}
+        parents = [root for root in adoption.roots if root.root_id not in known]
+        return parents, replaced if parents else []
+
     def _remember(self, adoption: Adoption, before: Sequence[Root]) -> None:
         """Store roots that changed, and the ids of those whose documents the run must remove."""
         known = {root.root_id for root in adoption.roots} | adoption.replaced

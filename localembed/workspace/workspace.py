@@ -40,6 +40,7 @@ from localembed.workspace.lost_roots import lost_notice, lost_roots
 from localembed.workspace.model_pool import ModelPool
 from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
 from localembed.workspace.reach import EVERY_OPTION, permissions_for
+from localembed.workspace.replaced_roots import check_replaced
 from localembed.workspace.root_moves import move_root
 from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Sourced, resolve
@@ -206,6 +207,7 @@ class Workspace:
         Raises:
             UsageError: a path does not exist, or there is nothing to index.
             LockedError: another process is writing, and `wait` is not set.
+            WorkspaceError: a path would replace a root whose files are missing.
             CostLimitError: it would have cost more than `max_cost`; finished answers are kept.
         """
         check_paths(paths)
@@ -226,6 +228,8 @@ class Workspace:
             selection = select_table(sourced, read_head(layout), layout)
             for notice in selection.notices:
                 on_notice(notice)
+            if not allow_mass_delete:
+                check_replaced(layout, selection.facts.name, *self._roots.replaced(targets))
             self._gate.remember(selection.model.spec if selection.model else None)
             self._switch_off_options()
             scopes = self._roots.scopes(targets, options)
