@@ -37,7 +37,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}. Make it readable, then try again."
+        raise UsageError(message) from error
+    except (ValueError, RecursionError) as error:
         message = f"{path} cannot be read: {error}. Fix that line, then run the command again."
         raise UsageError(message) from error
 
