@@ -75,6 +75,7 @@ def open(folder: str | os.PathLike[str] | None = None) -> Workspace:
         NotTrustedError: it is a link; or without a folder, another user could have made the nearest
             one.
     """
+    import os
     from pathlib import Path
 
     from localembed.core.workspace_folder import FOLDER_NAME
@@ -83,7 +84,7 @@ def open(folder: str | os.PathLike[str] | None = None) -> Workspace:
     if folder is None:
         return Workspace.discover()
     place = Path(folder).expanduser().absolute()
-    if not place.is_dir():
+    if not os.fspath(folder) or not place.is_dir():
         from localembed.errors import UsageError
 
         message = f"There is no folder {place}. Name the folder to index."

@@ -15,7 +15,7 @@ import pytest
 
 import localembed
 from localembed import readers
-from localembed.errors import ModelError, UsageError
+from localembed.errors import ModelError, UsageError, WorkspaceError
 from localembed.pipeline import read_and_chunk
 from localembed.sources import Content, read_file
 from localembed.store.lance.disk_names import newest_version
@@ -651,3 +651,31 @@ def test_a_file_that_fits_into_no_memory_fails_alone(workspace, notes, monkeypat
     assert report.exit_code == 3
     assert [note.reason for note in report.failures] == ["not enough memory to read and chunk it"]
     assert workspace.query("zebra", mode="text")
+
+
+@pytest.mark.parametrize("count", [3, 24])
+@pytest.mark.parametrize("refused_before", [True, False])
+def test_a_parent_root_removes_no_more_than_the_root_itself(tmp_path, fake, count, refused_before):
+    inner = tmp_path / "top" / "inner"
+    inner.mkdir(parents=True)
+    for n in range(count):
+        (inner / f"{n}.md").write_text(f"Some words {n}.")
+    workspace = localembed.open(tmp_path / "top")
+    workspace.index([inner])
+    rows = all_rows(workspace)
+    inner.rename(tmp_path / "away")
+    inner.mkdir()
+    if refused_before:
+        assert workspace.index().refused
+
+    with pytest.raises(WorkspaceError, match="--allow-mass-delete"):
+        workspace.index([tmp_path / "top"])
+    assert all_rows(workspace) == rows
+    assert [root.path for root in workspace.roots] == [os.fsencode(inner)]
+
+    inner.rmdir()
+    (tmp_path / "away").rename(tmp_path / "top" / "renamed")
+    workspace.index([tmp_path / "top"])
+    assert len(all_rows(workspace)) == count
+    shutil.rmtree(tmp_path / "top" / "renamed")
+    assert workspace.index([tmp_path / "top"], allow_mass_delete=True).files.removed == count

@@ -42,7 +42,8 @@ def whole(workspace, rows, commands=COMMANDS) -> None:
 @pytest.mark.parametrize(
     ("place", "way"),
     [("head.json", "folder"), ("run.json", "dangling"), ("manifest.duckdb", "dangling"),
-     ("writer.lock", "folder"), ("runs", "random"), ("vectors", "loop"), ("damaged", "empty")],
+     ("manifest.duckdb", "folder"), ("writer.lock", "folder"), ("runs", "random"),
+     ("vectors", "loop"), ("damaged", "empty")],
 )  # fmt: skip
 def test_what_is_of_the_wrong_kind_is_made_again(grown, place, way):
     """The slow tests put everything in every place."""

@@ -238,7 +238,7 @@ def test_a_full_disk_is_a_storage_error_with_the_path(layout):
 
 def test_a_folder_that_cannot_be_made_is_a_storage_error(layout):
     layout.pending.write_text("in the way")
-    with pytest.raises(StorageError, match=r"Cannot write .*Free some space"):
+    with pytest.raises(StorageError, match=r"Cannot write .*Something else is in its place"):
         answers(layout).save(KEYS, VECTORS)
 
 

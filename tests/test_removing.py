@@ -6,6 +6,7 @@ import os
 import shutil
 import tomllib
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 import localembed
 from localembed.errors import UsageError
 from localembed.sources import WalkRules, walk
+from localembed.store.pending_vectors import PendingVectors
 from localembed.types.documents import Root
 
 NAMES = [
@@ -199,3 +201,14 @@ def test_no_name_takes_another_one_with_it(tmp_path_factory, data):
     kept = Root("r", folder, hidden=True, no_ignore=True, removed=frozenset({gone}))
 
     assert {file.path for file in walk(kept, WalkRules(1 << 20)).files} == before - {gone}
+
+
+def test_rm_drops_the_pending_vectors_of_tables_that_were_never_published(workspace, notes):
+    (notes / "a.md").write_text("Some words.")
+    workspace.index()
+    other = PendingVectors(workspace.layout, "another space", 2)
+    other.save([b"key"], np.ones((1, 2), np.float32))
+
+    workspace.remove(notes)
+
+    assert not list(workspace.layout.pending.glob("*"))

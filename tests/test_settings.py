@@ -298,3 +298,10 @@ def test_a_written_file_is_for_its_owner_alone(layout):
 
 def test_root_ids_are_drawn_anew():
     assert len({config_file.new_root_id() for _ in range(99)}) == 99
+
+
+def test_a_config_with_deep_brackets_is_refused(workspace):
+    workspace.layout.config.write_text("x = " + "[" * 100_000)
+
+    with pytest.raises(UsageError, match="cannot be read"):
+        workspace.status()

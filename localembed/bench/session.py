@@ -93,7 +93,7 @@ class Bench:
 
     def sweep(self, axes: sweep.Axes) -> Iterator[measure.Point]:
         """Yield a point for each combination."""
-        sweep.check(axes, self.options)
+        sweep.check(axes, self.options, self.model.spec.max_tokens)
         return sweep.sweep(
             self.model, self._sample(), axes, self.options, self.context, self.seconds
         )

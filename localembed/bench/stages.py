@@ -33,6 +33,7 @@ T = TypeVar("T")
 _MAX_READ_SECONDS = 2.0
 _MAX_READ_BYTES = 32 << 20
 _MIN_CHUNKS = 2048
+_TABLE = "chunks_" + 12 * "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def measure_writing(chunked: Sequence[ChunkedDocument], dim: int) -> StageRate:
     with tempfile.TemporaryDirectory(prefix="localembed-bench-") as name:
         layout = Layout(Path(name) / "workspace")
         layout.folder.mkdir()
-        facts = TableFacts("bench", "bench", SCHEMA_VERSION, "bench", "bench", dim, 0, 0, "float16")
+        facts = TableFacts(_TABLE, "bench", SCHEMA_VERSION, "bench", "bench", dim, 0, 0, "float16")
         half = len(chunked) // 2
         counters = RunCounters()
         publisher = Publisher(layout, facts, {}, counters)

@@ -46,12 +46,17 @@ class Axes:
     """Text lengths in tokens, one series each, instead of the sample's own lengths."""
 
 
-def check(axes: Axes, options: EngineOptions) -> None:
+def check(axes: Axes, options: EngineOptions, max_tokens: int) -> None:
     """Refuse settings that this machine does not support, before a model is loaded.
 
     Raises:
-        UsageError: a device or precision is not available.
+        UsageError: a device or precision is not available, or a text is longer than `max_tokens`,
+            which the model reads at most.
     """
+    if axes.lengths and max(axes.lengths) > max_tokens:
+        longest = max(axes.lengths)
+        message = f"--lengths {longest}: the model reads at most {max_tokens:,} tokens."
+        raise UsageError(message)
     device = choose_device(options.device)
     for precision in axes.precisions:
         choose_precision(precision, device)

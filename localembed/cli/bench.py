@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from localembed.cli.options import Common, common, model_names
+from localembed.cli.options import Common, NamedPath, common, model_names
 from localembed.cli.render.output import echo, echo_json
 from localembed.cli.render.text import INDENT, from_home, printable, width, wrapped
 from localembed.embedding import ENGINES, PRECISIONS, device_name
@@ -62,7 +62,7 @@ def _words(
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path())
+@click.argument("paths", nargs=-1, type=NamedPath())
 @click.option("--synthetic", is_flag=True, help="Measure with synthetic token IDs, not files.")
 @click.option("--quick", is_flag=True, help="Fewer, shorter measurements: about 20 s on two cores.")
 @click.option(
@@ -98,7 +98,7 @@ def _words(
 @click.option("--query", is_flag=True, help="Measure queries, cold and warm, instead.")
 @click.option(
     "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Also draw a chart as .png, .svg or .html.",
 )

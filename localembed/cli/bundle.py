@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localembed.cli.options import Common, common, model_names
+from localembed.cli.options import Common, NamedPath, common, model_names
 from localembed.cli.render.output import ask, echo, echo_json
 from localembed.cli.render.text import from_home, printable, size
 from localembed.core.text import counted, show_path
@@ -19,7 +19,7 @@ from localembed.types.documents import Root
 if TYPE_CHECKING:
     from localembed.models.bundle import Contents
 
-_FILE = click.Path(path_type=Path)
+_FILE = NamedPath(path_type=Path)
 
 
 @click.group()

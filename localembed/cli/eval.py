@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localembed.cli.options import Common, common, model_names
+from localembed.cli.options import Common, NamedPath, common, model_names
 from localembed.cli.render.output import echo, echo_json, progress_bar
 from localembed.cli.render.progress import IndexProgress
 from localembed.cli.render.text import INDENT, clipped, printable, width
@@ -45,7 +45,7 @@ class _Dataset:
 
 
 @click.command("eval")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=NamedPath(path_type=Path))
 @click.option("--mode", type=click.Choice(["hybrid", "vector", "text"]), help="Default: all three.")
 @click.option(
     "--at",

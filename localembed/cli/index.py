@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from localembed.cli.malloc import limit_arenas
-from localembed.cli.options import AMOUNT, Common, common, model_names
+from localembed.cli.options import AMOUNT, Common, NamedPath, common, model_names
 from localembed.cli.render.dry_run import preview_text
 from localembed.cli.render.output import echo, echo_json
 from localembed.cli.render.progress import IndexProgress
@@ -21,7 +21,7 @@ _ROOT_OPTIONS = ("include", "exclude", "hidden", "no_ignore")
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path())
+@click.argument("paths", nargs=-1, type=NamedPath())
 @click.option(
     "--include", multiple=True, metavar="GLOB", help="Index only matching files; repeatable."
 )

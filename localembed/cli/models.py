@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localembed.cli.bundle import bundle
-from localembed.cli.options import Common, common, model_names
+from localembed.cli.options import Common, NamedPath, common, model_names
 from localembed.cli.render.output import echo, echo_json, progress_bar, style
 from localembed.cli.render.text import INDENT, from_home, printable, size, wrapped
 from localembed.core.text import counted
@@ -70,7 +70,7 @@ def use(options: Common, name: str) -> int:
 
 
 @models.command()
-@click.argument("source", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.argument("source", metavar="FOLDER", type=NamedPath(path_type=Path))
 @click.option("--name", metavar="NAME", help="Name for the model (default: the folder's name).")
 @click.option("--copy", is_flag=True, help="Keep a copy, without files that are never read.")
 @common

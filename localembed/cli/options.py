@@ -39,6 +39,21 @@ class _FiniteRange(_Finite, click.FloatRange):
     """A finite number within bounds."""
 
 
+class NamedPath(click.Path):
+    """A path that is not empty: that would be the current folder, or what a variable lacks."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 - click's signature
+        """Return the path."""
+        if not value:
+            self.fail("an empty path names nothing; to name the current folder, use: .", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 FINITE = _Finite()
 AMOUNT = _FiniteRange(min=0)
 
@@ -78,7 +93,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--workspace",
         "folder",
-        type=click.Path(path_type=Path),
+        type=NamedPath(path_type=Path),
         metavar="DIR",
         help="Workspace folder (default: found as git finds a repository).",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from localembed.cli.options import Common, common
+from localembed.cli.options import Common, NamedPath, common
 from localembed.cli.render.output import echo, echo_json
 from localembed.cli.render.text import printable
 from localembed.core.text import counted
@@ -12,7 +12,7 @@ from localembed.types import json_forms
 
 
 @click.command()
-@click.argument("path", type=click.Path())
+@click.argument("path", type=NamedPath())
 @common
 def rm(options: Common, path: str) -> int:
     """Remove PATH from the index: a root (its path or ID), or a folder or file below one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from localembed.cli.options import Common, common
+from localembed.cli.options import Common, NamedPath, common
 from localembed.cli.render.output import echo, echo_json, style
 from localembed.cli.render.text import near, printable
 from localembed.core.text import counted, show_path
@@ -68,7 +68,7 @@ def list_roots(options: Common) -> int:
 
 @roots.command()
 @click.argument("old", shell_complete=_root_paths)
-@click.argument("new", type=click.Path())
+@click.argument("new", type=NamedPath())
 @common
 def move(options: Common, old: str, new: str) -> int:
     """Say that the root OLD, a path or ID, is now at NEW.

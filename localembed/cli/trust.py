@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localembed.cli.options import Common, common
+from localembed.cli.options import Common, NamedPath, common
 from localembed.cli.render.output import confirm, echo, echo_json
 from localembed.cli.render.text import from_home, printable
 from localembed.core.text import counted
@@ -22,7 +22,7 @@ _REFUSED = 5
 
 
 @click.command()
-@click.argument("place", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
+@click.argument("place", required=False, metavar="[DIR]", type=NamedPath(path_type=Path))
 @click.option("--list", "listed", is_flag=True, help="List every trusted workspace.")
 @click.option("--forget", is_flag=True, help="Forget everything that DIR was allowed.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 
+_MAX_LINE = 2**31 - 1
+"""Highest line number that a table can hold."""
+
 
 def show_path(path: bytes) -> str:
     """Return a path as valid text; invalid bytes are shown as escapes."""
@@ -34,6 +37,19 @@ def unwritable_output(error: OSError) -> str:
         f"Error: The output cannot be written: {error.strerror}. Free some space, then "
         "run the same command again."
     )
+
+
+def whole_number(digits: str, most: int) -> int:
+    """Return the number that decimal digits say, but at most `most`: `int` refuses thousands."""
+    significant = digits.lstrip("0")
+    if len(significant) > len(str(most)):
+        return most
+    return min(int(significant or "0"), most)
+
+
+def line_number(digits: str) -> int:
+    """Return the line that decimal digits say, or else one that no document has."""
+    return whole_number(digits, _MAX_LINE)
 
 
 def is_unicode(text: str) -> bool:

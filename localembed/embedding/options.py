@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ENGINES = ("auto", "fused", "torch", "compile", "openvino")
-DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d{1,4})?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localembed.core.text import line_number
 from localembed.errors import UsageError
 from localembed.types.queries import SearchHit
 
@@ -93,7 +94,7 @@ def _target(place: str, file: Path, number: int) -> Target:
     whole = file.parent / place
     line = None
     if match is not None and match["line"] and not whole.exists():
-        whole, line = file.parent / match["path"], int(match["line"])
+        whole, line = file.parent / match["path"], line_number(match["line"])
     if not whole.is_file():
         message = f"{file}:{number} names {place}, which is not a file below {file.parent}."
         raise UsageError(message)

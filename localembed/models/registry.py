@@ -76,7 +76,10 @@ def read_registry(path: Path, *, required: bool = False) -> dict[str, ModelSpec]
             message = f"{path} is missing: this installation is incomplete. Reinstall localembed."
             raise RegistryError(message) from None
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}. Make it readable, then try again."
+        raise RegistryError(message) from error
+    except (ValueError, RecursionError) as error:
         message = f"{path} cannot be read: {error}. Fix that line, then run the command again."
         raise RegistryError(message) from error
 

@@ -120,19 +120,20 @@ def _refusal(
     if standing:
         what = f"still lacks {len(standing)} of the {_files(standing[0].known)} that it had"
         return _sentence(walk.root, f"{what} when a run first refused to remove them")
-    if _is_mass(len(lost), len(recorded)):
+    if is_mass(len(lost), len(recorded)):
         return _sentence(walk.root, f"has lost {len(lost)} of {len(recorded)} files")
     return None
 
 
 def _gradual_loss(root: Root, total: int, known: int, lost: Sequence[FileRecord]) -> str | None:
     """Return a sentence if the deletions of the last runs are probably a mistake, else None."""
-    if not lost or not _is_mass(total, known):
+    if not lost or not is_mass(total, known):
         return None
     return _sentence(root, f"has lost {total} of {known} files within a day")
 
 
-def _is_mass(lost: int, known: int) -> bool:
+def is_mass(lost: int, known: int) -> bool:
+    """Tell whether so many files are lost that it is probably a mistake."""
     return lost >= _MIN_FILES and 2 * lost > known
 
 

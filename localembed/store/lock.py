@@ -73,7 +73,7 @@ def check_writable(layout: Layout) -> None:
     try:
         reason = foreign_entry(os.fspath(layout.folder), deep=True)
         for path in in_place:
-            if not reason and path.exists() and path.stat().st_nlink > 1:
+            if not reason and path.is_file() and path.stat().st_nlink > 1:  # a folder has several
                 reason = f"{path} is a hard link"
     except OSError as error:
         raise storage_error(layout.folder, error) from error

@@ -165,5 +165,18 @@ def _remove_foreign(journal: Path) -> None:
         journal.unlink()
 
 
+def drop_all(layout: Layout) -> None:
+    """Delete the pending vectors of every space. The caller holds the writer lock.
+
+    Raises:
+        StorageError: they cannot be deleted.
+    """
+    for path in layout.pending.glob("*.sqlite*"):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(path, error) from error
+
+
 def _digest(key: bytes, vector: bytes) -> bytes:
     return xxhash.xxh3_64_digest(key + vector)

@@ -26,6 +26,8 @@ from localembed.workspace.config_keys import ROOT, unknown_keys
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
+_FIX = "Fix that line, then run the command again."
+
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the content of a TOML file; an empty dict if it does not exist.
@@ -37,16 +39,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(_text(path))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise _unreadable(path, error) from error
+    except OSError as error:
+        raise _unreadable(path, error.strerror, "Make it readable, then try again.") from error
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, error, _FIX) from error
 
 
 def _text(path: Path) -> str:
     return read_bounded(path, MAX_TOML_BYTES).decode("utf-8")
 
 
-def _unreadable(path: Path, error: Exception) -> UsageError:
-    return UsageError(f"{path} cannot be read: {error}. Fix that line, then run the command again.")
+def _unreadable(path: Path, reason: object, advice: str) -> UsageError:
+    return UsageError(f"{path} cannot be read: {reason}. {advice}")
 
 
 def read_roots(layout: Layout) -> tuple[Root, ...]:
@@ -244,7 +248,7 @@ def _document(layout: Layout) -> TOMLDocument:
     try:
         return tomlkit.parse(_text(layout.config))
     except (ValueError, RecursionError) as error:  # tomlkit nests less deeply than tomllib
-        raise _unreadable(layout.config, error) from error
+        raise _unreadable(layout.config, error, _FIX) from error
     except FileNotFoundError:
         document = tomlkit.document()
         document.add(tomlkit.comment("Settings of this localembed workspace, and what it indexes."))

@@ -17,7 +17,7 @@ from localembed.pipeline.run import Job, remove_documents
 from localembed.sources import WalkRules
 from localembed.store.head import facts_of, publish_head, read_head
 from localembed.store.layout import Layout
-from localembed.store.pending_vectors import PendingVectors
+from localembed.store.pending_vectors import PendingVectors, drop_all
 from localembed.types.documents import DocumentChunker, FileRecord
 from localembed.types.events import EventListener
 from localembed.types.limits import Limits
@@ -237,6 +237,7 @@ def remove_everywhere(
         facts = facts_of(name, entry)
         report = remove_documents(layout, facts, should_remove, keep_versions, listener)
         shown = report if name == head.default else shown
+    drop_all(layout)  # some may be of a table that was never published
     config_file.write_roots(layout, config_file.read_roots(layout))
     return shown
 

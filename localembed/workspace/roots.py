@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from localembed.core.paths import canonical, canonical_entry, folder_identity, place_below
-from localembed.core.text import counted, shell_word, show_path
+from localembed.core.text import counted, line_number, shell_word, show_path
 from localembed.core.workspace_folder import FOLDER_NAME
 from localembed.errors import UsageError
 from localembed.sources import glob_rules
@@ -194,6 +194,16 @@ class Roots:
         found = [find_scope(here(adoption.roots), target) for target in targets]
         return tuple(dict.fromkeys(scope for scope in found if scope is not None))
 
+    def replaced(self, targets: Sequence[bytes]) -> tuple[list[Root], list[Root]]:
+        """Return the new roots that targets would be, and the roots that they would replace."""
+        before = self.roots
+        adoption = adopt(before, targets, {}, self._continued(before, targets))
+        kept = {root.root_id: root.path for root in adoption.roots}
+        replaced = [root for root in before if root.root_id not in kept]
+        known = {root.root_id for root in before}
+        parents = [root for root in adoption.roots if root.root_id not in known]
+        return parents, replaced if parents else []
+
     def _remember(self, adoption: Adoption, before: Sequence[Root]) -> None:
         """Store roots that changed, and the ids of those whose documents the run must remove."""
         known = {root.root_id for root in adoption.roots} | adoption.replaced
@@ -291,4 +301,5 @@ class Roots:
         whole = os.path.join(folder or "", place)  # noqa: PTH118 - a string
         has_line = bool(path) and line.isdecimal() and not os.path.exists(whole)  # noqa: PTH110
         scope = self.scope_of(path if has_line else place, folder)
-        return of_document(scope.root.root_id, scope.path, int(line) if has_line else None)
+        number = line_number(line) if has_line else None
+        return of_document(scope.root.root_id, scope.path, number)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from localembed.core import user_folders
+from localembed.core.text import whole_number
 from localembed.embedding import DEVICE_NAME, ENGINES, PRECISIONS, EngineOptions, LoadContext
 from localembed.embedding.profiles import ProfileStore
 from localembed.errors import UsageError
@@ -91,7 +93,7 @@ def _choice(*words: str) -> Callable[[object], object]:
 def _whole(low: int, high: int) -> Callable[[object], object]:
     def check(value: object) -> object:
         digits = str(value) if isinstance(value, str | int) else ""
-        number = int(digits) if digits.isdecimal() else low - 1
+        number = whole_number(digits, high + 1) if digits.isdecimal() else low - 1
         if not low <= number <= high:
             message = f"must be a whole number from {low} to {high}"
             raise ValueError(message)
@@ -105,7 +107,7 @@ def _bytes(value: object) -> object:
     if not match:
         message = 'must be a size such as "32MiB"'
         raise ValueError(message)
-    return int(match[1]) * _UNITS[match[2].lower()]
+    return whole_number(match[1], sys.maxsize) * _UNITS[match[2].lower()]
 
 
 def _device(value: object) -> object:

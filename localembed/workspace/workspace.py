@@ -40,6 +40,7 @@ from localembed.workspace.lost_roots import lost_notice, lost_roots
 from localembed.workspace.model_pool import ModelPool
 from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
 from localembed.workspace.reach import EVERY_OPTION, permissions_for
+from localembed.workspace.replaced_roots import check_replaced
 from localembed.workspace.root_moves import move_root
 from localembed.workspace.roots import Roots
 from localembed.workspace.settings import Sourced, resolve
@@ -51,7 +52,14 @@ from localembed.workspace.status import (
     read_status,
 )
 from localembed.workspace.tables import select_table
-from localembed.workspace.value_checks import check_folder, check_query, check_root_options
+from localembed.workspace.value_checks import (
+    check_cost,
+    check_folder,
+    check_paths,
+    check_place,
+    check_query,
+    check_root_options,
+)
 
 _NOTHING: Mapping[str, object] = {}
 
@@ -199,9 +207,12 @@ class Workspace:
         Raises:
             UsageError: a path does not exist, or there is nothing to index.
             LockedError: another process is writing, and `wait` is not set.
+            WorkspaceError: a path would replace a root whose files are missing.
             CostLimitError: it would have cost more than `max_cost`; finished answers are kept.
         """
+        check_paths(paths)
         check_root_options(options)
+        check_cost(max_cost)
         self.name_roots(paths, options)
         layout = self.layout
         run_options = RunOptions(
@@ -217,6 +228,8 @@ class Workspace:
             selection = select_table(sourced, read_head(layout), layout)
             for notice in selection.notices:
                 on_notice(notice)
+            if not allow_mass_delete:
+                check_replaced(layout, selection.facts.name, *self._roots.replaced(targets))
             self._gate.remember(selection.model.spec if selection.model else None)
             scopes = self._roots.scopes(targets, options, self._gate.admitted)
             job = make_job(
@@ -251,6 +264,7 @@ class Workspace:
         Raises:
             UsageError: a path does not exist, or there is nothing to index.
         """
+        check_paths(paths)
         check_root_options(options)
         self.name_roots(paths, options)
         layout = self.layout
@@ -344,6 +358,7 @@ class Workspace:
         query = replace(query, mode="vector")
         check_query(query)
         self._gate.check()
+        check_paths((query.text,), "place")
         where = self._roots.condition(query.text, self._current)
         answer = self._searcher.like(where, query, self._root_paths)
         if answer is None:
@@ -365,6 +380,7 @@ class Workspace:
             UsageError: the path is in no root.
             NotIndexedError: nothing is indexed.
         """
+        check_place(place, model, at)
         query = Query(place, model=model, at=at)
         self._gate.check()
         where = self._roots.condition(place, self._current)
@@ -395,6 +411,7 @@ class Workspace:
             NotIndexedError: there is no workspace.
             UsageError: no root holds the path.
         """
+        check_paths((path,), "path")
         self.ensure_exists()
         # A root that is not allowed can still be removed.
         self._gate.check(permissions_for([path], EVERY_OPTION))
@@ -425,6 +442,7 @@ class Workspace:
             NotIndexedError: there is no workspace.
             UsageError: there is no such root, `new` does not hold its files, or is in another root.
         """
+        check_paths((old, new))
         self.ensure_exists()
         self._gate.name_roots([new], _NOTHING)
         layout = self.layout

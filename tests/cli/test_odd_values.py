@@ -115,6 +115,29 @@ def test_an_odd_argument(indexed, cli, command):
         odd(cli(*command, *extra, "--", text))
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["index", "index --dry-run", "rm", "show", "roots move .", "trust", "trust --forget", "eval",
+     "models add", "models bundle install", "bench", "query --like"],
+)  # fmt: skip
+def test_an_empty_path_is_not_the_current_folder(indexed, cli, command):
+    odd(cli(*command.split(), ""), 2)
+    odd(cli("roots", "move", "", "."), 2)
+    assert cli("index").out.startswith("Nothing changed")
+    assert not (indexed / "config.toml").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["--device cuda:" + "9" * 5000, "--lengths 999999999", "--lengths 999999999 --batch-tokens 9",
+     "--threads 999999999", "--batch-tokens 999999999"],
+    ids=lambda text: text[:30],
+)  # fmt: skip
+def test_a_benchmark_of_odd_values_is_refused(indexed, cli, options):
+    done = cli("bench", "--synthetic", "--quick", *options.split())
+    odd(done, 2)
+
+
 @pytest.mark.parametrize("name", WORKSPACES)
 def test_a_workspace_of_any_name_works(cli, notes, tmp_path, name):
     (notes / "keys.md").write_text("Rotating api keys every month.\n")
@@ -150,7 +173,9 @@ def test_workspaces_whose_names_differ_in_a_separator_are_two(cli, notes, tmp_pa
 @pytest.mark.parametrize("command", ["index .", "status", "query x", "doctor", "init", "rm ."])
 def test_a_workspace_that_cannot_be_is_refused(cli, notes, name, command):
     done = cli(*command.split(), "--workspace", name)
-    odd(done, 2, 5, *((0,) if name == "" else ()))
+    odd(done, 2, 5)
+    assert "Fix that line" not in done.err
+    assert "--repair" not in done.err
     assert "Free some space" not in done.err
 
 

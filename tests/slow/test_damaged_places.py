@@ -11,7 +11,7 @@ from tests.conftest import all_rows
 from tests.damage import grow
 from tests.damaged_places import COMMANDS, DOCUMENTED, WAYS, call, places
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 OWN = ("config.toml", "models.toml")
 """Files that belong to the user: they are never rebuilt, but named."""
