@@ -12,6 +12,7 @@ import pytest
 import localembed
 from localembed.core.text import shell_word
 from localembed.errors import NotTrustedError, UsageError
+from localembed.workspace.lost_roots import lost_notice
 
 NAMES = [b"plain", b"two words", "Büro".encode(), b"it's", b"a$(b)`c`", b"caf\xe9", b"x\ny\\z\x1b"]
 
@@ -58,3 +59,8 @@ def test_a_missing_root_names_commands_that_can_be_copied(workspace, tmp_path):
     (message,) = workspace.index().refused
     assert f"localembed roots move '{root}' NEW" in message
     assert message.endswith(f"localembed rm '{root}'")
+
+
+def test_one_file_of_a_lost_root_is_counted_in_english():
+    assert lost_notice("ab", 1).startswith("1 file of a root that config.toml does not list is ")
+    assert lost_notice("ab", 2).startswith("2 files of a root that config.toml does not list are ")

@@ -11,7 +11,7 @@ from localembed.types.events import RunEvent, Step
 _SECONDS = 1.0
 """Minimum time between two heartbeats."""
 _SAMPLES = 30
-"""Number of heartbeats over which the rate is measured."""
+"""Number of heartbeats over which the rate is measured, from the first vectors on."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,11 @@ class RunProgress:
             self.files += 1
         elif event.step is Step.TOTAL:
             self.chunks_total = event.count
+        elif event.step is Step.REUSED:
+            self.chunks += event.count
         elif event.step is Step.EMBEDDED:
+            if not self._samples:  # loading the model says nothing about the rest
+                self._samples.append((time.monotonic(), self.chunks))
             self.chunks += event.count
 
     def is_due(self) -> bool:
@@ -44,7 +48,8 @@ class RunProgress:
         if now < self._due:
             return False
         self._due = now + _SECONDS
-        self._samples.append((now, self.chunks))
+        if self._samples:
+            self._samples.append((now, self.chunks))
         return True
 
     def facts(self) -> dict[str, float | None]:

@@ -59,7 +59,7 @@ def embed_window(
     begin = time.perf_counter()
     with counters.stage("reuse"):
         reservation = in_flight.reserve(unique.keys())
-    counters.emit(Step.EMBEDDED, len(chunks) - len(reservation.own))
+    counters.emit(Step.REUSED, len(chunks) - len(reservation.own))
     try:
         own, unsaved = embedding.embed([unique[key] for key in reservation.own])
     except BaseException as error:

@@ -44,9 +44,10 @@ def lost_roots(layout: Layout) -> dict[str, int]:
 
 def lost_notice(root_id: str, documents: int) -> str:
     """Return a sentence about a lost root, with the commands for it."""
+    verb = "is" if documents == 1 else "are"
     return (
-        f"{counted(documents, 'file')} of a root that config.toml does not list are stored and not "
-        f"shown. To continue with it: localembed index FOLDER; to remove it: localembed rm "
+        f"{counted(documents, 'file')} of a root that config.toml does not list {verb} stored and "
+        f"not shown. To continue with it: localembed index FOLDER; to remove it: localembed rm "
         f"{root_id}"
     )
 

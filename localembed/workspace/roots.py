@@ -153,10 +153,11 @@ class Roots:
         if not targets and not roots:
             message = "Nothing to index yet. Name a folder: localembed index ~/notes"
             if lost := lost_roots(self._layout):
-                files = counted(sum(lost.values()), "file")
+                number = sum(lost.values())
+                verb = "is" if number == 1 else "are"
                 message = (
-                    f"{self._layout.config} lists no root, but {files} of roots that it listed "
-                    "before are stored. To continue with them: localembed index FOLDER"
+                    f"{self._layout.config} lists no root, but {counted(number, 'file')} of roots "
+                    f"that it listed before {verb} stored. To continue: localembed index FOLDER"
                 )
             raise UsageError(message)
         for target in targets:

@@ -248,7 +248,7 @@ def is_whole(machine, notes, tmp_path) -> bool:
     ("step", "number", "recorded"),
     [
         ("claimed", 1, 0),
-        ("embedded", 3, 0),
+        ("embedded", 2, 0),
         ("added", 3, 2),
         ("synced", 3, 2),
         ("recorded", 3, 3),

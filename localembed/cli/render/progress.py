@@ -54,6 +54,8 @@ class IndexProgress:
             self._bar.total = event.count
             self._bar.set_postfix_str(f"{self._read_files}/{self._files} files", refresh=False)
             self._bar.update(0)
+        elif event.step is Step.REUSED:
+            self._bar.n += event.count  # not `update`, which would count it as the model's speed
         elif event.step is Step.EMBEDDED:
             self._begin()
             self._bar.update(event.count)
@@ -66,6 +68,7 @@ class IndexProgress:
             self._embedding = True
             self._bar.set_description("embedding", refresh=False)
             self._bar.start_t = self._bar.last_print_t = self._bar._time()
+            self._bar.initial = self._bar.last_print_n = self._bar.n
 
     def _end_early(self) -> None:
         """Say what the command waits for after Ctrl-C."""
