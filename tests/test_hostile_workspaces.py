@@ -155,12 +155,12 @@ LINKS = {
     "models.toml": "secret.md", "pending": "vectors", "pending/0123456789abcdef.sqlite":
     "secret.md", "writer.lock": "secret.md", "damaged": "vectors", ".gitignore": "secret.md",
     f"failures-{TABLE}.json": "secret.md", "config.toml": "config.toml", "runs/1.json": "head.json",
-    "runs/tags.json": "secret.md", "runs/2.json": "new.json", "other": "secret.md",
+    "runs/tags.json": "secret.md", "other": "secret.md",
     f"vectors/{TABLE}.lance": "other.lance", "vectors/theirs.lance": "other.lance",
     "TABLE": "other.lance", "TABLE/data": "other.lance/data",
     "TABLE/_versions": "other.lance/_versions", "TABLE/_indices": "other.lance/_indices",
     "TABLE/_refs": "vectors", "TABLE/tree": "vectors", "TABLE/_deletions": "vectors",
-    "TABLE/data/extra.lance": "secret.md", "new.lock": "missing", "damaged/1-x": "vectors",
+    "TABLE/data/extra.lance": "secret.md", "damaged/1-x": "vectors",
 }  # fmt: skip
 
 
@@ -169,6 +169,16 @@ def test_no_link_is_followed(place, name):
     place.link(name.replace("TABLE", f"vectors/{place.table.name}", 1), LINKS[name])
     said = assert_nothing_outside(place)
     assert any("is a link" in sentence for sentence in said), said
+
+
+@pytest.mark.parametrize("name", ["runs/2.json", "new.lock", "pending", "TABLE/tree"])
+def test_a_link_that_leads_nowhere_is_damage_and_not_followed(place, name):
+    place.link(name.replace("TABLE", f"vectors/{place.table.name}", 1), "missing")
+    before = snapshot(place.outside)
+
+    assert Workspace(place.workspace).index().exit_code == 0
+
+    assert snapshot(place.outside) == before
 
 
 @pytest.mark.parametrize("name", ["vectors", "TABLE", "TABLE/data", "TABLE/_deletions", "runs"])

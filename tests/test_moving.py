@@ -12,7 +12,7 @@ import pytest
 
 import localembed
 from localembed.core.paths import canonical, canonical_entry
-from localembed.errors import UsageError
+from localembed.errors import NotTrustedError, UsageError
 from localembed.workspace.workspace import Workspace
 from tests.conftest import all_rows
 
@@ -82,6 +82,9 @@ def test_a_copied_project_neither_shows_nor_indexes_the_original(project, tmp_pa
     fake.embedded.clear()
 
     workspace = localembed.open(copy)
+    with pytest.raises(NotTrustedError, match="the root "):
+        workspace.index()
+    localembed.trust(copy)
     assert not [path for path in found_below(workspace) if path.startswith(f"{project}/")]
     report = workspace.index()
     assert (report.files.unchanged, report.chunks.embedded, report.chunks.total) == (5, 0, 5)
@@ -417,6 +420,9 @@ def test_an_old_project_that_has_moved_names_what_is_missing(old_project, tmp_pa
     fake.embedded.clear()
 
     workspace = localembed.open(moved)
+    with pytest.raises(NotTrustedError, match="the root "):
+        workspace.index()  # its roots are outside of it now
+    localembed.trust(moved)
     report = workspace.index()
     assert (report.exit_code, report.chunks.total) == (5, 5)
     assert [sentence.split(" is missing")[0] for sentence in report.refused] == [

@@ -106,6 +106,7 @@ class World:
         shutil.copytree(self.project, copied)
         original, self.project = self.project, copied
         self.workspace = Workspace(self.project / ".localembed")
+        localembed.trust(self.project)  # it keeps no permission for the roots outside
         assert not [path for path in shown(self.workspace) if is_below(path, original)]
 
     def move_root(self, number: int) -> None:

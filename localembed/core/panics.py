@@ -12,12 +12,16 @@ _NAMES = ("PanicException", "RustPanic")
 _redirecting = Lock()
 
 
+class PanicError(RuntimeError):
+    """A library written in Rust panicked."""
+
+
 @contextmanager
 def panics_as_errors() -> Iterator[None]:
-    """Turn a panic in the block into a RuntimeError with its first line.
+    """Turn a panic in the block into an error with its first line.
 
     Raises:
-        RuntimeError: the block panicked.
+        PanicError: the block panicked.
     """
     try:
         yield
@@ -25,7 +29,7 @@ def panics_as_errors() -> Iterator[None]:
         if not _is_panic(error):
             raise
         first = str(error).splitlines()[0] if str(error) else "it panicked"
-        raise RuntimeError(first) from None
+        raise PanicError(first) from None
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localembed.core.panics import quiet_panics
+from localembed.core.panics import PanicError, quiet_panics
 from localembed.embedding.engines.batching import ATTENTION_WIDTH, Padding, pad
 from localembed.embedding.engines.bert import Bert
 from localembed.embedding.engines.hardware import give_back_memory, is_out_of_memory
@@ -216,7 +216,7 @@ class FusedEngine:
         try:
             with quiet_panics(), safe_open(str(self._bert.weights), framework="pt") as file:
                 self._read(_Weights(file, self._bert.prefix, self._torch, self._type))
-        except (SafetensorError, RuntimeError) as error:  # RuntimeError: a panic
+        except (SafetensorError, PanicError) as error:
             raise ValueError(str(error)) from error
 
     def _read(self, weights: _Weights) -> None:
