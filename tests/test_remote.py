@@ -337,7 +337,7 @@ def test_faults_leave_the_same_index(own_home, notes, tmp_path):
                 server.fault_of = lambda number, _: (
                     passing[number // 5 % len(passing)] if number % 5 == 3 else None
                 )
-            write_registry(own_home / "config", [spec_of(server, max_inputs=32, max_tries=6)])
+            write_registry(own_home / "config", [spec_of(server, max_inputs=32, max_tries=10)])
             place = tmp_path / str(faulty)
             workspace = localembed.Workspace(place, {"model": "remote"})
             report = workspace.index([notes])

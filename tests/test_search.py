@@ -196,7 +196,7 @@ def test_a_workspace_that_is_asked_again_opens_nothing_again(workspace, notes, m
     )
     (notes / "a.md").write_text("zebra words")
     workspace.index()
-    loaded = workspace.query("zebra") and dict(workspace._models._embedders)
+    loaded = workspace.query("zebra") and workspace._models._pool.loaded()
     workspace.query("words")
     assert len(opened) == 1
     (notes / "b.md").write_text("zebra stripes")
@@ -204,7 +204,7 @@ def test_a_workspace_that_is_asked_again_opens_nothing_again(workspace, notes, m
     assert len(workspace.query("zebra", mode="text")) == 2
     workspace.query("zebra")
     assert len(opened) == 2
-    assert workspace._models._embedders == loaded
+    assert workspace._models._pool.loaded() == loaded
 
 
 def test_the_library_reads_as_the_readme_says(notes, fake):
