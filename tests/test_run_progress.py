@@ -57,3 +57,14 @@ def test_the_bar_does_not_count_loading_the_model(clock, monkeypatch, reused):
     assert shown["n"] == reused + 100
     assert shown["elapsed"] == 9
     assert shown["rate"] == pytest.approx(10, rel=0.2)
+
+
+@pytest.mark.parametrize("passed", [0.0, 1e-6, 0.5])
+def test_a_heartbeat_right_after_the_first_vectors_has_no_rate(clock, passed):
+    progress = RunProgress()
+    for step, count in (*BEFORE, (Step.EMBEDDED, 16)):
+        progress.take(RunEvent(step, count))
+    clock[0] += passed
+    assert progress.is_due()
+    facts = progress.facts()
+    assert (facts["chunks_per_second"], facts["seconds_left"]) == (0.0, None)

@@ -66,8 +66,9 @@ class RunProgress:
         }
 
     def _rate(self) -> float:
-        """Return the chunks per second over the last heartbeats; 0 if there are too few."""
-        if len(self._samples) < 2:
+        """Return the chunks per second over the last heartbeats; 0 until a second has passed."""
+        if not self._samples:
             return 0.0
         (begin, before), (end, after) = self._samples[0], self._samples[-1]
-        return (after - before) / (end - begin)
+        # The first heartbeat may come right after the first vectors, and tells nothing yet.
+        return (after - before) / (end - begin) if end - begin >= _SECONDS else 0.0
