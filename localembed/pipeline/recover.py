@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localembed.pipeline.counters import RunCounters
-from localembed.pipeline.ingest import NO_STAT
 from localembed.store import heartbeat, runs
 from localembed.store.fsync import FsyncTracker, Synced, SyncError
 from localembed.store.head import read_head
 from localembed.store.lance.disk_names import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, TableMark
+from localembed.store.root_documents import record_of
 from localembed.types.documents import FileRecord
 from localembed.types.events import Step
 from localembed.types.tables import TableFacts, TableHead
@@ -134,14 +134,4 @@ def _record(document: StoredDocument, records: dict[bytes, FileRecord]) -> FileR
     record = records.get(document.doc_id)
     if record and (record.run, record.content_hash) == (document.run, document.content_hash):
         return record
-    return FileRecord(
-        doc_id=document.doc_id,
-        root_id=document.root_id,
-        path=document.path,
-        stat=NO_STAT,
-        observed_ns=0,
-        content_hash=document.content_hash,
-        n_chunks=document.n_chunks,
-        run=document.run,
-        state="indexed",
-    )
+    return record_of(document)

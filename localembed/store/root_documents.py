@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from localembed.store.head import read_head
 from localembed.store.lance.disk_names import newest_version
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest
 from localembed.types.documents import FileRecord, FileStat
+
+if TYPE_CHECKING:
+    from localembed.store.lance.table import StoredDocument
 
 _MAX_DOCUMENTS = 100
 _NO_STAT = FileStat(-1, 0, 0, 0)
@@ -30,6 +34,21 @@ def documents_of(layout: Layout, root_id: str, path: bytes = b"") -> list[FileRe
     return [by_id[doc_id] for doc_id in sorted(by_id)[:_MAX_DOCUMENTS]]
 
 
+def record_of(document: StoredDocument) -> FileRecord:
+    """Return the record of a stored document, without a stat: its file is read and hashed again."""
+    return FileRecord(
+        doc_id=document.doc_id,
+        root_id=document.root_id,
+        path=document.path,
+        stat=_NO_STAT,
+        observed_ns=0,
+        content_hash=document.content_hash,
+        n_chunks=document.n_chunks,
+        run=document.run,
+        state="indexed",
+    )
+
+
 def _holds(folder: bytes, path: bytes) -> bool:
     return not folder or path == folder or path.startswith(folder + b"/")
 
@@ -41,14 +60,4 @@ def _rows(layout: Layout) -> Iterator[FileRecord]:
         if not newest_version(layout.table(name)):
             continue
         for document in ChunkTable.open(layout, name).documents():
-            yield FileRecord(
-                doc_id=document.doc_id,
-                root_id=document.root_id,
-                path=document.path,
-                stat=_NO_STAT,
-                observed_ns=0,
-                content_hash=document.content_hash,
-                n_chunks=document.n_chunks,
-                run=document.run,
-                state="indexed",
-            )
+            yield record_of(document)
