@@ -11,6 +11,7 @@ from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.windows import CommitTimes, WindowSize
 from localembed.types.events import Step
 from localembed.types.limits import Limits
+from tests import fake_backend
 from tests.conftest import paragraphs
 
 LIMITS = Limits()
@@ -82,8 +83,16 @@ def takes(fake, monkeypatch):
         "localembed.pipeline.timed_embedding.time", SimpleNamespace(monotonic=lambda: now[0])
     )
 
-    def let(seconds, batch=1000):
-        """Let a chunk take so many seconds, and a forward batch have so many chunks."""
+    load_model = fake_backend.FakeBackend.load
+
+    def let(seconds, batch=1000, load_seconds=0):
+        """Let a chunk and loading take so many seconds, and a batch have so many chunks."""
+
+        def load(*how):
+            now[0] += load_seconds
+            return load_model(*how)
+
+        monkeypatch.setattr(fake_backend.FakeBackend, "load", load)
         monkeypatch.setattr(fake, "batch_size", batch)
 
         def wait(chunks):
@@ -140,6 +149,12 @@ def test_batches_are_bounded_by_the_bytes_of_their_files(workspace, notes, takes
     workspace.limits = replace(workspace.limits, large_batch_bytes=1)
     write(notes, range(60))
     assert max(sizes(workspace, notes)) < 20
+
+
+def test_loading_the_model_says_nothing_of_its_speed(workspace, notes, takes, small):
+    write(notes, range(60))
+    takes(0.001, load_seconds=600)
+    assert sizes(workspace, notes)[2] >= 40
 
 
 def test_vectors_that_were_found_say_nothing_of_a_models_speed(workspace, notes, takes, small):

@@ -59,17 +59,19 @@ def embed_window(
     begin = time.perf_counter()
     with counters.stage("reuse"):
         reservation = in_flight.reserve(unique.keys())
+    looked_up = time.perf_counter() - begin
     counters.emit(Step.REUSED, len(chunks) - len(reservation.own))
     try:
-        own, unsaved = embedding.embed([unique[key] for key in reservation.own])
+        own, unsaved, seconds = embedding.embed([unique[key] for key in reservation.own])
     except BaseException as error:
         reservation.fail(error)
         raise
     reservation.resolve(own)
-    outcomes = {**reservation.found, **own, **reservation.wait_for_others()}
+    found = _storable(reservation.found, facts)
+    outcomes = {**found, **own, **reservation.wait_for_others()}
     tokens = sum(len(chunk.token_ids) for chunk in chunks)
     reuses = len(own) < len(unique) - len(own)
-    counters.measure_speed(tokens, time.perf_counter() - begin, reuses=reuses)
+    counters.measure_speed(tokens, looked_up + seconds, reuses=reuses)
     batch = _batch(window, outcomes, facts)
     written = [chunk for document in batch.documents for chunk in document.chunks]
     failed = {chunk.chunk_hash for chunk in written if chunk.chunk_id in batch.failures}
@@ -77,6 +79,14 @@ def embed_window(
     counters.add("embedded", embedded)
     counters.add("reused", len(written) - len(batch.failures) - embedded)
     return EmbeddedWindow(batch, unsaved)
+
+
+def _storable(found: Mapping[bytes, Vector], facts: TableFacts) -> dict[bytes, Vector | str]:
+    """Return stored vectors, with a reason in place of those that this table cannot hold."""
+    if not found:
+        return {}
+    reasons = unstorable(np.stack(list(found.values())), facts.vector_type)
+    return {key: reasons.get(row, vector) for row, (key, vector) in enumerate(found.items())}
 
 
 def _batch(
@@ -91,9 +101,6 @@ def _batch(
     vectors = np.empty((len(made), facts.dim), np.float32)
     for row, outcome in enumerate(made):
         vectors[row] = nothing if isinstance(outcome, str) else outcome
-    # Whatever they come from, vectors are checked as they are stored.
-    reasons = {**unstorable(vectors, facts.vector_type), **reasons}
-    vectors[list(reasons)] = nothing
     failures = {chunks[row].chunk_id: reason for row, reason in reasons.items()}
     return EmbeddedBatch(tuple(whole), vectors, failures)
 

@@ -43,6 +43,8 @@ class EmbeddedChunks(NamedTuple):
     outcomes: dict[bytes, Vector | str]
     """Chunk hash → vector, or the reason why there is none."""
     unsaved: int
+    seconds: float
+    """Time that the model took, without loading it."""
 
 
 class TimedEmbedding:
@@ -78,17 +80,19 @@ class TimedEmbedding:
     def embed(self, chunks: Sequence[Chunk]) -> EmbeddedChunks:
         """Embed chunks; without a model, or once the run is cancelled, some are missing."""
         outcomes: dict[bytes, Vector | str] = {}
-        unsaved = 0
+        unsaved, seconds = 0, 0.0
         rest = list(chunks)
         while rest and (model := self._model(rest)) is not None:
+            begin = time.monotonic()
             part = self._embed_part(rest, model)
+            seconds += time.monotonic() - begin
             outcomes.update(part)
             rest = [chunk for chunk in rest if chunk.chunk_hash not in outcomes]
             unsaved = len(part) if self._seconds else 0
             if unsaved and (rest or self._token.is_cancelled):
                 self._save(part)
                 unsaved = 0
-        return EmbeddedChunks(outcomes, unsaved)
+        return EmbeddedChunks(outcomes, unsaved, seconds)
 
     def _model(self, chunks: Sequence[Chunk]) -> Embedder | None:
         """Return the model; None if it cannot be loaded, or the run is over."""
