@@ -28,9 +28,9 @@ test-offline: $(DEV)
 	@test -n "$(NETLESS)" || { echo "unshare(1) may not make a network namespace here"; exit 2; }
 	$(NETLESS) sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -q -n auto'
 
-# Power cuts, kills at every system call, broken disks and bits: about half an hour, some as root.
+# Power cuts, kills at every system call, broken disks and bits, whole sweeps: half an hour, some as root.
 test-slow: $(DEV)
-	$(BIN)/python -m pytest -q -n auto -m slow tests/slow
+	$(BIN)/python -m pytest -q -n auto -m slow
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

@@ -16,6 +16,7 @@ from localembed.store.lock import writer_lock
 from localembed.types.events import RunEvent, Step
 from localembed.types.limits import Limits
 from tests.conftest import all_rows, paragraphs
+from tests.sweeps import sampled
 
 STEPS = ("claimed", "added", "deleted", "synced", "recorded", "published", "finished")
 FILES = 9
@@ -59,12 +60,15 @@ def kill(run_cli, notes, step: str, number: int) -> bool:
 
 @pytest.mark.parametrize(
     ("step", "number"),
-    [
-        ("claimed", 1),
-        ("embedded", 1),
-        ("embedded", 3),
-        *((step, n) for step in ("added", "synced", "recorded", "published") for n in (1, 3)),
-    ],
+    sampled(
+        [
+            ("embedded", 3),
+            ("embedded", 1),
+            ("claimed", 1),
+            *((step, n) for step in ("added", "synced", "recorded", "published") for n in (3, 1)),
+        ],
+        3,
+    ),
 )
 def test_a_first_build_killed_at_a_step_completes(
     workspace, notes, run_cli, tmp_path, step, number
@@ -82,7 +86,7 @@ def test_a_first_build_killed_at_a_step_completes(
 
 
 @pytest.mark.parametrize(
-    ("step", "number"), [*((step, 1) for step in STEPS), ("added", 2), ("recorded", 2)]
+    ("step", "number"), sampled([("added", 2), ("recorded", 2), *((step, 1) for step in STEPS)], 2)
 )
 def test_a_refresh_killed_at_a_step_shows_the_old_state_then_completes(
     workspace, notes, run_cli, tmp_path, step, number

@@ -10,6 +10,7 @@ import pytest
 
 from localembed.types.events import Step
 from tests.conftest import paragraphs
+from tests.sweeps import sampled
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals to itself")
 
@@ -50,7 +51,7 @@ def interrupt_at(fake, monkeypatch):
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("moment", [1, 5, 17, 35, 60, 1000, 5000, 5025])
+@pytest.mark.parametrize("moment", sampled([1, 5, 17, 35, 60, 1000, 5000, 5025], 2))
 def test_a_run_that_is_interrupted_keeps_what_it_embedded(
     workspace, corpus, fake, interrupt_at, moment
 ):

@@ -14,6 +14,7 @@ from localembed.store.manifest import Manifest
 from tests.conftest import all_rows, current_table
 from tests.damage import grow
 from tests.damaged_places import COMMANDS, DOCUMENTED, WAYS, call
+from tests.sweeps import sampled
 
 FEW = (("index",), ("doctor", "--repair"), ("query", "begins here", "--no-resident"), ("doctor",))
 
@@ -88,7 +89,7 @@ SCHEMAS = {
 }
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", sampled(SCHEMAS, 4))
 def test_a_manifest_that_is_wrong_inside_is_rebuilt(grown, fake, name):
     workspace, rows = grown
     with duckdb.connect(str(workspace.layout.manifest)) as con:

@@ -24,6 +24,7 @@ import pytest
 from localembed.server import address, client, requests, single, start, wire
 from localembed.server.code_version import fingerprint
 from tests.conftest import PROJECT
+from tests.sweeps import sampled
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
 
@@ -273,7 +274,7 @@ def test_a_date_is_one_of_the_clients_time_zone(localembed, tmp_path, zone, date
     assert localembed(*question, TZ=zone).returncode == code
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-16"])
+@pytest.mark.parametrize("encoding", sampled(["latin-1", "ascii", "utf-16"], 3))
 def test_the_answer_has_the_encoding_of_the_clients_output(localembed, tmp_path, encoding):
     (tmp_path / "notes" / "c.md").write_text("Täst \N{EN DASH} naïve", "utf-8")
     localembed("index", "-q")
@@ -292,7 +293,8 @@ def test_the_answer_has_the_encoding_of_the_clients_output(localembed, tmp_path,
 
 
 @pytest.mark.parametrize(
-    "command", [["query", "zebra"], ["query", "zebra", "--no-resident"], ["index"], ["doctor"]]
+    "command",
+    sampled([["query", "zebra"], ["index"], ["query", "zebra", "--no-resident"], ["doctor"]], 2),
 )
 @pytest.mark.parametrize("is_named", [True, False])
 def test_a_current_folder_that_was_deleted_is_named(localembed, tmp_path, command, is_named):
@@ -351,6 +353,7 @@ import os, signal, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
 from localembed.__main__ import main
+from tests.sweeps import sampled
 main()
 """
     os.kill(resident, signal.SIGSTOP)
@@ -668,7 +671,7 @@ def test_broken_requests_end_nothing(server, nonsense):
     assert client.exchange(b"hello") == [b"hello"]
 
 
-@pytest.mark.parametrize("where", ["folder", "word", "variable", "workspace"])
+@pytest.mark.parametrize("where", sampled(["folder", "word", "variable", "workspace"], 3))
 def test_a_nul_in_a_request_ends_nothing(localembed, tmp_path, where):
     localembed("query", "zebra")
     wait_for()

@@ -17,6 +17,7 @@ from localembed.store.versions import read_versions
 from localembed.types.limits import Limits
 from localembed.types.queries import Query
 from tests.conftest import current_table, paragraphs
+from tests.sweeps import sampled
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_versions_that_lost_nothing_are_not_searched(workspace, notes, monkeypat
     assert [len(found) for found in seen] == [0, 1, 1, 1, 1]
 
 
-@pytest.mark.parametrize("step", ["compacted", "published", "protected", "cleaned"])
+@pytest.mark.parametrize("step", sampled(["published", "compacted", "protected", "cleaned"], 2))
 def test_a_kill_around_a_clean_up_loses_nothing(workspace, notes, run_cli, step, tmp_path):
     from tests.test_crash import assert_equals_clean_build
 
