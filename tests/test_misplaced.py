@@ -42,9 +42,11 @@ def whole(workspace, rows, commands=COMMANDS) -> None:
 
 @pytest.mark.parametrize(
     ("place", "way"),
-    [("head.json", "folder"), ("run.json", "dangling"), ("manifest.duckdb", "dangling"),
-     ("manifest.duckdb", "folder"), ("writer.lock", "folder"), ("runs", "random"),
-     ("vectors", "loop"), ("damaged", "empty")],
+    sampled(
+        [("head.json", "folder"), ("run.json", "dangling"), ("manifest.duckdb", "dangling"),
+         ("manifest.duckdb", "folder"), ("writer.lock", "folder"), ("runs", "random"),
+         ("vectors", "loop"), ("damaged", "empty")], 2,
+    ),
 )  # fmt: skip
 def test_what_is_of_the_wrong_kind_is_made_again(grown, place, way):
     """The slow tests put everything in every place."""
@@ -55,7 +57,8 @@ def test_what_is_of_the_wrong_kind_is_made_again(grown, place, way):
 
 
 @pytest.mark.parametrize(
-    ("part", "way"), [("data", "dangling"), ("_deletions", "loop"), ("a version", "folder")]
+    ("part", "way"),
+    sampled([("data", "dangling"), ("_deletions", "loop"), ("a version", "folder")], 3),
 )
 def test_what_is_of_the_wrong_kind_in_a_table_is_made_again(grown, part, way):
     workspace, rows = grown

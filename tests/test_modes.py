@@ -28,6 +28,7 @@ from localembed.store.misplaced import set_aside
 from localembed.store.modes import loose_paths
 from tests.conftest import PROJECT, paragraphs
 from tests.static_model import write_static
+from tests.sweeps import sampled
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
 
@@ -97,7 +98,7 @@ def test_everything_made_in_python_is_the_users_alone(tmp_path, own_home, notes,
     assert (own_home / "data" / "localembed" / "models" / "tiny").is_dir()
 
 
-@pytest.mark.parametrize("mask", [0o000, 0o022])
+@pytest.mark.parametrize("mask", sampled([0o000, 0o022], 2))
 def test_everything_that_commands_make_is_the_users_alone(tmp_path, own_home, notes, mask):
     runtime = Path(tempfile.mkdtemp())  # short: a socket's path is limited
     environment = {"LOCALEMBED_MODEL": "fake", "XDG_RUNTIME_DIR": str(runtime), "CI": ""}

@@ -9,6 +9,7 @@ import pytest
 from localembed.errors import UsageError
 from localembed.types.queries import Filter, Query
 from tests.conftest import paragraphs
+from tests.sweeps import sampled
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_questions_come_from_stdin(cli):
     assert cli("query", "-", "--mode", "text", input='"unheard"').returncode == 1
 
 
-@pytest.mark.parametrize("line", ["plain words", "7", '{"text": "x"}', "[]"])
+@pytest.mark.parametrize("line", sampled(["plain words", "7", '{"text": "x"}', "[]"], 4))
 def test_a_line_that_is_no_question_is_named(cli, line):
     done = cli("query", "-", input=f'"fine"\n{line}\n')
     assert done.returncode == 2

@@ -19,6 +19,7 @@ from localembed.embedding.tokenizers.fast import FastTokenizer
 from localembed.errors import UsageError
 from tests.families import FAMILIES, build, cosine
 from tests.local_models import load_local
+from tests.sweeps import sampled
 
 pytestmark = pytest.mark.skipif(
     not fused.is_available(), reason="this torch has no oneDNN, or this is no x86"
@@ -285,7 +286,7 @@ def test_weights_in_half_precision_are_compared_with_the_models_modules(
     assert calls == ["load", "fused", "torch"]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", sampled(["fp32", "bf16"], 2))
 def test_the_packaged_model_passes_in_every_precision(own_home, minilm, calls, precision):
     import torch
 

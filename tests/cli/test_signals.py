@@ -12,14 +12,18 @@ import time
 import pytest
 
 from tests.conftest import PROJECT, paragraphs
+from tests.sweeps import sampled
 
 SIGNALS = pytest.mark.parametrize(
     ("number", "code", "word"),
-    [
-        (signal.SIGINT, 130, "Interrupted"),
-        (signal.SIGTERM, 143, "Terminated"),
-        (signal.SIGHUP, 143, "Terminated"),
-    ],
+    sampled(
+        [
+            (signal.SIGINT, 130, "Interrupted"),
+            (signal.SIGTERM, 143, "Terminated"),
+            (signal.SIGHUP, 143, "Terminated"),
+        ],
+        2,
+    ),
 )
 KEPT = re.compile(
     r"(\w+)\. All (\d+) chunks? embedded by this run are kept; run the same command again to "
