@@ -15,7 +15,14 @@ import numpy as np
 
 from localembed.embedding import BACKENDS
 from localembed.embedding.local_backend import LocalBackend
-from localembed.types.models import NO_PROGRESS, Embeddings, EngineUse, ModelSpec, Tokens
+from localembed.types.models import (
+    NO_PROGRESS,
+    Embeddings,
+    EngineUse,
+    ModelSpec,
+    Tokens,
+    share_known,
+)
 from tests.registry import write_registry
 
 DIM = 32
@@ -28,6 +35,7 @@ class FakeTokenizer:
 
     word_local = True
     special_tokens = 2
+    unknown_id = zlib.crc32(b"unreadable") & 0xFFFFF
 
     def __call__(self, texts):
         return [_tokens(text) for text in texts]
@@ -88,6 +96,9 @@ class FakeEmbedder:
 
     def count_pieces(self, text):
         return -(-len(_tokens(text).ids) // (self.spec.max_tokens - 2))
+
+    def readable(self, text):
+        return share_known(_tokens(text).ids, FakeTokenizer.unknown_id)
 
     def close(self):
         """Hold nothing."""

@@ -19,7 +19,7 @@ from localembed.chunking.tokens import BLOCK_SIZES, BlockSizes, DocumentTokens
 from localembed.core import hashing
 from localembed.core.cancellation import CancelToken
 from localembed.types.documents import Chunk, ChunkedDocument, Cleaner, Document
-from localembed.types.models import Tokenizer
+from localembed.types.models import Tokenizer, share_known
 
 if TYPE_CHECKING:
     from localembed.types.arrays import IntArray
@@ -82,7 +82,7 @@ class Chunker:
         above = np.searchsorted(starts, [span.core for span in spans], "right") - 1
         paths = heading_paths(headings)
         titles = [paths[index] if index >= 0 else "" for index in above]
-        return ChunkedDocument(document, _records(document, spans, titles, self.prompt), truncated)
+        return ChunkedDocument(document, self._records(document, spans, titles), truncated)
 
     @property
     def _max_ids(self) -> int:
@@ -172,6 +172,36 @@ class Chunker:
             exact=exact,
         )
 
+    def _records(
+        self, document: Document, spans: list[_Span], headings: list[str]
+    ) -> tuple[Chunk, ...]:
+        seen: Counter[bytes] = Counter()
+        chunks: list[Chunk] = []
+        for ordinal, (span, heading) in enumerate(zip(spans, headings, strict=True)):
+            chunk_hash = hashing.digest(span.cleaned.encode("utf-8", "surrogatepass"))
+            # Most texts are clean: use one string for both.
+            cleaned = span.text if span.cleaned == span.text else span.cleaned
+            own_ids = span.ids[len(self._prompt_ids) :]
+            chunks.append(
+                Chunk(
+                    chunk_id=hashing.chunk_id(document.doc_id, chunk_hash, seen[chunk_hash]),
+                    doc_id=document.doc_id,
+                    chunk_hash=chunk_hash,
+                    ord=ordinal,
+                    start=span.start,
+                    end=span.end,
+                    start_line=span.start_line,
+                    end_line=span.end_line,
+                    heading=heading,
+                    text=span.text,
+                    token_ids=span.ids,
+                    model_text=self.prompt + cleaned,
+                    readable=share_known(own_ids, self.tokenizer.unknown_id),
+                )
+            )
+            seen[chunk_hash] += 1
+        return tuple(chunks)
+
 
 class _Span(NamedTuple):
     """A chunk's characters, its cleaned text and its ids."""
@@ -187,32 +217,3 @@ class _Span(NamedTuple):
     ids: IntArray
     exact: bool
     """Whether `ids` are exactly those of prompt and `cleaned`, so need not be computed again."""
-
-
-def _records(
-    document: Document, spans: list[_Span], headings: list[str], prompt: str
-) -> tuple[Chunk, ...]:
-    seen: Counter[bytes] = Counter()
-    chunks: list[Chunk] = []
-    for ordinal, (span, heading) in enumerate(zip(spans, headings, strict=True)):
-        chunk_hash = hashing.digest(span.cleaned.encode("utf-8", "surrogatepass"))
-        # Most texts are clean: use one string for both.
-        cleaned = span.text if span.cleaned == span.text else span.cleaned
-        chunks.append(
-            Chunk(
-                chunk_id=hashing.chunk_id(document.doc_id, chunk_hash, seen[chunk_hash]),
-                doc_id=document.doc_id,
-                chunk_hash=chunk_hash,
-                ord=ordinal,
-                start=span.start,
-                end=span.end,
-                start_line=span.start_line,
-                end_line=span.end_line,
-                heading=heading,
-                text=span.text,
-                token_ids=span.ids,
-                model_text=prompt + cleaned,
-            )
-        )
-        seen[chunk_hash] += 1
-    return tuple(chunks)

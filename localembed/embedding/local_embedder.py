@@ -19,6 +19,7 @@ from localembed.types.models import (
     ModelInput,
     ModelSpec,
     Progress,
+    share_known,
 )
 
 if TYPE_CHECKING:
@@ -161,6 +162,10 @@ class LocalEmbedder:
     def count_pieces(self, text: str, /) -> int:
         """Return in how many pieces a query is embedded; 1 if it fits the model."""
         return len(self._pieces(text))
+
+    def readable(self, text: str, /) -> float:
+        """Return the share of a query's tokens that the model knows, 0 to 1."""
+        return share_known(self._tokenizer([text])[0].ids, self._tokenizer.unknown_id)
 
     def _pieces(self, text: str) -> list[IntArray]:
         """Return a query's token ids in pieces that fit the model, each behind the prompt."""

@@ -176,6 +176,7 @@ class Publisher:
             vector_type=facts.vector_type,
             documents=self._documents.total(),
             chunks=table.count(),
+            unreadable=table.count_unreadable(),
             data_bytes=table.data_bytes(),
             vector_index=vector_index,
             roots=dict(+self._documents),

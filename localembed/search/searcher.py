@@ -14,12 +14,13 @@ from localembed.errors import ModelChangedError, NotIndexedError
 from localembed.search.fusion import TEXT_DEPTH, fuse
 from localembed.search.rerank import DEPTH, Reranking
 from localembed.search.surroundings import surroundings
+from localembed.search.words import text_query
 from localembed.store.head import read_head
 from localembed.store.lance.connection import VersionGoneError
 from localembed.store.lance.filters import condition, of_roots
-from localembed.store.lance.search_text import compound_parts
 from localembed.store.layout import Layout
 from localembed.store.versions import find_version
+from localembed.types.documents import READABLE
 from localembed.types.limits import DEFAULT_LIMITS, Limits
 from localembed.types.queries import Query, SearchHit
 from localembed.types.tables import TableHead
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
     from localembed.store.lance.candidates import Candidate, StoredChunk
     from localembed.store.lance.read_rows import ChunkReader
     from localembed.types.arrays import Vector
-
-_MAX_WORDS = 2000
-"""Maximum words of a text query: fewer would cost quality, and 2,000 take 67 ms at 113k rows."""
+    from localembed.types.models import EmbeddedQuery
 
 Found = TypeVar("Found")
 
@@ -38,8 +37,8 @@ Found = TypeVar("Found")
 class QueryEmbedder(Protocol):
     """Embeds queries with the model of a table."""
 
-    def embed(self, entry: TableHead, text: str, /) -> tuple[Vector, int]:
-        """Return (dim,) float32, and the number of parts in which the text was embedded."""
+    def embed(self, entry: TableHead, text: str, /) -> EmbeddedQuery:
+        """Return the query's vector, and what is known of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,8 @@ class Answer:
     hits: tuple[SearchHit, ...]
     pieces: int = 1
     """Number of parts in which the query was embedded."""
+    readable: bool = True
+    """Whether the model could read the query; if not, only its words were searched."""
 
 
 class Searcher:
@@ -95,12 +96,16 @@ class Searcher:
         """
 
         def search(reader: ChunkReader, entry: TableHead) -> Answer:
-            vector, pieces = None, 1
+            vector, pieces, readable = None, 1, True
             if query.mode != "text":
-                vector, pieces = embedder.embed(entry, query.text)
-                vector = _usable(vector, query.text)
+                embedded = embedder.embed(entry, query.text)
+                pieces, readable = embedded.pieces, embedded.readable >= READABLE
+                vector = _usable(embedded.vector, query.text)
+            if query.mode == "hybrid" and not readable:
+                vector = None
             where = _all_of(condition(query.filter, roots), _of_known(entry, roots))
-            return Answer(entry, _hits(reader, query, vector, where, roots, reranking), pieces)
+            hits = _hits(reader, query, vector, where, roots, reranking)
+            return Answer(entry, hits, pieces, readable)
 
         return self._pinned(query, search)
 
@@ -188,7 +193,7 @@ def _hits(
         by_vector = reader.by_vector(vector, query.top_k, among)
     if query.mode != "vector":
         depth = TEXT_DEPTH if query.mode == "hybrid" else query.top_k
-        by_text = reader.by_text(_text_query(query.text), depth, vector, among)
+        by_text = reader.by_text(text_query(query.text), depth, vector, among)
     if query.mode == "hybrid":
         ranked = fuse(query.text, by_vector, by_text)
     else:
@@ -260,8 +265,3 @@ def _usable(vector: Vector, query: str) -> Vector:
         return vector
     message = f"The model did not return a usable vector for {query!r}. Try: --mode text"
     raise ModelChangedError(message)
-
-
-def _text_query(query: str) -> str:
-    words = " ".join(query.split()[:_MAX_WORDS])
-    return f"{words} {compound_parts(words)}".strip()

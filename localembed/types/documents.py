@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from localembed.types.arrays import IntArray, VectorMatrix
 
 DocumentKind = Literal["text", "markdown", "rst", "code"]
+READABLE = 0.5
+"""Minimum share of known tokens from which a vector says something about its text."""
 FileState = Literal["indexed", "partial", "skipped", "failed"]
 """State of a file; a partial one has rows, some of them without a vector."""
 
@@ -121,6 +123,8 @@ class Chunk:
     """(tokens,) int32, including the document prompt, without the model's special tokens."""
     model_text: str
     """Input of the model: the document prompt, then the cleaned text."""
+    readable: float = 1.0
+    """Share of its tokens that the model knows, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,13 @@ class Tokens:
     """Word numbers; a token may start a chunk if its number differs from the previous one's."""
 
 
+def share_known(ids: IntArray, unknown_id: int | None) -> float:
+    """Return the share of tokens that the model knows, 0 to 1; 1 if there are none."""
+    if unknown_id is None or not len(ids):
+        return 1.0
+    return 1.0 - float((ids == unknown_id).mean())
+
+
 class Tokenizer(Protocol):
     """Turns texts into tokens with offsets, without special tokens and without truncation."""
 
@@ -92,6 +99,10 @@ class Tokenizer(Protocol):
     """Whether slicing the ids at word boundaries gives the ids of the sliced text."""
     special_tokens: int
     """Number of special tokens that the model needs around every input."""
+
+    @property
+    def unknown_id(self) -> int | None:
+        """Return the id of what the model does not know, None if it knows every character."""
 
     def __call__(self, texts: Sequence[str], /) -> list[Tokens]:
         """Return the tokens of each text."""
@@ -183,6 +194,18 @@ class NoProgress:
 NO_PROGRESS = NoProgress()
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddedQuery:
+    """A query's vector, and what is known of it."""
+
+    vector: Vector
+    """(dim,) float32."""
+    pieces: int = 1
+    """Number of parts in which it was embedded; above 1 if it exceeds the model's limit."""
+    readable: float = 1.0
+    """Share of its tokens that the model knows, 0 to 1."""
+
+
 class Embedder(Protocol):
     """Turns texts and queries into vectors of one space; safe for several threads at once."""
 
@@ -207,6 +230,9 @@ class Embedder(Protocol):
 
     def count_pieces(self, text: str, /) -> int:
         """Return the number of parts in which a query is embedded; 1 if it fits the model."""
+
+    def readable(self, text: str, /) -> float:
+        """Return the share of a query's tokens that the model knows, 0 to 1."""
 
     def close(self) -> None:
         """Cancel calls in other threads, which then fail; it cannot embed any more."""

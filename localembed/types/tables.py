@@ -9,7 +9,7 @@ from typing import Any
 
 from localembed.types.documents import Note, Root
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the rows' columns; increase it when they change, so that tables are rebuilt."""
 
 
@@ -131,6 +131,8 @@ class TableHead:
     vector_type: str
     documents: int = 0
     chunks: int = 0
+    unreadable: int = 0
+    """Number of chunks of which the model knows too little to compare them (see `READABLE`)."""
     data_bytes: int = 0
     """Size of the files that hold its rows; versions share most of them."""
     vector_index: VectorIndex | None = None

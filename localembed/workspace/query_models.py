@@ -14,6 +14,7 @@ from localembed.embedding import RemoteOptions, backend_of, load_query_embedder,
 from localembed.errors import RemoteModelError
 from localembed.models import LocatedModel
 from localembed.store.layout import Layout
+from localembed.types.models import EmbeddedQuery
 from localembed.types.runs import Notice, ignore_notice
 from localembed.types.tables import TableHead
 from localembed.workspace.model_pool import ModelKey, ModelPool
@@ -21,7 +22,6 @@ from localembed.workspace.settings import Settings, engine_options, load_context
 from localembed.workspace.tables import model_of
 
 if TYPE_CHECKING:
-    from localembed.types.arrays import Vector
     from localembed.types.models import Embedder, Reranker
 
 
@@ -83,8 +83,8 @@ class QueryModels:
         """Space → local model, which stays in the pool as long as it is here."""
         self._connections: dict[str, _Connection] = {}
         """Space → connection to its provider."""
-        self._last: tuple[tuple[str, str], Vector, int] | None = None
-        """Space and text that were embedded last, with the vector and the number of parts."""
+        self._last: tuple[tuple[str, str], EmbeddedQuery] | None = None
+        """Space and text that were embedded last, with the result."""
 
     def reranker(self, name: str) -> Reranker:
         """Return a model that reads a query and a text together."""
@@ -94,8 +94,8 @@ class QueryModels:
         self._held[model.space_id] = found
         return found
 
-    def embed(self, entry: TableHead, text: str, terms: Terms) -> tuple[Vector, int]:
-        """Return a query's vector, (dim,) float32, and the number of parts it was embedded in.
+    def embed(self, entry: TableHead, text: str, terms: Terms) -> EmbeddedQuery:
+        """Return a query's vector, and what is known of it.
 
         The same text in another mode, with another filter or for more hits is embedded once, since
         a provider charges for each request.
@@ -117,9 +117,16 @@ class QueryModels:
         if last is None or last[0] != key:
             model = model_of(entry, self._layout)
             with self._lend(model, terms) as embedder:
-                last = (key, embedder.embed_query(text), embedder.count_pieces(text))
+                last = (
+                    key,
+                    EmbeddedQuery(
+                        embedder.embed_query(text),
+                        embedder.count_pieces(text),
+                        embedder.readable(text),
+                    ),
+                )
             self._last = last
-        return last[1], last[2]
+        return last[1]
 
     def local(self, model: LocatedModel, terms: Terms) -> Embedder:
         """Return the embedder of a local model, loaded once.
@@ -232,8 +239,8 @@ class PermittedModels:
     models: QueryModels
     terms: Terms
 
-    def embed(self, entry: TableHead, text: str, /) -> tuple[Vector, int]:
-        """Return a query's vector, and the number of parts it was embedded in."""
+    def embed(self, entry: TableHead, text: str, /) -> EmbeddedQuery:
+        """Return a query's vector, and what is known of it."""
         return self.models.embed(entry, text, self.terms)
 
 
@@ -245,11 +252,11 @@ class WarmUpModels:
     layout: Layout
     terms: Terms
 
-    def embed(self, entry: TableHead, text: str, /) -> tuple[Vector, int]:
+    def embed(self, entry: TableHead, text: str, /) -> EmbeddedQuery:
         """Return the vector of a text; for a remote model, any vector of its dimensions."""
         spec = model_of(entry, self.layout).spec
         if backend_of(spec).provider is None:
             return self.models.embed(entry, text, self.terms)
         import numpy as np
 
-        return np.full(spec.dim, spec.dim**-0.5, np.float32), 1
+        return EmbeddedQuery(np.full(spec.dim, spec.dim**-0.5, np.float32))

@@ -105,6 +105,10 @@ class _ServiceEmbedder:
         """Return the number of parts in which a query is embedded."""
         return self._loaded().count_pieces(text)
 
+    def readable(self, text: str, /) -> float:
+        """Return the share of a query's tokens that the model knows, 0 to 1."""
+        return self._loaded().readable(text)
+
     def close(self) -> None:
         """Close the model if it was loaded here."""
         if self._own is not None:

@@ -25,6 +25,7 @@ from localembed.types.models import (
     ModelSpec,
     Progress,
     Tokenizer,
+    share_known,
 )
 
 if TYPE_CHECKING:
@@ -106,6 +107,10 @@ class RemoteEmbedder:
     def count_pieces(self, text: str, /) -> int:
         """Return the number of parts in which a query is embedded; 1 if it fits the model."""
         return len(self._parts(text))
+
+    def readable(self, text: str, /) -> float:
+        """Return the share of a query's tokens that the model knows, 0 to 1."""
+        return share_known(self._tokenizer([text])[0].ids, self._tokenizer.unknown_id)
 
     def close(self) -> None:
         """Cancel pending work, and end the thread."""

@@ -65,6 +65,7 @@ class EstimatedTokenizer:
 
     word_local = True
     special_tokens = 0
+    unknown_id = None
 
     def __call__(self, texts: Sequence[str], /) -> list[Tokens]:
         """Return the pieces of each text; their ids are meaningless."""
@@ -76,6 +77,7 @@ class TiktokenTokenizer:
 
     word_local = False
     special_tokens = 0
+    unknown_id = None
 
     def __init__(self, name: str) -> None:
         """Load an encoding.

@@ -46,6 +46,7 @@ class FastTokenizer:
         with self._loading():
             self._tokenizer = _load(self._path)
             self.special_tokens = int(self._tokenizer.num_special_tokens_to_add(is_pair=False))
+            self.unknown_id = _unknown_id(self._tokenizer)
             # A broken file may load and fail at the first text.
             _tokens(self._tokenizer.encode(_PROBE, add_special_tokens=False))
         self._sizes = sizes
@@ -140,6 +141,14 @@ def _load(path: Path) -> RustTokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _unknown_id(tokenizer: RustTokenizer) -> int | None:
+    """Return the id of what the vocabulary lacks; Unigram does not name its own."""
+    name = getattr(tokenizer.model, "unk_token", None)
+    if name is None and type(tokenizer.model).__name__ == "Unigram":
+        name = "<unk>"
+    return tokenizer.token_to_id(name) if name else None
 
 
 def _first_line(error: Exception) -> str:

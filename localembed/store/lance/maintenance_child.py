@@ -43,7 +43,12 @@ _KEEP_ALL = datetime.timedelta(days=36500)
 
 
 def build_text_index(handle: object) -> None:
-    """Build the full-text index of an open lancedb table, replacing any existing one."""
+    """Build the full-text index of an open lancedb table, replacing any existing one.
+
+    Every word is indexed: with this tokenizer, Lance's lists of stop words are those of all
+    languages at once, so that `os` and `min` could not be found (lance#7279). Queries leave out
+    English ones instead (see `search.words`).
+    """
     from lancedb.index import FTS
 
     config = FTS(
@@ -51,7 +56,9 @@ def build_text_index(handle: object) -> None:
         base_tokenizer="icu/split",
         language="English",
         stem=True,
-        remove_stop_words=True,
+        remove_stop_words=False,
+        max_token_length=None,
+        block_size=256,
         ascii_folding=True,
         memory_limit=_MEMORY_MIB,
         num_workers=_TOKENIZER_THREADS,

@@ -24,13 +24,20 @@ class NearestInMemory:
     100,000 vectors of 384 dimensions take 157 MB, with the ids of their rows and chunks.
     """
 
-    def __init__(self, handle: Any, rows: int, dim: int) -> None:  # noqa: ANN401 - lancedb
+    def __init__(
+        self,
+        handle: Any,  # noqa: ANN401 - lancedb
+        rows: int,
+        dim: int,
+        unreadable: str | None = None,
+    ) -> None:
         """Read the vectors.
 
         Args:
             handle: an open lancedb table.
             rows: its number of rows.
             dim: dimensions of a vector.
+            unreadable: condition of rows that count as having no vector; None if there are none.
         """
         self._row_ids = np.empty(rows, np.uint64)
         self._chunk_ids = np.empty(rows, "V16")
@@ -50,9 +57,17 @@ class NearestInMemory:
                 chunk_ids.buffers()[1], "V16", batch.num_rows, 16 * chunk_ids.offset
             )
             begin = part.stop
+        if unreadable is not None:
+            self._leave_out(handle.search().where(unreadable).select(["chunk_id"]))
         lengths = np.linalg.norm(self._matrix, axis=1, keepdims=True)
         self._matrix /= np.maximum(lengths, np.finfo(np.float32).tiny)
         self._by_row_id = np.argsort(self._row_ids)
+
+    def _leave_out(self, query: Any) -> None:  # noqa: ANN401
+        found = query.with_row_id(_YES).to_arrow()["_rowid"].to_numpy()
+        rows = np.isin(self._row_ids, found)
+        self._matrix[rows] = 0
+        self._present[rows] = False
 
     @property
     def bytes(self) -> int:

@@ -31,6 +31,7 @@ from localembed.store.lance.disk_names import (
 )
 from localembed.store.lance.links import linked_view
 from localembed.store.lance.memory_index import NearestInMemory
+from localembed.store.lance.rows import UNREADABLE
 from localembed.store.lance.vector_index import (
     narrowed,
     search_all,
@@ -39,6 +40,7 @@ from localembed.store.lance.vector_index import (
 )
 from localembed.store.lance.where import explain
 from localembed.store.layout import Layout
+from localembed.types.documents import READABLE
 from localembed.types.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class ChunkReader:
         """
         self._folder: Path = layout.table(name)
         self._index = entry.vector_index
+        self._unreadable = UNREADABLE if entry.unreadable else None
         self._limits = limits
         try:
             self._handle: Any = _open(self._folder, entry)
@@ -155,6 +158,8 @@ class ChunkReader:
         """Return the mean vector of the rows that match a condition, None if no row has one."""
         with lance_errors(self._folder):
             condition = f"({where}) AND vector IS NOT NULL"
+            if self._unreadable:
+                condition += f" AND NOT ({self._unreadable})"
             rows = self._handle.search().where(condition).select(["vector"]).to_arrow()
         if not rows.num_rows:
             return None
@@ -168,8 +173,10 @@ class ChunkReader:
     ) -> list[Candidate]:
         """Return the chunks whose vectors are most similar, best first.
 
-        All vectors are compared, unless the table is so large that it has a vector index. A second
-        query without a condition suggests many: from then on, vectors that fit stay in memory.
+        Chunks that the model cannot read are not among them: the vectors of all unknown tokens are
+        equal. All others are compared, unless the table is so large that it has a vector index. A
+        second query without a condition suggests many: from then on, vectors that fit stay in
+        memory.
 
         Args:
             query: a vector in the table's space, (dim,) float32.
@@ -197,14 +204,18 @@ class ChunkReader:
             search = search_all(self._handle, query, limit)
         else:
             search = search_index(self._handle, query, limit, self._index)
-        return narrowed(search, among.condition) if among else search
+        conditions = [among.condition] if among else []
+        if self._unreadable:
+            conditions.append(f"NOT ({self._unreadable})")
+        joined = " AND ".join(f"({condition})" for condition in conditions)
+        return narrowed(search, joined) if joined else search
 
     def _load_vectors(self, dim: int) -> NearestInMemory | None:
         with lance_errors(self._folder):
             rows = int(self._handle.count_rows())
             if rows * dim * 4 > self._limits.memory_index_bytes:
                 return None
-            return NearestInMemory(self._handle, rows, dim)
+            return NearestInMemory(self._handle, rows, dim, self._unreadable)
 
     def by_text(
         self, query: str, limit: int, vector: Vector | None, among: Selection | None = None
@@ -214,8 +225,8 @@ class ChunkReader:
         Args:
             query: words; quotes and operators have no special meaning.
             limit: the number of chunks.
-            vector: the query's vector: the candidates get their exact similarity to it. Without
-                one, they get their chunks instead.
+            vector: the query's vector: the candidates get their exact similarity to it, 0 if the
+                model cannot read them. Without one, they get their chunks instead.
             among: restricts the search to these rows.
         """
         from lancedb.query import MatchQuery
@@ -227,6 +238,8 @@ class ChunkReader:
             columns = _CHUNK_COLUMNS
         else:
             columns = ["chunk_id", "vector"] if in_memory is None else []
+            if columns and self._unreadable:
+                columns.append("readable")
         with lance_errors(self._folder):
             search = self._handle.search(MatchQuery(query, "search_text"), query_type="fts")
             search = search.limit(limit).select([*columns, "_score"]).with_row_id(_YES)
@@ -279,7 +292,10 @@ def _candidates(
         chunks = _chunks(rows)
     else:
         # Vectors stay in Arrow: converting them to lists would take longer than the search.
-        similar = similarities(rows["vector"].combine_chunks(), query).tolist()
+        found = similarities(rows["vector"].combine_chunks(), query)
+        if "readable" in rows.column_names:
+            found[rows["readable"].to_numpy() < READABLE] = 0
+        similar = found.tolist()
     ids = rows["_rowid"].to_pylist(), rows["chunk_id"].to_pylist()
     return list(map(Candidate, *ids, similar, text_scores, chunks))
 

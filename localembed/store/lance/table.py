@@ -21,7 +21,7 @@ from localembed.store.lance.connection import (
 )
 from localembed.store.lance.disk_names import newest_version
 from localembed.store.lance.maintenance import Maintenance
-from localembed.store.lance.rows import batch_rows, schema
+from localembed.store.lance.rows import UNREADABLE, batch_rows, schema
 from localembed.store.layout import Layout
 from localembed.types.documents import EmbeddedBatch
 from localembed.types.limits import DEFAULT_LIMITS, Limits
@@ -110,6 +110,11 @@ class ChunkTable:
         with lance_errors(self._folder):
             rows: int = self._handle.count_rows()
             return rows
+
+    def count_unreadable(self) -> int:
+        """Return the number of rows whose text the model does not know."""
+        with lance_errors(self._folder):
+            return int(self._handle.count_rows(UNREADABLE))
 
     def data_bytes(self) -> int:
         """Return the size of the files that hold its rows."""
