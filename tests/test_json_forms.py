@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from localembed.types import json_forms
-from localembed.types.documents import Note, Root
+from localembed.types.documents import EncodingNote, Note, Root
 from localembed.types.findings import Checkup, Finding
 from localembed.types.models import EngineUse, ListedModel, ModelSpec, RemoteUse
 from localembed.types.queries import QueryResult, SearchHit
@@ -48,6 +48,7 @@ REPORT = RunReport(
     run=1, version=1, model="m", changed=True, files=FileCounts(), chunks=ChunkCounts(),
     tokens=TokenCounts(), bytes=1, seconds=1.0, stages={"walk": 1.0},
     busy={"read": 1.0, "embed": 0.5, "write": 0.1}, engine=USE, skipped=(NOTE,), failures=(NOTE,),
+    encodings=(EncodingNote(b"/w/a.txt", "cp1252", True, 1),),
 )  # fmt: skip
 HIT = SearchHit(
     chunk_id="0", score=1.0, path="/w/a.md", start_line=1, end_line=2, start=0, end=9, heading="",

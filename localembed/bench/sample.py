@@ -73,14 +73,16 @@ def read_documents(files: Iterable[SourceFile]) -> Iterable[tuple[Document, byte
     for file in files:
         try:
             content = read_file(file.root_path, file.path, file.root_identity)
-            text = readers.read_text(content.data)
+            read = readers.read_text(content.data)
         except ReadError:
             continue
-        if isinstance(text, readers.Unreadable) or len(content.data) < _MIN_BYTES:
+        if isinstance(read, readers.Unreadable) or len(content.data) < _MIN_BYTES:
             continue
         kind = readers.document_kind(file.path or file.absolute)
         yield (
-            Document(file.doc_id, file.root_id, file.path, text, content.content_hash, kind, 0),
+            Document(
+                file.doc_id, file.root_id, file.path, read.text, content.content_hash, kind, 0
+            ),
             content.data,
         )
 

@@ -19,7 +19,7 @@ from localembed.types.runs import ChunkCounts, FileCounts, RunReport, TokenCount
 
 if TYPE_CHECKING:
     from localembed.pipeline.plan import Plan
-    from localembed.types.documents import Note
+    from localembed.types.documents import EncodingNote, Note
     from localembed.types.models import EngineUse
 
 Counted = Literal[
@@ -61,6 +61,7 @@ class RunCounters:
     _skipped: list[Note] = field(default_factory=list)
     _failures: list[Note] = field(default_factory=list)
     _failed_chunks: list[Note] = field(default_factory=list)
+    _encodings: list[EncodingNote] = field(default_factory=list)
     _engine: EngineUse | None = None
     _overlapped: float = 0.0
     """Seconds in which reading, embedding and writing ran at the same time."""
@@ -99,6 +100,11 @@ class RunCounters:
         """Count chunks that have no vector, one note each."""
         with self._lock:
             self._failed_chunks += notes
+
+    def note_encoding(self, note: EncodingNote) -> None:
+        """Name a file that is not plain UTF-8."""
+        with self._lock:
+            self._encodings.append(note)
 
     def use_plan(self, plan: Plan) -> None:
         """Count the files that the plan already decided about."""
@@ -242,5 +248,6 @@ class RunCounters:
             engine=self._engine,
             skipped=tuple(self._skipped),
             failures=(*self._failures, *self._failed_chunks),
+            encodings=tuple(self._encodings),
             refused=plan.refused if plan else (),
         )

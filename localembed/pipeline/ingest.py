@@ -130,6 +130,8 @@ def _counted(
         return _skipped(file, previous, record, found.reason, counters)
     _count(previous, content, moved, counters)
     counters.add("truncated", found.chunked.truncated)
+    if found.encoding is not None:
+        counters.note_encoding(found.encoding)
     record = replace(record, n_chunks=len(found.chunked.chunks), state="indexed")
     return Ingested("written", file, record, previous, found.chunked)
 

@@ -14,6 +14,7 @@ from localembed.types.documents import (
     ChunkedDocument,
     Document,
     DocumentChunker,
+    EncodingNote,
     FileRecord,
     SourceFile,
 )
@@ -33,6 +34,8 @@ class ChunkedFile:
     """Reason why there is nothing to index in it."""
     unchanged: bool = False
     """Whether the content is the one in the manifest."""
+    encoding: EncodingNote | None = None
+    """Encoding that was guessed or has invalid bytes; None for plain Unicode."""
     chunked: ChunkedDocument | None = None
     read_seconds: float = 0.0
     chunk_seconds: float = 0.0
@@ -69,10 +72,11 @@ def _read(file: SourceFile, previous: FileRecord | None) -> tuple[ChunkedFile, D
         found = ChunkedFile(replace(content, data=b""), len(content.data))
         if previous is not None and _same_bytes(previous, content):
             found = replace(found, unchanged=True)
-        elif isinstance(text := readers.read_text(content.data), readers.Unreadable):
-            found = replace(found, reason=text.reason)
+        elif isinstance(read := readers.read_text(content.data), readers.Unreadable):
+            found = replace(found, reason=read.reason)
         else:
-            document = _document(file, content, text)
+            document = _document(file, content, read.text)
+            found = replace(found, encoding=_encoding_note(file, read))
     except ReadError as error:
         found = replace(found, error=str(error))
     return replace(found, read_seconds=time.perf_counter() - begin), document
@@ -111,6 +115,12 @@ def _document(file: SourceFile, content: Content, text: str) -> Document:
         mtime_ns=content.stat.mtime_ns,
         display=show_path(file.path or file.absolute.rpartition(b"/")[2]),
     )
+
+
+def _encoding_note(file: SourceFile, read: readers.DecodedText) -> EncodingNote | None:
+    if not read.guessed and not read.bad_bytes:
+        return None
+    return EncodingNote(file.absolute, read.encoding, read.guessed, read.bad_bytes)
 
 
 def _same_bytes(previous: FileRecord, content: Content) -> bool:

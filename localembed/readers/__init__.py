@@ -1,7 +1,7 @@
 """Turn a file's bytes into text. Of the entries of `READERS`, the first that accepts is used.
 
-A reader returns the text, or `Unreadable` if the file is skipped by policy (binary, no reader), or
-raises `ReadError` if reading this file failed.
+A reader returns the text with its encoding, or `Unreadable` if the file is skipped by policy
+(binary, no reader), or raises `ReadError` if reading this file failed.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from localembed.readers.kinds import document_kind
-from localembed.readers.text import decode, is_binary
+from localembed.readers.text import DecodedText, decode, is_binary
 
-__all__ = ["READERS", "Reader", "Unreadable", "document_kind", "read_text"]
+__all__ = ["READERS", "DecodedText", "Reader", "Unreadable", "document_kind", "read_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Reader:
     name: str
     accepts: Callable[[bytes], bool]
     """Test of the content; the file's name is not considered."""
-    read: Callable[[bytes], str | Unreadable]
+    read: Callable[[bytes], DecodedText | Unreadable]
     """Function that returns the text or a reason; may raise ReadError."""
 
 
@@ -50,7 +50,7 @@ READERS: tuple[Reader, ...] = (
 )
 
 
-def read_text(data: bytes) -> str | Unreadable:
+def read_text(data: bytes) -> DecodedText | Unreadable:
     """Return the text of a file's bytes, or why the file is skipped.
 
     Raises:

@@ -85,6 +85,20 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodingNote:
+    """A file whose encoding was guessed, or that has bytes which its encoding does not allow."""
+
+    path: bytes
+    """Absolute path."""
+    encoding: str
+    """Encoding that it was read in, by Python's name."""
+    guessed: bool
+    """Whether the encoding was guessed: the file has no BOM and is not UTF-8."""
+    bad_bytes: int
+    """Number of invalid bytes, which U+FFFD replaces, and of NULs at the end, which are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """One decoded unit of text, without a BOM and with its line ends as they are."""
 

@@ -54,6 +54,7 @@ def report_json(report: RunReport | None) -> Form:
         "engine": _engine(report.engine),
         "skipped": _notes(report.skipped),
         "failures": _notes(report.failures),
+        "encodings": [{**asdict(note), "path": show_path(note.path)} for note in report.encodings],
         "refused": list(report.refused),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from localembed.types.documents import Note
+from localembed.types.documents import EncodingNote, Note
 from localembed.types.models import EngineUse
 
 
@@ -69,6 +69,8 @@ class RunReport:
     """Engine that embedded; None if there was nothing to embed."""
     skipped: tuple[Note, ...]
     failures: tuple[Note, ...]
+    encodings: tuple[EncodingNote, ...] = ()
+    """Files of this run whose encoding was guessed, or that have invalid bytes."""
     refused: tuple[str, ...] = ()
     """Roots that seemed to be missing, one sentence each; none of their files was removed."""
 

@@ -126,6 +126,32 @@ def test_index_json_has_the_documented_fields(indexed, cli):
     assert isinstance(report["seconds"], float)
 
 
+def test_a_run_names_guessed_encodings_and_invalid_bytes(cli, notes):
+    (notes / "umlaut.txt").write_bytes("Täst\n\nquokka umlaut".encode("cp1252"))
+    (notes / "stray.txt").write_bytes("naïve, ".encode() + b"it\x92s")
+    (notes / "plain.txt").write_text("naïve")
+
+    result = cli("index", ".", "--json")
+
+    notes_by_file = {
+        entry.pop("path").rpartition("/")[2]: entry for entry in json.loads(result.out)["encodings"]
+    }
+    assert notes_by_file == {
+        "umlaut.txt": {"encoding": "cp1252", "guessed": True, "bad_bytes": 0},
+        "stray.txt": {"encoding": "utf-8", "guessed": False, "bad_bytes": 1},
+    }
+
+
+def test_the_report_says_what_was_guessed_and_replaced(cli, notes):
+    (notes / "umlaut.txt").write_bytes("Täst\n\nquokka umlaut".encode("cp1252"))
+    (notes / "stray.txt").write_bytes("naïve, ".encode() + b"it\x92s")
+
+    shown = cli("index", ".").out
+
+    assert "encoding of 1 file guessed: 1 cp1252\n" in shown
+    assert "1 invalid byte replaced in 1 file: stray.txt\n" in shown
+
+
 def test_no_line_of_a_large_report_is_wider_than_the_terminal():
     from localembed.cli.render.run_report import index_report
     from localembed.types.models import EngineUse

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from localembed.cli.render.output import style
 from localembed.cli.render.text import INDENT, near, printable, wrapped
 from localembed.core.text import counted, show_path
-from localembed.types.documents import Note
+from localembed.types.documents import EncodingNote, Note
 from localembed.types.models import EngineUse, RemoteUse
 from localembed.types.runs import RunReport
 
 _MAX_FAILURES = 20
+_MAX_NAMED = 3
 
 
 def index_report(report: RunReport) -> str:
@@ -34,6 +35,7 @@ def index_report(report: RunReport) -> str:
     if report.tokens.truncated:
         words = counted(report.tokens.truncated, "word")
         lines.append(wrapped(f"{words} too long for the model", INDENT))
+    lines += [wrapped(printable(line), INDENT) for line in _encodings(report.encodings)]
     lines += _failures(report.failures)
     lines += [_in_red(wrapped(printable(f"refused: {sentence}"))) for sentence in report.refused]
     return "\n".join(lines)
@@ -106,6 +108,22 @@ def _stages(stages: Mapping[str, float]) -> str:
 def _reasons(notes: Sequence[Note]) -> str:
     counts = Counter(note.reason.split(" (")[0] for note in notes)
     return ", ".join(f"{number:,} {reason}" for reason, number in counts.most_common())
+
+
+def _encodings(notes: Sequence[EncodingNote]) -> list[str]:
+    """Return how many files are not plain Unicode."""
+    lines = []
+    guessed = Counter(note.encoding for note in notes if note.guessed)
+    if guessed:
+        names = ", ".join(f"{number:,} {encoding}" for encoding, number in guessed.most_common())
+        lines.append(f"encoding of {counted(guessed.total(), 'file')} guessed: {names}")
+    bad = [note for note in notes if note.bad_bytes]
+    if bad:
+        number = counted(sum(note.bad_bytes for note in bad), "invalid byte")
+        names = ", ".join(near(show_path(note.path)) for note in bad[:_MAX_NAMED])
+        more = f" and {len(bad) - _MAX_NAMED:,} more" if len(bad) > _MAX_NAMED else ""
+        lines.append(f"{number} replaced in {counted(len(bad), 'file')}: {names}{more}")
+    return lines
 
 
 def _failures(notes: Sequence[Note]) -> list[str]:
