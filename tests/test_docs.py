@@ -150,7 +150,7 @@ def test_the_page_of_python_describes_every_public_name_and_no_other():
 
 def test_the_page_of_python_lists_every_method_of_a_workspace():
     listed = set(re.findall(r"`(?:Workspace\.)?(\w+)(?:\([^`]*\))?`", PYTHON))
-    public = {name for name in vars(localembed.Workspace) if not name.startswith("_")}
+    public = {name for name in dir(localembed.Workspace) if not name.startswith("_")}
     assert public - {"layout", "ensure_exists"} <= listed
 
 

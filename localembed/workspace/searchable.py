@@ -1,0 +1,198 @@
+"""A workspace that answers queries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from localembed.core.text import counted
+from localembed.errors import NotIndexedError, UsageError
+from localembed.search import Reranking, Searcher
+from localembed.types.documents import Root
+from localembed.types.limits import DEFAULT_LIMITS, Limits
+from localembed.types.queries import EVERYTHING, Filter, Query, QueryResult, SearchHit, SearchMode
+from localembed.types.runs import Notice, ignore_notice
+from localembed.workspace.gate import discover
+from localembed.workspace.guarded import NOTHING, GuardedWorkspace, paths_of
+from localembed.workspace.lost_roots import lost_roots
+from localembed.workspace.model_pool import ModelPool
+from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
+from localembed.workspace.status import elsewhere_notice, is_in, query_result
+from localembed.workspace.value_checks import check_paths, check_place, check_query
+
+
+class SearchableWorkspace(GuardedWorkspace):
+    """A workspace whose table and models stay open from one query to the next."""
+
+    def __init__(
+        self,
+        folder: Path,
+        flags: Mapping[str, object] = NOTHING,
+        limits: Limits = DEFAULT_LIMITS,
+        pool: ModelPool | None = None,
+    ) -> None:
+        """Set up a workspace; nothing is read yet.
+
+        Args:
+            folder: the workspace folder itself.
+            flags: settings that override every file and variable.
+            limits: sizes and thresholds that no user needs to set.
+            pool: local models, if this process has several workspaces.
+
+        Raises:
+            UsageError: no workspace can be there.
+        """
+        super().__init__(folder, flags, limits)
+        self._models = QueryModels(self._layout, self._flags, pool or ModelPool())
+        self._searcher = Searcher(self._layout, limits)
+
+    @classmethod
+    def discover(
+        cls,
+        flags: Mapping[str, object] = NOTHING,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        start: str | None = None,
+        named: str | None = None,
+        pool: ModelPool | None = None,
+    ) -> Self:
+        """Find the workspace as git finds a repository, else use the user-wide one.
+
+        Args:
+            flags: settings that override every file and variable.
+            limits: sizes and thresholds that no user needs to set.
+            start: absolute path of the folder in which the search begins; None for the current
+                one.
+            named: absolute path of the workspace itself, which takes precedence; None for
+                `LOCALEMBED_WORKSPACE`, empty if none is named.
+            pool: local models, if this process has several workspaces.
+
+        Raises:
+            NotTrustedError: another user could have made what was found, or could replace it.
+        """
+        return cls(discover(start, named), flags, limits, pool)
+
+    def query(
+        self,
+        text: str,
+        *,
+        mode: SearchMode | None = None,
+        top_k: int | None = None,
+        model: str | None = None,
+        filter: Filter = EVERYTHING,
+    ) -> list[SearchHit]:
+        """Return the chunks that answer a query, best first.
+
+        Args:
+            text: the query.
+            mode: hybrid, vector or text; the setting's if not given.
+            top_k: maximum number of hits; the setting's if not given.
+            model: search this model's table instead of the default one.
+            filter: what to search; it is applied before the search, so that `top_k` hits remain.
+
+        Raises:
+            UsageError: the query is empty or no valid Unicode, or the filter is invalid.
+            NotIndexedError: there is nothing to search.
+            ModelChangedError: the model is not the one the table was built with.
+        """
+        settings = self.settings.settings
+        mode = settings.mode if mode is None else mode
+        top_k = settings.top_k if top_k is None else top_k
+        query = Query(text, mode, top_k, model, filter)
+        return list(self.search(query).hits)
+
+    def search(self, query: Query, on_notice: Notice = ignore_notice) -> QueryResult:
+        """Return the hits of a query, with the model and version that were searched.
+
+        Args:
+            query: the query with its options.
+            on_notice: called with the provider's name on its first query.
+
+        Raises:
+            UsageError: the query is empty or no valid Unicode, the filter is invalid, or the
+                reranker is not one.
+            NotIndexedError: there is nothing to search.
+            ModelChangedError: the model is not the one the table was built with.
+        """
+        begin = time.perf_counter()
+        roots = self.roots
+        self._ensure_listed(roots)
+        check_query(query)
+        reranking = None
+        if query.rerank is not None:
+            # A reranker that cannot be used is rejected before the search.
+            reranker = self._models.reranker(query.rerank)
+            reranking = Reranking(reranker, query.text, query.top_k)
+        terms = Terms(query.allow_network, on_notice, self._variables)
+        embedder = PermittedModels(self._models, terms)
+        answer = self._searcher.search(query, paths_of(roots), embedder, reranking)
+        for root in roots:
+            if root.elsewhere and any(is_in(hit, root) for hit in answer.hits):
+                on_notice(elsewhere_notice(root))
+        return query_result(query, answer, begin)
+
+    def warm(self) -> None:
+        """Load what the next query needs; nothing is sent to a provider.
+
+        Raises:
+            NotIndexedError: there is nothing to search.
+            ModelChangedError: the model is not the one the table was built with.
+        """
+        models = WarmUpModels(self._models, self.layout, Terms(variables=self._variables))
+        for _ in range(2):  # the second keeps the vectors in memory
+            self._searcher.search(Query("warm"), self._root_paths, models)
+
+    def like(self, query: Query) -> QueryResult:
+        """Return the chunks most similar to an indexed passage, without the passage itself.
+
+        Args:
+            query: a query by vectors, whose text is a path, path:line or chunk id.
+
+        Raises:
+            UsageError: the place is not indexed, or has no vector.
+            NotIndexedError: there is nothing to search.
+        """
+        begin = time.perf_counter()
+        query = replace(query, mode="vector")
+        check_query(query)
+        self._gate.check()
+        check_paths((query.text,), "place")
+        where = self._roots.condition(query.text, self._current)
+        answer = self._searcher.like(where, query, self._root_paths)
+        if answer is None:
+            message = f"{query.text} is not indexed, or has no vector. Run: localembed index"
+            raise UsageError(message)
+        return query_result(query, answer, begin)
+
+    def show(
+        self, place: str, *, model: str | None = None, at: str | None = None
+    ) -> list[SearchHit]:
+        """Return the whole chunks of a file, line or id, in order; their scores have no meaning.
+
+        Args:
+            place: a path, path:line or chunk id.
+            model: read this model's table instead of the default one.
+            at: version to read instead of the newest: a run's number or a tag.
+
+        Raises:
+            UsageError: the path is in no root.
+            NotIndexedError: nothing is indexed.
+        """
+        check_place(place, model, at)
+        query = Query(place, model=model, at=at)
+        self._gate.check()
+        where = self._roots.condition(place, self._current)
+        return list(self._searcher.show(where, query, self._root_paths).hits)
+
+    def _ensure_listed(self, roots: Sequence[Root]) -> None:
+        """Raise an error if files are stored, and config.toml lists none of their roots."""
+        stored = 0 if roots else sum(lost_roots(self.layout).values())
+        if stored:
+            message = (
+                f"{self.layout.config} lists none of the roots of the {counted(stored, 'file')} "
+                "that are stored. To continue with them: localembed index FOLDER"
+            )
+            raise NotIndexedError(message)
