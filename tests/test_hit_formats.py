@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from localembed.cli.render.hit_formats import context, markdown, merged, packed, vimgrep
+from localembed.cli.render.hit_formats import context, markdown, vimgrep
 from localembed.cli.render.output import echo, linked
+from localembed.search.passages import merged, packed
 from localembed.types.queries import SearchHit
 
 

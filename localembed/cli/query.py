@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
-import re
 import sys
 from dataclasses import replace
 from typing import Any
@@ -15,35 +13,20 @@ import click
 from localembed.cli.options import FINITE, Common, common, language_names, model_names
 from localembed.cli.render.output import echo, echo_json, echo_raw
 from localembed.cli.searching import FORMATS, Search, above, make_search, print_search
+from localembed.core.moments import parse_moment
 from localembed.errors import UsageError
 from localembed.types import json_forms
 from localembed.workspace.workspace import Workspace
-
-_AGO = re.compile(r"(\d{1,6})([hdw])")
-_MAX_NANOSECONDS = 2**63
-"""Times are stored as nanoseconds in 64 bits."""
-_HOURS = {"h": 1, "d": 24, "w": 24 * 7}
 
 
 def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
     """Parse a duration before now, or a local date, to nanoseconds since 1970."""
     if value is None:
         return None
-    ago = _AGO.fullmatch(value)
     try:
-        if ago:
-            hours = int(ago[1]) * _HOURS[ago[2]]
-            moment = datetime.datetime.now().astimezone() - datetime.timedelta(hours=hours)
-        else:
-            moment = datetime.datetime.fromisoformat(value).astimezone()
-        nanoseconds = int(moment.timestamp() * 1e9)
-    except (ValueError, OverflowError, OSError):
-        message = f"{value!r} is neither a duration (12h, 7d, 2w) nor a date such as 2026-11-01"
-        raise click.BadParameter(message) from None
-    if abs(nanoseconds) >= _MAX_NANOSECONDS:
-        message = f"{value!r} is outside of the years 1678 to 2261"
-        raise click.BadParameter(message)
-    return nanoseconds
+        return parse_moment(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from localembed.cli.render.hits import best_line
 from localembed.cli.render.text import near, printable
+from localembed.search.passages import context_text
 from localembed.types.queries import SearchHit
 
 
@@ -35,61 +36,10 @@ def markdown(rank: int, hit: SearchHit) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """Neighbouring hits of one document as one text."""
-
-    path: str
-    start: int
-    end: int
-    start_line: int
-    end_line: int
-    text: str
-    rank: int
-    """Rank of the best hit, from 0."""
-
-
 def context(hits: Sequence[SearchHit], budget: int) -> str:
     """Return the best passages that fit a budget of the model's tokens, with numbered sources."""
-    passages = merged(packed(hits, budget))
-    return "\n".join(
-        f"[{number}] {_place(passage.path, passage.start_line, passage.end_line)}\n"
-        f"{passage.text.strip()}\n"
-        for number, passage in enumerate(passages, start=1)
-    )
-
-
-def packed(hits: Sequence[SearchHit], budget: int) -> list[tuple[int, SearchHit]]:
-    """Return (rank from 0, hit) of the best hits that fit together."""
-    chosen: list[tuple[int, SearchHit]] = []
-    for place, hit in enumerate(hits):
-        if hit.tokens <= budget:
-            chosen.append((place, hit))
-            budget -= hit.tokens
-    return chosen
-
-
-def merged(hits: Sequence[tuple[int, SearchHit]]) -> list[Passage]:
-    """Return passages, best first; adjacent or overlapping hits of a document become one."""
-    passages: list[Passage] = []
-    for place, hit in sorted(hits, key=lambda entry: (entry[1].path, entry[1].start)):
-        last = passages[-1] if passages else None
-        if last is None or last.path != hit.path or hit.start > last.end:
-            passages.append(
-                Passage(hit.path, hit.start, hit.end, hit.start_line, hit.end_line, hit.text, place)
-            )
-            continue
-        longer = hit.end > last.end
-        passages[-1] = Passage(
-            path=last.path,
-            start=last.start,
-            end=max(last.end, hit.end),
-            start_line=last.start_line,
-            end_line=max(last.end_line, hit.end_line),
-            text=last.text + hit.text[last.end - hit.start :] if longer else last.text,
-            rank=min(last.rank, place),
-        )
-    return sorted(passages, key=lambda passage: passage.rank)
+    shown = [replace(hit, path=printable(near(hit.path))) for hit in hits]
+    return context_text(shown, budget)
 
 
 def _place(path: str, first: int, last: int) -> str:
