@@ -14,7 +14,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from typing import Any
 
     from localembed import errors
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from localembed.types.runs import RunReport
     from localembed.types.tables import Status
     from localembed.types.trust import Permission, TrustedWorkspace
+    from localembed.workspace.embed_texts import EmbedKind
     from localembed.workspace.trust import distrust, trust
     from localembed.workspace.trust_records import trusted_workspaces
     from localembed.workspace.workspace import Workspace
@@ -63,53 +64,54 @@ _HOMES = {
 """Public name → module that defines it, imported when the name is first used."""
 
 
-def open(folder: str | os.PathLike[str] | None = None) -> Workspace:
-    """Return the workspace of a folder, created if missing; without a folder, the nearest one.
+def open(folder: str | os.PathLike[str] | None = None, *, create: bool = False) -> Workspace:
+    """Return the workspace of a folder; without a folder, the nearest one, or else your own.
+
+    The workspace is `.localembed` inside the folder, and is created there if it is missing. With
+    `open()`, `Workspace.index` creates it.
 
     Args:
-        folder: the folder to index, which must exist; the workspace is `.localembed` inside it.
+        folder: the folder to index.
+        create: create the folder itself, and those above it, if it does not exist.
 
     Raises:
-        UsageError: there is no such folder.
-        StorageError: the workspace cannot be created.
+        UsageError: there is no such folder, and `create` is not set; or it is a file.
+        StorageError: the folder or the workspace cannot be created.
         NotTrustedError: it is a link; or without a folder, another user could have made the nearest
             one.
     """
-    import os
-    from pathlib import Path
+    from localembed.workspace.open_folder import open_folder
 
-    from localembed.core.workspace_folder import FOLDER_NAME
-    from localembed.workspace.workspace import Workspace
-
-    if folder is None:
-        return Workspace.discover()
-    place = Path(folder).expanduser().absolute()
-    if not os.fspath(folder) or not place.is_dir():
-        from localembed.errors import UsageError
-
-        message = f"There is no folder {place}. Name the folder to index."
-        raise UsageError(message)
-    workspace = Workspace(place / FOLDER_NAME)
-    workspace.create()
-    return workspace
+    return open_folder(folder, create=create)
 
 
-def embed(texts: Sequence[str], *, model: str | None = None) -> VectorMatrix:
-    """Return the vectors of texts, (len(texts), dim) float32; nothing is stored.
+def embed(
+    texts: Iterable[str], *, model: str | None = None, kind: EmbedKind = "document"
+) -> VectorMatrix:
+    """Return the vectors of texts, in their order; nothing is stored.
 
-    A text over the model's limit is embedded in parts, whose vectors are averaged.
+    A text over the model's limit is embedded in parts, whose vectors are averaged. Vectors have
+    length 1 if the model normalizes them, as all models in the package's registry do.
 
     Args:
         texts: texts of any length; a list, even of one.
         model: a name of models.toml; the setting's if not given.
+        kind: `document` for texts to find, `query` for what to find them by: many models expect
+            another prompt before each.
+
+    Returns:
+        (n, dim) float32, also for one text and for none.
 
     Raises:
-        UsageError: `texts` is no list of texts.
+        UsageError: `texts` is no list of texts, or another value is invalid.
         ModelNotFoundError: the model is unknown or not installed.
+        ModelChangedError: a file of the model differs from its hash.
+        ModelError: the model gives no vector for a text.
+        OfflineError: the model is remote, and the network is not allowed.
     """
     from localembed.workspace.embed_texts import embed_texts
 
-    return embed_texts(texts, model)
+    return embed_texts(texts, model, kind)
 
 
 def refuse_network() -> None:

@@ -40,6 +40,7 @@ from localembed.store.misplaced import misplaced
 from localembed.types.events import EventListener, ignore_event
 from localembed.types.findings import Checkup, Finding
 from localembed.workspace import config_file
+from localembed.workspace.value_checks import check_flags, check_kind, check_listeners
 
 if TYPE_CHECKING:
     from localembed.workspace.workspace import Workspace
@@ -116,9 +117,13 @@ def doctor(
         on_event: called for each step of the run that embeds again (see `Workspace.index`).
 
     Raises:
+        UsageError: a value is of another type.
         NotIndexedError: there is no workspace.
         LockedError: `repair` was requested, and another process is writing.
     """
+    _check_workspace(workspace)
+    check_flags(deep=deep, repair=repair)
+    check_listeners(on_event=on_event)
     workspace.ensure_exists()
     layout, settings = workspace.layout, workspace.settings.settings
     roots = {root.root_id: root.path for root in workspace.roots}
@@ -150,5 +155,15 @@ def prove_offline(workspace: Workspace) -> Checkup:
     """Embed a text and query the index while the offline guard refuses Python's connections.
 
     The guard stays active afterwards, for the whole process.
+
+    Raises:
+        UsageError: `workspace` is none.
     """
+    _check_workspace(workspace)
     return Checkup(tuple(check_offline(workspace)))
+
+
+def _check_workspace(workspace: object) -> None:
+    from localembed.workspace.workspace import Workspace
+
+    check_kind("workspace", workspace, Workspace, "a localembed.Workspace")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -19,14 +20,18 @@ from localembed.workspace.settings import engine_options, load_context, resolve
 if TYPE_CHECKING:
     from localembed.types.arrays import VectorMatrix
 
+_NO_LIST = 'embed takes a list of texts: localembed.embed(["some words", "more words"])'
+_ONE_TEXT = "embed takes a list of texts, also for a single one: embed([text]), not embed(text)."
 
-def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
-    """Return the vectors of texts, (len(texts), dim) float32 (see `localembed.embed`)."""
-    if isinstance(texts, str | bytes) or not all(isinstance(text, str) for text in texts):
-        message = 'embed takes a list of texts, even of one: localembed.embed(["some words"])'
-        raise UsageError(message)
-    if not all(map(is_unicode, texts)):
-        message = "A text to embed is not valid Unicode: it has a lone surrogate."
+EmbedKind = Literal["document", "query"]
+
+
+def embed_texts(texts: Iterable[str], model: str | None, kind: EmbedKind) -> VectorMatrix:
+    """Return the vectors of texts, (n, dim) float32 (see `localembed.embed`)."""
+    texts = _checked(texts)
+    kinds = get_args(EmbedKind)
+    if kind not in kinds:
+        message = f"kind is {kind!r}, but must be one of {', '.join(kinds)}."
         raise UsageError(message)
     settings = resolve({"model": model}, None).settings
     located = models.open_model(settings.model, dim=settings.dim)
@@ -35,29 +40,57 @@ def embed_texts(texts: Sequence[str], model: str | None) -> VectorMatrix:
         return np.zeros((0, spec.dim), np.float32)
     tokenizer = load_tokenizer(spec, located.folder)
     limit = spec.max_tokens - tokenizer.special_tokens
-    prompted = [spec.document_prompt + clean.clean(text) for text in texts]
+    if kind == "query":
+        prompt, prompted = spec.query_prompt, [spec.query_prompt + text for text in texts]
+    else:
+        prompt = spec.document_prompt
+        prompted = [prompt + clean.clean(text) for text in texts]
     parts_of = [
-        _parts(text, tokens, limit, len(spec.document_prompt))
+        _parts(text, tokens, limit, len(prompt))
         for text, tokens in zip(prompted, tokenizer(prompted), strict=True)
     ]
     inputs = [part for parts in parts_of for part in parts]
-    counts = [len(parts) for parts in parts_of]
     tokens = sum(len(part.token_ids) for part in inputs)
     context = replace(load_context(located.space_id), job_tokens=tokens)
     remote = RemoteOptions(allow_network=settings.allow_network)
-    embedder = load_embedder(spec, located.folder, engine_options(settings), remote, context)
-    made = embedder.embed_documents(inputs)
+    options = engine_options(settings)
+    with closing(load_embedder(spec, located.folder, options, remote, context)) as embedder:
+        made = embedder.embed_documents(inputs)
     if made.failures:
         row, reason = next(iter(made.failures.items()))
         message = f"A text could not be embedded: {reason}. It begins: {inputs[row].text[:60]!r}"
         raise ModelError(message)
-    vectors = made.vectors
-    if len(inputs) == len(texts):
+    return _means(made.vectors, [len(parts) for parts in parts_of], normalize=spec.normalize)
+
+
+def _checked(texts: object) -> list[str]:
+    """Return the texts as a list.
+
+    Raises:
+        UsageError: they are one text, no texts, or not in an order.
+    """
+    if isinstance(texts, str | bytes | Mapping | Set) or not isinstance(texts, Iterable):
+        message = _ONE_TEXT if isinstance(texts, str | bytes) else _NO_LIST
+        raise UsageError(message)
+    found = list(texts)
+    for text in found:
+        if not isinstance(text, str):
+            message = f"A text to embed is {text!r}, but must be text. {_NO_LIST}"
+            raise UsageError(message)
+        if not is_unicode(text):
+            message = "A text to embed is not valid Unicode: it has a lone surrogate."
+            raise UsageError(message)
+    return found
+
+
+def _means(vectors: VectorMatrix, counts: Sequence[int], *, normalize: bool) -> VectorMatrix:
+    """Return the mean vector of the parts of each text, (len(counts), dim) float32."""
+    if len(vectors) == len(counts):
         return vectors
     starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
     means = np.add.reduceat(vectors, starts, axis=0) / np.array(counts, np.float32)[:, None]
-    if spec.normalize:
-        means /= np.linalg.norm(means, axis=1, keepdims=True)
+    if normalize:
+        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     return means.astype(np.float32)
 
 

@@ -14,8 +14,8 @@ from localembed.types.limits import DEFAULT_LIMITS, Limits
 from localembed.workspace import config_file
 from localembed.workspace.gate import Gate
 from localembed.workspace.roots import Roots
-from localembed.workspace.settings import Sourced, resolve
-from localembed.workspace.value_checks import check_folder
+from localembed.workspace.settings import SETTING_NAMES, Sourced, resolve
+from localembed.workspace.value_checks import check_folder, check_settings
 
 NOTHING: Mapping[str, object] = {}
 
@@ -25,7 +25,7 @@ class GuardedWorkspace:
 
     def __init__(
         self,
-        folder: Path,
+        folder: str | os.PathLike[str],
         flags: Mapping[str, object] = NOTHING,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -37,10 +37,11 @@ class GuardedWorkspace:
             limits: sizes and thresholds that no user needs to set.
 
         Raises:
-            UsageError: no workspace can be there.
+            UsageError: no workspace can be there, or there is no setting of a name.
         """
         check_folder(folder)
-        self._layout = Layout(folder)
+        check_settings(flags, SETTING_NAMES)
+        self._layout = Layout(Path(os.fsdecode(folder)))
         self._gate = Gate(self._layout)
         self.limits = limits
         self._flags = dict(flags)

@@ -21,6 +21,9 @@ from localembed.store.manifest import Manifest
 from localembed.store.versions import aged_out, find_version, read_versions, tag, to_keep
 from localembed.types.runs import RunReport
 from localembed.types.tables import Changes, Garbage, TableHead, Version
+from localembed.workspace.value_checks import check_kind, check_number
+
+_MAX_KEEP = 2**31 - 1
 
 
 class History:
@@ -43,7 +46,17 @@ class History:
         return read_versions(self._layout)
 
     def compare(self, old: str, new: str) -> Changes:
-        """Return the differences between two versions, given as runs' numbers or tags."""
+        """Return the differences between two versions.
+
+        Args:
+            old: a run's number or a tag, as text.
+            new: the same for the other version.
+
+        Raises:
+            UsageError: there is no such version.
+        """
+        check_kind("old", old, str, 'text such as "3"')
+        check_kind("new", new, str, 'text such as "3"')
         versions = [find_version(self._layout, version) for version in (old, new)]
         return changes_between(self._layout, versions[0], versions[1], self._roots)
 
@@ -57,6 +70,9 @@ class History:
         Raises:
             UsageError: the name is not valid, or there is no such version.
         """
+        check_kind("name", name, str, "text")
+        if version is not None:
+            check_kind("version", version, str, 'text such as "3"')
         with writer_lock(self._layout):
             run = find_version(self._layout, version).run if version is not None else None
             tag(self._layout, name, run)
@@ -70,6 +86,7 @@ class History:
         Raises:
             UsageError: there is no such version.
         """
+        check_kind("version", version, str, 'text such as "3"')
         with writer_lock(self._layout):
             found = find_version(self._layout, version)
             facts = facts_of(found.table, found.entry)
@@ -81,7 +98,11 @@ class History:
         Args:
             keep: number of newest versions to keep; tagged ones and those that are searched are
                 kept as well.
+
+        Raises:
+            UsageError: `keep` is no whole number from 0.
         """
+        check_number("keep", keep, 0, _MAX_KEEP)
         found, head = read_versions(self._layout), read_head(self._layout)
         tables = aged_out(found, head, keep)
         stay = [name for name in head.tables if name not in tables]
@@ -101,8 +122,10 @@ class History:
             keep: number of newest versions to keep; the one that is searched is always kept.
 
         Raises:
+            UsageError: `keep` is no whole number from 0.
             StorageError: a run was cut off and has to be finished first.
         """
+        check_number("keep", keep, 0, _MAX_KEEP)
         with writer_lock(self._layout):
             before = self._layout.disk_bytes()
             tables = read_head(self._layout).tables

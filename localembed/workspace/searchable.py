@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Self, Unpack
 
 from localembed.core.text import counted
 from localembed.errors import NotIndexedError, UsageError
 from localembed.search import Reranking, Searcher
+from localembed.search.passages import context_text
 from localembed.types.documents import Root
 from localembed.types.limits import DEFAULT_LIMITS, Limits
 from localembed.types.queries import EVERYTHING, Filter, Query, QueryResult, SearchHit, SearchMode
@@ -19,9 +22,18 @@ from localembed.workspace.gate import discover
 from localembed.workspace.guarded import NOTHING, GuardedWorkspace, paths_of
 from localembed.workspace.lost_roots import lost_roots
 from localembed.workspace.model_pool import ModelPool
+from localembed.workspace.query_keywords import QueryKeywords, query_filter, query_text
 from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
 from localembed.workspace.status import elsewhere_notice, is_in, query_result
-from localembed.workspace.value_checks import check_paths, check_place, check_query
+from localembed.workspace.value_checks import (
+    check_budget,
+    check_listeners,
+    check_min_score,
+    check_paths,
+    check_place,
+    check_query,
+    check_similar,
+)
 
 
 class SearchableWorkspace(GuardedWorkspace):
@@ -29,7 +41,7 @@ class SearchableWorkspace(GuardedWorkspace):
 
     def __init__(
         self,
-        folder: Path,
+        folder: str | os.PathLike[str],
         flags: Mapping[str, object] = NOTHING,
         limits: Limits = DEFAULT_LIMITS,
         pool: ModelPool | None = None,
@@ -43,7 +55,7 @@ class SearchableWorkspace(GuardedWorkspace):
             pool: local models, if this process has several workspaces.
 
         Raises:
-            UsageError: no workspace can be there.
+            UsageError: no workspace can be there, or there is no setting of a name.
         """
         super().__init__(folder, flags, limits)
         self._models = QueryModels(self._layout, self._flags, pool or ModelPool())
@@ -75,34 +87,92 @@ class SearchableWorkspace(GuardedWorkspace):
         """
         return cls(discover(start, named), flags, limits, pool)
 
-    def query(
+    def query(  # noqa: PLR0913 - keywords with defaults
         self,
-        text: str,
+        text: str | None = None,
         *,
-        mode: SearchMode | None = None,
         top_k: int | None = None,
+        mode: SearchMode | None = None,
         model: str | None = None,
         filter: Filter = EVERYTHING,
+        path: str | Sequence[str] = (),
+        lang: str | Sequence[str] = (),
+        since: str | datetime.datetime | None = None,
+        where: str | None = None,
+        min_score: float | None = None,
+        rerank: str | None = None,
+        at: str | None = None,
+        like: str | None = None,
     ) -> list[SearchHit]:
-        """Return the chunks that answer a query, best first.
+        """Return the chunks that answer a query, best first; empty if none does.
+
+        Filters are applied before the search, so that `top_k` hits remain if enough chunks match.
 
         Args:
-            text: the query.
+            text: the query; None with `like`.
+            top_k: maximum number of hits, 1 to 10,000; the setting's if not given.
             mode: hybrid, vector or text; the setting's if not given.
-            top_k: maximum number of hits; the setting's if not given.
             model: search this model's table instead of the default one.
-            filter: what to search; it is applied before the search, so that `top_k` hits remain.
+            filter: what to search, as a record; it excludes the next four keywords.
+            path: globs such as `*.md` or `docs/`; a path must match one of them.
+            lang: names such as python, or suffixes such as py; a file must have one of them.
+            since: earliest modification time: a duration before now (12h, 7d, 2w), a date such as
+                2026-11-01, or a datetime; local time unless it has a time zone.
+            where: SQL condition over the columns of a chunk, such as `tokens > 9`.
+            min_score: minimum score of a hit, which depends on the mode.
+            rerank: reranker for the top 50.
+            at: version to search instead of the newest: a run's number or a tag.
+            like: path, path:line or chunk id of a passage that hits are to resemble.
 
         Raises:
-            UsageError: the query is empty or no valid Unicode, or the filter is invalid.
+            UsageError: a value is invalid, or values contradict each other.
             NotIndexedError: there is nothing to search.
+            ModelNotFoundError: the model's files are not on this machine.
             ModelChangedError: the model is not the one the table was built with.
+            OfflineError: the model is remote, and the network is not allowed.
         """
+        check_min_score(min_score)
         settings = self.settings.settings
-        mode = settings.mode if mode is None else mode
-        top_k = settings.top_k if top_k is None else top_k
-        query = Query(text, mode, top_k, model, filter)
-        return list(self.search(query).hits)
+        query = Query(
+            query_text(text, like, mode, rerank),
+            settings.mode if mode is None else mode,
+            settings.top_k if top_k is None else top_k,
+            model,
+            query_filter(filter, path, lang, since, where),
+            rerank=rerank,
+            at=at,
+        )
+        hits = (self.search(query) if like is None else self.like(query)).hits
+        return [hit for hit in hits if min_score is None or hit.score >= min_score]
+
+    def context(
+        self,
+        query: str | None = None,
+        budget: int = 2000,
+        **keywords: Unpack[QueryKeywords],
+    ) -> str:
+        """Return the best passages for the prompt of a language model, with numbered sources.
+
+        It is the text of `localembed query --format context`: neighbouring chunks of a document
+        are one passage, and paths below the current folder are relative to it.
+
+        Args:
+            query: the query; None with `like`.
+            budget: maximum tokens of all passages together, as the embedding model counts them.
+            keywords: as for `query`.
+
+        Returns:
+            Passages such as `[1] notes/keys.md:1-9` with their text, best first; empty if nothing
+            is found or no chunk fits the budget.
+
+        Raises:
+            UsageError: as for `query`, or the budget is no positive whole number.
+            NotIndexedError: there is nothing to search.
+        """
+        check_budget(budget)
+        here = f"{Path.cwd()}{os.sep}"
+        hits = self.query(query, **keywords)
+        return context_text([replace(h, path=h.path.removeprefix(here)) for h in hits], budget)
 
     def search(self, query: Query, on_notice: Notice = ignore_notice) -> QueryResult:
         """Return the hits of a query, with the model and version that were searched.
@@ -118,9 +188,10 @@ class SearchableWorkspace(GuardedWorkspace):
             ModelChangedError: the model is not the one the table was built with.
         """
         begin = time.perf_counter()
+        check_query(query)
+        check_listeners(on_notice=on_notice)
         roots = self.roots
         self._ensure_listed(roots)
-        check_query(query)
         reranking = None
         if query.rerank is not None:
             # A reranker that cannot be used is rejected before the search.
@@ -156,8 +227,8 @@ class SearchableWorkspace(GuardedWorkspace):
             NotIndexedError: there is nothing to search.
         """
         begin = time.perf_counter()
+        check_similar(query)
         query = replace(query, mode="vector")
-        check_query(query)
         self._gate.check()
         check_paths((query.text,), "place")
         where = self._roots.condition(query.text, self._current)

@@ -154,6 +154,8 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "allow_network": _yes_or_no,
 }
 
+SETTING_NAMES = tuple(_CHECKS)
+
 
 def resolve(
     flags: Mapping[str, object],

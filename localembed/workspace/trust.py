@@ -21,6 +21,7 @@ from localembed.types.trust import Permission, TrustedWorkspace
 from localembed.workspace import config_file, trust_records
 from localembed.workspace.gate import check_links
 from localembed.workspace.reach import ranked, reached, uncovered
+from localembed.workspace.value_checks import check_paths
 
 
 def locate(folder: Path | None) -> Layout:
@@ -82,9 +83,11 @@ def trust(folder: str | os.PathLike[str] | None = None) -> TrustedWorkspace:
             given.
 
     Raises:
+        UsageError: `folder` is no path.
         NotIndexedError: there is no workspace.
         NotTrustedError: something in it is a link, which cannot be trusted.
     """
+    check_paths(() if folder is None else (folder,), "folder")
     layout = locate(None if folder is None else Path(folder))
     return accept(layout, proposal(layout))
 
@@ -94,7 +97,12 @@ def distrust(folder: str | os.PathLike[str] | None = None) -> int:
 
     Args:
         folder: as for `trust`; the workspace need not exist any more.
+
+    Raises:
+        UsageError: `folder` is no path.
+        NotIndexedError: no folder is given, and there is no workspace.
     """
+    check_paths(() if folder is None else (folder,), "folder")
     try:
         place = locate(None if folder is None else Path(folder)).folder
     except NotIndexedError:

@@ -35,7 +35,14 @@ from localembed.workspace.searchable import SearchableWorkspace
 from localembed.workspace.settings import resolve
 from localembed.workspace.status import list_roots, read_status
 from localembed.workspace.tables import select_table
-from localembed.workspace.value_checks import check_cost, check_paths, check_root_options
+from localembed.workspace.value_checks import (
+    check_cost,
+    check_flags,
+    check_listeners,
+    check_names,
+    check_paths,
+    check_root_options,
+)
 
 
 class Workspace(SearchableWorkspace):
@@ -95,6 +102,13 @@ class Workspace(SearchableWorkspace):
         check_paths(paths)
         check_root_options(options)
         check_cost(max_cost)
+        check_flags(
+            verify=verify,
+            allow_mass_delete=allow_mass_delete,
+            retry_failed=retry_failed,
+            wait=wait,
+        )
+        check_listeners(on_event=on_event, on_notice=on_notice)
         self.name_roots(paths, options)
         layout = self.layout
         run_options = RunOptions(
@@ -148,6 +162,7 @@ class Workspace(SearchableWorkspace):
         """
         check_paths(paths)
         check_root_options(options)
+        check_listeners(on_event=on_event)
         self.name_roots(paths, options)
         layout = self.layout
         targets = self._roots.targets(paths)
@@ -168,6 +183,7 @@ class Workspace(SearchableWorkspace):
             UsageError: no root holds the path.
         """
         check_paths((path,), "path")
+        check_listeners(on_event=on_event)
         self.ensure_exists()
         # A root that is not allowed can still be removed.
         self._gate.check(permissions_for([path], EVERY_OPTION))
@@ -217,6 +233,7 @@ class Workspace(SearchableWorkspace):
             NotIndexedError: there is no workspace.
             ModelNotFoundError: the model is unknown or not installed.
         """
+        check_names(name=name)
         self.ensure_exists()
         layout = self.layout
         model = models.open_model(name, layout)
