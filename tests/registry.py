@@ -21,3 +21,15 @@ def write_registry(config_home, specs) -> None:
     fresh = path.with_suffix(f".{os.getpid()}")
     fresh.write_text(text)
     fresh.replace(path)
+
+
+def unpin_registry(monkeypatch, folder) -> None:
+    """Know the package's models without hashes, so that a small model can have their names."""
+    from localembed.models import registry
+
+    models = tomlkit.parse(registry.registry_path().read_text())
+    for block in models["models"].values():
+        block.pop("sha256", None)
+    path = folder / "unpinned.toml"
+    path.write_text(tomlkit.dumps(models))
+    monkeypatch.setattr(registry, "registry_path", lambda: path)

@@ -25,7 +25,7 @@ from localembed.models.bundle.contents import NAME
 from localembed.models.files import store_folder
 from localembed.store.layout import Layout
 from localembed.workspace.workspace import Workspace
-from tests.registry import write_registry
+from tests.registry import unpin_registry, write_registry
 from tests.static_model import write_static
 
 
@@ -103,6 +103,7 @@ def test_a_model_and_its_index_travel_to_a_machine_that_has_neither(
 
 
 def test_a_model_of_the_registry_needs_no_block_of_its_own(tmp_path, monkeypatch, nowhere):
+    unpin_registry(monkeypatch, tmp_path)
     known = models.find_spec("static-retrieval-mrl-en-v1")
     add_model(write_static(tmp_path / known.name, dim=1024))
     file = tmp_path / "b.tar"

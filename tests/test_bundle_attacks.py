@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from localembed.errors import (
 )
 from localembed.models import bundle
 from localembed.models.add import add_model, staged
+from localembed.models.blocks import checked_spec
 from localembed.models.files import store_folder
+from localembed.models.registry import user_registry
 from tests.registry import write_registry
 from tests.static_model import write_static
 from tests.test_bundle import (  # noqa: F401 - fixtures
@@ -79,6 +82,22 @@ def test_a_pin_of_a_file_elsewhere_is_refused(crafted, nowhere, name):  # noqa: 
 def test_a_pin_that_is_wrong_installs_nothing(crafted, nowhere):  # noqa: F811
     file = crafted(lambda value: value["models"]["tiny"].update(sha256={"modules.json": "0" * 64}))
     refused(file, nowhere, ModelChangedError, "is not the file pinned for 'tiny'")
+
+
+def test_a_bundle_without_pins_is_compared_with_ours(crafted, nowhere):  # noqa: F811
+    block: dict[str, object] = {}
+
+    def change(value):
+        block.update(value["models"]["tiny"], sha256={})
+        value["models"]["tiny"] = dict(block)
+
+    file = crafted(change)
+    known = checked_spec("here", "tiny", block)
+    ours = replace(known, sources=("path:/nowhere",), sha256={"modules.json": "0" * 64})
+    write_registry(user_registry().parent.parent, [ours])
+    with pytest.raises(ModelChangedError, match=f"expected {'0' * 64}"):
+        bundle.install_bundle(file, nowhere)
+    assert not store_folder("tiny").exists()
 
 
 @pytest.mark.parametrize("place", ["onnx/evil.py", "k/deep/evil.py", "notes.txt"])

@@ -21,6 +21,7 @@ from localembed.models.registry import user_registry
 from localembed.workspace.workspace import Workspace
 from tests import families
 from tests.conftest import current_table
+from tests.registry import unpin_registry
 from tests.static_model import DIM, write_static
 
 
@@ -102,6 +103,7 @@ def test_a_name_that_is_taken_is_refused(folder):
 
 
 def test_what_the_registry_knows_of_a_name_is_kept(folder, monkeypatch, tmp_path):
+    unpin_registry(monkeypatch, tmp_path)
     known = models.find_spec("static-retrieval-mrl-en-v1")
     with pytest.raises(ModelChangedError, match=r"its dim is 16, models\.toml says 1024"):
         add_model(folder, name=known.name)
@@ -258,7 +260,24 @@ def test_verifying_reads_every_file_and_names_the_changed_one(folder):
     assert hashlib.sha256(raw).hexdigest() in found.problem
 
 
-def test_a_shorter_vector_is_the_first_numbers_at_length_one(tmp_path):
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_published_hash_is_compared_and_the_way_round_it_works(tmp_path, copy):
+    known = models.find_spec("static-retrieval-mrl-en-v1")
+    folder = write_static(tmp_path / "a folder" / known.name, dim=1024)
+
+    with pytest.raises(ModelChangedError) as refused:
+        add_model(folder, copy=copy)
+
+    file = "0_StaticEmbedding/model.safetensors"
+    found = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    assert f"its sha256 is {found}, expected {known.sha256[file]}" in str(refused.value)
+    assert f"localembed models add '{folder}' --name NAME" in str(refused.value)
+    assert models.find_spec(known.name) == known
+    assert add_model(folder, name="mine", copy=copy).name == "mine"
+
+
+def test_a_shorter_vector_is_the_first_numbers_at_length_one(tmp_path, monkeypatch):
+    unpin_registry(monkeypatch, tmp_path)
     folder = write_static(tmp_path / "static-retrieval-mrl-en-v1", dim=1024)
     name = add_model(folder).name
     whole = localembed.embed(["rotate the keys"], model=name)

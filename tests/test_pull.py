@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -149,14 +150,37 @@ def test_what_is_not_the_published_file_is_not_installed(hub, real_cli, file):
     assert pull(real_cli, "--allow-network").returncode == 0
 
 
-def test_a_hash_that_the_registry_pins_wins_over_the_hub(hub, real_cli, own_home):
-    know(own_home, sha256={"modules.json": "0" * 64})
+WEIGHTS = "0_StaticEmbedding/model.safetensors"
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, "modules.json", "merges.txt"])
+def test_a_file_that_was_not_published_is_refused_with_both_hashes(hub, real_cli, own_home, file):
+    know(own_home, sha256={file: "0" * 64})
+    path = hub.folders["someone/far"] / file
 
     done = pull(real_cli, "--allow-network")
 
     assert done.returncode == 4
-    assert "0" * 64 in done.stderr
+    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "missing"
+    assert f"its sha256 is {found}, models.toml says {'0' * 64}" in done.stderr
+    assert "localembed models add FOLDER --name NAME" in done.stderr
     assert not store_folder("far").exists()
+    if file != "modules.json":  # the hub itself says so, before the download
+        assert fetched(hub, WEIGHTS) == []
+
+
+def test_files_with_a_published_hash_are_compared_and_the_others_counted(hub, real_cli, own_home):
+    path = hub.folders["someone/far"] / WEIGHTS
+    know(own_home, sha256={WEIGHTS: hashlib.sha256(path.read_bytes()).hexdigest()})
+    assert "far" in real_cli("models", "list").stdout
+
+    done = pull(real_cli, "--allow-network")
+
+    assert done.returncode == 0, done.stderr
+    assert "4 files of 5 had no published hash in models.toml" in done.stderr
+    listed = json.loads(real_cli("models", "list", "--json").stdout)["models"]
+    assert {row["name"]: row["pinned_files"] for row in listed}["far"] == 1
+    assert "1 file pinned" in real_cli("models", "list").stdout
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,8 @@ def add(options: Common, source: Path, name: str | None, copy: bool) -> int:
 def pull(options: Common, name: str, allow_network: bool) -> int:
     """Download model NAME from its hub, check it, and try it.
 
-    Every file is compared with its published hash. Interrupted downloads resume. HF_TOKEN gives
+    Every file is compared with the hub's hash, and with its published hash if models.toml has one
+    (see `models list`). Interrupted downloads resume. HF_TOKEN gives
     access to models that require an account; HF_ENDPOINT names another hub.
     """
     from localembed.models.files import locate
@@ -121,6 +122,11 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
             f"Downloading {name} ({size(fetched)}) from {offer.repository}, {offer.commit[:12]}"
         )
         folder = pull(spec, offer, progress_bar(shown=not options.quiet))
+        if unpublished := offer.unpublished(spec):
+            options.notice(
+                f"{counted(unpublished, 'file')} of {len(offer.files)} had no published hash in "
+                "models.toml to compare with; their hashes are recorded now"
+            )
     if options.as_json:
         echo_json(json_forms.model_pull_json(name, folder, fetched))
     elif fetched:
@@ -223,11 +229,17 @@ def _model_lines(row: Mapping[str, Any], longest: int) -> list[str]:
         str(row["server"] or ""),
         f"--dim {', '.join(map(str, shorter))}" if shorter else "",
         f"{speed:,.0f} chunks/s here" if speed else "",
+        "" if row["server"] else _pinned_text(row["pinned_files"]),
     )
     text = " · ".join(fact for fact in facts if fact)
     if text:
         lines.append(style(wrapped(printable(text), INDENT), dim=True))
     return lines
+
+
+def _pinned_text(files: int) -> str:
+    """Say how many files have a hash in models.toml; others are trusted when first seen."""
+    return f"{counted(files, 'file')} pinned" if files else "no file pinned"
 
 
 def _verified_text(found: Verified) -> str:

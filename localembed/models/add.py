@@ -11,6 +11,7 @@ from pathlib import Path
 
 from localembed.core import hashing, private
 from localembed.core.files import storage_error, sync_folder, sync_tree
+from localembed.core.text import shell_word
 from localembed.embedding import RERANKERS, EngineOptions, load_embedder, load_reranker
 from localembed.errors import LocalembedError, LockedError, ModelChangedError, UsageError
 from localembed.models.blocks import check_name
@@ -72,12 +73,12 @@ def add_model(folder: Path, *, name: str | None = None, copy: bool = False) -> M
         message = f"There is already a model '{name}'. Run: localembed models rm {name}"
         raise UsageError(message)
     if not copy:
-        spec = _checked(name, folder)
+        spec = _checked(name, folder, folder)
         add_block(spec)
         return spec
     with staged(name) as staging:
         copy_files(folder, staging, files_to_copy(folder))
-        spec = replace(_checked(name, staging), sources=(f"path:{store_folder(name)}",))
+        spec = replace(_checked(name, staging, folder), sources=(f"path:{store_folder(name)}",))
         install(name, staging)
     add_block(spec)
     return spec
@@ -145,8 +146,13 @@ def is_same(one: ModelSpec, other: ModelSpec) -> bool:
     return same and all(one.sha256[file] == other.sha256[file] for file in shared)
 
 
-def check_pins(spec: ModelSpec, folder: Path) -> dict[str, str]:
+def check_pins(spec: ModelSpec, folder: Path, advice: str) -> dict[str, str]:
     """Compare the files in a folder with a spec's hashes; return the hashes of all files.
+
+    Args:
+        spec: the model; files that it has no hash for are trusted as they are.
+        folder: the folder of its files.
+        advice: what to do if one differs, for the message.
 
     Raises:
         ModelChangedError: a file differs or is missing.
@@ -156,7 +162,7 @@ def check_pins(spec: ModelSpec, folder: Path) -> dict[str, str]:
         if hashes.get(file) != pinned:
             message = (
                 f"{folder / file} is not the file pinned for '{spec.name}': its sha256 is "
-                f"{hashes.get(file, 'missing')}, expected {pinned}. Give it another --name."
+                f"{hashes.get(file, 'missing')}, expected {pinned}. {advice}"
             )
             raise ModelChangedError(message)
     return hashes
@@ -240,10 +246,16 @@ def _remove(folder: Path) -> None:
         raise storage_error(folder, error) from error
 
 
-def _checked(name: str, folder: Path) -> ModelSpec:
-    """Check everything that can be wrong with a folder; return the spec with its hashes."""
+def _checked(name: str, folder: Path, source: Path) -> ModelSpec:
+    """Check everything that can be wrong with a folder; return the spec with its hashes.
+
+    Args:
+        name: name of the model.
+        folder: the folder, or a copy of it.
+        source: the folder that the user named.
+    """
     try:
-        return _inspected_and_loaded(name, folder)
+        return _inspected_and_loaded(name, folder, source)
     except OSError as error:
         message = f"{error.filename or folder} cannot be read: {error.strerror or error}"
         raise ModelChangedError(message) from error
@@ -252,13 +264,15 @@ def _checked(name: str, folder: Path) -> ModelSpec:
         raise ModelChangedError(message) from error
 
 
-def _inspected_and_loaded(name: str, folder: Path) -> ModelSpec:
+def _inspected_and_loaded(name: str, folder: Path, source: Path) -> ModelSpec:
     check_only_data(name, folder)
     check_whole(name, folder)
     found = inspected(name, folder)
     known = load_specs().get(name)
     spec = _merged(known, found) if known else found
-    hashes = check_pins(known or found, folder)
+    word = shell_word(os.fsencode(source))
+    advice = f"To add it as another model: localembed models add {word} --name NAME"
+    hashes = check_pins(known or found, folder, advice)
     prove(spec, folder)
     return replace(spec, sha256=hashes)
 

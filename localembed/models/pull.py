@@ -2,7 +2,8 @@
 
 `huggingface_hub` implements the protocol and resumes interrupted downloads. Its own faster
 transport (xet) is off: measured by others, it reports success for incomplete files. Every file is
-compared with the hub's metadata before anything is installed.
+compared with the hub's metadata, and with its published hash if models.toml has one, before
+anything is installed.
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ class Offer:
     repository: str
     commit: str
     files: tuple[HubFile, ...]
+
+    def unpublished(self, spec: ModelSpec) -> int:
+        """Return the number of files without a published hash, trusted when they are first seen."""
+        return sum(file.name not in spec.sha256 for file in self.files)
 
     @property
     def bytes(self) -> int:
@@ -110,6 +115,7 @@ def pull(spec: ModelSpec, offer: Offer, bar: type[tqdm[Any]] | None = None) -> P
         ModelRefusedError: the model needs code.
         StorageError: the disk is full or unwritable.
     """
+    _check_offer(spec, offer)
     partial = partial_folder(spec.name, offer.commit)
     private.make_folder(partial)
     try:
@@ -136,22 +142,51 @@ def pull(spec: ModelSpec, offer: Offer, bar: type[tqdm[Any]] | None = None) -> P
     return store_folder(spec.name)
 
 
+def _check_offer(spec: ModelSpec, offer: Offer) -> None:
+    """Compare what the hub says of its files with the published hashes, before any download.
+
+    Raises:
+        ModelChangedError: a file differs or is missing.
+    """
+    offered = {file.name: file for file in offer.files}
+    for name, published in spec.sha256.items():
+        if name not in offered:
+            raise _not_published(spec, name, "missing", published)
+        if offered[name].sha256 not in (None, published):
+            raise _not_published(spec, name, str(offered[name].sha256), published)
+
+
 def _compare(spec: ModelSpec, file: HubFile, path: Path) -> None:
-    """Compare a file with the hub's and the registry's hashes; delete it if it differs."""
+    """Compare a file with the published and the hub's hash; delete it if it differs."""
     sha256 = hashing.sha256_file(path)
-    pinned = spec.sha256.get(file.name)
+    published = spec.sha256.get(file.name)
+    if published not in (None, sha256):
+        path.unlink()
+        raise _not_published(spec, file.name, sha256, published)
     right = path.stat().st_size == file.size and file.sha256 in (None, sha256)
     if right and file.sha256 is None and file.blob is not None:
         right = _git_blob(path) == file.blob
-    if right and pinned in (None, sha256):
+    if right:
         return
     path.unlink()
-    wanted = pinned or file.sha256 or file.blob
     message = (
-        f"The downloaded {file.name} of model '{spec.name}' is not the file that was published: "
-        f"its sha256 is {sha256}, expected {wanted}. Nothing was installed; try again."
+        f"The downloaded {file.name} of model '{spec.name}' is not the file that the hub lists: "
+        f"its sha256 is {sha256}, expected {file.sha256 or file.blob}. Nothing was installed; try "
+        "again."
     )
     raise ModelChangedError(message)
+
+
+def _not_published(
+    spec: ModelSpec, file: str, found: str, published: str | None
+) -> ModelChangedError:
+    repository = (hub_source(spec) or (hub_address(),))[0]
+    return ModelChangedError(
+        f"{file} of model '{spec.name}' at {hub_address()}/{repository} is not the file that was "
+        f"published: its sha256 is {found}, models.toml says {published}. Nothing was installed. "
+        "If you trust it, download the folder yourself and add it as another model: localembed "
+        "models add FOLDER --name NAME"
+    )
 
 
 def _git_blob(path: Path) -> str:

@@ -357,6 +357,7 @@ def _listed(model: ListedModel, speeds: Mapping[str, float]) -> Form:
         "server": spec.remote.base_url if spec.remote else None,
         "hint": model.hint,
         "chunks_per_second": speeds.get(spec.name),
+        "pinned_files": len(spec.sha256),
     }
 
 
