@@ -126,6 +126,8 @@ def test_the_python_blocks_run_one_after_the_other(page, notes, fake):
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "keys.md" in done.stdout
+    for shown in re.findall(r"^```text\n(.*?)^```", (PROJECT / page).read_text(), re.DOTALL | re.M):
+        assert shown in done.stdout
 
 
 PUBLIC = [

@@ -93,6 +93,16 @@ def test_like_finds_what_resembles_a_passage(indexed, notes):
     assert "[1]" in indexed.context(like=f"{notes}/keys.md")
 
 
+def test_like_compares_vectors_whatever_mode_is_set(indexed, notes, run_cli):
+    of_text = localembed.Workspace(indexed.folder, {"mode": "text"})
+
+    assert of_text.query(like=f"{notes}/keys.md")
+    done = run_cli(
+        "query", "--like", f"{notes}/keys.md", cwd=notes, env={"LOCALEMBED_MODE": "text"}
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("budget", [1, 8, 40, 2000])
 def test_context_is_that_of_the_command_line(indexed, run_cli, notes, monkeypatch, budget):
     (notes / "long.md").write_text(paragraphs(3, "key"))

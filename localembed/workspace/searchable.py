@@ -220,10 +220,11 @@ class SearchableWorkspace(GuardedWorkspace):
         """Return the chunks most similar to an indexed passage, without the passage itself.
 
         Args:
-            query: a query by vectors, whose text is a path, path:line or chunk id.
+            query: a query whose text is a path, path:line or chunk id; vectors are compared,
+                whatever its mode.
 
         Raises:
-            UsageError: the place is not indexed, or has no vector.
+            UsageError: the place is not indexed or has no vector, or a value is invalid.
             NotIndexedError: there is nothing to search.
         """
         begin = time.perf_counter()

@@ -58,9 +58,6 @@ def check_similar(query: Query) -> None:
         UsageError: one of them cannot work.
     """
     check_query(query)
-    if query.mode == "text":
-        message = "mode is 'text', but like compares vectors only: leave out mode."
-        raise UsageError(message)
     if query.rerank is not None:
         message = "rerank needs the text of a query: use search, not like."
         raise UsageError(message)
