@@ -242,11 +242,11 @@ def test_ignore_files_hold_without_a_repository(tmp_path):
 
 
 def test_hidden_entries_are_found_only_when_wanted(tmp_path):
-    grow(tmp_path, [".env", ".config/a.md", "b.md", ".git/HEAD", "x/.localembed/c", ".hg/d"])
+    grow(tmp_path, [".profile", ".config/a.md", "b.md", ".git/HEAD", "x/.localembed/c", ".hg/d"])
 
     assert names(tmp_path) == ["b.md"]
     assert reasons(tmp_path)[".config/"] == "hidden"
-    assert names(tmp_path, hidden=True) == [".env", "b.md", ".config/a.md"]
+    assert names(tmp_path, hidden=True) == [".profile", "b.md", ".config/a.md"]
 
 
 def test_version_control_is_never_walked_with_every_option_on(tmp_path):

@@ -20,6 +20,7 @@ from localembed.types.runs import ChunkCounts, FileCounts, RunReport, TokenCount
 if TYPE_CHECKING:
     from localembed.pipeline.plan import Plan
     from localembed.types.documents import EncodingNote, Note
+    from localembed.types.listing import ListedFile
     from localembed.types.models import EngineUse
 
 Counted = Literal[
@@ -59,6 +60,7 @@ class RunCounters:
     _stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _plan: Plan | None = None
     _skipped: list[Note] = field(default_factory=list)
+    _left_out: list[Note] = field(default_factory=list)
     _failures: list[Note] = field(default_factory=list)
     _failed_chunks: list[Note] = field(default_factory=list)
     _encodings: list[EncodingNote] = field(default_factory=list)
@@ -86,10 +88,11 @@ class RunCounters:
         with self._lock:
             self._sums[name] += count
 
-    def skip(self, note: Note) -> None:
-        """Count an input that a rule excluded."""
+    def skip(self, note: Note, *, left_out: bool = False) -> None:
+        """Count an input that a rule excluded; `left_out` if it was indexed until now."""
         with self._lock:
             self._skipped.append(note)
+            self._left_out += [note] * left_out
 
     def fail(self, note: Note) -> None:
         """Count an input that could not be read."""
@@ -113,6 +116,7 @@ class RunCounters:
             self._sums["unchanged"] += plan.unchanged
             self._sums["removed"] += sum(1 for record in plan.removed if record.n_chunks)
             self._skipped += plan.skipped
+            self._left_out += plan.left_out
             self._failures += plan.failures
 
     def use_engine(self, use: EngineUse | None) -> None:
@@ -212,7 +216,15 @@ class RunCounters:
         }
         return {side: min(1.0, spent / self._overlapped) for side, spent in seconds.items()}
 
-    def report(self, *, run: int | None, version: int | None, model: str, total: int) -> RunReport:
+    def report(
+        self,
+        *,
+        run: int | None,
+        version: int | None,
+        model: str,
+        total: int,
+        largest: tuple[ListedFile, ...] = (),
+    ) -> RunReport:
         """Return the sums as a report."""
         sums, plan = self._sums, self._plan
         seen = 0
@@ -250,4 +262,6 @@ class RunCounters:
             failures=(*self._failures, *self._failed_chunks),
             encodings=tuple(self._encodings),
             refused=plan.refused if plan else (),
+            left_out=tuple(sorted(self._left_out, key=lambda note: note.path)),
+            largest=largest,
         )

@@ -2,18 +2,27 @@
 
 The files that runs found missing are remembered (see `store.missing_files`): a refusal lasts until
 they come back, and the deletions of a day count together. They are compared with what the root held
-when they began, so that files added meanwhile change nothing.
+when they began, so that files added meanwhile change nothing. Files that are still there, but
+skipped by the default rules now, are not lost: they are removed without a question.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from localembed.core.text import shell_word, show_path
-from localembed.types.documents import FileRecord, MissingFile, Root, SourceFile
+from localembed.types.documents import (
+    DEFAULT_CATEGORIES,
+    FileRecord,
+    MissingFile,
+    Note,
+    Root,
+    SourceFile,
+)
 
 _MIN_FILES = 20
 """Minimum files that count as a mass deletion."""
@@ -40,6 +49,10 @@ class Walked(Protocol):
     def files(self) -> Sequence[SourceFile]:
         """Files that were found."""
 
+    @property
+    def skipped(self) -> Sequence[Note]:
+        """Inputs that a rule excluded."""
+
     def covers(self, path: bytes) -> bool:
         """Tell whether the walk would have found a file with this path."""
 
@@ -53,6 +66,8 @@ class Verdict:
     """Sentence that says why nothing is removed; None if the deletions are carried out."""
     missing: Mapping[bytes, MissingFile]
     """Files of all roots that are remembered as missing after this walk, by doc_id."""
+    left_out: tuple[Note, ...] = ()
+    """Removed files that are still there, and that the default rules skip now."""
 
 
 def judge(
@@ -73,8 +88,12 @@ def judge(
         allowed: remove them even if that looks like a mistake.
     """
     found = {file.doc_id for file in walk.files}
-    recorded = [record for record in records if walk.covers(record.path)]
+    covered = [record for record in records if walk.covers(record.path)]
+    skipped = _skipped_by_default(walk, [r for r in covered if r.doc_id not in found])
+    recorded = [record for record in covered if record.doc_id not in skipped]
     gone = [record for record in recorded if record.doc_id not in found]
+    out = tuple(record for record in covered if record.doc_id in skipped)
+    left_out = tuple(skipped[record.doc_id] for record in out if record.n_chunks)
     root_id, known_ids = walk.root.root_id, {record.doc_id for record in records}
     own = {
         key: file
@@ -86,7 +105,7 @@ def judge(
     others = {key: file for key, file in missing.items() if file.root_id != root_id}
     if allowed:
         left = {key: file for key, file in own.items() if not walk.covers(file.path)}
-        return Verdict(tuple(gone), None, others | left)
+        return Verdict((*gone, *out), None, others | left, left_out)
     lost = _not_moved(gone, walk.files, known_ids)
     first = min(own.values(), key=lambda file: file.at_ns, default=None)
     known = first.known if first else len(records)
@@ -98,8 +117,24 @@ def judge(
         for record in (gone if refused else old)
         if record.doc_id not in own or (refused and not own[record.doc_id].refused)
     }
-    kept = () if refused else tuple(gone)
-    return Verdict(kept, refused, others | own | newly)
+    removed = out if refused else (*gone, *out)
+    return Verdict(removed, refused, others | own | newly, left_out)
+
+
+def _skipped_by_default(walk: Walked, gone: Sequence[FileRecord]) -> dict[bytes, Note]:
+    """Return doc_id → note of the files that the walk saw, and that the default rules skip."""
+    notes = {n.path: n for n in walk.skipped if n.category in DEFAULT_CATEGORIES} if gone else {}
+    if not notes:
+        return {}
+    found: dict[bytes, Note] = {}
+    for record in gone:
+        path = os.path.join(walk.root.path, record.path)  # noqa: PTH118 - bytes
+        place = path
+        while len(place) > len(walk.root.path) and place not in notes:
+            place = place.rstrip(b"/").rpartition(b"/")[0] + b"/"
+        if place in notes:
+            found[record.doc_id] = replace(notes[place], path=path)
+    return found
 
 
 def _refusal(

@@ -11,7 +11,14 @@ from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.ordered_pool import in_order
 from localembed.pipeline.plan import Plan
 from localembed.sources import Content
-from localembed.types.documents import ChunkedDocument, FileRecord, FileStat, Note, SourceFile
+from localembed.types.documents import (
+    DEFAULT_CATEGORIES,
+    ChunkedDocument,
+    FileRecord,
+    FileStat,
+    Note,
+    SourceFile,
+)
 
 if TYPE_CHECKING:
     from localembed.pipeline.chunk_workers import ChunkWorkers
@@ -125,6 +132,7 @@ def _counted(
         n_chunks=0,
         run=0,
         state="skipped",
+        noise_rules=file.noise_rules,
     )
     if found.chunked is None:
         return _skipped(file, previous, record, found.reason, counters)
@@ -148,7 +156,12 @@ def _by_content(removed: tuple[FileRecord, ...]) -> dict[bytes, int]:
 def _refreshed(
     file: SourceFile, previous: FileRecord, content: Content, counters: RunCounters
 ) -> Ingested:
-    record = replace(previous, stat=content.stat, observed_ns=content.observed_ns)
+    record = replace(
+        previous,
+        stat=content.stat,
+        observed_ns=content.observed_ns,
+        noise_rules=file.noise_rules,
+    )
     if previous.state == "skipped":
         counters.skip(Note(file.absolute, previous.reason))
     else:
@@ -185,7 +198,9 @@ def _skipped(
     reason: str,
     counters: RunCounters,
 ) -> Ingested:
-    counters.skip(Note(file.absolute, reason))
+    note = Note(file.absolute, reason)
+    had_rows = previous is not None and previous.n_chunks > 0
+    counters.skip(note, left_out=had_rows and note.category in DEFAULT_CATEGORIES)
     return Ingested("skipped", file, replace(record, reason=reason), previous)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from localembed.pipeline import deletion_guard
-from localembed.types.documents import FileRecord, FileStat, MissingFile, Note, SourceFile
+from localembed.types.documents import FileRecord, MissingFile, Note, SourceFile
 
 _TICK_NS = 10_000_000
 _COARSE_TICK_NS = 2_000_000_000
@@ -22,10 +22,6 @@ _NONE_MISSING: Mapping[bytes, MissingFile] = {}
 
 class Walked(deletion_guard.Walked, Protocol):
     """The part of a walk that the plan needs (see `sources.Walk`)."""
-
-    @property
-    def skipped(self) -> Sequence[Note]:
-        """Inputs that a rule excluded."""
 
     @property
     def failures(self) -> Sequence[Note]:
@@ -48,6 +44,8 @@ class Plan:
     """Roots whose deletions are refused, one sentence each."""
     missing: Mapping[bytes, MissingFile] = field(default_factory=dict)
     """Files to remember as missing, by doc_id (see `deletion_guard`)."""
+    left_out: tuple[Note, ...] = ()
+    """Removed files that are still there, and that the default rules skip now."""
 
     @property
     def to_read(self) -> tuple[SourceFile, ...]:
@@ -85,6 +83,7 @@ def make_plan(
     skipped: list[Note] = []
     failures: list[Note] = []
     refused: list[str] = []
+    left_out: list[Note] = []
     unchanged = 0
     by_root = _by_root(records.values())
     for walk in walks:
@@ -93,13 +92,14 @@ def make_plan(
         removed += verdict.removed
         refused += [verdict.refused] if verdict.refused else []
         missing = verdict.missing
+        left_out += verdict.left_out
         skipped += walk.skipped
         failures += walk.failures
         for file in walk.files:
             record = records.get(file.doc_id)
             if record is None:
                 added.append(file)
-            elif verify or not _proves_unchanged(record, file.stat):
+            elif verify or not _proves_unchanged(record, file):
                 changed.append(file)
             elif record.state == "skipped":
                 skipped.append(Note(file.absolute, record.reason))
@@ -114,6 +114,7 @@ def make_plan(
         failures=tuple(failures),
         refused=tuple(refused),
         missing={key: file for key, file in missing.items() if file.root_id in by_root},
+        left_out=tuple(left_out),
     )
 
 
@@ -124,9 +125,10 @@ def _by_root(records: Iterable[FileRecord]) -> dict[str, list[FileRecord]]:
     return grouped
 
 
-def _proves_unchanged(record: FileRecord, now: FileStat) -> bool:
-    """Tell whether the stat proves equal bytes; a failed file is always retried."""
-    if record.state == "failed" or record.stat != now:
+def _proves_unchanged(record: FileRecord, file: SourceFile) -> bool:
+    """Tell whether the stat proves equal bytes, judged by the same rules; not of a failed file."""
+    now = file.stat
+    if record.state == "failed" or record.stat != now or record.noise_rules != file.noise_rules:
         return False
     # A file system with whole seconds (FAT, old network mounts) cannot distinguish two changes
     # within one second. Files from an archive have whole mtimes too, but not ctimes.

@@ -70,10 +70,14 @@ def _read(file: SourceFile, previous: FileRecord | None) -> tuple[ChunkedFile, D
     try:
         content = read_file(file.root_path, file.path, file.root_identity)
         found = ChunkedFile(replace(content, data=b""), len(content.data))
-        if previous is not None and _same_bytes(previous, content):
+        if _is_known(file, previous, content):
             found = replace(found, unchanged=True)
         elif isinstance(read := readers.read_text(content.data), readers.Unreadable):
             found = replace(found, reason=read.reason)
+        elif reason := _noise_reason(file, read.text):
+            found = replace(found, reason=reason)
+        elif _has_rows(previous, content):
+            found = replace(found, unchanged=True)
         else:
             document = _document(file, content, read.text)
             found = replace(found, encoding=_encoding_note(file, read))
@@ -123,8 +127,22 @@ def _encoding_note(file: SourceFile, read: readers.DecodedText) -> EncodingNote 
     return EncodingNote(file.absolute, read.encoding, read.guessed, read.bad_bytes)
 
 
-def _same_bytes(previous: FileRecord, content: Content) -> bool:
-    """Tell whether the rows, or the reason for having none, are still valid."""
-    if previous.content_hash != content.content_hash:
+def _noise_reason(file: SourceFile, text: str) -> str | None:
+    if not file.skips_noise:
+        return None
+    return readers.noise_reason(file.path, text)
+
+
+def _is_known(file: SourceFile, previous: FileRecord | None, content: Content) -> bool:
+    """Tell whether the manifest's rows, or its reason for having none, are still valid."""
+    if previous is None or previous.content_hash != content.content_hash:
         return False
-    return previous.state == "skipped" or previous.n_chunks > 0
+    judged = previous.noise_rules == file.noise_rules
+    return judged and (previous.state == "skipped" or previous.n_chunks > 0)
+
+
+def _has_rows(previous: FileRecord | None, content: Content) -> bool:
+    """Tell whether there are rows of the same bytes."""
+    if previous is None or previous.content_hash != content.content_hash:
+        return False
+    return previous.n_chunks > 0 and previous.state != "skipped"

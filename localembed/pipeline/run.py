@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from localembed.errors import LocalembedError, WorkspaceError
 from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.ingest import NO_STAT
+from localembed.pipeline.largest import largest_files
 from localembed.pipeline.plan import Plan, make_plan
 from localembed.pipeline.recover import recover
 from localembed.sources import WalkRules, walk
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from localembed.pipeline.stages import EmbedderLoader, RowWriter
     from localembed.pipeline.windows import Window
     from localembed.store.pending_vectors import PendingVectors
+
+_NO_ROOTS: Mapping[str, bytes] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Job:
     """Whether to embed failed chunks again."""
     verify: bool = False
     allow_mass_delete: bool = False
+    root_paths: Mapping[str, bytes] = field(default_factory=dict)
+    """root_id → absolute path of every root, to name files in the report."""
     keep_versions: int = 10
     commit_seconds: float = 15
     """Planned seconds of embedding per commit."""
@@ -112,7 +117,7 @@ def _run(job: Job, counters: RunCounters) -> RunReport:
             keep=job.keep_versions,
             drop_pending=job.walks_all and not plan.refused,
         )
-    return _report(job.layout, job.facts, writer, counters)
+    return _report(job.layout, job.facts, writer, counters, job.root_paths)
 
 
 def remove_documents(
@@ -234,7 +239,11 @@ def _until_end(windows: Iterator[Window], writer: RowWriter) -> Iterator[Window]
 
 
 def _report(
-    layout: Layout, facts: TableFacts, writer: TableWriter, counters: RunCounters
+    layout: Layout,
+    facts: TableFacts,
+    writer: TableWriter,
+    counters: RunCounters,
+    roots: Mapping[str, bytes] = _NO_ROOTS,
 ) -> RunReport:
     """Return the report, and write it into `runs/` if the run wrote anything."""
     entry = read_head(layout).tables.get(facts.name)
@@ -243,6 +252,7 @@ def _report(
         version=entry.run if entry else None,
         model=facts.model,
         total=entry.chunks if entry else 0,
+        largest=largest_files(layout, facts.name, entry, roots) if entry and writer.run else (),
     )
     if writer.run is not None:
         runs.finish_run(layout, writer.run, facts.name, report_json(report))

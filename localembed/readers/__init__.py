@@ -10,9 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from localembed.readers.kinds import document_kind
+from localembed.readers.noise import noise_reason
 from localembed.readers.text import DecodedText, decode, is_binary
 
-__all__ = ["READERS", "DecodedText", "Reader", "Unreadable", "document_kind", "read_text"]
+__all__ = [
+    "READERS",
+    "DecodedText",
+    "Reader",
+    "Unreadable",
+    "document_kind",
+    "noise_reason",
+    "read_text",
+]
 
 
 @dataclass(frozen=True, slots=True)

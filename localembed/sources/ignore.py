@@ -15,21 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from localembed.errors import UsageError
+from localembed.sources.default_rules import default_reason
 from localembed.sources.linear_patterns import LinearPattern
 from localembed.sources.open_file import read_rules
 
 IGNORE_FILES = (b".localembedignore", b".gitignore")
 """Names of ignore files, in order of precedence within a folder."""
 
+_OWN_NAME = os.fsdecode(IGNORE_FILES[0])
 NEVER_ENTERED = frozenset({b".git", b".hg", b".svn", b".bzr", b".jj", b".localembed"})
 """Folders of version control and workspaces, which no option includes."""
 
-_DEFAULTS = (
-    "node_modules/", "bower_components/", "__pycache__/", "__pypackages__/", "*.egg-info/",
-    "*.min.js", "*.min.css", "*.map", "package-lock.json", "yarn.lock", "pnpm-lock.yaml",
-    "poetry.lock", "uv.lock", "Cargo.lock", "composer.lock", "Gemfile.lock", "*~", "*.swp",
-    "*.part", "*.crdownload", ".DS_Store", "Thumbs.db",
-)  # fmt: skip
 _CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55"
 """Start of a CACHEDIR.TAG file (Cache Directory Tagging Specification, bford.info/cachedir)."""
 _WORKSPACE = frozenset({b"config.toml", b"writer.lock"})
@@ -124,7 +120,6 @@ class IgnoreRules:
             # The user named the root: rules above that would ignore all of it do not apply.
             above = _above(root)
             stack = [] if _ignore_root(above) else above
-            stack.append(_rules("default", _DEFAULTS))
         if lines := list(exclude):
             stack.insert(0, _rules("--exclude", lines))
         return cls(tuple(stack), enabled, hidden)
@@ -154,9 +149,23 @@ class IgnoreRules:
         text = rule_path(path, is_folder=is_folder)
         for rules in self.stack:
             verdict = rules.verdict(text)
-            if verdict is not None:
-                return f"ignored ({rules.name})" if verdict else None
-        return None
+            if verdict:
+                return f"ignored ({rules.name})"
+            if verdict is False:
+                break
+        if not self.skips_noise(path, is_folder=is_folder):
+            return None
+        return default_reason(name, is_folder=is_folder)
+
+    def skips_noise(self, path: bytes, *, is_folder: bool = False) -> bool:
+        """Tell whether noise and secrets are skipped here: no `.localembedignore` takes it back.
+
+        A .gitignore that takes a file back says that git tracks it, not that it is worth reading.
+        """
+        own = [rules for rules in self.stack if rules.name == _OWN_NAME] if self.enabled else []
+        text = rule_path(path, is_folder=is_folder) if own else ""
+        verdicts = (rules.verdict(text) for rules in own)
+        return self.enabled and next((v for v in verdicts if v is not None), True)
 
 
 def no_documents(folder: bytes, names: frozenset[bytes], *, ignore: bool) -> str | None:

@@ -80,7 +80,8 @@ def walk(root: Root, rules: WalkRules, scope: bytes = b"") -> Walk:
             return found
         if is_file:
             if includes is None or includes.verdict(rule_path(scope)):
-                _take_file(found, rules, top, scope, status)
+                skips_noise = ignore.skips_noise(scope)
+                _take_file(found, rules, top, scope, status, skips_noise=skips_noise)
             return found
         start = _Folder(top, scope, ignore)
         entries = _scan(start)
@@ -176,7 +177,7 @@ def _walk_folders(
             if entry.is_dir(follow_symlinks=False):
                 below.append(_Folder(entry.path, path, rules))
             elif includes is None or includes.verdict(rule_path(path)):
-                _take_entry(found, limits, entry, path)
+                _take_entry(found, limits, entry, path, rules)
         pending += reversed(below)
         folder, entries = _next_folder(found, pending)
 
@@ -234,7 +235,9 @@ def _admitted(
             found.skipped.append(Note(entry.path + (b"/" if is_folder else b""), reason))
 
 
-def _take_entry(found: Walk, limits: WalkRules, entry: os.DirEntry[bytes], path: bytes) -> None:
+def _take_entry(
+    found: Walk, limits: WalkRules, entry: os.DirEntry[bytes], path: bytes, rules: IgnoreRules
+) -> None:
     try:
         status = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
@@ -243,11 +246,17 @@ def _take_entry(found: Walk, limits: WalkRules, entry: os.DirEntry[bytes], path:
         found.failures.append(Note(entry.path, f"cannot be examined: {error.strerror}"))
         found.unread.append(path)
         return
-    _take_file(found, limits, entry.path, path, status)
+    _take_file(found, limits, entry.path, path, status, skips_noise=rules.skips_noise(path))
 
 
 def _take_file(
-    found: Walk, limits: WalkRules, absolute: bytes, path: bytes, status: os.stat_result
+    found: Walk,
+    limits: WalkRules,
+    absolute: bytes,
+    path: bytes,
+    status: os.stat_result,
+    *,
+    skips_noise: bool = False,
 ) -> None:
     reason = _skip_reason(status, limits)
     if reason is not None:
@@ -262,6 +271,7 @@ def _take_file(
             stat=FileStat.of(status),
             doc_id=hashing.document_id(root_id, path),
             root_identity=found.identity if path else None,
+            skips_noise=skips_noise,
         )
     )
 

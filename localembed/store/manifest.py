@@ -27,7 +27,7 @@ from localembed.types.documents import FileRecord, FileStat
 if TYPE_CHECKING:
     import duckdb
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _LOCK_TIMEOUT_SECONDS = 5.0
 # What DuckDB's messages are matched for; tests/assumptions/test_duckdb.py provokes each.
 _LOCKED = "Could not set lock"
@@ -54,12 +54,12 @@ CREATE TABLE IF NOT EXISTS files (
     path BLOB NOT NULL, size BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, ctime_ns BIGINT NOT NULL,
     inode UBIGINT NOT NULL, observed_ns BIGINT NOT NULL, content_hash BLOB NOT NULL,
     n_chunks INTEGER NOT NULL, run BIGINT NOT NULL, state VARCHAR NOT NULL,
-    reason VARCHAR NOT NULL, PRIMARY KEY (table_name, doc_id)
+    reason VARCHAR NOT NULL, noise_rules INTEGER NOT NULL, PRIMARY KEY (table_name, doc_id)
 );
 """
 _COLUMNS = (
     "doc_id, root_id, path, size, mtime_ns, ctime_ns, inode, observed_ns, content_hash, n_chunks, "
-    "run, state, reason"
+    "run, state, reason, noise_rules"
 )
 _NO_FILES = Synced()
 
@@ -141,6 +141,15 @@ class Manifest:
             f"SELECT DISTINCT ON (doc_id) {_COLUMNS} FROM files WHERE root_id = ? AND n_chunks > 0 "
             f"{below}ORDER BY doc_id LIMIT ?",
             [root_id, *((path, path + b"/", path + b"0") if path else ()), most],
+        )
+        return list(map(_record, rows))
+
+    def largest(self, table: str, most: int) -> list[FileRecord]:
+        """Return the documents of a table with the most rows, at most `most` of them."""
+        rows = self._read(
+            f"SELECT {_COLUMNS} FROM files WHERE table_name = ? AND n_chunks > 0 "
+            "ORDER BY n_chunks DESC, path LIMIT ?",
+            [table, most],
         )
         return list(map(_record, rows))
 
@@ -360,7 +369,8 @@ class _DamagedError(StorageError):
 
 
 def _record(row: tuple[object, ...]) -> FileRecord:
-    (doc_id, root_id, path, size, mtime, ctime, inode, observed, content, n, run, state, why) = row
+    doc_id, root_id, path, size, mtime, ctime, inode, observed, content, n, *state = row
+    run, state_name, reason, noise_rules = state
     return FileRecord(
         doc_id=doc_id,  # type: ignore[arg-type]
         root_id=root_id,  # type: ignore[arg-type]
@@ -370,8 +380,9 @@ def _record(row: tuple[object, ...]) -> FileRecord:
         content_hash=content,  # type: ignore[arg-type]
         n_chunks=n,  # type: ignore[arg-type]
         run=run,  # type: ignore[arg-type]
-        state=state,  # type: ignore[arg-type]
-        reason=why,  # type: ignore[arg-type]
+        state=state_name,  # type: ignore[arg-type]
+        reason=reason,  # type: ignore[arg-type]
+        noise_rules=noise_rules,  # type: ignore[arg-type]
     )
 
 
@@ -380,5 +391,5 @@ def _row(record: FileRecord) -> tuple[object, ...]:
     return (
         record.doc_id, record.root_id, record.path, stat.size, stat.mtime_ns, stat.ctime_ns,
         stat.inode, record.observed_ns, record.content_hash, record.n_chunks, record.run,
-        record.state, record.reason,
+        record.state, record.reason, record.noise_rules,
     )  # fmt: skip

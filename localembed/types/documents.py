@@ -16,6 +16,10 @@ READABLE = 0.5
 FileState = Literal["indexed", "partial", "skipped", "failed"]
 """State of a file; a partial one has rows, some of them without a vector."""
 
+NOISE_RULES = 1
+"""Version of the rules in `readers.noise`: increase it when they change, so that the next run reads
+all files once more and judges them again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Root:
@@ -68,6 +72,13 @@ class SourceFile:
     doc_id: bytes
     root_identity: tuple[int, int] | None = None
     """Device and inode of the root as it was walked, one object for all; None if it is the file."""
+    skips_noise: bool = False
+    """Whether it is skipped if its content is noise or a secret."""
+
+    @property
+    def noise_rules(self) -> int:
+        """Version of the rules for its content; 0 if it is taken as it is."""
+        return NOISE_RULES if self.skips_noise else 0
 
     @property
     def absolute(self) -> bytes:
@@ -80,8 +91,18 @@ class Note:
     """An input that was skipped by a rule or failed, and why."""
 
     path: bytes
-    """Absolute path."""
+    """Absolute path; a folder's ends in a slash."""
     reason: str
+    """Category of the reason, and what it is in parentheses if that is not all."""
+
+    @property
+    def category(self) -> str:
+        """Category of the reason."""
+        return self.reason.partition(" (")[0]
+
+
+DEFAULT_CATEGORIES = frozenset({"generated", "data", "secret"})
+"""Categories of what is skipped by default as noise or a secret, which `no_ignore` takes in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +219,8 @@ class FileRecord:
     run: int
     state: FileState
     reason: str = ""
+    noise_rules: int = 0
+    """Version of the rules by which its content was found to be noise or not; 0 if unchecked."""
 
 
 @dataclass(frozen=True, slots=True)

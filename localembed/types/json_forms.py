@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from localembed.core.text import show_path
 from localembed.types.documents import Note, Root
 from localembed.types.findings import Checkup
+from localembed.types.listing import ListedFile
 from localembed.types.models import EngineUse, ListedModel
 from localembed.types.queries import QueryResult, SearchHit
 from localembed.types.runs import Preview, RunReport
@@ -56,6 +57,8 @@ def report_json(report: RunReport | None) -> Form:
         "failures": _notes(report.failures),
         "encodings": [{**asdict(note), "path": show_path(note.path)} for note in report.encodings],
         "refused": list(report.refused),
+        "left_out": _notes(report.left_out),
+        "largest": [_file_chunks(file) for file in report.largest],
     }
 
 
@@ -372,6 +375,10 @@ def _unknown_roots(unknown: Mapping[str, int]) -> list[Form]:
 
 def _notes(notes: Sequence[Note]) -> list[Form]:
     return [{"path": show_path(note.path), "reason": note.reason} for note in notes]
+
+
+def _file_chunks(file: ListedFile) -> Form:
+    return {"path": show_path(file.path), "chunks": file.chunks}
 
 
 def _path(path: Path | None) -> str | None:

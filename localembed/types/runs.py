@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from localembed.types.documents import EncodingNote, Note
+from localembed.types.listing import ListedFile
 from localembed.types.models import EngineUse
 
 
@@ -73,6 +74,10 @@ class RunReport:
     """Files of this run whose encoding was guessed, or that have invalid bytes."""
     refused: tuple[str, ...] = ()
     """Roots that seemed to be missing, one sentence each; none of their files was removed."""
+    left_out: tuple[Note, ...] = ()
+    """Skipped files that were indexed until now: noise and secrets by the default rules."""
+    largest: tuple[ListedFile, ...] = ()
+    """Few files that make up half of the table's chunks or more, the largest first."""
 
     @property
     def bottleneck(self) -> str | None:

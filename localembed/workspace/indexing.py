@@ -107,6 +107,7 @@ def make_job(  # noqa: PLR0913 - what a run is made of
         becomes_default=selection.becomes_default,
         covers_all=unfinished,
         walks_all=walked >= roots.keys(),
+        root_paths={root_id: root.path for root_id, root in roots.items()},
         keep_versions=settings.keep_versions,
         commit_seconds=settings.commit_seconds,
         verify=options.verify,

@@ -14,6 +14,7 @@ from localembed.types.runs import RunReport
 
 _MAX_FAILURES = 20
 _MAX_NAMED = 3
+_MAX_LARGEST = 5
 
 
 def index_report(report: RunReport) -> str:
@@ -32,6 +33,9 @@ def index_report(report: RunReport) -> str:
     if report.skipped:
         skipped = f"skipped {len(report.skipped):,}: {_reasons(report.skipped)}"
         lines.append(wrapped(printable(skipped), INDENT))
+    lines += _left_out(report.left_out)
+    if report.largest:
+        lines.append(wrapped(_largest(report), INDENT))
     if report.tokens.truncated:
         words = counted(report.tokens.truncated, "word")
         lines.append(wrapped(f"{words} too long for the model", INDENT))
@@ -105,8 +109,42 @@ def _stages(stages: Mapping[str, float]) -> str:
     return ", ".join(shown) or "every stage under 0.1 s"
 
 
+def _largest(report: RunReport) -> str:
+    """Return a sentence about the files that make up most of the chunks."""
+    files = report.largest
+    share = sum(file.chunks for file in files) / max(1, report.chunks.total)
+    verb = "makes" if len(files) == 1 else "make"
+    names = [near(show_path(file.path)) for file in files[:_MAX_LARGEST]]
+    more = [f"{len(files) - _MAX_LARGEST} more"] if len(files) > _MAX_LARGEST else []
+    return (
+        f"{counted(len(files), 'file')} {verb} up {share:.0%} of the chunks: "
+        f"{', '.join([*map(printable, names), *more])} (to leave one out: localembed rm PATH)"
+    )
+
+
+def _left_out(notes: Sequence[Note]) -> list[str]:
+    """Return lines about files that were indexed until now, with each secret by its name."""
+    if not notes:
+        return []
+    files, verb = counted(len(notes), "file"), "was" if len(notes) == 1 else "were"
+    lines = [
+        f"{files} that {verb} indexed before left the index: {_reasons(notes)}. "
+        "To index such files: localembed index PATH --no-ignore"
+    ]
+    secrets = [note for note in notes if note.category == "secret"]
+    if secrets:
+        lines += [f"{near(show_path(n.path))}: {n.reason}" for n in secrets[:_MAX_FAILURES]]
+        if len(secrets) > _MAX_FAILURES:
+            lines.append(f"and {len(secrets) - _MAX_FAILURES:,} more secrets (--json lists all)")
+        lines.append(
+            "Older versions still hold the text of these secrets. To free it: localembed versions "
+            "gc --keep 0 (it keeps tagged versions)"
+        )
+    return [wrapped(printable(line), INDENT) for line in lines]
+
+
 def _reasons(notes: Sequence[Note]) -> str:
-    counts = Counter(note.reason.split(" (")[0] for note in notes)
+    counts = Counter(note.category for note in notes)
     return ", ".join(f"{number:,} {reason}" for reason, number in counts.most_common())
 
 
