@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from localembed.types.documents import Root
     from localembed.types.events import RunEvent, Step
     from localembed.types.findings import Checkup, Finding
+    from localembed.types.listing import FileListing, ListedFile
     from localembed.types.queries import Filter, Query, QueryResult, SearchHit
     from localembed.types.runs import RunReport
     from localembed.types.tables import Status
@@ -34,16 +35,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Checkup", "Filter", "Finding", "Permission", "Query", "QueryResult", "Root", "RunEvent",
-    "RunReport", "SearchHit", "Status", "Step", "TrustedWorkspace", "Workspace", "__version__",
-    "distrust", "doctor", "embed", "errors", "open", "prove_offline", "refuse_network", "trust",
-    "trusted_workspaces",
+    "Checkup", "FileListing", "Filter", "Finding", "ListedFile", "Permission", "Query",
+    "QueryResult", "Root", "RunEvent", "RunReport", "SearchHit", "Status", "Step",
+    "TrustedWorkspace", "Workspace", "__version__", "distrust", "doctor", "embed", "errors",
+    "open", "prove_offline", "refuse_network", "trust", "trusted_workspaces",
 ]  # fmt: skip
 
 _HOMES = {
     "Checkup": "types.findings",
+    "FileListing": "types.listing",
     "Filter": "types.queries",
     "Finding": "types.findings",
+    "ListedFile": "types.listing",
     "Permission": "types.trust",
     "Query": "types.queries",
     "QueryResult": "types.queries",

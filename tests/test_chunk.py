@@ -72,6 +72,7 @@ class Watched:
         self.inner = inner
         self.word_local = inner.word_local
         self.special_tokens = inner.special_tokens
+        self.unknown_id = inner.unknown_id
         self.lengths: list[int] = []
         self.calls = 0
 

@@ -131,10 +131,10 @@ def test_the_python_blocks_run_one_after_the_other(page, notes, fake):
 
 
 PUBLIC = [
-    "Checkup", "Filter", "Finding", "Permission", "Query", "QueryResult", "Root", "RunEvent",
-    "RunReport", "SearchHit", "Status", "Step", "TrustedWorkspace", "Workspace", "__version__",
-    "distrust", "doctor", "embed", "errors", "open", "prove_offline", "refuse_network", "trust",
-    "trusted_workspaces",
+    "Checkup", "FileListing", "Filter", "Finding", "ListedFile", "Permission", "Query",
+    "QueryResult", "Root", "RunEvent", "RunReport", "SearchHit", "Status", "Step",
+    "TrustedWorkspace", "Workspace", "__version__", "distrust", "doctor", "embed", "errors",
+    "open", "prove_offline", "refuse_network", "trust", "trusted_workspaces",
 ]  # fmt: skip
 """The whole public API; whatever else is imported may change without notice."""
 

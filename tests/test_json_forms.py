@@ -13,6 +13,7 @@ import pytest
 from localembed.types import json_forms
 from localembed.types.documents import EncodingNote, Note, Root
 from localembed.types.findings import Checkup, Finding
+from localembed.types.listing import FileListing, ListedFile
 from localembed.types.models import EngineUse, ListedModel, ModelSpec, RemoteUse
 from localembed.types.queries import QueryResult, SearchHit
 from localembed.types.runs import (
@@ -49,6 +50,7 @@ REPORT = RunReport(
     tokens=TokenCounts(), bytes=1, seconds=1.0, stages={"walk": 1.0},
     busy={"read": 1.0, "embed": 0.5, "write": 0.1}, engine=USE, skipped=(NOTE,), failures=(NOTE,),
     encodings=(EncodingNote(b"/w/a.txt", "cp1252", True, 1),),
+    left_out=(NOTE,), largest=(ListedFile(b"/w/a.md", 2),),
 )  # fmt: skip
 HIT = SearchHit(
     chunk_id="0", score=1.0, path="/w/a.md", start_line=1, end_line=2, start=0, end=9, heading="",
@@ -106,6 +108,9 @@ FORMS = {
     "hit_json": json_forms.hit_json(1, HIT),
     "show_json": json_forms.show_json("a.md", [HIT]),
     "status_json": json_forms.status_json(STATUS),
+    "files_json": json_forms.files_json(
+        FileListing((ListedFile(b"/w/a.md", 2),), (NOTE,), (NOTE,))
+    ),
     "roots_json": json_forms.roots_json(
         RootListing(
             (ListedRoot(Root("r", b"/w"), 1, missing=False),), (UnknownRoot("lost", 1, b"a.md"),)

@@ -31,6 +31,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Search": {
         "query": ("localembed.cli.query:query", "Search the index."),
+        "files": ("localembed.cli.files:files", "List the indexed or skipped files."),
         "show": ("localembed.cli.show:show", "Show the chunks of a file, a line or an ID."),
     },
     "Look after": {

@@ -1,8 +1,8 @@
-"""The stored documents of one root: a sample from the manifest, or from the rows without one."""
+"""The stored documents of a root or a table: from the manifest, or from the rows without one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from localembed.store.head import read_head
@@ -34,6 +34,14 @@ def documents_of(layout: Layout, root_id: str, path: bytes = b"") -> list[FileRe
     return [by_id[doc_id] for doc_id in sorted(by_id)[:_MAX_DOCUMENTS]]
 
 
+def records_of(layout: Layout, table: str) -> list[FileRecord]:
+    """Return the records of all files of a table; without a manifest, of those with rows."""
+    records, mark = Manifest(layout, read_only=True).load(table)
+    if mark is not None:
+        return list(records.values())
+    return [record_of(document) for document in _documents(layout, table)]
+
+
 def record_of(document: StoredDocument) -> FileRecord:
     """Return the record of a stored document, without a stat: its file is read and hashed again."""
     return FileRecord(
@@ -54,10 +62,14 @@ def _holds(folder: bytes, path: bytes) -> bool:
 
 
 def _rows(layout: Layout) -> Iterator[FileRecord]:
+    for name in read_head(layout).tables:
+        yield from map(record_of, _documents(layout, name))
+
+
+def _documents(layout: Layout, table: str) -> Iterable[StoredDocument]:
+    """Return the documents of a table, none if it has no rows."""
     from localembed.store.lance.table import ChunkTable
 
-    for name in read_head(layout).tables:
-        if not newest_version(layout.table(name)):
-            continue
-        for document in ChunkTable.open(layout, name).documents():
-            yield record_of(document)
+    if not newest_version(layout.table(table)):
+        return ()
+    return ChunkTable.open(layout, table).documents()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from localembed.core.text import show_path
 from localembed.types.documents import Note, Root
 from localembed.types.findings import Checkup
-from localembed.types.listing import ListedFile
+from localembed.types.listing import FileListing, ListedFile
 from localembed.types.models import EngineUse, ListedModel
 from localembed.types.queries import QueryResult, SearchHit
 from localembed.types.runs import Preview, RunReport
@@ -149,6 +149,13 @@ def roots_json(listing: RootListing) -> Form:
             {**asdict(root), "example": show_path(root.example)} for root in listing.unknown
         ],
     }
+
+
+def files_json(listing: FileListing) -> Form:
+    """Return the form of the files of an index."""
+    skipped = None if listing.skipped is None else _notes(listing.skipped)
+    files = [{**_file_chunks(file), "state": file.state} for file in listing.files]
+    return {"files": files, "failures": _notes(listing.failures), "skipped": skipped}
 
 
 def moved_root_json(moved: MovedRoot) -> Form:

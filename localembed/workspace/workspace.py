@@ -8,15 +8,18 @@ from typing import Any
 
 from localembed import models
 from localembed.pipeline.run import run
+from localembed.sources import WalkRules
 from localembed.store.disk import hide_from_git, make_folder
 from localembed.store.head import Head, read_head
 from localembed.store.lock import writer_lock
 from localembed.store.modes import tighten_workspace
 from localembed.types.events import EventListener, ignore_event
+from localembed.types.listing import FileListing
 from localembed.types.models import EmbeddingService
 from localembed.types.runs import Notice, Preview, RunReport, ignore_notice
 from localembed.types.tables import MovedRoot, RootListing, Status
 from localembed.workspace import config_file
+from localembed.workspace.file_listing import list_files
 from localembed.workspace.gate import check_new
 from localembed.workspace.guarded import NOTHING
 from localembed.workspace.history import History
@@ -31,6 +34,7 @@ from localembed.workspace.lost_roots import lost_notice, lost_roots
 from localembed.workspace.reach import EVERY_OPTION, permissions_for
 from localembed.workspace.replaced_roots import check_replaced
 from localembed.workspace.root_moves import move_root
+from localembed.workspace.roots import Scope
 from localembed.workspace.searchable import SearchableWorkspace
 from localembed.workspace.settings import resolve
 from localembed.workspace.status import list_roots, read_status
@@ -202,6 +206,32 @@ class Workspace(SearchableWorkspace):
         """
         self.ensure_exists()
         return list_roots(self.layout, self.roots)
+
+    def files(
+        self,
+        paths: Sequence[str | os.PathLike[str]] = (),
+        *,
+        skipped: bool = False,
+        by_chunks: bool = False,
+    ) -> FileListing:
+        """Return the files that are indexed, and those that failed; no file is opened.
+
+        Args:
+            paths: folders or files below roots; none means every root.
+            skipped: walk the roots again to find what is skipped, too, each with its reason.
+            by_chunks: sort by chunks, most first, instead of by path.
+
+        Raises:
+            NotIndexedError: there is no workspace.
+            UsageError: a path is in no root.
+        """
+        check_paths(paths)
+        self.ensure_exists()
+        layout = self.layout
+        scopes = [self._roots.scope_of(path, self._current) for path in paths]
+        scopes = scopes or [Scope(root, b"") for root in self.roots]
+        rules = WalkRules(self.settings.settings.max_file_size) if skipped else None
+        return list_files(layout, scopes, rules, by_chunks=by_chunks)
 
     def move_root(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> MovedRoot:
         """Point a root to the path where its files are now; nothing is read again or embedded.
