@@ -46,6 +46,8 @@ _MAX_ENCODED = 0.4
 _MIN_DISTINCT = 8
 
 _PACKED_SUFFIXES = frozenset({"js", "mjs", "cjs", "css", "ts", "jsx", "tsx"})
+_PACKED_LINE = 1_500, 0.06
+"""Characters of a long line, and the share of spaces in it, unless it is code."""
 _MAX_PACKED = 0.5
 
 _DATA_SUFFIXES = frozenset(
@@ -153,6 +155,8 @@ def _is_empty_page(found: _Text) -> bool:
     """Tell whether it is a large page of scripts, styles and pictures."""
     if found.suffix not in _MARKUP - {"xml"} or len(found.text) < _MIN_PAGE_CHARS:
         return False
+    if _packed_share(found, *_PACKED_LINE) < _MAX_PACKED:
+        return False
     page = found.text[:_MAX_PAGE_CHARS]
     words = _TAG.sub(" ", _STYLE.sub(" ", page)).split()
     return sum(map(len, words)) < _MIN_PAGE_TEXT * len(page)
@@ -199,10 +203,13 @@ def _is_packed(found: _Text) -> bool:
     if found.suffix in _MARKUP:
         return False
     code = found.suffix in _PACKED_SUFFIXES
-    long, max_spaces = (300, 0.12) if code else (1_500, 0.06)
-    dense = (x for x in found.lines if len(x) > long and _is_dense(x, max_spaces))
-    packed = sum(map(len, dense))
-    return packed > _MAX_PACKED * len(found.sample)
+    return _packed_share(found, *((300, 0.12) if code else _PACKED_LINE)) > _MAX_PACKED
+
+
+def _packed_share(found: _Text, long: int, max_spaces: float) -> float:
+    """Return how much of the sample stands in dense lines of more than `long` characters."""
+    dense = (line for line in found.lines if len(line) > long and _is_dense(line, max_spaces))
+    return sum(map(len, dense)) / max(1, len(found.sample))
 
 
 def _is_dense(line: str, max_spaces: float) -> bool:
