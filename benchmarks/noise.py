@@ -3,8 +3,8 @@
     python -m benchmarks.noise --out benchmarks/results/noise.json
 
 The repository has a few modules of Python's own library as its source, and noise and secrets of
-every kind beside them. The ordinary files are drawn from Debian's packages on this machine; each that
-is skipped is listed with its reason, for a person to judge.
+every kind beside them. The ordinary files are drawn from Debian's packages on this machine; each
+that is skipped is listed with its reason, for a person to judge.
 """
 
 from __future__ import annotations

@@ -146,6 +146,9 @@ SECRETS = {
     "a Google key": ("a.html", f"<script src='?key=AIza{letters(35)}'>"),
     "an npm token": ("rc", f"//registry.npmjs.org/:_authToken=npm_{letters(36)}"),
     "an OpenAI key": ("a.py", f"sk-proj-{letters(60)}"),
+    "a Vault token": ("a.hcl", f"token = hvs.{letters(95)}"),
+    "a Docker password": ("config.json", json.dumps({"auths": {"x.io": {"auth": letters(40)}}})),
+    "a Databricks token": ("a.cfg", f"token = dapi{letters(32, '0123456789abcdef')}"),
     "a WireGuard key": ("wg0.conf", f"[Interface]\nPrivateKey = {letters(43)}="),
 }
 ORDINARY = {

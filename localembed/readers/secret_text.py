@@ -52,6 +52,18 @@ _RUN_TOKENS = _tokens(
     ("a DigitalOcean token", "_v1_", r"do[por]_v1_[0-9a-f]{64}"),
     ("a Shopify token", "shp", r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}"),
     ("an Azure storage key", "AccountKey=", r"AccountKey=([A-Za-z0-9+/]{86})=="),
+    ("a Vault token", "hvs.", r"hvs\.[\w-]{90,}"),
+    ("a Docker token", "dckr_pat_", r"dckr_pat_[\w-]{27}"),
+    ("a Docker password", '"auths"', r"\"auth\"\s*:\s*\"([A-Za-z0-9+/]{20,}={0,2})\""),
+    ("a Grafana token", "glsa_", r"glsa_[A-Za-z0-9]{32}_[0-9a-f]{8}"),
+    ("a Databricks token", "dapi", r"dapi[0-9a-f]{32}"),
+    ("a Linear key", "lin_api_", r"lin_api_[A-Za-z0-9]{40}"),
+    ("a Supabase token", "sbp_", r"sbp_[0-9a-f]{40}"),
+    ("an Atlassian token", "ATATT3x", r"ATATT3x[\w=-]{100,}"),
+    ("a Notion token", "secret_", r"secret_[A-Za-z0-9]{43}"),
+    ("a Groq key", "gsk_", r"gsk_[A-Za-z0-9]{52}"),
+    ("a Replicate token", "r8_", r"r8_[A-Za-z0-9]{37}"),
+    ("an xAI key", "xai-", r"xai-[A-Za-z0-9]{80}"),
     ("an age key", "AGE-SECRET-KEY-1", r"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
     ("a Kubernetes key", "client-key-data", r"client-key-data\"?:\s{0,4}\"?([\w+/]{60,})={0,2}"),
 )
@@ -78,7 +90,9 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/=]{16,}")
 _MIN_KEY = 60
 """Minimum characters of base64 in a private key: an Ed25519 key has 64."""
 _MIN_DISTINCT = 8
-_PLACEHOLDER = re.compile(r"(?i)example|xxxx|0000|1234567|abcdef|placeholder|redacted|your_?token")
+_PLACEHOLDER = re.compile(
+    r"(?i)example|xxxx|000000|1234567|abcdef|placeholder|redacted|your_?token"
+)
 
 
 def find_secret(text: str) -> str | None:
