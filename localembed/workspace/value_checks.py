@@ -47,7 +47,9 @@ def check_query(query: Query) -> None:
         check_number("since_ns", query.filter.since_ns, -_INT64, _INT64 - 1)
     _check_texts("paths", query.filter.paths)
     _check_texts("languages", query.filter.languages)
-    check_names(where=query.filter.where, model=query.model, rerank=query.rerank, at=query.at)
+    if query.filter.where is not None:
+        check_kind("where", query.filter.where, str, "an SQL condition")
+    check_names(model=query.model, rerank=query.rerank, at=query.at)
     _check_one_table(query.model, query.at)
 
 
