@@ -15,7 +15,7 @@ _INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run one command line and exit with its code."""
-    if sys.argv[1:2] == ["query"]:
+    if sys.argv[1:2] in (["query"], ["search"]):
         try:
             from localembed.server.client import ask
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from localembed.cli.groups import SuggestingGroup
 from localembed.cli.options import Common, NamedPath, common, model_names
 from localembed.cli.render.output import ask, echo, echo_json
 from localembed.cli.render.text import from_home, printable, size
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _FILE = NamedPath(path_type=Path)
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def bundle() -> None:
     """Move models and an index to an offline machine as one file."""
 
@@ -85,13 +86,13 @@ def install(options: Common, file: Path, places: tuple[str, ...]) -> int:
         echo_json(form)
         return 0
     for name in done.models:
-        echo(f"Installed {printable(name)}")
+        options.report(f"Installed {printable(name)}")
     for name in done.present:
-        echo(f"{printable(name)} is already installed")
+        options.report(f"{printable(name)} is already installed")
     if done.workspace:
-        echo(f"Installed the index: {printable(from_home(str(done.workspace)))}")
+        options.report(f"Installed the index: {printable(from_home(str(done.workspace)))}")
         for root in done.roots:
-            echo(_placed(root))
+            options.report(_placed(root))
         options.notice('Try: localembed query "some words"')
     return 0
 
@@ -125,4 +126,4 @@ def _show(options: Common, file: Path, contents: Contents, verb: str) -> None:
         return
     held = printable(", ".join(names))
     index = f" and an index of {counted(contents.chunks, 'chunk')}" if contents.has_index else ""
-    echo(f"{verb} {printable(str(file))}, {size(contents.bytes)}: {held}{index}")
+    options.report(f"{verb} {printable(str(file))}, {size(contents.bytes)}: {held}{index}")

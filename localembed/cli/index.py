@@ -11,7 +11,7 @@ from localembed.cli.options import AMOUNT, Common, NamedPath, common, model_name
 from localembed.cli.render.dry_run import preview_text
 from localembed.cli.render.output import echo, echo_json
 from localembed.cli.render.progress import IndexProgress
-from localembed.cli.render.run_report import index_report
+from localembed.cli.render.run_report import index_problems, index_report
 from localembed.embedding import ENGINES, PRECISIONS
 from localembed.server.embedding_client import ResidentEmbedding
 from localembed.types import json_forms
@@ -121,6 +121,8 @@ def index(
         )
     if options.as_json:
         echo_json(json_forms.report_json(report))
-    else:
+    elif not options.quiet:
         echo(index_report(report))
+    elif problems := index_problems(report):
+        echo(problems, err=True)
     return report.exit_code

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from localembed.cli.options import Common, common
-from localembed.cli.render.output import echo, echo_json
+from localembed.cli.render.output import echo_json
 from localembed.cli.render.text import printable
 from localembed.types import json_forms
 
@@ -30,10 +30,10 @@ def init(options: Common) -> int:
     if options.as_json:
         echo_json(json_forms.init_json(workspace.folder, created=made))
     elif made:
-        echo(f"Created the workspace {printable(str(workspace.folder))}")
+        options.report(f"Created the workspace {printable(str(workspace.folder))}")
         options.notice("Next: localembed index")
     else:
-        echo(f"The workspace {printable(str(workspace.folder))} already exists")
+        options.report(f"The workspace {printable(str(workspace.folder))} already exists")
     if not options.folder and (reason := objection(str(workspace.folder), str(Path.cwd()))):
         options.notice(f"{reason}: commands here need --workspace, or: localembed trust")
     if not options.folder and (named := os.environ.get("LOCALEMBED_WORKSPACE")):

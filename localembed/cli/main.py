@@ -16,6 +16,7 @@ import click
 import localembed
 from localembed.cli import exit_codes, signals
 from localembed.cli.exit_codes import run
+from localembed.cli.groups import SuggestingGroup
 from localembed.cli.options import Session
 from localembed.core import offline
 from localembed.errors import StorageError
@@ -30,7 +31,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "roots": ("localembed.cli.roots:roots", "List what is indexed, or say where it has moved."),
     },
     "Search": {
-        "query": ("localembed.cli.query:query", "Search the index."),
+        "query": ("localembed.cli.query:query", "Search the index; also: search."),
         "files": ("localembed.cli.files:files", "List the indexed or skipped files."),
         "show": ("localembed.cli.show:show", "Show the chunks of a file, a line or an ID."),
     },
@@ -57,7 +58,11 @@ _HELP = """Turn folders of documents into searchable embeddings, on this machine
 """
 
 
-class LazyGroup(click.Group):
+ALIASES = {"search": "query"}
+"""Other name of a command → its name."""
+
+
+class LazyGroup(SuggestingGroup):
     """A group that imports a command when it is called."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
@@ -66,6 +71,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         for commands in COMMANDS.values():
             if cmd_name in commands:
                 module, _, attribute = commands[cmd_name][0].partition(":")
@@ -73,17 +79,9 @@ class LazyGroup(click.Group):
                 return command
         return None
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command; if there is none, suggest the closest name."""
-        import difflib
-
-        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            ctx.fail(f"No such command '{args[0]}'.{hint}")
-        return super().resolve_command(ctx, args)
+    def known_names(self, ctx: click.Context) -> list[str]:
+        """Return all names of commands, with the aliases."""
+        return [*self.list_commands(ctx), *ALIASES]
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands under their headings."""

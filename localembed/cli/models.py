@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localembed.cli.bundle import bundle
+from localembed.cli.groups import ListingGroup
 from localembed.cli.options import Common, NamedPath, common, model_names
 from localembed.cli.render.output import echo, echo_json, progress_bar, style
 from localembed.cli.render.text import INDENT, from_home, printable, size, wrapped
@@ -24,9 +25,12 @@ _CHANGED = 4
 _NO_MODEL = "No model is installed. Run: localembed models list"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ListingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def models() -> None:
-    """List, download, add, check and bundle models."""
+    """List, download, add, check and bundle models.
+
+    Without a command, they are listed.
+    """
 
 
 models.add_command(bundle)
@@ -63,7 +67,7 @@ def use(options: Common, name: str) -> int:
     if options.as_json:
         echo_json(json_forms.model_use_json(name, indexed=there))
     else:
-        echo(printable(f"{name} is now the model of {from_home(str(workspace.folder))}"))
+        options.report(printable(f"{name} is now the model of {from_home(str(workspace.folder))}"))
         if not there:
             options.notice("There is no index for it yet. Run: localembed index")
     return 0
@@ -87,7 +91,9 @@ def add(options: Common, source: Path, name: str | None, copy: bool) -> int:
     if options.as_json:
         echo_json(json_forms.model_block_json(spec.name, spec_block(spec)))
     else:
-        echo(f"Added {printable(spec.name)}: {spec.dim} dimensions, {spec.max_tokens} tokens")
+        options.report(
+            f"Added {printable(spec.name)}: {spec.dim} dimensions, {spec.max_tokens} tokens"
+        )
         options.notice(f"Try: localembed index --model {spec.name}")
     return 0
 
@@ -130,9 +136,9 @@ def pull(options: Common, name: str, allow_network: bool) -> int:
     if options.as_json:
         echo_json(json_forms.model_pull_json(name, folder, fetched))
     elif fetched:
-        echo(printable(f"{name} is ready: {from_home(str(folder))}"))
+        options.report(printable(f"{name} is ready: {from_home(str(folder))}"))
     else:
-        echo(printable(f"{name} is already installed: {from_home(str(folder))}"))
+        options.report(printable(f"{name} is already installed: {from_home(str(folder))}"))
     return 0
 
 
@@ -169,7 +175,7 @@ def rm(options: Common, name: str) -> int:
         echo_json(json_forms.model_removal_json(name, removed, stays))
         return 0
     deleted = f" and deleted {from_home(str(removed))}" if removed else ""
-    echo(printable(f"Removed {name}{deleted}"))
+    options.report(printable(f"Removed {name}{deleted}"))
     if stays:
         options.notice(f"Its files in {from_home(str(stays))} stay: localembed does not own them")
     if used:

@@ -81,6 +81,11 @@ class Common:
         named = str(self.folder) if self.folder is not None else None
         return Workspace.discover(flags or {}, self.session.limits, named=named)
 
+    def report(self, text: str) -> None:
+        """Print what a command has changed, unless --quiet was given."""
+        if not self.quiet:
+            echo(text)
+
     def notice(self, text: str) -> None:
         """Print a notice on stderr, unless --quiet was given."""
         if not self.quiet:
@@ -98,7 +103,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Workspace folder (default: found as git finds a repository).",
     )
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-    @click.option("-q", "--quiet", is_flag=True, help="Print no progress and no notices.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print no progress, notices or reports.")
     @wraps(command)
     def wrapped(folder: Path | None, as_json: bool, quiet: bool, **rest: Any) -> Any:  # noqa: ANN401
         place = folder.expanduser().absolute() if folder else None

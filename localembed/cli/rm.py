@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from localembed.cli.options import Common, NamedPath, common
-from localembed.cli.render.output import echo, echo_json
+from localembed.cli.render.output import echo_json
 from localembed.cli.render.text import printable
 from localembed.core.text import counted
 from localembed.types import json_forms
@@ -24,9 +24,9 @@ def rm(options: Common, path: str) -> int:
     if options.as_json:
         echo_json(json_forms.report_json(report))
     elif report is None or not report.files.removed:
-        echo(f"Removed {printable(path)} from the index; nothing was indexed there")
+        options.report(f"Removed {printable(path)} from the index; nothing was indexed there")
     else:
         files = counted(report.files.removed, "file")
         chunks = counted(report.chunks.removed, "chunk")
-        echo(f"Removed {printable(path)} from the index: {files}, {chunks}")
+        options.report(f"Removed {printable(path)} from the index: {files}, {chunks}")
     return 0

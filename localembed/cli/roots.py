@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import click
 
+from localembed.cli.groups import ListingGroup
 from localembed.cli.options import Common, NamedPath, common
 from localembed.cli.render.output import echo, echo_json, style
 from localembed.cli.render.text import near, printable
 from localembed.core.text import counted, show_path
 from localembed.types import json_forms
 from localembed.types.tables import ListedRoot, MovedRoot
-
-
-class _ListByDefault(click.Group):
-    """A group that lists if no command is named."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Insert `list` if the first argument is no command."""
-        is_option = bool(args) and args[0].startswith("-") and args[0] not in ctx.help_option_names
-        return super().parse_args(ctx, ["list", *args] if not args or is_option else args)
 
 
 def _root_paths(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -34,7 +26,7 @@ def _root_paths(_ctx: click.Context, _param: click.Parameter, incomplete: str) -
     return [name for name in names if name.startswith(incomplete)]
 
 
-@click.group(cls=_ListByDefault, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ListingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def roots() -> None:
     """List the folders and files that are indexed, or say where one has moved.
 
@@ -80,7 +72,7 @@ def move(options: Common, old: str, new: str) -> int:
     if options.as_json:
         echo_json(json_forms.moved_root_json(moved))
         return 0
-    echo(f"Moved {printable(old)} to {printable(near(show_path(moved.root.path)))}")
+    options.report(f"Moved {printable(old)} to {printable(near(show_path(moved.root.path)))}")
     if moved.looked_at:
         options.notice(_found(moved))
     return 0

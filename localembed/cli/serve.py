@@ -69,7 +69,7 @@ def _stop(options: Common) -> int:
     if options.as_json:
         echo_json(json_forms.server_json(None, stopped=stopped))
     else:
-        echo("Stopped the server" if stopped else "No server is running")
+        options.report("Stopped the server" if stopped else "No server is running")
     return 0
 
 

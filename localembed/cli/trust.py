@@ -75,7 +75,7 @@ def _forget(folder: Path | None, options: Common) -> int:
     if options.as_json:
         echo_json(json_forms.trust_forget_json(count))
     else:
-        echo(f"Forgot {counted(count, 'permission')}")
+        options.report(f"Forgot {counted(count, 'permission')}")
     return 0
 
 
@@ -97,10 +97,10 @@ def _trust(folder: Path | None, options: Common, *, ask: bool) -> int:
     if options.as_json:
         echo_json(json_forms.trust_json(known, proposed))
     elif not proposed:
-        echo(f"{where} needs no more than it is allowed")
+        options.report(f"{where} needs no more than it is allowed")
     else:
-        echo(f"{where} may use:")
-        echo(_lines(known))
+        options.report(f"{where} may use:")
+        options.report(_lines(known))
     return 0
 
 

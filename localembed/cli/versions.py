@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from localembed.cli.groups import ListingGroup
 from localembed.cli.options import Common, common
 from localembed.cli.render.output import echo, echo_json, style
 from localembed.cli.render.text import near, printable, size
@@ -13,9 +14,12 @@ from localembed.types import json_forms
 from localembed.types.tables import Changes, Version
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ListingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def versions() -> None:
-    """List, compare and restore earlier versions, each named by its run's number or a tag."""
+    """List, compare and restore earlier versions, each named by its run's number or a tag.
+
+    Without a command, they are listed.
+    """
 
 
 @versions.command("list")
@@ -93,7 +97,7 @@ def _show_tag(options: Common, name: str, run: int | None, text: str) -> None:
     if options.as_json:
         echo_json(json_forms.tag_json(name, run))
     else:
-        echo(text)
+        options.report(text)
 
 
 @versions.command()
@@ -110,7 +114,9 @@ def restore(options: Common, version: str) -> int:
         echo_json(json_forms.restore_json(report, version))
     else:
         named = f"run {version}" if version.isdecimal() else printable(version)
-        echo(f"Restored {named} as run {report.run}: {counted(report.chunks.total, 'chunk')}")
+        options.report(
+            f"Restored {named} as run {report.run}: {counted(report.chunks.total, 'chunk')}"
+        )
     return 0
 
 
@@ -134,12 +140,13 @@ def gc(options: Common, keep: int | None, dry_run: bool) -> int:
         word = "version" if len(runs) == 1 else "versions"
         named = f"{word} {', '.join(map(str, runs))}" if runs else "no versions"
         tables = "".join(f", and the whole table of {model}" for model in garbage.models)
-        echo(f"{'Would delete' if dry_run else 'Deleting'} {named}{printable(tables)}")
+        show = echo if dry_run else options.report
+        show(f"{'Would delete' if dry_run else 'Deleting'} {named}{printable(tables)}")
     freed = None if dry_run else workspace.history.collect_garbage(least)
     if options.as_json:
         echo_json(json_forms.garbage_json(garbage, freed))
     elif freed is not None:
-        echo(f"Freed {size(max(0, freed))}")
+        options.report(f"Freed {size(max(0, freed))}")
     return 0
 
 

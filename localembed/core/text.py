@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterable
 
 _MAX_LINE = 2**31 - 1
 """Highest line number that a table can hold."""
@@ -29,6 +30,30 @@ def shell_word(path: bytes) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless it is one."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def nearest_name(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that is most like one that was mistyped, None if none is.
+
+    Names with a common beginning count as more alike, since typing errors are rarer there.
+    """
+    wanted = name.lower()
+    scores = {other: _likeness(wanted, other.lower()) for other in known}
+    best = max(scores, key=lambda other: (scores[other], -len(other)), default=None)
+    return best if best is not None and scores[best] >= cutoff else None
+
+
+def _likeness(name: str, other: str) -> float:
+    """Return how alike two names are, in 0-1: by letters in order, and by their beginning."""
+    import difflib
+
+    if len(name) > 1 and name in other:
+        return 1.0 if other.startswith(name) else 0.9
+    letters = difflib.SequenceMatcher(None, name, other).ratio()
+    pairs = zip(name, other, strict=False)
+    common = next((place for place, (a, b) in enumerate(pairs) if a != b), len(name))
+    beginning = min(common, len(other)) / max(1, min(len(name), len(other)))
+    return letters + (1 - letters) * beginning / 2
 
 
 def unwritable_output(error: OSError) -> str:

@@ -6,7 +6,6 @@ in the workspace only adds models of files on this machine (see `workspace_model
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from localembed.core import private, user_folders
 from localembed.core.files import MAX_TOML_BYTES, read_bounded, write_atomically
+from localembed.core.text import nearest_name
 from localembed.errors import ModelNotFoundError, RegistryError
 from localembed.models.blocks import checked_spec, spec_block
 from localembed.models.workspace_models import check_workspace_models
@@ -57,8 +57,8 @@ def find_spec(name: str, layout: Layout | None = None) -> ModelSpec:
     specs = load_specs(layout)
     if name in specs:
         return specs[name]
-    near = difflib.get_close_matches(name, specs, n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    near = nearest_name(name, specs, cutoff=0.5)
+    hint = f" Did you mean {near}?" if near else ""
     message = f"Model '{name}' is not in models.toml.{hint} Run: localembed models list"
     raise ModelNotFoundError(message)
 

@@ -27,7 +27,7 @@ def ask(arguments: Sequence[str]) -> int | None:
     """Print the answer to a command line and return its exit code, None if no resident answered.
 
     Args:
-        arguments: the program's arguments, `query` first.
+        arguments: the program's arguments, `query` or `search` first.
     """
     if _LOCAL_ARGUMENTS.intersection(arguments) or not _writes_utf8():
         return None

@@ -40,9 +40,17 @@ def index_report(report: RunReport) -> str:
         words = counted(report.tokens.truncated, "word")
         lines.append(wrapped(f"{words} too long for the model", INDENT))
     lines += [wrapped(printable(line), INDENT) for line in _encodings(report.encodings)]
-    lines += _failures(report.failures)
-    lines += [_in_red(wrapped(printable(f"refused: {sentence}"))) for sentence in report.refused]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_problems(report)])
+
+
+def index_problems(report: RunReport) -> str:
+    """Return the failures and refusals of a run, empty if there are none."""
+    return "\n".join(_problems(report))
+
+
+def _problems(report: RunReport) -> list[str]:
+    refused = [wrapped(printable(f"refused: {sentence}")) for sentence in report.refused]
+    return [*_failures(report.failures), *map(_in_red, refused)]
 
 
 def _headline(report: RunReport) -> list[str]:
