@@ -246,6 +246,22 @@ def test_colours_and_width_are_those_of_the_clients_terminal(localembed, tmp_pat
     assert on_a_terminal(VTE_VERSION="7000") == alone
     assert b"\x1b[" in alone
     assert b"\x1b]8;;file://" in alone
+    for plain in ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {"LOCALEMBED_COLOR": "never"}):
+        assert b"\x1b" not in on_a_terminal(VTE_VERSION="7000", **plain)
+
+
+def test_colours_in_a_pipe_are_what_the_client_asks_for(localembed):
+    localembed("query", "zebra")
+    wait_for()
+    for variables in ({}, {"NO_COLOR": "1"}, {"LOCALEMBED_COLOR": "never"}):
+        found = localembed("query", "zebra", "--color", "always", "-k", "1", **variables)
+        alone = localembed("query", "zebra", "--color=always", "-k1", "--no-resident", **variables)
+        assert "\x1b[" in found.stdout
+        assert (found.stdout, found.stderr) == (alone.stdout, alone.stderr)
+    assert "\x1b[" not in localembed("query", "zebra").stdout
+    wrong = localembed("query", "zebra", LOCALEMBED_COLOR="blue")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("Error: LOCALEMBED_COLOR is 'blue', but must be one of auto,")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
@@ -755,7 +771,7 @@ def test_half_a_message_is_none():
 
 
 def test_a_request_is_understood_as_it_was_said():
-    parts = [b"/tmp/\xff", b"/home/me", b"80", b"x-x", b"2", b"A=1", b"B=x=y", b"a=b"]
+    parts = [b"/tmp/\xff", b"/home/me", b"80", b"x-xx", b"2", b"A=1", b"B=x=y", b"a=b"]
     assert requests.read_query(parts) == requests.QueryRequest(
         words=("a=b",),
         folder=os.fsdecode(b"/tmp/\xff"),
@@ -763,6 +779,7 @@ def test_a_request_is_understood_as_it_was_said():
         columns=80,
         terminals=(True, False),
         shows_links=True,
+        is_plain=True,
         variables={"A": "1", "B": "x=y"},
     )
 
@@ -771,15 +788,15 @@ def test_a_request_is_understood_as_it_was_said():
     "parts",
     [
         [],
-        [b"/", b"/", b"80", b"---"],
-        [b"", b"/", b"80", b"---", b"0"],
-        [b"here", b"/", b"80", b"---", b"0"],
-        [b"/", b"/", b"wide", b"---", b"0"],
-        [b"/", b"/", b"80", b"--", b"0"],
-        [b"/", b"/", b"80", b"abc", b"0"],
-        [b"/", b"/", b"80", b"---", b"2", b"A=1"],
-        [b"/", b"/", b"80", b"---", b"-1", b"A=1"],
-        [b"/", b"/", b"80", b"---", b"1", b"A"],
+        [b"/", b"/", b"80", b"----"],
+        [b"", b"/", b"80", b"----", b"0"],
+        [b"here", b"/", b"80", b"----", b"0"],
+        [b"/", b"/", b"wide", b"----", b"0"],
+        [b"/", b"/", b"80", b"---", b"0"],
+        [b"/", b"/", b"80", b"abcd", b"0"],
+        [b"/", b"/", b"80", b"----", b"2", b"A=1"],
+        [b"/", b"/", b"80", b"----", b"-1", b"A=1"],
+        [b"/", b"/", b"80", b"----", b"1", b"A"],
     ],
 )
 def test_a_malformed_query_is_refused(parts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -13,6 +14,8 @@ import click
 
 from localembed.cli.render.output import echo
 from localembed.cli.render.text import printable
+from localembed.core import terminal
+from localembed.errors import UsageError
 from localembed.types.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -58,6 +61,32 @@ FINITE = _Finite()
 AMOUNT = _FiniteRange(min=0)
 
 
+COLORS = ("auto", "always", "never")
+_COLOR_VARIABLE = "LOCALEMBED_COLOR"
+
+
+def chosen_color(
+    choice: str | None, variables: Mapping[str, str], *, is_plain: bool
+) -> bool | None:
+    """Return whether to print colours and links; None if only a terminal gets them.
+
+    Args:
+        choice: the value of --color, if it was given.
+        variables: variables of the process that prints, which may set a default.
+        is_plain: whether colours are unwanted there unless they are asked for.
+
+    Raises:
+        UsageError: the variable has an unknown value.
+    """
+    named = choice or variables.get(_COLOR_VARIABLE) or "auto"
+    if named not in COLORS:
+        message = f"{_COLOR_VARIABLE} is {named!r}, but must be one of {', '.join(COLORS)}."
+        raise UsageError(message)
+    if named == "auto":
+        return False if is_plain else None
+    return named == "always"
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """What a process brings to the commands that it runs."""
@@ -93,7 +122,7 @@ class Common:
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --workspace, --json and --quiet, passed to the command as its first argument."""
+    """Add --workspace, --json, --quiet and --color, passed to the command as its first argument."""
 
     @click.option(
         "--workspace",
@@ -104,10 +133,24 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
     @click.option("-q", "--quiet", is_flag=True, help="Print no progress, notices or reports.")
+    @click.option(
+        "--color",
+        type=click.Choice(COLORS),
+        metavar="WHEN",
+        help="Print in colour: auto (on a terminal), always or never.",
+    )
     @wraps(command)
-    def wrapped(folder: Path | None, as_json: bool, quiet: bool, **rest: Any) -> Any:  # noqa: ANN401
+    def wrapped(
+        folder: Path | None,
+        as_json: bool,
+        quiet: bool,
+        color: str | None,
+        **rest: Any,  # noqa: ANN401 - the command's own options
+    ) -> Any:  # noqa: ANN401 - what the command returns
         place = folder.expanduser().absolute() if folder else None
-        session = click.get_current_context().obj or Session()
+        context = click.get_current_context()
+        context.color = chosen_color(color, os.environ, is_plain=terminal.is_plain())
+        session = context.obj or Session()
         return command(Common(place, as_json, quiet, session), **rest)
 
     return wrapped  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from localembed.cli.exit_codes import error_line
-from localembed.cli.options import Common, common
+from localembed.cli.options import Common, chosen_color, common
 from localembed.cli.render import screen
 from localembed.cli.render.output import echo, echo_json, finished, without_styles
 from localembed.cli.render.server_page import server_page
@@ -134,13 +134,8 @@ class _Answerer:
         from localembed.server import wire
         from localembed.workspace.query_models import ForeignVariablesError
 
-        shown = screen.Screen(
-            request.folder, request.home, request.columns, request.terminals[0],
-            request.shows_links,
-        )  # fmt: skip
         try:
-            with screen.rendering_for(shown):
-                answer = self._answer_words(request)
+            answer = self._answer_words(request)
         except ForeignVariablesError as error:
             return [wire.VARIABLES, *map(os.fsencode, error.names)]
         return [wire.ANSWER, str(answer.code).encode(), answer.out, answer.err]
@@ -160,13 +155,18 @@ class _Answerer:
         notices: list[str] = []
         out = b""
         try:
+            shown = _screen(params["color"], request)
             search = make_search(params, as_json=params["as_json"])
-            with self.service.workspace(_place(params["folder"], request), request.variables) as ws:
+            place = _place(params["folder"], request)
+            with (
+                screen.rendering_for(shown),
+                self.service.workspace(place, request.variables) as ws,
+            ):
                 printed = print_search(ws, search, notices.append)
             code = printed.code
             notices += printed.err
             text = printed.out if printed.is_raw else finished(printed.out)
-            if not (printed.is_raw or request.terminals[0]):
+            if not (printed.is_raw or shown.has_color):
                 text = without_styles(text)
             out = text.encode("utf-8", "surrogateescape")
             lines = [] if params["quiet"] else list(map(printable, notices))
@@ -175,6 +175,18 @@ class _Answerer:
             lines = [*([] if params["quiet"] else map(printable, notices)), error_line(error)]
         err = finished("".join(f"{line}\n" for line in lines))
         return Answer(code, out, err.encode("utf-8", "surrogateescape"))
+
+
+def _screen(color: str | None, request: QueryRequest) -> screen.Screen:
+    """Return the client's screen, with the colours that its command line asks for."""
+    return screen.Screen(
+        folder=request.folder,
+        home=request.home,
+        columns=request.columns,
+        is_terminal=request.terminals[0],
+        shows_links=request.shows_links,
+        color=chosen_color(color, request.variables, is_plain=request.is_plain),
+    )
 
 
 def _place(named: Path | None, request: QueryRequest) -> Place:

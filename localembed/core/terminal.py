@@ -24,6 +24,16 @@ def columns() -> int:
         return _COLUMNS
 
 
+def is_plain() -> bool:
+    """Return whether colours are unwanted: NO_COLOR is set (no-color.org), or TERM is dumb."""
+    return bool(os.environ.get("NO_COLOR")) or not can_overwrite()
+
+
+def can_overwrite() -> bool:
+    """Return whether the terminal can move the cursor back: a dumb one cannot."""
+    return os.environ.get("TERM") != "dumb"
+
+
 def supports_links() -> bool:
     """Return whether the terminal is known to support links."""
-    return any(os.environ.get(name) for name in _LINKING)
+    return can_overwrite() and any(os.environ.get(name) for name in _LINKING)

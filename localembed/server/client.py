@@ -96,7 +96,7 @@ def _writes_utf8() -> bool:
 
 
 def _query(words: Sequence[str], variables: dict[str, str]) -> list[bytes]:
-    facts = (os.isatty(1), os.isatty(2), terminal.supports_links())
+    facts = (os.isatty(1), os.isatty(2), terminal.supports_links(), terminal.is_plain())
     marks = "".join("x" if fact else "-" for fact in facts)
     try:
         folder = os.getcwd()

@@ -20,6 +20,8 @@ class QueryRequest:
     terminals: tuple[bool, bool]
     """Whether stdout and stderr are terminals."""
     shows_links: bool
+    is_plain: bool
+    """Whether the client wants no colours unless it asks for them."""
     variables: Mapping[str, str]
     """The client's `LOCALEMBED_` variables, its time zone, and others that it was asked for."""
 
@@ -51,6 +53,6 @@ def read_query(parts: Sequence[bytes]) -> QueryRequest:
         message = "the number of variables is wrong"
         raise ValueError(message)
     variables = dict(pair.split("=", 1) for pair in words[:number])
-    out, err, links = (mark == "x" for mark in marks)
+    out, err, links, plain = (mark == "x" for mark in marks)
     arguments = tuple(words[number:])
-    return QueryRequest(arguments, folder, home, int(columns), (out, err), links, variables)
+    return QueryRequest(arguments, folder, home, int(columns), (out, err), links, plain, variables)

@@ -3,7 +3,8 @@
 A request begins with the token, the code version and its kind:
 
     query:   working folder, home, columns, marks, number of variables, variables …, arguments …
-             (marks: "x" or "-" for stdout and stderr being terminals, and for links)
+             (marks: "x" or "-" for stdout and stderr being terminals, for links, and for no
+             colours)
     embed:   a JSON object, the number of ids of each text, all ids (see `embed_messages`)
     status, stop: nothing more
 

@@ -204,7 +204,7 @@ def test_the_resident_answers_nothing_from_a_workspace_of_another_user(cli, inde
         home = os.path.expanduser("~")  # noqa: PTH111 - as text
         folder = str(inner)
         return answerer._answer_words(
-            QueryRequest(words[1:], folder, home, 80, (False, False), False, {})
+            QueryRequest(words[1:], folder, home, 80, (False, False), False, False, {})
         )
 
     assert ask().out == b"%s\n" % os.fsencode(indexed / "keys.md")

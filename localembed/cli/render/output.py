@@ -18,6 +18,7 @@ import click
 
 from localembed.cli.render import screen
 from localembed.cli.render.text import clipped, escaped, printable, width
+from localembed.core import terminal
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -78,7 +79,7 @@ def ask(question: str) -> str:
 
 def overwrite_line(text: str) -> None:
     """Print a line over the last one; in a pipe, below it, and nothing for an empty one."""
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and terminal.can_overwrite():
         click.echo(f"\r\x1b[K{clipped(printable(text), width() - 1)}", nl=False)
     elif text:
         click.echo(printable(text))
@@ -91,14 +92,14 @@ def echo_traceback() -> None:
 
 
 def style(text: str, **how: Any) -> str:  # noqa: ANN401 - the options of click.style
-    """Return text in a colour or weight, which only a terminal shows; see `click.style`."""
+    """Return text in a colour or weight, if it is printed in colour; see `click.style`."""
     return f"{_own(click.style('', reset=False, **how))}{text}{_own(click.style(''))}"
 
 
 def linked(text: str, path: str) -> str:
     """Return text that links to a file (OSC 8) on terminals known to support it."""
     found = screen.current()
-    if not (found.is_terminal and found.shows_links):
+    if not (found.is_terminal and found.shows_links) or found.color is False:
         return text
     begin, end = (f"\x1b]8;;{target}\x1b\\" for target in (f"file://{quote(path)}", ""))
     return f"{_own(begin)}{text}{_own(end)}"
@@ -109,7 +110,7 @@ def progress_bar(*, shown: bool) -> type[tqdm[Any]]:
     from tqdm import tqdm
 
     fixed = {
-        "disable": not (shown and sys.stderr.isatty()),
+        "disable": not (shown and sys.stderr.isatty() and terminal.can_overwrite()),
         "leave": False,
         "ncols": width(),
         "file": sys.stderr,

@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from localembed.core import terminal
 
 
@@ -27,6 +29,13 @@ class Screen:
     """Whether stdout is a terminal."""
     shows_links: bool
     """Whether the terminal is known to support links."""
+    color: bool | None = None
+    """Whether to print colours and links; None if only a terminal gets them."""
+
+    @property
+    def has_color(self) -> bool:
+        """Whether colours are printed."""
+        return self.is_terminal if self.color is None else self.color
 
 
 class OwnScreen:
@@ -56,6 +65,12 @@ class OwnScreen:
     def shows_links(self) -> bool:
         """Whether the terminal is known to support links."""
         return terminal.supports_links()
+
+    @property
+    def color(self) -> bool | None:
+        """Whether to print colours and links; None if only a terminal gets them."""
+        context = click.get_current_context(silent=True)
+        return context.color if context is not None else None
 
 
 _OWN = OwnScreen()
