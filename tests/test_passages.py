@@ -9,7 +9,6 @@ import pytest
 from localembed.errors import UsageError
 from localembed.types.queries import Filter, Query
 from tests.conftest import paragraphs
-from tests.sweeps import sampled
 
 
 @pytest.fixture
@@ -122,11 +121,11 @@ def test_questions_come_from_stdin(cli):
     assert cli("query", "-", "--mode", "text", input='"unheard"').returncode == 1
 
 
-@pytest.mark.parametrize("line", sampled(["plain words", "7", '{"text": "x"}', "[]"], 4))
+@pytest.mark.parametrize("line", ['{"text": "x"}', '{"query": "x"'])
 def test_a_line_that_is_no_question_is_named(cli, line):
     done = cli("query", "-", input=f'"fine"\n{line}\n')
     assert done.returncode == 2
-    assert 'Line 2 must be a JSON string or an object with "query".' in done.stderr
+    assert 'Line 2 must be plain text, a JSON string or an object with "query".' in done.stderr
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])

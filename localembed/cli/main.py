@@ -33,7 +33,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Search": {
         "query": ("localembed.cli.query:query", "Search the index; also: search."),
         "files": ("localembed.cli.files:files", "List the indexed or skipped files."),
-        "show": ("localembed.cli.show:show", "Show the chunks of a file, a line or an ID."),
+        "show": ("localembed.cli.show:show", "Show the chunks of a file, folder, line or ID."),
     },
     "Look after": {
         "status": ("localembed.cli.status:status", "Show what is indexed, or the settings."),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +20,9 @@ from localembed.errors import UsageError
 from localembed.types import json_forms
 from localembed.workspace.workspace import Workspace
 
+_OBJECT = re.compile(r'\s*\{\s*"')
+"""How a JSON object begins, but no question."""
+
 
 def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
     """Parse a duration before now, or a local date, to nanoseconds since 1970."""
@@ -30,11 +35,12 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 
 
 @click.command()
-@click.argument("text", required=False)
+@click.argument("words", nargs=-1, metavar="[TEXT]...")
 @click.option("--mode", type=click.Choice(["hybrid", "vector", "text"]), help="Default: hybrid.")
 @click.option("-k", "--top-k", type=click.IntRange(1, 10_000), metavar="N", help="Default: 10.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text")
 @click.option("-l", "only_paths", is_flag=True, help="Print only paths, like --format paths.")
+@click.option("-0", "--null", is_flag=True, help="End paths with NUL instead of a line end.")
 @click.option(
     "--budget",
     type=click.IntRange(1),
@@ -97,8 +103,9 @@ def query(
 ) -> int:
     """Search for TEXT by meaning and by words, best hits first.
 
-    With - as TEXT, queries are read from stdin, one per line: JSON strings, or objects with
-    "query". Each is answered by one line of output, as with --json.
+    Several words need no quotes. With - as TEXT, queries are read from stdin, one per line: plain
+    text, JSON strings, or objects with "query". Each is answered by one line of output, as with
+    --json.
 
     Filters are applied before the search, so you get as many hits as you request if enough chunks
     match. Exits with 1 if nothing is found.
@@ -126,7 +133,7 @@ def _answer_lines(workspace: Workspace, search: Search, options: Common) -> int:
     """Answer every query on stdin; return 1 if none of them found anything."""
     query = search.query(workspace.settings.settings)
     found = False
-    for number, line in enumerate(sys.stdin, start=1):
+    for number, line in enumerate(_lines(), start=1):
         if line.strip():
             request = replace(query, text=_question(line, number))
             result = above(workspace.search(request, options.notice), search.view.min_score)
@@ -135,20 +142,27 @@ def _answer_lines(workspace: Workspace, search: Search, options: Common) -> int:
     return 0 if found else 1
 
 
+def _lines() -> Iterator[str]:
+    """Yield the lines of stdin as they come; bytes that are not UTF-8 become surrogates."""
+    for line in sys.stdin.buffer:
+        yield line.decode("utf-8", "surrogateescape").removeprefix("\ufeff").rstrip("\r\n")
+
+
 def _question(line: str, number: int) -> str:
-    """Return the query text of a line.
+    """Return the query text of a line: plain, or as JSON.
 
     Raises:
-        UsageError: the line is neither a JSON string nor an object with "query".
+        UsageError: the line is a JSON object without "query", or half of one.
     """
     try:
         row = json.loads(line)
-    except ValueError:
-        row = None
-    text = row.get("query") if isinstance(row, dict) else row
-    if isinstance(text, str):
-        return text
-    message = f'Line {number} must be a JSON string or an object with "query".'
+    except (ValueError, RecursionError):
+        row = {} if _OBJECT.match(line) else line
+    if not isinstance(row, dict):
+        return row if isinstance(row, str) else line
+    if isinstance(row.get("query"), str):
+        return str(row["query"])
+    message = f'Line {number} must be plain text, a JSON string or an object with "query".'
     raise UsageError(message)
 
 

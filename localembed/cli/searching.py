@@ -13,17 +13,20 @@ from typing import Any
 from localembed.cli.render.hit_formats import context, markdown, vimgrep
 from localembed.cli.render.hits import folded, hit_text, place
 from localembed.cli.render.output import json_line, path_line
-from localembed.cli.render.text import printable
+from localembed.cli.render.text import printable, relative
 from localembed.core.text import counted
 from localembed.errors import UsageError
+from localembed.search.rerank import DEPTH
 from localembed.types import json_forms
 from localembed.types.queries import Filter, Query, QueryResult, SearchMode
-from localembed.types.runs import Notice
+from localembed.types.runs import Notice, ignore_notice
 from localembed.workspace.settings import Settings
 from localembed.workspace.workspace import Workspace
 
 FORMATS = ("text", "json", "jsonl", "paths", "vimgrep", "markdown", "context")
 _RAW = ("json", "jsonl", "paths")
+_PER_FILE, _MAX_HITS = 10, 10_000
+"""Hits to search for each file that `--format paths` prints, and at most."""
 _WITH_LINES = ("text", "json", "jsonl", "markdown")
 
 
@@ -40,6 +43,8 @@ class View:
     lines: int = 0
     """Lines to show before and after the best one."""
     explain: bool = False
+    path_end: str = "\n"
+    """What follows each name of the form `paths`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,9 @@ def make_search(params: Mapping[str, Any], *, as_json: bool) -> Search:
     _refuse_contradictions(params, form)
     filters = Filter(params["globs"], params["langs"], params["since"], params["where"])
     similar = params["like"] is not None
+    text = " ".join(params["words"])
     return Search(
-        text=params["like"] if similar else params["text"],
+        text=params["like"] if similar else text,
         similar=similar,
         mode=params["mode"],
         top_k=params["top_k"],
@@ -103,7 +109,12 @@ def make_search(params: Mapping[str, Any], *, as_json: bool) -> Search:
             "allow_network": params["allow_network"],
         },
         view=View(
-            form, params["budget"], params["min_score"], params["lines"] or 0, params["explain"]
+            form=form,
+            budget=params["budget"],
+            min_score=params["min_score"],
+            lines=params["lines"] or 0,
+            explain=params["explain"],
+            path_end="\0" if params["null"] else "\n",
         ),
     )
 
@@ -119,8 +130,7 @@ def print_search(workspace: Workspace, search: Search, on_notice: Notice) -> Pri
     Raises:
         LocalembedError: the search failed.
     """
-    query = search.query(workspace.settings.settings)
-    everything = workspace.like(query) if search.similar else workspace.search(query, on_notice)
+    everything = _find(workspace, search, on_notice)
     result = above(everything, search.view.min_score)
     notices = _notices(result)
     view = search.view
@@ -138,6 +148,22 @@ def print_search(workspace: Workspace, search: Search, on_notice: Notice) -> Pri
     )
 
 
+def _find(workspace: Workspace, search: Search, on_notice: Notice) -> QueryResult:
+    """Return the best hits; for the form `paths`, the best hit of each of the best files."""
+    query = search.query(workspace.settings.settings)
+    find = workspace.like if search.similar else workspace.search
+    if search.view.form != "paths":
+        return find(query, on_notice)
+    depth = max(query.top_k, DEPTH) if query.rerank else min(_MAX_HITS, query.top_k * _PER_FILE)
+    found = find(replace(query, top_k=depth), on_notice)
+    files = {hit.path_bytes: hit for hit in reversed(found.hits)}
+    if len(files) < query.top_k and len(found.hits) == depth and not query.rerank:
+        found = find(replace(query, top_k=_MAX_HITS), ignore_notice)
+        files = {hit.path_bytes: hit for hit in reversed(found.hits)}
+    best = [hit for hit in found.hits if files[hit.path_bytes] is hit]
+    return replace(found, hits=tuple(best[: query.top_k]))
+
+
 def above(result: QueryResult, least: float | None) -> QueryResult:
     """Drop hits below a score."""
     if least is None:
@@ -146,8 +172,8 @@ def above(result: QueryResult, least: float | None) -> QueryResult:
 
 
 def _refuse_contradictions(params: Mapping[str, Any], form: str) -> None:
-    text, like, mode = params["text"], params["like"], params["mode"]
-    if (text is None) == (like is None) or (like is not None and mode not in (None, "vector")):
+    words, like, mode = params["words"], params["like"], params["mode"]
+    if bool(words) == (like is not None) or (like is not None and mode not in (None, "vector")):
         message = "Give either TEXT or --like PLACE; --like compares vectors only."
         raise UsageError(message)
     if params["rerank"] and like is not None:
@@ -155,6 +181,9 @@ def _refuse_contradictions(params: Mapping[str, Any], form: str) -> None:
         raise UsageError(message)
     if params["at"] is not None and params["model"] is not None:
         message = "Each version has one model: give either --at or --model."
+        raise UsageError(message)
+    if params["null"] and form != "paths":
+        message = f"--null separates paths: it works with -l, not with --format {form}."
         raise UsageError(message)
     if params["lines"] and form not in _WITH_LINES:
         message = f"-C works with --format {', '.join(_WITH_LINES)}, not with {form}."
@@ -167,6 +196,11 @@ def _notices(result: QueryResult) -> list[str]:
         notices.append(
             f"The query exceeds the model's limit: it was embedded as {result.pieces} chunks."
         )
+    if stale := tuple(dict.fromkeys(hit.path for hit in result.hits if hit.stale)):
+        first = printable(relative(stale[0]))
+        more = f" and {counted(len(stale) - 1, 'more file')}" if stale[1:] else ""
+        verb = "have" if more else "has"
+        notices.append(f"{first}{more} {verb} changed since the last run. Run: localembed index")
     if not result.complete:
         notices.append("The index is not complete yet; later queries may find more.")
     return notices
@@ -176,7 +210,7 @@ def _form(result: QueryResult, view: View) -> str:
     if view.form == "json":
         return json_line(json_forms.query_json(result))
     if view.form == "paths":
-        return "".join(map(path_line, dict.fromkeys(hit.path for hit in result.hits)))
+        return "".join(path_line(hit.path_bytes, view.path_end) for hit in result.hits)
     if view.form == "context":
         return context(result.hits, view.budget)
     if view.form == "text":

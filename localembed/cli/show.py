@@ -17,7 +17,7 @@ from localembed.types import json_forms
 @click.option("--at", metavar="VERSION", help="Show an earlier version: a run or tag.")
 @common
 def show(options: Common, place: str, model: str | None, at: str | None) -> int:
-    """Show the chunks of PLACE: a path, path:line or chunk ID.
+    """Show the chunks of PLACE: a file, all files below a folder, path:line or a chunk ID.
 
     Exits with 1 if there are none.
     """

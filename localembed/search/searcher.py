@@ -109,6 +109,14 @@ class Searcher:
 
         return self._pinned(query, search)
 
+    def holds(self, query: Query, roots: Mapping[str, bytes]) -> bool:
+        """Tell whether the filter of a query leaves anything to search."""
+
+        def search(reader: ChunkReader, _entry: TableHead) -> bool:
+            return reader.select(condition(query.filter, roots) or "true").rows > 0
+
+        return self._pinned(query, search)
+
     def like(self, where: str, query: Query, roots: Mapping[str, bytes]) -> Answer | None:
         """Return the chunks most similar to the mean vector of given chunks, without these.
 
@@ -256,6 +264,9 @@ def _hit(
         text_score=candidate.text_score if candidate else 0.0,
         vector_rank=vector_rank,
         text_rank=text_rank,
+        path_bytes=path,
+        mtime_ns=chunk.mtime_ns,
+        content_hash=chunk.content_hash,
     )
 
 

@@ -94,7 +94,7 @@ def hit_json(rank: int, hit: SearchHit) -> Form:
     return {
         "rank": rank,
         "score": round(hit.score, 6),
-        "path": hit.path,
+        **_paths(hit.path_bytes or os.fsencode(hit.path)),
         "start_line": hit.start_line,
         "end_line": hit.end_line,
         "start": hit.start,
@@ -108,6 +108,7 @@ def hit_json(rank: int, hit: SearchHit) -> Form:
         "vector_rank": hit.vector_rank,
         "text_rank": hit.text_rank,
         "found_rank": hit.found_rank,
+        "stale": hit.stale,
         **around,
     }
 
@@ -373,7 +374,7 @@ def _listed(model: ListedModel, speeds: Mapping[str, float]) -> Form:
 
 def _root(root: Root) -> Form:
     removed = sorted(map(show_path, root.removed))
-    return {**asdict(root), "path": show_path(root.path), "removed": removed}
+    return {**asdict(root), **_paths(root.path), "removed": removed}
 
 
 def _unknown_roots(unknown: Mapping[str, int]) -> list[Form]:
@@ -381,7 +382,13 @@ def _unknown_roots(unknown: Mapping[str, int]) -> list[Form]:
 
 
 def _notes(notes: Sequence[Note]) -> list[Form]:
-    return [{"path": show_path(note.path), "reason": note.reason} for note in notes]
+    return [{**_paths(note.path), "reason": note.reason} for note in notes]
+
+
+def _paths(path: bytes) -> Form:
+    """Return the keys of a path: as text, and in hex if it is not valid UTF-8."""
+    shown = show_path(path)
+    return {"path": shown} if shown.encode() == path else {"path": shown, "path_bytes": path.hex()}
 
 
 def _file_chunks(file: ListedFile) -> Form:

@@ -40,6 +40,14 @@ class SearchHit:
     """The requested lines before the text, including the start of its first line."""
     after: str = ""
     """The requested lines after the text, including the end of its last line."""
+    path_bytes: bytes = b""
+    """Absolute path as the system has it, which need not be valid UTF-8."""
+    mtime_ns: int = 0
+    """Modification time of the file when it was indexed, in nanoseconds since 1970."""
+    content_hash: bytes = b""
+    """Digest of the file when it was indexed."""
+    stale: bool = False
+    """Whether the file has changed since, or is gone."""
 
 
 @dataclass(frozen=True, slots=True)

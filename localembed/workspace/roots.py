@@ -15,7 +15,7 @@ from localembed.core.workspace_folder import FOLDER_NAME
 from localembed.errors import UsageError
 from localembed.sources import glob_rules
 from localembed.store.head import Head
-from localembed.store.lance.filters import of_chunk, of_document
+from localembed.store.lance.filters import at_or_below, of_chunk, of_document, of_roots
 from localembed.store.layout import Layout
 from localembed.store.root_documents import documents_of
 from localembed.types.documents import Root
@@ -290,7 +290,7 @@ class Roots:
         """Return the condition for the chunks of a path, path:line or chunk id.
 
         Args:
-            place: the path, path:line or chunk id.
+            place: the path of a file or of a folder with files below it, path:line or chunk id.
             folder: what a relative path is relative to; None for the current folder.
 
         Raises:
@@ -301,6 +301,10 @@ class Roots:
         path, _, line = place.rpartition(":")
         whole = os.path.join(folder or "", place)  # noqa: PTH118 - a string
         has_line = bool(path) and line.isdecimal() and not os.path.exists(whole)  # noqa: PTH110
-        scope = self.scope_of(path if has_line else place, folder)
-        number = line_number(line) if has_line else None
-        return of_document(scope.root.root_id, scope.path, number)
+        if has_line:
+            scope = self.scope_of(path, folder)
+            return of_document(scope.root.root_id, scope.path, line_number(line))
+        if inner := _children(self.roots, canonical(os.fsencode(whole))):
+            return of_roots(root.root_id for root in inner)
+        scope = self.scope_of(place, folder)
+        return at_or_below(scope.root.root_id, scope.path)

@@ -12,7 +12,7 @@ from typing import Self, Unpack
 
 from localembed.core.text import counted
 from localembed.errors import NotIndexedError, UsageError
-from localembed.search import Reranking, Searcher
+from localembed.search import Answer, Reranking, Searcher
 from localembed.search.passages import context_text
 from localembed.types.documents import Root
 from localembed.types.limits import DEFAULT_LIMITS, Limits
@@ -22,8 +22,10 @@ from localembed.workspace.gate import discover
 from localembed.workspace.guarded import NOTHING, GuardedWorkspace, paths_of
 from localembed.workspace.lost_roots import lost_roots
 from localembed.workspace.model_pool import ModelPool
+from localembed.workspace.path_patterns import resolved_paths
 from localembed.workspace.query_keywords import QueryKeywords, query_filter, query_text
 from localembed.workspace.query_models import PermittedModels, QueryModels, Terms, WarmUpModels
+from localembed.workspace.stale_hits import with_stale_marks
 from localembed.workspace.status import elsewhere_notice, is_in, query_result
 from localembed.workspace.value_checks import (
     check_budget,
@@ -192,6 +194,8 @@ class SearchableWorkspace(GuardedWorkspace):
         check_listeners(on_notice=on_notice)
         roots = self.roots
         self._ensure_listed(roots)
+        patterns = query.filter.paths
+        query = replace(query, filter=resolved_paths(query.filter, self._current))
         reranking = None
         if query.rerank is not None:
             # A reranker that cannot be used is rejected before the search.
@@ -203,7 +207,16 @@ class SearchableWorkspace(GuardedWorkspace):
         for root in roots:
             if root.elsewhere and any(is_in(hit, root) for hit in answer.hits):
                 on_notice(elsewhere_notice(root))
-        return query_result(query, answer, begin)
+        if not answer.hits:
+            self._name_unmatched(query, patterns, on_notice)
+        return query_result(query, _marked(answer, query, roots), begin)
+
+    def _name_unmatched(self, query: Query, patterns: Sequence[str], on_notice: Notice) -> None:
+        """Name each path pattern that nothing in the index matches."""
+        for pattern in patterns:
+            filter = resolved_paths(Filter((pattern,)), self._current)
+            if not self._searcher.holds(replace(query, filter=filter), self._root_paths):
+                on_notice(f"No indexed file matches the path {pattern}")
 
     def warm(self) -> None:
         """Load what the next query needs; nothing is sent to a provider.
@@ -216,12 +229,13 @@ class SearchableWorkspace(GuardedWorkspace):
         for _ in range(2):  # the second keeps the vectors in memory
             self._searcher.search(Query("warm"), self._root_paths, models)
 
-    def like(self, query: Query) -> QueryResult:
+    def like(self, query: Query, on_notice: Notice = ignore_notice) -> QueryResult:
         """Return the chunks most similar to an indexed passage, without the passage itself.
 
         Args:
             query: a query whose text is a path, path:line or chunk id; vectors are compared,
                 whatever its mode.
+            on_notice: called with a sentence if nothing matches its filter.
 
         Raises:
             UsageError: the place is not indexed or has no vector, or a value is invalid.
@@ -232,12 +246,17 @@ class SearchableWorkspace(GuardedWorkspace):
         query = replace(query, mode="vector")
         self._gate.check()
         check_paths((query.text,), "place")
+        check_listeners(on_notice=on_notice)
+        patterns = query.filter.paths
+        query = replace(query, filter=resolved_paths(query.filter, self._current))
         where = self._roots.condition(query.text, self._current)
         answer = self._searcher.like(where, query, self._root_paths)
         if answer is None:
             message = f"{query.text} is not indexed, or has no vector. Run: localembed index"
             raise UsageError(message)
-        return query_result(query, answer, begin)
+        if not answer.hits:
+            self._name_unmatched(query, patterns, on_notice)
+        return query_result(query, _marked(answer, query, self.roots), begin)
 
     def show(
         self, place: str, *, model: str | None = None, at: str | None = None
@@ -257,7 +276,8 @@ class SearchableWorkspace(GuardedWorkspace):
         query = Query(place, model=model, at=at)
         self._gate.check()
         where = self._roots.condition(place, self._current)
-        return list(self._searcher.show(where, query, self._root_paths).hits)
+        answer = self._searcher.show(where, query, self._root_paths)
+        return list(_marked(answer, query, self.roots).hits)
 
     def _ensure_listed(self, roots: Sequence[Root]) -> None:
         """Raise an error if files are stored, and config.toml lists none of their roots."""
@@ -268,3 +288,10 @@ class SearchableWorkspace(GuardedWorkspace):
                 "that are stored. To continue with them: localembed index FOLDER"
             )
             raise NotIndexedError(message)
+
+
+def _marked(answer: Answer, query: Query, roots: Sequence[Root]) -> Answer:
+    """Mark hits in files that have changed since, unless an earlier version was asked for."""
+    if query.at is not None:
+        return answer
+    return replace(answer, hits=with_stale_marks(answer.hits, roots))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from localembed.cli.render.hits import best_line
-from localembed.cli.render.text import near, printable
+from localembed.cli.render.text import printable, relative
 from localembed.search.passages import context_text
 from localembed.types.queries import SearchHit
 
@@ -16,7 +16,7 @@ def vimgrep(hit: SearchHit, query: str) -> str:
     """Return `path:line:column:text` of the best line."""
     offset, line = best_line(hit.text, query)
     column = len(line) - len(line.lstrip()) + 1
-    return f"{printable(near(hit.path))}:{hit.start_line + offset}:{column}:{printable(line)}"
+    return f"{printable(relative(hit.path))}:{hit.start_line + offset}:{column}:{printable(line)}"
 
 
 def markdown(rank: int, hit: SearchHit) -> str:
@@ -38,9 +38,9 @@ def markdown(rank: int, hit: SearchHit) -> str:
 
 def context(hits: Sequence[SearchHit], budget: int) -> str:
     """Return the best passages that fit a budget of the model's tokens, with numbered sources."""
-    shown = [replace(hit, path=printable(near(hit.path))) for hit in hits]
+    shown = [replace(hit, path=printable(relative(hit.path))) for hit in hits]
     return context_text(shown, budget)
 
 
 def _place(path: str, first: int, last: int) -> str:
-    return f"{printable(near(path))}:{first}-{last}"
+    return f"{printable(relative(path))}:{first}-{last}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textwrap import dedent
 
 from localembed.cli.render.output import linked, style
-from localembed.cli.render.text import INDENT, clipped, near, printable, width
+from localembed.cli.render.text import INDENT, clipped, printable, relative, width
 from localembed.core.text import counted
 from localembed.types.queries import SearchHit
 
@@ -17,7 +17,7 @@ _SNIPPET_LINES = 3
 
 def place(hit: SearchHit) -> str:
     """Return where a hit begins, as `path:line` for editors."""
-    return f"{printable(near(hit.path))}:{hit.start_line}"
+    return f"{printable(relative(hit.path))}:{hit.start_line}"
 
 
 def folded(hits: Sequence[SearchHit]) -> list[tuple[int, SearchHit, list[SearchHit]]]:
@@ -89,7 +89,7 @@ def _elsewhere(others: Sequence[SearchHit]) -> str:
 
 def hit_whole(hit: SearchHit) -> str:
     """Return a chunk with its whole text, for `show`."""
-    place = f"{printable(near(hit.path))}:{hit.start_line}-{hit.end_line}"
+    place = f"{printable(relative(hit.path))}:{hit.start_line}-{hit.end_line}"
     about = f"{counted(hit.tokens, 'token')}, id {hit.chunk_id}"
     lines = [f"{style(place, fg='cyan', bold=True)}  {style(about, dim=True)}"]
     if hit.heading:

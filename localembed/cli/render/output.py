@@ -17,7 +17,7 @@ from urllib.parse import quote
 import click
 
 from localembed.cli.render import screen
-from localembed.cli.render.text import clipped, escaped, printable, width
+from localembed.cli.render.text import clipped, escaped, printable, relative, width
 from localembed.core import terminal
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
 
 def echo_raw(text: str) -> None:
     """Print data for another program as it is (see `json_line` and `path_line`)."""
-    # Without `color`, click would strip escape sequences from a name.
-    click.echo(text, nl=False, color=True)
+    # Bytes, because a name need not be valid in the encoding of stdout.
+    click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
 
 
 def echo_json(value: object) -> None:
@@ -61,9 +61,15 @@ def json_line(value: object) -> str:
     return json.dumps(value).replace("\x7f", "\\u007f") + "\n"
 
 
-def path_line(path: str) -> str:
-    """Return the name of a file: as it is for another program, escaped for a terminal."""
-    return f"{printable(path) if screen.current().is_terminal else path}\n"
+def path_line(path: bytes, end: str = "\n") -> str:
+    """Return the name of a file: as it is for another program, escaped for a terminal.
+
+    Args:
+        path: absolute path, shown relative to the current folder if it is below it.
+        end: what follows the name.
+    """
+    name = relative(os.fsdecode(path))
+    return f"{printable(name) if screen.current().is_terminal else name}{end}"
 
 
 def confirm(question: str) -> bool:

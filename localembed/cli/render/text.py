@@ -76,6 +76,16 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def relative(path: str) -> str:
+    """Return a path relative to the current folder if it is below it, or else as it is.
+
+    One that begins with a dash gets a `./`, so that no program takes it for an option.
+    """
+    here = screen.current().folder.rstrip("/") + "/"
+    short = path.removeprefix(here)
+    return f"./{short}" if short.startswith("-") else short
+
+
 def near(path: str) -> str:
     """Return a path relative to the current folder if it is below it, or else to the home."""
     here = screen.current().folder.rstrip("/") + "/"

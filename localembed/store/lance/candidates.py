@@ -19,6 +19,8 @@ class StoredChunk:
     heading: str
     text: str
     tokens: int
+    mtime_ns: int
+    content_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from localembed.core.text import show_path
@@ -11,6 +12,10 @@ from localembed.store.lance.where import check_where
 from localembed.types.queries import Filter
 
 _NO_LANGUAGES = frozenset({"text", "binary"})
+_LETTERS = re.compile(r"\[(?P<not>[!^]?)(?P<inner>\]?[^]/]*)\]")
+"""A bracket expression of a glob."""
+_RANGES = re.compile(r"(.)(?:-(.))?", re.DOTALL)
+_CLASS_META = frozenset(r"\]^[-&~")
 _META = frozenset(r".^$+{}[]()|\\")
 
 
@@ -59,6 +64,15 @@ def of_document(root_id: str, path: bytes, line: int | None = None) -> str:
     return " AND ".join(parts)
 
 
+def at_or_below(root_id: str, path: bytes) -> str:
+    """Return the condition for the chunks of a document, or of all documents below a folder."""
+    if not path:
+        return of_roots([root_id])
+    folder = _quoted(f"{show_path(path)}/")
+    place = f"path_bytes = X'{path.hex()}' OR starts_with(path, '{folder}')"
+    return f"root_id = '{_quoted(root_id)}' AND ({place})"
+
+
 def of_roots(root_ids: Iterable[str]) -> str:
     """Return the condition for the chunks of some roots."""
     ids = ", ".join(f"'{_quoted(root_id)}'" for root_id in root_ids)
@@ -104,12 +118,15 @@ def languages() -> list[str]:
 def glob_regex(glob: str) -> str:
     """Return a glob as a regular expression over an absolute path.
 
-    `*` and `?` stop at a slash, `**` does not. A pattern matches whole names, starting at any
-    folder; with a leading slash it starts at the top, with a trailing slash it matches everything
-    below.
+    `*` and `?` stop at a slash, `**` does not; `[ab]` stands for a letter, and for itself. A
+    pattern matches whole names, starting at any folder; with a leading slash it starts at the top,
+    with a trailing slash it matches everything below. One that ends with a plain name matches
+    everything below a folder of that name, too.
     """
     anchored = glob.startswith("/")
     pattern = glob.strip("/") + ("/**" if glob.endswith("/") else "")
+    is_name = not set("*?[").intersection(pattern.rpartition("/")[2])
+    below = "(?:/.*)?" if is_name else ""
     regex = ""
     at = 0
     while at < len(pattern):
@@ -117,11 +134,28 @@ def glob_regex(glob: str) -> str:
             regex, at = regex + "(?:.*/)?", at + 3
         elif pattern.startswith("**", at):
             regex, at = regex + ".*", at + 2
+        elif letters := _LETTERS.match(pattern, at):
+            regex, at = regex + _letters_regex(letters), letters.end()
         else:
             character = pattern[at]
             regex += {"*": "[^/]*", "?": "[^/]"}.get(character, _literal(character))
             at += 1
-    return f"{'^/' if anchored else '(?:^|/)'}{regex}$"
+    return f"{'^/' if anchored else '(?:^|/)'}{regex}{below}$"
+
+
+def _letters_regex(letters: re.Match[str]) -> str:
+    """Return a bracket expression as a regular expression: one of its letters, or its own text."""
+    ranges = "".join(
+        f"{_in_class(low)}-{_in_class(high or low)}"
+        for low, high in _RANGES.findall(letters["inner"])
+        if low <= (high or low)
+    )
+    one = f"[{'^/' if letters['not'] else ''}{ranges}]|" if ranges else ""
+    return f"(?:{one}{_literals(letters[0])})"
+
+
+def _in_class(character: str) -> str:
+    return f"\\{character}" if character in _CLASS_META else character
 
 
 def _literals(text: str) -> str:

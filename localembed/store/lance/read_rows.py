@@ -51,7 +51,7 @@ from localembed.types.tables import TableHead
 
 _CHUNK_COLUMNS = [
     "chunk_id", "root_id", "path_bytes", "start", "end", "start_line", "end_line",
-    "heading", "text", "tokens",
+    "heading", "text", "tokens", "mtime_ns", "content_hash",
 ]  # fmt: skip
 _MAX_INDEX_BYTES = 1 << 30
 _YES = True
