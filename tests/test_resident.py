@@ -184,6 +184,8 @@ def test_the_first_query_leaves_a_process_that_answers_the_next(localembed, tmp_
     second = localembed("query", "zebra", code=_CLIENT)
     assert (second.returncode, second.stdout) == (first.returncode, first.stdout)
     assert second.stderr == "IMPORTED\n"
+    localembed("serve", "--stop")
+    assert localembed("query", "zebra").stderr == ""
 
 
 @pytest.mark.parametrize("part", sampled([0, 1, 2], 3))

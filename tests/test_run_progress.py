@@ -59,6 +59,22 @@ def test_the_bar_does_not_count_loading_the_model(clock, monkeypatch, reused):
     assert shown["rate"] == pytest.approx(10, rel=0.2)
 
 
+def test_the_bar_shows_no_time_left_before_the_rate_is_known(clock, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with IndexProgress(enabled=True) as progress:
+        for step, count in (*BEFORE, (Step.EMBEDDED, 16)):
+            progress(RunEvent(step, count))
+        assert progress._bar is not None
+        for seconds in (0.001, 0.5, 2.0):
+            clock[0] += seconds
+            assert "<" not in str(progress._bar)
+            progress(RunEvent(Step.EMBEDDED, 16))
+            assert "<" not in str(progress._bar)
+        clock[0] += 2
+        progress(RunEvent(Step.EMBEDDED, 16))
+        assert "<" in str(progress._bar)
+
+
 @pytest.mark.parametrize("passed", [0.0, 1e-6, 0.5])
 def test_a_heartbeat_right_after_the_first_vectors_has_no_rate(clock, passed):
     progress = RunProgress()

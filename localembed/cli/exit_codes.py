@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from localembed.cli.render.output import echo, echo_traceback
+from localembed.cli.render.output import echo, echo_message, echo_traceback
 from localembed.cli.render.text import printable
 from localembed.core.panics import panics_as_errors
 from localembed.core.text import unwritable_output
@@ -53,7 +53,7 @@ def run(command: click.Command, arguments: list[str], session: object = None) ->
     except click.ClickException as error:
         code = _refused(error)
     except LocalembedError as error:
-        echo(error_line(error), err=True)
+        echo_message(error_line(error))
         code = error.exit_code
     except SystemExit as stop:
         # Click exits by itself after shell completion. When a pipe was closed, it replaces stdout
@@ -66,8 +66,8 @@ def run(command: click.Command, arguments: list[str], session: object = None) ->
 
 
 def error_line(error: LocalembedError) -> str:
-    """Return the line that a command prints for an error."""
-    return f"Error: {printable(str(error))}"
+    """Return the sentence that a command prints for an error."""
+    return f"Error: {error}"
 
 
 def _unforeseen(error: Exception) -> int:
@@ -75,7 +75,7 @@ def _unforeseen(error: Exception) -> int:
     if stopping is not None:  # DuckDB turns an exception from a signal handler into its own error
         return _stopped(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
-        echo(unwritable_output(error), err=True)
+        echo_message(unwritable_output(error))
         return _UNWRITABLE
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         name = printable(os.fsdecode(error.filename or ""))
@@ -94,7 +94,7 @@ def _refused(error: click.ClickException) -> int:
         return error.exit_code
     if context is not None:
         echo(f"{context.get_usage()}\nTry '{context.command_path} -h' for help.\n", err=True)
-    echo(f"Error: {printable(error.format_message())}", err=True)
+    echo_message(f"Error: {error.format_message()}")
     return error.exit_code
 
 
@@ -103,5 +103,5 @@ def _stopped(error: BaseException) -> int:
     how = "Terminated" if stopping is Terminated else "Interrupted"
     # Click replaces Ctrl-C's exception; a run notes on it what is kept.
     notes = getattr(error, "__notes__", ()) or getattr(error.__cause__, "__notes__", ())
-    echo(" ".join([f"{how}.", *notes]), err=True)
+    echo_message(" ".join([f"{how}.", *notes]))
     return code_of(stopping)

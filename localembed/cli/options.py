@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localembed.cli.render.output import echo
-from localembed.cli.render.text import printable
+from localembed.cli.render.output import echo, echo_message
 from localembed.core import terminal
 from localembed.errors import UsageError
 from localembed.types.limits import DEFAULT_LIMITS, Limits
@@ -118,7 +117,7 @@ class Common:
     def notice(self, text: str) -> None:
         """Print a notice on stderr, unless --quiet was given."""
         if not self.quiet:
-            echo(printable(text), err=True)
+            echo_message(text)
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:

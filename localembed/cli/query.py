@@ -173,8 +173,9 @@ def _start_resident(workspace: Workspace, options: Common) -> None:
     minutes = workspace.settings.settings.resident_minutes
     if not minutes or os.environ.get("CI"):
         return
+    is_known = start.has_started_before()
     try:
-        if not start.start(workspace.folder):
+        if not start.start(workspace.folder) or is_known:
             return
     except OSError:
         return

@@ -14,7 +14,7 @@ import click
 from localembed.cli.exit_codes import error_line
 from localembed.cli.options import Common, chosen_color, common
 from localembed.cli.render import screen
-from localembed.cli.render.output import echo, echo_json, finished, without_styles
+from localembed.cli.render.output import echo, echo_json, finished, message, without_styles
 from localembed.cli.render.server_page import server_page
 from localembed.cli.render.text import from_home, printable
 from localembed.cli.searching import make_search, print_search
@@ -150,8 +150,8 @@ class _Answerer:
 
         params = self.command.make_context("query", list(request.words)).params
         if params["since"] is not None and request.variables.get("TZ") != os.environ.get("TZ"):
-            message = "a date is another moment in the client's time zone"
-            raise ValueError(message)
+            reason = "a date is another moment in the client's time zone"
+            raise ValueError(reason)
         notices: list[str] = []
         out = b""
         try:
@@ -169,11 +169,14 @@ class _Answerer:
             if not (printed.is_raw or shown.has_color):
                 text = without_styles(text)
             out = text.encode("utf-8", "surrogateescape")
-            lines = [] if params["quiet"] else list(map(printable, notices))
+            lines = [] if params["quiet"] else notices
         except LocalembedError as error:
             code = error.exit_code
-            lines = [*([] if params["quiet"] else map(printable, notices)), error_line(error)]
-        err = finished("".join(f"{line}\n" for line in lines))
+            lines = [*([] if params["quiet"] else notices), error_line(error)]
+        on_terminal = request.terminals[1]
+        with screen.rendering_for(_screen("never", request)):
+            shown_lines = [message(line, is_terminal=on_terminal) for line in lines]
+        err = finished("".join(f"{line}\n" for line in shown_lines))
         return Answer(code, out, err.encode("utf-8", "surrogateescape"))
 
 

@@ -7,7 +7,7 @@ import click
 from localembed.cli.groups import ListingGroup
 from localembed.cli.options import Common, common
 from localembed.cli.render.output import echo, echo_json, style
-from localembed.cli.render.text import near, printable, size
+from localembed.cli.render.text import local_time, near, printable, size
 from localembed.core.text import counted
 from localembed.errors import UsageError
 from localembed.types import json_forms
@@ -30,14 +30,14 @@ def list_versions(options: Common) -> int:
     if options.as_json:
         echo_json(json_forms.versions_json(found))
         return 0
-    titles = f"{'RUN':>5} {'WHEN':<16} {'FILES':>6} {'CHUNKS':>8} {'SIZE':>9} {'CHANGED':<12} MODEL"
+    titles = f"{'RUN':>5} {'WHEN':<20} {'FILES':>6} {'CHUNKS':>8} {'SIZE':>9} {'CHANGED':<12} MODEL"
     echo(style(titles, bold=True))
     for version in found:
         entry = version.entry
-        when = version.at[:16].replace("T", " ") or "-"
+        when = local_time(version.at) or "-"
         tags = f"  {printable(', '.join(version.tags))}" if version.tags else ""
         echo(
-            f"{version.run:>5} {when:<16} {entry.documents:>6,} {entry.chunks:>8,} "
+            f"{version.run:>5} {when:<20} {entry.documents:>6,} {entry.chunks:>8,} "
             f"{size(entry.data_bytes):>9} {_changed(version):<12} {printable(entry.model)}"
             f"{style(tags, fg='cyan')}"
         )

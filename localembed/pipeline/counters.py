@@ -31,10 +31,11 @@ Counted = Literal[
 
 _SIDES = {
     "read": ("read", "chunk"),
-    "embed": ("open store", "reuse", "load model", "embed"),
+    "load": ("open store", "load model"),
+    "embed": ("reuse", "embed"),
     "write": ("write",),
 }
-"""The three sides of a run that work at the same time, with the stages of each."""
+"""What a run spends its time on, side by side but for loading, with the stages of each."""
 
 
 @dataclass(frozen=True, slots=True)

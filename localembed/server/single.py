@@ -27,13 +27,22 @@ def take(path: str) -> int | None:
     if not address.is_private(os.path.dirname(path)):  # noqa: PTH120 - a string
         message = f"{path} can be accessed by other users"
         raise PermissionError(message)
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(_file(path), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _lock(descriptor)
     except OSError:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def exists(path: str) -> bool:
+    """Tell whether a resident has ever held the lock; its file stays."""
+    return os.path.exists(_file(path))  # noqa: PTH110 - a string
+
+
+def _file(path: str) -> str:
+    return f"{path}.lock"
 
 
 def is_held(path: str) -> bool:

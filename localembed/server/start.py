@@ -51,6 +51,11 @@ def _spawn(workspace: Path, passed: tuple[int, ...]) -> None:
     )  # fmt: skip
 
 
+def has_started_before() -> bool:
+    """Tell whether a resident was started at this address since the user logged in."""
+    return single.exists(address.path())
+
+
 def is_running() -> bool:
     """Tell whether a resident listens."""
     found = address.connect(address.path(), seconds=1.0)

@@ -65,7 +65,7 @@ class RunReport:
     stages: Mapping[str, float]
     """Stage → seconds."""
     busy: Mapping[str, float]
-    """read, embed and write → share of their common time in which each had work."""
+    """read, load, embed and write → share of their common time in which each had work."""
     engine: EngineUse | None
     """Engine that embedded; None if there was nothing to embed."""
     skipped: tuple[Note, ...]
@@ -81,7 +81,7 @@ class RunReport:
 
     @property
     def bottleneck(self) -> str | None:
-        """The busiest of reading, embedding and writing, for which the others waited."""
+        """The busiest of reading, loading, embedding and writing, for which the others waited."""
         return max(self.busy, key=lambda side: self.busy[side], default=None)
 
     @property

@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self, Unpack
 
-from localembed.core.text import counted
+from localembed.core.text import counted, show_path
 from localembed.errors import NotIndexedError, UsageError
 from localembed.search import Answer, Reranking, Searcher
 from localembed.search.passages import context_text
+from localembed.store.head import read_head
+from localembed.store.heartbeat import current
 from localembed.types.documents import Root
 from localembed.types.limits import DEFAULT_LIMITS, Limits
 from localembed.types.queries import EVERYTHING, Filter, Query, QueryResult, SearchHit, SearchMode
@@ -247,6 +249,7 @@ class SearchableWorkspace(GuardedWorkspace):
         self._gate.check()
         check_paths((query.text,), "place")
         check_listeners(on_notice=on_notice)
+        self._ensure_listed(self.roots)
         patterns = query.filter.paths
         query = replace(query, filter=resolved_paths(query.filter, self._current))
         where = self._roots.condition(query.text, self._current)
@@ -275,17 +278,26 @@ class SearchableWorkspace(GuardedWorkspace):
         check_place(place, model, at)
         query = Query(place, model=model, at=at)
         self._gate.check()
+        self._ensure_listed(self.roots)
         where = self._roots.condition(place, self._current)
         answer = self._searcher.show(where, query, self._root_paths)
         return list(_marked(answer, query, self.roots).hits)
 
     def _ensure_listed(self, roots: Sequence[Root]) -> None:
-        """Raise an error if files are stored, and config.toml lists none of their roots."""
+        """Raise an error if no root is listed though files are stored, or none has any text."""
         stored = 0 if roots else sum(lost_roots(self.layout).values())
         if stored:
             message = (
                 f"{self.layout.config} lists none of the roots of the {counted(stored, 'file')} "
                 "that are stored. To continue with them: localembed index FOLDER"
+            )
+            raise NotIndexedError(message)
+        if roots and read_head(self.layout).table() is None and not current(self.layout):
+            places = ", ".join(show_path(root.path) for root in roots)
+            message = (
+                f"Nothing of {places} is in the index: no file there has text that can be read, or "
+                "the first run did not finish. To see why: localembed files --skipped. To add "
+                "another folder: localembed index FOLDER"
             )
             raise NotIndexedError(message)
 

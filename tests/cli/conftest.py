@@ -19,11 +19,11 @@ from tests.conftest import PROJECT
 _NORMAL = (
     (r"(?m)^   (?:[a-z ]+ [\d.]+ s(?:, |$))+$|^   every stage under 0\.1 s$", "   STAGES"),
     (
-        r"(?m)^   bottleneck: (?:reading|embedding|writing), busy \d+% of the time; .*$",
+        r"(?m)^   bottleneck: (?:reading|loading|embedding|writing), busy \d+%; .*$",
         "   BOTTLENECK",
     ),
     (r"[\d.,]+ (s\b|files/s|chunks/s|tokens/s)", r"N \1"),
-    (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "TIME"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d [A-Z+-]\S*", "TIME"),
     (r"[\d.]+ (?:B|KiB|MiB|GiB)\b", "SIZE"),
 )
 

@@ -38,7 +38,7 @@ def test_a_broken_registry_exits_with_4_and_names_the_file(cli, own_home, argume
         (("index", "."), {"LOCALEMBED_CHUNK_TOKENS": "many"}),
         (("query", "keys"), {"LOCALEMBED_MODE": "best"}),
         (("query", "keys", "-k", "0"), {}),
-        (("query", "two", "words"), {}),
+        (("show", "two", "words"), {}),
         (("index", "--colour"), {}),
         (("index", ".", "--overlap", "900"), {}),
     ],

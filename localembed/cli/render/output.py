@@ -18,6 +18,7 @@ import click
 
 from localembed.cli.render import screen
 from localembed.cli.render.text import clipped, escaped, printable, relative, width
+from localembed.cli.render.wrapping import wrapped_text
 from localembed.core import terminal
 
 if TYPE_CHECKING:
@@ -31,6 +32,16 @@ _OWN_CODES = re.compile(f"{_KEY}<([^>]*)>")
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print text on stdout or stderr, with its own line ends and colours but no foreign codes."""
     click.echo(finished(text), err=err, nl=nl)
+
+
+def echo_message(text: str) -> None:
+    """Print a sentence on stderr, wrapped if that is a terminal."""
+    echo(message(text, is_terminal=sys.stderr.isatty()), err=True)
+
+
+def message(text: str, *, is_terminal: bool) -> str:
+    """Return a sentence for stderr: as one line for a program, wrapped for a terminal."""
+    return wrapped_text(printable(text), width()) if is_terminal else printable(text)
 
 
 def echo_raw(text: str) -> None:

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from tqdm import tqdm  # noqa: TID251 - only the type
 
 
+_RATE_SECONDS = 3.0
+"""Seconds of embedding from which the rate, and the time left, are known."""
+_WITHOUT_RATE = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+
+
 class IndexProgress:
     """Progress bar of a run: chunks done, files chunked and an ETA."""
 
@@ -45,7 +50,9 @@ class IndexProgress:
         """Take one event of a run."""
         if event.step is Step.FILES and event.count and self._enabled:
             self._files = event.count
-            self._bar = progress_bar(shown=True)(unit=" chunks", desc="reading")
+            self._bar = progress_bar(shown=True)(
+                unit=" chunks", desc="reading", bar_format=_WITHOUT_RATE
+            )
         if self._bar is None:
             return
         if event.step is Step.FILE:
@@ -57,18 +64,29 @@ class IndexProgress:
         elif event.step is Step.REUSED:
             self._bar.n += event.count  # not `update`, which would count it as the model's speed
         elif event.step is Step.EMBEDDED:
-            self._begin()
-            self._bar.update(event.count)
+            self._embedded(event.count)
         elif event.step is Step.ENDING:
             self._end_early()
 
-    def _begin(self) -> None:
-        """Start the clock at the first vectors: loading the model says nothing about the rest."""
-        if self._bar is not None and not self._embedding:
+    def _embedded(self, count: int) -> None:
+        """Count vectors; the clock starts after the first, since loading tells no rate.
+
+        No time is shown until a few seconds have passed: two batches are a bad estimate.
+        """
+        bar = self._bar
+        if bar is None:
+            return
+        if not self._embedding:
             self._embedding = True
-            self._bar.set_description("embedding", refresh=False)
-            self._bar.start_t = self._bar.last_print_t = self._bar._time()
-            self._bar.initial = self._bar.last_print_n = self._bar.n
+            bar.set_description("embedding", refresh=False)
+            bar.n += count
+            bar.start_t = bar.last_print_t = bar._time()
+            bar.initial = bar.last_print_n = bar.n
+            bar.refresh()
+            return
+        if bar._time() - bar.start_t >= _RATE_SECONDS:
+            bar.bar_format = None
+        bar.update(count)
 
     def _end_early(self) -> None:
         """Say what the command waits for after Ctrl-C."""

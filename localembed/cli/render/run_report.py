@@ -15,6 +15,12 @@ from localembed.types.runs import RunReport
 _MAX_FAILURES = 20
 _MAX_NAMED = 3
 _MAX_LARGEST = 5
+_NOTHING_READ = (
+    "The index is still empty. To see why each file was left out: localembed files --skipped. To "
+    "add a folder with text, Markdown or code: localembed index FOLDER"
+)
+_SMALL = 0.005
+"""Share of the time below which loading is not named."""
 
 
 def index_report(report: RunReport) -> str:
@@ -55,6 +61,12 @@ def _problems(report: RunReport) -> list[str]:
 
 def _headline(report: RunReport) -> list[str]:
     files, chunks = report.files, report.chunks
+    if not report.changed and not chunks.total:
+        checked = f"{counted(files.seen, 'file')} checked in {report.seconds:.2f} s"
+        return [
+            wrapped(f"Nothing could be indexed: {checked}, none with text"),
+            wrapped(_NOTHING_READ, INDENT),
+        ]
     if not report.changed:
         checked = f"{counted(files.seen, 'file')} checked in {report.seconds:.2f} s"
         return [wrapped(f"Nothing changed: {checked}, nothing embedded")]
@@ -106,10 +118,12 @@ def _remote(host: str, use: RemoteUse) -> str:
 
 
 def _bottleneck(report: RunReport) -> str:
-    names = {"read": "reading", "embed": "embedding", "write": "writing"}
+    names = {"read": "reading", "load": "loading", "embed": "embedding", "write": "writing"}
     slowest, *others = sorted(report.busy.items(), key=lambda entry: -entry[1])
-    rest = ", ".join(f"{names[side]} {share:.0%}" for side, share in others)
-    return f"bottleneck: {names[slowest[0]]}, busy {slowest[1]:.0%} of the time; {rest}"
+    rest = ", ".join(
+        f"{names[side]} {share:.0%}" for side, share in others if side != "load" or share >= _SMALL
+    )
+    return f"bottleneck: {names[slowest[0]]}, busy {slowest[1]:.0%}; {rest}"
 
 
 def _stages(stages: Mapping[str, float]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from localembed.cli.render.output import style
-from localembed.cli.render.text import duration, from_home, near, printable, size
+from localembed.cli.render.text import duration, from_home, local_time, near, printable, size
 from localembed.core.text import counted, show_path
 from localembed.types.documents import Root
 from localembed.types.tables import Status
@@ -82,7 +82,7 @@ def _vector_index(status: Status) -> list[tuple[str, str]]:
 def _last_run(status: Status) -> str:
     if not status.last_run:
         return ""
-    return f", {str(status.last_run.get('at', ''))[:16].replace('T', ' ')} UTC"
+    return f", {local_time(str(status.last_run.get('at', '')))}"
 
 
 def _root_text(root: Root) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import re
-from textwrap import wrap
 
 from wcwidth import wcswidth, wcwidth
 
 from localembed.cli.render import screen
+from localembed.cli.render.wrapping import wrapped_text
 
 INDENT = "   "
 _INTERPRETED = re.compile(
@@ -60,11 +61,7 @@ def clipped(text: str, columns: int) -> str:
 
 def wrapped(text: str, indent: str = "") -> str:
     """Return text wrapped at spaces, with further lines indented once more."""
-    lines = wrap(
-        text, width(), initial_indent=indent, subsequent_indent=indent + INDENT,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
-    return "\n".join(lines)
+    return wrapped_text(text, width(), indent, indent + INDENT)
 
 
 def duration(seconds: float) -> str:
@@ -74,6 +71,15 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours:,} h {left} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def local_time(moment: str) -> str:
+    """Return an ISO 8601 moment in the local time zone, which is named; empty if it is none."""
+    try:
+        found = datetime.datetime.fromisoformat(moment).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return ""
+    return f"{found:%Y-%m-%d %H:%M %Z}"
 
 
 def relative(path: str) -> str:
