@@ -8,21 +8,23 @@ ignored folder can be re-included.
 from __future__ import annotations
 
 import os
-import re
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from localembed.errors import UsageError
 from localembed.sources.default_rules import default_reason
-from localembed.sources.linear_patterns import LinearPattern
+from localembed.sources.git_repository import repository_above, repository_at
+from localembed.sources.ignore_file import IgnoreFile, Rank, RulePath, rule_path
+from localembed.sources.ignore_lines import Line, parse_lines, split_lines
 from localembed.sources.open_file import read_rules
 
 IGNORE_FILES = (b".localembedignore", b".gitignore")
 """Names of ignore files, in order of precedence within a folder."""
 
 _OWN_NAME = os.fsdecode(IGNORE_FILES[0])
+_WITH_RULES = frozenset({b".git", *IGNORE_FILES})
+"""Names in a folder that can have rules."""
+
 NEVER_ENTERED = frozenset({b".git", b".hg", b".svn", b".bzr", b".jj", b".localembed"})
 """Folders of version control and workspaces, which no option includes."""
 
@@ -30,62 +32,11 @@ _CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55"
 """Start of a CACHEDIR.TAG file (Cache Directory Tagging Specification, bford.info/cachedir)."""
 _WORKSPACE = frozenset({b"config.toml", b"writer.lock"})
 """Files that identify a workspace of any name; reading its manifest would drop a lock."""
-_FOLDER_MARK = "ps_d"
-"""Private group with which pathspec marks the slash after a matching folder."""
-_BOM = b"\xef\xbb\xbf"
-_POSIX_CLASSES = {
-    "[:alpha:]": "A-Za-z", "[:digit:]": "0-9", "[:alnum:]": "A-Za-z0-9", "[:upper:]": "A-Z",
-    "[:lower:]": "a-z", "[:xdigit:]": "0-9A-Fa-f",
-}  # fmt: skip
-_ONLY_STARS = re.compile(r"(?<![^/!])\*{3,}(?![^/])")
-"""Three stars or more between slashes, which git takes for two."""
 _MAX_RULES, _MAX_RULES_BYTES = 4_000, 256 << 10
 """Maximum lines and bytes of an ignore file."""
 _MAX_TAG_BYTES = 4096
-_LINE_FEED = "\ue00a"
-"""Replacement for a line feed in a name, which `.` and `$` treat specially."""
-
-
-def rule_path(path: bytes, *, is_folder: bool = False) -> str:
-    """Return a path relative to a root in the form that rules match: a folder ends in a slash."""
-    return os.fsdecode(path).replace("\n", _LINE_FEED) + ("/" if is_folder else "")
-
-
-@dataclass(frozen=True, slots=True)
-class IgnoreFile:
-    """The lines of one ignore file, for the folder that contains it."""
-
-    name: str
-    patterns: tuple[tuple[re.Pattern[str], bool], ...]
-    """(pattern, whether it ignores) of each line, the last line first."""
-    any_line: re.Pattern[str]
-    """Union of all patterns: most paths match none, and need only this one search."""
-    prefix: str = ""
-    """Path of the folder relative to the root, ending in a slash."""
-    below: str = ""
-    """Path of the root relative to a folder above it, ending in a slash; else empty."""
-
-    def verdict(self, path: str) -> bool | None:
-        """Return True if ignored, False if re-included, None if no line matches."""
-        inner = self.below + path.removeprefix(self.prefix)
-        if self.any_line.search(inner) is None:
-            return None
-        for pattern, ignores in self.patterns:
-            if _matches_path(pattern, inner):
-                return ignores
-        return None
-
-
-def _matches_path(pattern: re.Pattern[str], path: str) -> bool:
-    """Tell whether a line matches the path itself, not only a folder above it.
-
-    pathspec's expressions also match the paths below a folder, and mark the slash after the folder;
-    those without the mark ("folder/**") match only paths below it.
-    """
-    if _FOLDER_MARK not in pattern.groupindex:
-        return pattern.search(path.rstrip("/")) is not None
-    ends = (match.end(_FOLDER_MARK) for match in pattern.finditer(path))
-    return any(end in (-1, len(path)) for end in ends)
+_INFO_EXCLUDE, _USER_FILE = b".git/info/exclude", b"core.excludesFile"
+"""Names of git's exclude files in reasons."""
 
 
 def glob_rules(globs: Iterable[str]) -> IgnoreFile:
@@ -94,78 +45,154 @@ def glob_rules(globs: Iterable[str]) -> IgnoreFile:
     Raises:
         UsageError: a pattern is invalid.
     """
-    lines = list(globs)
-    for line in lines:
-        if _compiled(line) is None:
-            message = f"'{line}' is not a valid pattern. Use the syntax of .gitignore files."
+    lines: list[Line] = []
+    for glob in globs:
+        found = parse_lines([glob])
+        if not found:
+            message = f"'{glob}' is not a valid pattern. Use the syntax of .gitignore files."
             raise UsageError(message)
-    return _rules("option", [line for glob in lines for line in (glob, f"{glob.rstrip('/')}/**")])
+        lines += [*found, *parse_lines([f"{glob.rstrip('/')}/**"])]
+    return IgnoreFile.of("option", lines, rank=Rank.OPTION)
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRules:
-    """The rules that apply in one folder, those of the deepest folder first."""
+    """The rules that apply in one folder, those that decide first come first."""
 
     stack: tuple[IgnoreFile, ...]
     enabled: bool
     hidden: bool
+    ignore_case: bool = False
+    """Whether the repository ignores the case of letters."""
+    below: bytes = b""
+    """Path of the root relative to the top of its repository, ending in a slash; else empty."""
 
     @classmethod
     def for_root(
         cls, root: bytes, *, exclude: Iterable[str], hidden: bool, enabled: bool
     ) -> IgnoreRules:
         """Return the rules at the top of a root, before its own ignore files are read."""
-        stack: list[IgnoreFile] = []
+        rules = cls((), enabled, hidden)
         if enabled:
-            # The user named the root: rules above that would ignore all of it do not apply.
-            above = _above(root)
-            stack = [] if _ignore_root(above) else above
-        if lines := list(exclude):
-            stack.insert(0, _rules("--exclude", lines))
-        return cls(tuple(stack), enabled, hidden)
+            rules = rules._of_folders_above(os.path.realpath(root))
+        prefix = _text(rules.below)
+        found: list[IgnoreFile] = []
+        if lines := parse_lines(exclude):
+            found.append(IgnoreFile.of("--exclude", lines, rank=Rank.OPTION, prefix=prefix))
+        return rules._with(found)
 
     def entered(self, folder: bytes, prefix: bytes, names: frozenset[bytes]) -> IgnoreRules:
-        """Return the rules that apply inside `folder`, which contains `names`."""
+        """Return the rules that apply inside `folder`, which contains `names`.
+
+        Args:
+            folder: its absolute path.
+            prefix: its path relative to the root, ending in a slash; empty for the root.
+            names: its entries.
+        """
         if not self.enabled:
             return self
-        path = rule_path(prefix)
-        inner = [r for n in IGNORE_FILES if n in names and (r := _read(folder, n, prefix=path))]
-        if not inner:
-            return self
-        explicit = [rules for rules in self.stack if rules.name == "--exclude"]
-        rest = [rules for rules in self.stack if rules.name != "--exclude"]
-        return IgnoreRules((*explicit, *inner, *rest), self.enabled, self.hidden)
+        path = self.below + prefix
+        rules = self._of_repository(folder, path) if b".git" in names else self
+        inner = [
+            found
+            for name in IGNORE_FILES
+            if name in names and (found := rules._read(os.path.join(folder, name), path, name))  # noqa: PTH118
+        ]
+        return rules._with(inner) if inner else rules
 
-    def reason(self, path: bytes, name: bytes, *, is_folder: bool) -> str | None:
+    def reason(self, path: bytes, *, is_folder: bool) -> str | None:
         """Return why the entry is ignored, None if it is not.
 
         Args:
             path: relative to the root.
-            name: its last part.
             is_folder: whether patterns that end in a slash can match.
         """
-        if not self.hidden and name.startswith(b"."):
+        entry = rule_path(self.below + path, is_folder=is_folder)
+        if not self.hidden and entry.name.startswith("."):
             return "hidden"
-        text = rule_path(path, is_folder=is_folder)
-        for rules in self.stack:
-            verdict = rules.verdict(text)
-            if verdict:
-                return f"ignored ({rules.name})"
-            if verdict is False:
-                break
+        if reason := self._ignored(entry):
+            return reason
         if not self.skips_noise(path, is_folder=is_folder):
             return None
-        return default_reason(name, is_folder=is_folder)
+        return default_reason(path.rpartition(b"/")[2], is_folder=is_folder)
 
     def skips_noise(self, path: bytes, *, is_folder: bool = False) -> bool:
         """Tell whether noise and secrets are skipped here: no `.localembedignore` takes it back.
 
         A .gitignore that takes a file back says that git tracks it, not that it is worth reading.
         """
-        own = [rules for rules in self.stack if rules.name == _OWN_NAME] if self.enabled else []
-        text = rule_path(path, is_folder=is_folder) if own else ""
-        verdicts = (rules.verdict(text) for rules in own)
-        return self.enabled and next((v for v in verdicts if v is not None), True)
+        if not self.enabled:
+            return False
+        own = [rules for rules in self.stack if rules.name == _OWN_NAME]
+        if not own:
+            return True
+        entry = rule_path(self.below + path, is_folder=is_folder)
+        verdicts = (rules.verdict(entry) for rules in own)
+        return next((verdict for verdict in verdicts if verdict is not None), True)
+
+    def _ignored(self, entry: RulePath) -> str | None:
+        for rules in self.stack:
+            verdict = rules.verdict(entry)
+            if verdict is not None:
+                return f"ignored ({rules.name})" if verdict else None
+        return None
+
+    def _of_folders_above(self, root: bytes) -> IgnoreRules:
+        """Return the rules of the repository that contains a root, of the folders above it.
+
+        The user named the root: lines that ignore it, or a folder above it, do not apply.
+        """
+        top = repository_above(root)
+        if top is None or top == root:
+            return self
+        parts = os.path.relpath(root, top).split(os.fsencode(os.sep))
+        rules, folder, above = self, top, b""
+        for part in parts:
+            rules = rules.entered(folder, above, _WITH_RULES)
+            above += part
+            entry = rule_path(above, is_folder=True)
+            if rules._ignored(entry):
+                stack = tuple(file.without_lines_for(entry) for file in rules.stack)
+                rules = replace(rules, stack=stack)
+            folder, above = os.path.join(folder, part), above + b"/"  # noqa: PTH118
+        return replace(rules, below=above)
+
+    def _of_repository(self, folder: bytes, prefix: bytes) -> IgnoreRules:
+        """Return the rules at the top of a repository, where those of an outer one end."""
+        repository = repository_at(folder)
+        if repository is None:
+            return self
+        stack = tuple(rules for rules in self.stack if not rules.of_git)
+        rules = replace(self, stack=stack, ignore_case=repository.ignore_case)
+        sources = ((repository.info_exclude, _INFO_EXCLUDE), (repository.excludes_file, _USER_FILE))
+        found = [rules._read(path, prefix, name) for path, name in sources if path]
+        return rules._with([rules for rules in found if rules])
+
+    def _with(self, found: Iterable[IgnoreFile]) -> IgnoreRules:
+        """Return the rules with others, which come before those of the same rank."""
+        stack = sorted([*found, *self.stack], key=lambda rules: rules.rank)
+        return replace(self, stack=tuple(stack))
+
+    def _read(self, path: bytes, prefix: bytes, name: bytes) -> IgnoreFile | None:
+        """Return the rules of one ignore file, None if it cannot be read."""
+        in_folder = name in IGNORE_FILES
+        data = read_rules(path, _MAX_RULES_BYTES + 1, follow_links=not in_folder)
+        if data is None:
+            return None
+        texts, label = split_lines(_text(data)), name.decode()
+        if len(data) > _MAX_RULES_BYTES or len(texts) > _MAX_RULES:
+            # Reading on would take minutes, and what it would ignore is not known: nothing is taken
+            label, texts = f"{label} has more than {_MAX_RULES:,} lines", ["*"]
+        of_git = name != IGNORE_FILES[0]
+        ignore_case = self.ignore_case and of_git
+        return IgnoreFile.of(
+            label,
+            parse_lines(texts, ignore_case=ignore_case),
+            rank=Rank.FOLDER if in_folder else Rank.REPOSITORY,
+            of_git=of_git,
+            prefix=_text(prefix),
+            ignore_case=ignore_case,
+        )
 
 
 def no_documents(folder: bytes, names: frozenset[bytes], *, ignore: bool) -> str | None:
@@ -187,78 +214,5 @@ def no_documents(folder: bytes, names: frozenset[bytes], *, ignore: bool) -> str
     return None
 
 
-def _above(root: bytes) -> list[IgnoreFile]:
-    """Return the rules of the folders above `root`, up to the top of its git repository."""
-    found: list[IgnoreFile] = []
-    folder, below = root, ""
-    # In a linked worktree or a submodule .git is a file.
-    while not os.path.exists(os.path.join(folder, b".git")):  # noqa: PTH110, PTH118 - bytes
-        parent = os.path.dirname(folder)  # noqa: PTH120
-        if parent == folder:
-            return []
-        below = rule_path(os.path.basename(folder)) + "/" + below  # noqa: PTH119
-        folder = parent
-        found += [r for name in IGNORE_FILES if (r := _read(folder, name, below=below))]
-    info = os.path.join(folder, b".git", b"info")  # noqa: PTH118
-    if exclude := _read(info, b"exclude", below=below):
-        found.append(exclude)
-    return found
-
-
-def _ignore_root(above: Iterable[IgnoreFile]) -> bool:
-    """Tell whether rules above a root ignore the root or a folder above it."""
-    for rules in above:
-        parts = rules.below.split("/")[:-1]
-        for depth in range(1, len(parts) + 1):
-            folder = "/".join(parts[:depth]) + "/"
-            if replace(rules, below="").verdict(folder):
-                return True
-    return False
-
-
-def _read(folder: bytes, name: bytes, *, prefix: str = "", below: str = "") -> IgnoreFile | None:
-    """Return the rules of one ignore file, None if it cannot be read."""
-    data = read_rules(os.path.join(folder, name), _MAX_RULES_BYTES + 1)  # noqa: PTH118 - bytes
-    if data is None:
-        return None
-    text = data.removeprefix(_BOM).decode("utf-8", "surrogateescape")
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    file = os.fsdecode(name)
-    if len(data) > _MAX_RULES_BYTES or len(lines) > _MAX_RULES:
-        # Reading on would take minutes, and what it would ignore is not known: nothing is taken.
-        file, lines = f"{file} has more than {_MAX_RULES:,} lines", ["*"]
-    return _rules(file, lines, prefix=prefix, below=below)
-
-
-def _rules(name: str, lines: Iterable[str], *, prefix: str = "", below: str = "") -> IgnoreFile:
-    patterns = [pattern for line in lines if (pattern := _compiled(line))]
-    bare = (p.pattern.replace(f"(?P<{_FOLDER_MARK}>", "(?:") for p, _ in patterns)
-    with _quiet_expressions():
-        any_line = re.compile("|".join(f"(?:{text})" for text in bare) or "(?!)")
-    return IgnoreFile(name, tuple(reversed(patterns)), any_line, prefix, below)
-
-
-@contextmanager
-def _quiet_expressions() -> Iterator[None]:
-    """Suppress the warning of `re` about possible nested sets."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        yield
-
-
-def _compiled(line: str) -> tuple[re.Pattern[str], bool] | None:
-    """Return one line as a pattern, None if it is empty or, as in git, invalid."""
-    line = _ONLY_STARS.sub("**", line)
-    if line.endswith("/**/"):
-        line += "*/"  # match folders below, not the folder itself, as pathspec would
-    for name, members in _POSIX_CLASSES.items():
-        line = line.replace(name, members)
-    try:
-        with _quiet_expressions():
-            pattern = LinearPattern(line)
-    except (ValueError, re.error):
-        return None
-    if pattern.include is None or pattern.regex is None:
-        return None
-    return pattern.regex, pattern.include
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

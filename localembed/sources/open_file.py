@@ -13,17 +13,14 @@ from localembed.errors import ReadError
 from localembed.types.documents import FileStat
 
 _MAX_ATTEMPTS = 3
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _CLOSED = getattr(os, "O_CLOEXEC", 0)
 # Never follow a link or block on a FIFO that replaced the file after the walk.
 _FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | _CLOSED
-    | getattr(os, "O_BINARY", 0)
+    os.O_RDONLY | _NO_LINKS | getattr(os, "O_NONBLOCK", 0) | _CLOSED | getattr(os, "O_BINARY", 0)
 )
 _ROOT_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _CLOSED
-_FOLDER_FLAGS = _ROOT_FLAGS | getattr(os, "O_NOFOLLOW", 0)
+_FOLDER_FLAGS = _ROOT_FLAGS | _NO_LINKS
 _HAS_DESCRIPTORS = os.open in os.supports_dir_fd
 _LINK_ERRORS = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
 """What systems answer where a link, or a file, is in a folder's place."""
@@ -70,13 +67,22 @@ def read_file(root: bytes, path: bytes = b"", identity: tuple[int, int] | None =
     raise ReadError(message)
 
 
-def read_rules(path: bytes, most: int) -> bytes | None:
-    """Return the first bytes of a file that controls the walk, None if it cannot be read."""
+def read_rules(path: bytes, most: int, *, follow_links: bool = False) -> bytes | None:
+    """Return the first bytes of a file that controls the walk, None if it cannot be read.
+
+    Args:
+        path: the file; anything but a regular file cannot be read.
+        most: maximum bytes.
+        follow_links: whether it may be a link.
+    """
+    flags = _FLAGS & ~_NO_LINKS if follow_links else _FLAGS
     try:
-        with open(os.open(path, _FLAGS), "rb") as file:  # noqa: PTH123 - a descriptor
+        if follow_links and not stat_bits.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - bytes
+            return None  # opening a device can do something
+        with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - a descriptor
             regular = stat_bits.S_ISREG(os.fstat(file.fileno()).st_mode)
             return file.read(most) if regular else None
-    except OSError:
+    except (OSError, ValueError):  # a NUL in a path that a file named
         return None
 
 

@@ -12,14 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from localembed.core import hashing
-from localembed.sources.ignore import (
-    NEVER_ENTERED,
-    IgnoreFile,
-    IgnoreRules,
-    glob_rules,
-    no_documents,
-    rule_path,
-)
+from localembed.sources.ignore import NEVER_ENTERED, IgnoreRules, glob_rules, no_documents
+from localembed.sources.ignore_file import IgnoreFile, rule_path
 from localembed.types.documents import FileStat, Note, Root, SourceFile
 
 
@@ -133,21 +127,18 @@ def _reason_of_part(
     root: Root, rules: IgnoreRules, absolute: bytes, relative: bytes, *, is_folder: bool
 ) -> str | None:
     """Return why a scope is skipped because of one part of its path, None if it is not."""
-    name = relative.rpartition(b"/")[2]
-    if name in NEVER_ENTERED:
+    if relative.rpartition(b"/")[2] in NEVER_ENTERED:
         return "version control or workspace"
     if is_folder and os.path.islink(absolute):  # noqa: PTH114 - paths are bytes
         return "symbolic link"
-    return _reason(root, rules, relative, name, is_folder=is_folder)
+    return _reason(root, rules, relative, is_folder=is_folder)
 
 
-def _reason(
-    root: Root, rules: IgnoreRules, path: bytes, name: bytes, *, is_folder: bool
-) -> str | None:
+def _reason(root: Root, rules: IgnoreRules, path: bytes, *, is_folder: bool) -> str | None:
     """Return why an entry is skipped, None if it is not."""
     if path in root.removed:
         return "removed with localembed rm; localembed index takes it back by its name"
-    return rules.reason(path, name, is_folder=is_folder)
+    return rules.reason(path, is_folder=is_folder)
 
 
 def _prefix(relative: bytes) -> bytes:
@@ -228,7 +219,7 @@ def _admitted(
             continue
         path = _prefix(folder.relative) + entry.name
         is_folder = entry.is_dir(follow_symlinks=False)
-        reason = _reason(found.root, rules, path, entry.name, is_folder=is_folder)
+        reason = _reason(found.root, rules, path, is_folder=is_folder)
         if reason is None:
             yield entry, path
         else:
