@@ -87,8 +87,16 @@ def test_a_line_is_asked_for_chunk_by_chunk():
 
 
 def test_the_question_itself_does_not_count():
-    question = Question("q", (target("b"),), not_counted="q")
+    question = Question("q", (target("b"),), not_counted=frozenset("q"))
     assert question.gains([hit("q"), hit("b")]) == [1]
+
+
+def test_the_file_of_the_questions_does_not_count(tmp_path):
+    (tmp_path / "a.md").write_text("x")
+    file = tmp_path / "q.tsv"
+    file.write_text("where?\ta.md:1\nwho?\ta.md\n")
+    for question in read_questions(file):
+        assert question.gains([hit(str(file)), hit(str(tmp_path / "a.md"))]) == [1]
 
 
 def test_a_questions_file_is_read(tmp_path):

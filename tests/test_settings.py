@@ -194,7 +194,7 @@ def test_a_size_may_have_a_unit(text, size):
     assert resolve({"max_file_size": text}, None).settings.max_file_size == size
 
 
-@pytest.mark.parametrize("text", ["", "MiB", "1.5M", "1T", "-1", "1 M B", "true"])
+@pytest.mark.parametrize("text", ["", "MiB", "1.M", "1P", "-1", "1 M B", "true"])
 def test_a_size_that_is_none_is_refused(text):
     with pytest.raises(UsageError, match="must be a size"):
         resolve({"max_file_size": text}, None)
@@ -305,3 +305,21 @@ def test_a_config_with_deep_brackets_is_refused(workspace):
 
     with pytest.raises(UsageError, match="cannot be read"):
         workspace.status()
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ("1TiB", 1 << 40), ("1.5GiB", 3 << 29), ("0.25m", 1 << 18), ("2 tb", 2 << 40),
+        ("1.5", 1), (1073741824, 1 << 30),
+    ],
+)  # fmt: skip
+def test_sizes_have_fractions_and_units_up_to_tebibytes(layout, written, size):
+    for name in ("resident_memory", "max_file_size"):
+        assert getattr(resolve({name: written}, layout).settings, name) == size
+
+
+@pytest.mark.parametrize("written", ["1.GiB", ".5GiB", "1,5GiB", "1e9", "-1GiB", "1PiB", "1.5.5"])
+def test_what_is_no_size_is_refused(layout, written):
+    with pytest.raises(UsageError, match=r'must be a size such as "32MiB" or "1\.5GiB"'):
+        resolve({"resident_memory": written}, layout)

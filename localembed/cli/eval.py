@@ -69,8 +69,9 @@ def evaluate(
     """Measure how well search answers questions with known answers.
 
     SOURCE is a file of your own questions, each followed by a tab and the path or path:line that
-    answers it; or a folder in BEIR's layout (corpus.jsonl, queries.jsonl, qrels.tsv), which is
-    indexed in the cache first. Each average is followed by its 95% interval.
+    answers it, relative to the file's folder; or a folder in BEIR's layout (corpus.jsonl,
+    queries.jsonl, qrels.tsv), which is indexed in the cache first. Each average is followed by its
+    95% interval.
     """
     from localembed.evaluation.session import MODES
 

@@ -27,6 +27,8 @@ FORMATS = ("text", "json", "jsonl", "paths", "vimgrep", "markdown", "context")
 _RAW = ("json", "jsonl", "paths")
 _PER_FILE, _MAX_HITS = 10, 10_000
 """Hits to search for each file that `--format paths` prints, and at most."""
+_MAX_SHOWN = 200
+"""Characters of a query that a notice repeats."""
 _WITH_LINES = ("text", "json", "jsonl", "markdown")
 
 
@@ -139,7 +141,7 @@ def print_search(workspace: Workspace, search: Search, on_notice: Notice) -> Pri
     if not result.hits:
         miss = next(iter(everything.hits), None)
         closest = f"; the closest is {place(miss)} with {miss.score:.3f}" if miss else ""
-        notices.append(f"Nothing found for: {printable(result.query)}{closest}")
+        notices.append(f"Nothing found for: {_beginning(result.query)}{closest}")
     return Printed(
         code=0 if result.hits else 1,
         out=_form(result, view),
@@ -204,6 +206,12 @@ def _notices(result: QueryResult) -> list[str]:
     if not result.complete:
         notices.append("The index is not complete yet; later queries may find more.")
     return notices
+
+
+def _beginning(query: str) -> str:
+    """Return a query on one line, without the rest of a very long one."""
+    shown = printable(query)
+    return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
 
 
 def _form(result: QueryResult, view: View) -> str:

@@ -39,8 +39,8 @@ class Question:
 
     text: str
     targets: tuple[Target, ...]
-    not_counted: str = ""
-    """Path of the question's own document, if it is part of the collection."""
+    not_counted: frozenset[str] = frozenset()
+    """Paths of the document that holds the question, if it is part of the collection."""
 
     def gains(self, hits: Sequence[SearchHit]) -> list[int]:
         """Return the grade at each rank, 0 for a document that is not an answer.
@@ -49,15 +49,17 @@ class Question:
         """
         by_line = any(target.line is not None for target in self.targets)
         missing = list(self.targets)
-        seen = {self.not_counted}
+        seen: set[str] = set()
         gains: list[int] = []
         for hit in hits:
             found = next((target for target in missing if target.is_in(hit)), None)
             if found is not None:
                 missing.remove(found)
                 gains.append(found.grade)
-            elif not any(target.is_in(hit) for target in self.targets) and (
-                by_line or hit.path not in seen
+            elif (
+                hit.path not in self.not_counted
+                and not any(target.is_in(hit) for target in self.targets)
+                and (by_line or hit.path not in seen)
             ):
                 gains.append(0)
             seen.add(hit.path)
@@ -68,6 +70,7 @@ def read_questions(path: Path) -> tuple[Question, ...]:
     """Read lines of a question and its answers (`path` or `path:line`), separated by tabs.
 
     Paths are relative to the file's folder. Empty lines and lines that begin with # are ignored.
+    The file itself answers none of its questions, though it may be indexed.
 
     Raises:
         UsageError: a line has no answer, or names a file that does not exist.
@@ -82,7 +85,7 @@ def read_questions(path: Path) -> tuple[Question, ...]:
             message = f"{path}:{number} must be a question, a tab, and a path or path:line."
             raise UsageError(message)
         targets = tuple(_target(place, path, number) for place in places)
-        found.append(Question(text, targets))
+        found.append(Question(text, targets, _names(path)))
     if not found:
         message = f"{path} has no questions. Each line must be: question, a tab, path or path:line"
         raise UsageError(message)
@@ -129,7 +132,9 @@ def read_collection(folder: Path, paths: Mapping[str, Path]) -> tuple[Question, 
         message = f"{folder} has no relevant documents for its queries. Check qrels.tsv"
         raise UsageError(message)
     return tuple(
-        Question(queries[query], tuple(right), str(paths.get(query, "")))
+        Question(
+            queries[query], tuple(right), frozenset({str(paths[query])} if query in paths else ())
+        )
         for query, right in targets.items()
     )
 

@@ -26,8 +26,8 @@ from localembed.workspace.config_keys import FILE, SETTINGS, Reach, unknown_keys
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 PRESETS = {"rag": 500, "search": 800, "kb": 1000}
-_SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_SIZE = re.compile(r"(\d+)(?:\.(\d{1,9}))?\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +105,12 @@ def _whole(low: int, high: int) -> Callable[[object], object]:
 def _bytes(value: object) -> object:
     match = _SIZE.fullmatch(str(value).strip())
     if not match:
-        message = 'must be a size such as "32MiB"'
+        message = 'must be a size such as "32MiB" or "1.5GiB"'
         raise ValueError(message)
-    return whole_number(match[1], sys.maxsize) * _UNITS[match[2].lower()]
+    unit, fraction = _UNITS[match[3].lower()], match[2] or ""
+    return whole_number(match[1], sys.maxsize) * unit + int(fraction or 0) * unit // 10 ** len(
+        fraction
+    )
 
 
 def _device(value: object) -> object:

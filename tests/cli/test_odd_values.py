@@ -214,3 +214,22 @@ def test_every_command_was_seen():
     assert {name[0] for name, _ in leaves(cli)} == {
         name for commands in COMMANDS.values() for name in commands
     }
+
+
+def test_a_very_long_value_is_not_repeated_in_full(indexed, cli):
+    word, words = "x" * 5_000, "many words " * 500
+    for arguments in (
+        ("query", word, "--mode", "text"),
+        ("query", words, "--mode", "text", "--path", "nowhere.md"),
+        ("query", "keys", "--model", word),
+        ("query", "keys", "--lang", word),
+        ("query", "keys", "--since", words),
+        ("index", "--overlap", words),
+        ("show", word),
+        ("models", "use", words),
+        (word,),
+    ):
+        found = cli(*arguments)
+        assert found.code in (1, 2, 4, 5)
+        assert 0 < len(found.err) < 1_500, arguments[:2]
+        assert "…" in found.err, arguments[:2]

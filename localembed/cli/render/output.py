@@ -17,7 +17,14 @@ from urllib.parse import quote
 import click
 
 from localembed.cli.render import screen
-from localembed.cli.render.text import clipped, escaped, printable, relative, width
+from localembed.cli.render.text import (
+    clipped,
+    escaped,
+    printable,
+    relative,
+    width,
+    with_short_values,
+)
 from localembed.cli.render.wrapping import wrapped_text
 from localembed.core import terminal
 
@@ -41,7 +48,8 @@ def echo_message(text: str) -> None:
 
 def message(text: str, *, is_terminal: bool) -> str:
     """Return a sentence for stderr: as one line for a program, wrapped for a terminal."""
-    return wrapped_text(printable(text), width()) if is_terminal else printable(text)
+    shown = with_short_values(printable(text))
+    return wrapped_text(shown, width()) if is_terminal else shown
 
 
 def echo_raw(text: str) -> None:

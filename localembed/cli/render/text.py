@@ -11,6 +11,9 @@ from localembed.cli.render import screen
 from localembed.cli.render.wrapping import wrapped_text
 
 INDENT = "   "
+_LONG_VALUE = re.compile(r"""'[^'\n]{200,}'|"[^"\n]{200,}"|\S{200,}""")
+_SHOWN, _MAX_PATH = 60, 4200
+"""Characters that are shown of a long value, and from which it can be no path."""
 _INTERPRETED = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f"  # C0 and C1 but newline and tab
     "\\u2028\\u2029"  # line and paragraph separators
@@ -31,6 +34,19 @@ def printable(text: str) -> str:
     Bytes of an argument that are not valid UTF-8 are shown as escapes, too.
     """
     return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def with_short_values(text: str) -> str:
+    """Return a message with the rest of very long values left out, but for paths."""
+    return _LONG_VALUE.sub(_shortened, text)
+
+
+def _shortened(found: re.Match[str]) -> str:
+    value = found[0]
+    if "/" in value and len(value) < _MAX_PATH:
+        return value
+    quote = value[-1] if value[0] in "'\"" and value[-1] == value[0] else ""
+    return f"{value[:_SHOWN]}…{quote}"
 
 
 def escaped(text: str) -> str:
@@ -107,8 +123,8 @@ def from_home(path: str) -> str:
 def size(number: int) -> str:
     """Return a number of bytes in a suitable unit."""
     amount = float(number)
-    for unit in ("B", "KiB", "MiB"):
+    for unit in ("B", "KiB", "MiB", "GiB"):
         if amount < 1024:
             return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
-    return f"{amount:.1f} GiB"
+    return f"{amount:,.1f} TiB"
