@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _RATE_SECONDS = 3.0
 """Seconds of embedding from which the rate, and the time left, are known."""
-_WITHOUT_RATE = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+_WITHOUT_RATE = "{l_bar}{bar}| {n_fmt}/{total_fmt}{unit} [{elapsed}{postfix}]"
 
 
 class IndexProgress:
