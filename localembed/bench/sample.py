@@ -78,10 +78,17 @@ def read_documents(files: Iterable[SourceFile]) -> Iterable[tuple[Document, byte
             continue
         if isinstance(read, readers.Unreadable) or len(content.data) < _MIN_BYTES:
             continue
-        kind = readers.document_kind(file.path or file.absolute)
+        name = file.path or file.absolute
         yield (
             Document(
-                file.doc_id, file.root_id, file.path, read.text, content.content_hash, kind, 0
+                doc_id=file.doc_id,
+                root_id=file.root_id,
+                path=file.path,
+                text=read.text,
+                content_hash=content.content_hash,
+                kind=readers.document_kind(name),
+                mtime_ns=0,
+                language=readers.code_language(name),
             ),
             content.data,
         )

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from localembed.chunking.rules import CHARS_PER_TOKEN
 
 if TYPE_CHECKING:
-    from localembed.chunking.structure import Heading
+    from localembed.chunking.headings import Heading
     from localembed.chunking.tokens import DocumentTokens
     from localembed.types.arrays import IntArray
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from localembed.chunking.boundaries import ChunkSizes
+from localembed.chunking.headings import Heading, paths_at
 from localembed.chunking.rules import ChunkRules
 from localembed.chunking.sections import Section, TokenSpan, sections, sections_together
 from localembed.chunking.spans import grapheme_ceiling, grapheme_floor
-from localembed.chunking.structure import Heading, find_headings, heading_paths
+from localembed.chunking.structure import find_headings
 from localembed.chunking.tokens import BLOCK_SIZES, BlockSizes, DocumentTokens
 from localembed.core import hashing
 from localembed.core.cancellation import CancelToken
@@ -59,7 +60,9 @@ class Chunker:
                 short ones, which take less time together than one by one.
         """
         limits = ChunkSizes.of(self.rules.max_tokens, self.rules.overlap_tokens)
-        headings = [find_headings(document.text, document.kind) for document in documents]
+        headings = [
+            find_headings(document.text, document.kind, document.language) for document in documents
+        ]
         texts = [document.text for document in documents]
         each: Iterable[Iterable[Section]]
         if len(documents) == 1:
@@ -78,10 +81,7 @@ class Chunker:
             self.token.raise_if_cancelled()
             spans += self._fitting_spans(document.text, section)
             truncated += len(section.tokens.overlong)
-        starts = [heading.start for heading in headings]
-        above = np.searchsorted(starts, [span.core for span in spans], "right") - 1
-        paths = heading_paths(headings)
-        titles = [paths[index] if index >= 0 else "" for index in above]
+        titles = list(paths_at(headings, (span.core for span in spans)))
         return ChunkedDocument(document, self._records(document, spans, titles), truncated)
 
     @property

@@ -25,7 +25,7 @@ from localembed.chunking.boundaries import (
     rank_headings,
     weigh,
 )
-from localembed.chunking.structure import Heading
+from localembed.chunking.headings import Heading
 from localembed.chunking.tokens import (
     BLOCK_SIZES,
     BlockSizes,

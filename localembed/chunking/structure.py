@@ -8,14 +8,15 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
+
+from localembed.chunking.code_structure import code_headings
+from localembed.chunking.headings import Heading, nested, one_line
 
 if TYPE_CHECKING:
     from localembed.types.documents import DocumentKind
 
-_MAX_TITLE_CHARS = 120
 _UNDERLINES = "=\\-~^\"'`#*+.:_"
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)([^\n]*)$", re.MULTILINE)
 _CLOSING_MARKS = re.compile(r"(?:^|[ \t]+)#+[ \t]*$")
@@ -25,62 +26,24 @@ _RULE_LINE = re.compile(rf"(?P<marks>([{_UNDERLINES}])\2{{2,}})[ \t]*\r?(?=\n|\Z
 _NEXT_RULE_LINE = re.compile(rf"\n{_RULE_LINE.pattern}")
 """Rule lines after the first: searching for the line feed is many times faster than for `^`."""
 _RULE = re.compile(rf"[{_UNDERLINES}\s]+")
-_MODIFIERS = (
-    "export|default|public|private|protected|internal|static|abstract|final|async|inline|"
-    r"unsafe|extern|override|sealed|virtual|pub(?:\([^)\n]*\))?"
-)
-_KEYWORDS = (
-    "def|class|fn|func|function|struct|enum|trait|impl|interface|namespace|module|protocol|"
-    "extension|object|record"
-)
-_DEFINITION = re.compile(
-    rf"^(?P<indent>[ \t]*)(?P<title>(?:(?:{_MODIFIERS})[ \t]+)*"
-    rf"(?P<keyword>{_KEYWORDS})\b[ \t]*[^\n(){{:=;,]+)[^\n]*$",
-    re.MULTILINE,
-)
-_ATTACHED = re.compile(r"(?:@|#|//|/\*| \*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """A heading or a definition."""
-
-    start: int
-    """First character of the block, including an overline, decorators and comments."""
-    end: int
-    """End of the last line."""
-    level: int
-    """Nesting level; smaller is further out."""
-    title: str
-    is_boundary: bool = True
-    """Whether a chunk should preferably begin here; false for a method inside a class."""
+_Leveled = tuple[int, int, int, str]
+"""Start, end, level and title of a heading."""
 
 
-def find_headings(text: str, kind: DocumentKind) -> list[Heading]:
-    """Return the headings of `text` in order."""
-    if kind == "markdown":
-        found = _markdown(text)
-    elif kind == "code":
-        found = _definitions(text)
-    else:
-        found = _underlined(text)
-    return sorted(found, key=lambda heading: heading.start)
+def find_headings(text: str, kind: DocumentKind, language: str = "") -> list[Heading]:
+    """Return the headings of `text` in order.
 
-
-def heading_paths(headings: list[Heading]) -> list[str]:
-    """Return for each heading its title, preceded by those of the headings above it."""
-    open_headings: list[Heading] = []
-    paths: list[str] = []
-    for heading in headings:
-        while open_headings and open_headings[-1].level >= heading.level:
-            open_headings.pop()
-        open_headings.append(heading)
-        paths.append(" > ".join(entry.title for entry in open_headings))
-    return paths
-
-
-def _title(raw: str) -> str:
-    return " ".join(raw.split())[:_MAX_TITLE_CHARS]
+    Args:
+        text: a document.
+        kind: which marks make a line a heading.
+        language: the programming language of code.
+    """
+    if kind == "code":
+        return code_headings(text, language)
+    found = _markdown(text) if kind == "markdown" else _underlined(text)
+    return nested(sorted(found), len(text))
 
 
 def _fenced(text: str) -> list[tuple[int, int]]:
@@ -100,13 +63,13 @@ def _fenced(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _markdown(text: str) -> Iterator[Heading]:
+def _markdown(text: str) -> Iterator[_Leveled]:
     """Yield ATX and setext headings outside of fenced code (CommonMark 4.2, 4.3, 4.5)."""
     fences = _fenced(text)
     for match in _ATX.finditer(text):
         if not _inside(fences, match.start()):
-            title = _title(_CLOSING_MARKS.sub("", match[2].rstrip()))
-            yield Heading(match.start(), match.end(), len(match[1]), title)
+            title = one_line(_CLOSING_MARKS.sub("", match[2].rstrip()))
+            yield match.start(), match.end(), len(match[1]), title
     for match in _SETEXT.finditer(text):
         first = match[1].lstrip()
         if (
@@ -116,7 +79,7 @@ def _markdown(text: str) -> Iterator[Heading]:
         ):
             continue
         level = 1 if match[2][0] == "=" else 2
-        yield Heading(match.start(), match.end(), level, _title(match[1]))
+        yield match.start(), match.end(), level, one_line(match[1])
 
 
 def _inside(spans: list[tuple[int, int]], place: int) -> bool:
@@ -141,7 +104,7 @@ class _Title(NamedTuple):
     overlined: bool
 
 
-def _underlined(text: str) -> Iterator[Heading]:
+def _underlined(text: str) -> Iterator[_Leveled]:
     """Yield reStructuredText titles; a style's level is the order of its first appearance."""
     rules = _rule_lines(text)
     titles = list(_between_rules(text, rules))
@@ -159,7 +122,7 @@ def _underlined(text: str) -> Iterator[Heading]:
             continue
         taken = end
         level = styles.setdefault((marks[0], overlined), len(styles) + 1)
-        yield Heading(start, end, level, _title(title))
+        yield start, end, level, one_line(title)
 
 
 def _rule_lines(text: str) -> dict[int, tuple[str, int]]:
@@ -190,21 +153,3 @@ def _above_rules(text: str, rules: dict[int, tuple[str, int]]) -> Iterator[_Titl
         if start >= taken and title and not title[0].isspace():
             taken = end
             yield _Title(start, end, title, marks, overlined=False)
-
-
-def _definitions(text: str) -> Iterator[Heading]:
-    """Yield definitions of common programming languages, nested by indentation."""
-    for match in _DEFINITION.finditer(text):
-        level = len(match["indent"].expandtabs(4))
-        start = _with_attached_lines(text, match.start()) if level == 0 else match.start()
-        yield Heading(start, match.end(), level, _title(match["title"]), is_boundary=level == 0)
-
-
-def _with_attached_lines(text: str, start: int) -> int:
-    """Return where the decorators and comments directly above a definition begin."""
-    while start > 0:
-        above = text.rfind("\n", 0, start - 1) + 1
-        if not _ATTACHED.match(text, above):
-            break
-        start = above
-    return start

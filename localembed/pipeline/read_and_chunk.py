@@ -118,6 +118,7 @@ def _document(file: SourceFile, content: Content, text: str) -> Document:
         kind=readers.document_kind(file.path or file.absolute),
         mtime_ns=content.stat.mtime_ns,
         display=show_path(file.path or file.absolute.rpartition(b"/")[2]),
+        language=readers.code_language(file.path or file.absolute),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from localembed.readers.kinds import document_kind
+from localembed.readers.kinds import code_language, document_kind
 from localembed.readers.noise import noise_reason
 from localembed.readers.text import DecodedText, decode, is_binary
 
@@ -18,6 +18,7 @@ __all__ = [
     "DecodedText",
     "Reader",
     "Unreadable",
+    "code_language",
     "document_kind",
     "noise_reason",
     "read_text",

@@ -134,6 +134,8 @@ class Document:
     display: str = ""
     """The path as valid Unicode, for display and full-text search."""
     record_id: str = ""
+    language: str = ""
+    """Programming language of code, as `readers.code_language` names it."""
 
 
 @dataclass(frozen=True, slots=True)
