@@ -8,11 +8,13 @@ DEV    := $(VENV)/.dev-$(shell cat pyproject.toml constraints.txt | cksum | cut 
 
 PEERS       := .venv-peers
 PEERS_READY := $(PEERS)/.ready-$(shell cat benchmarks/peers/*.txt | cksum | cut -d' ' -f1)
+HEADINGS       := .venv-headings
+HEADINGS_READY := $(HEADINGS)/.ready-$(shell cat benchmarks/headings/*.txt | cksum | cut -d' ' -f1)
 NETLESS     := $(shell unshare -n true 2>/dev/null && echo unshare -n || { unshare -rn true 2>/dev/null && echo unshare -rn; })
 CHUNKS      ?= 2000
 ROUNDS      ?= 3
 
-.PHONY: demo ready test test-offline test-slow check docs bench bench-peers clean
+.PHONY: demo ready test test-offline test-slow test-headings check docs bench bench-peers clean
 
 demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
@@ -31,6 +33,11 @@ test-offline: $(DEV)
 # Power cuts, kills at every system call, broken disks and bits, whole sweeps: half an hour, some as root.
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -q -n auto -m slow
+
+# Headings of code beside tree-sitter's definitions, which nothing else needs; CODE=folder measures your own.
+test-headings: $(DEV) $(HEADINGS_READY)
+	$(BIN)/python -m pytest -q tests/test_grammars.py
+	test -z "$(CODE)" || $(BIN)/python -m benchmarks.headings.measure "$(CODE)"
 
 check: $(DEV)
 	$(BIN)/ruff format --check .
@@ -67,8 +74,13 @@ $(PEERS_READY):
 	$(PEERS)/bin/python -m pip install -q -c benchmarks/peers/constraints.txt -r benchmarks/peers/requirements.txt
 	touch $@
 
+$(HEADINGS_READY):
+	test -x $(HEADINGS)/bin/python || $(PYTHON) -m venv $(HEADINGS)
+	$(HEADINGS)/bin/python -m pip install -q -c benchmarks/headings/constraints.txt -r benchmarks/headings/requirements.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(PEERS)
+	rm -rf $(VENV) $(PEERS) $(HEADINGS)
 
 # torch comes first and pinned: unpinned it would bring several GB of GPU packages.
 $(READY):

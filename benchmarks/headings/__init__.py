@@ -1,0 +1,1 @@
+"""Headings of code compared with the definitions that tree-sitter finds."""
