@@ -355,7 +355,7 @@ import os, sys
 from localembed.server import client, wire
 from localembed.workspace.trust import distrust
 
-facts = [os.getcwd(), os.getcwd(), "80", "---", "0", "zebra", "-q"]
+facts = [os.getcwd(), os.getcwd(), "80", "----", "0", "zebra", "-q"]
 words = [os.fsencode(fact) for fact in facts]
 for _ in range(2):
     print(int(client.exchange(wire.QUERY, words)[1]))
@@ -387,7 +387,7 @@ main()
 def test_it_carries_out_nothing_but_queries(localembed, tmp_path):
     localembed("query", "zebra")
     wait_for()
-    facts = [str(tmp_path), str(tmp_path), "80", "---", "0"]
+    facts = [str(tmp_path), str(tmp_path), "80", "----", "0"]
     words = [os.fsencode(word) for word in (*facts, "rm", tmp_path / "notes")]
     assert client.exchange(b"rm", words) == [wire.REFUSED]
     assert client.exchange(wire.QUERY, words) == [wire.REFUSED]
@@ -696,7 +696,7 @@ def test_broken_requests_end_nothing(server, nonsense):
 def test_a_nul_in_a_request_ends_nothing(localembed, tmp_path, where):
     localembed("query", "zebra")
     wait_for()
-    facts = [os.fsencode(tmp_path), os.fsencode(tmp_path), b"80", b"---", b"0"]
+    facts = [os.fsencode(tmp_path), os.fsencode(tmp_path), b"80", b"----", b"0"]
     message = {
         "folder": [b"/a\0b", *facts[1:], b"zebra"],
         "word": [*facts, b"zebra\0"],
