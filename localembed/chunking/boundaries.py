@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     RankArray = npt.NDArray[np.uint64]
 
 # Ranks of boundaries: lower is better.
-HEADING, BLANK_LINE, BLANK_LINE_INDENTED, LINE, SENTENCE, SPACE, PUNCTUATION = range(7)
-AFTER_HEADING, INSIDE_HEADING, INSIDE_WORD, FORBIDDEN = 7, 8, 9, 10
+HEADING, BLANK_LINE, BLANK_LINE_INDENTED, LINE, SENTENCE, CONTINUED_LINE, SPACE = range(7)
+PUNCTUATION, AFTER_HEADING, INSIDE_HEADING, INSIDE_WORD, FORBIDDEN = range(7, 12)
 
 _CONTEXT = range(-4, 4)
 _MIX = np.array(
@@ -76,7 +76,7 @@ def rank_boundaries(tokens: DocumentTokens) -> RankArray:
     inner = ranks[1:]
     inner[touching] = PUNCTUATION
     inner[tokens.ends_sentence[:-1]] = SENTENCE
-    inner[touching & ~tokens.word_start[1:]] = INSIDE_WORD
+    inner[~tokens.word_start[1:]] = INSIDE_WORD  # also behind the accent of a decomposed letter
     inner[feeds == 1] = LINE
     blank = feeds >= 2
     inner[blank] = np.where(tokens.column_zero[1:][blank], BLANK_LINE, BLANK_LINE_INDENTED)
@@ -209,9 +209,10 @@ def overlap_start(
 ) -> int:
     """Return where a chunk begins, including the end of its predecessor that it repeats.
 
-    The overlap is at most `limits.overlap` and at least half of it, begins at the best boundary in
-    that range, and never makes the chunk too long. There is none at a heading, which begins a new
-    subject, or where the chunk would begin with punctuation or inside a word.
+    The overlap is at most `limits.overlap` and begins at the best boundary in the first half of
+    that range; where that is inside a sentence, at one that begins a sentence in the second half.
+    It never makes the chunk too long. There is none at a heading, which begins a new subject, or
+    where the chunk would begin with punctuation or inside a word.
 
     Args:
         keys: the key of the boundary before each token.
@@ -228,6 +229,10 @@ def overlap_start(
     if low >= high:
         return boundary
     best = low + int(keys[low:high].argmin())
+    if _rank(keys[best]) > SENTENCE and high < boundary:
+        # A shorter overlap that begins with a sentence is better than a longer one inside it.
+        shorter = high + int(keys[high:boundary].argmin())
+        best = shorter if _rank(keys[shorter]) <= SENTENCE else best
     return best if _rank(keys[best]) <= SPACE else boundary
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from localembed.chunking.boundaries import ChunkSizes
-from localembed.chunking.headings import Heading, paths_at
+from localembed.chunking.headings import Structure, paths_at
 from localembed.chunking.rules import ChunkRules
 from localembed.chunking.sections import Section, TokenSpan, sections, sections_together
 from localembed.chunking.spans import grapheme_ceiling, grapheme_floor
@@ -60,19 +60,16 @@ class Chunker:
                 short ones, which take less time together than one by one.
         """
         limits = ChunkSizes.of(self.rules.max_tokens, self.rules.overlap_tokens)
-        headings = [
-            find_headings(document.text, document.kind, document.language) for document in documents
-        ]
-        texts = [document.text for document in documents]
+        structures = [_structure(document) for document in documents]
         each: Iterable[Iterable[Section]]
         if len(documents) == 1:
-            each = [sections(texts[0], self.tokenizer, headings[0], limits, self.blocks)]
+            each = [sections(structures[0], self.tokenizer, limits, self.blocks)]
         else:
-            each = sections_together(texts, self.tokenizer, headings, limits, self.blocks)
-        return [self._chunk(*parts) for parts in zip(documents, headings, each, strict=True)]
+            each = sections_together(structures, self.tokenizer, limits, self.blocks)
+        return [self._chunk(*parts) for parts in zip(documents, structures, each, strict=True)]
 
     def _chunk(
-        self, document: Document, headings: list[Heading], parts: Iterable[Section]
+        self, document: Document, structure: Structure, parts: Iterable[Section]
     ) -> ChunkedDocument:
         """Return the chunks of a document's sections."""
         spans: list[_Span] = []
@@ -81,7 +78,7 @@ class Chunker:
             self.token.raise_if_cancelled()
             spans += self._fitting_spans(document.text, section)
             truncated += len(section.tokens.overlong)
-        titles = list(paths_at(headings, (span.core for span in spans)))
+        titles = list(paths_at(structure.headings, (span.core for span in spans)))
         return ChunkedDocument(document, self._records(document, spans, titles), truncated)
 
     @property
@@ -201,6 +198,11 @@ class Chunker:
             )
             seen[chunk_hash] += 1
         return tuple(chunks)
+
+
+def _structure(document: Document) -> Structure:
+    headings = find_headings(document.text, document.kind, document.language)
+    return Structure(document.text, headings, is_prose=document.kind != "code")
 
 
 class _Span(NamedTuple):

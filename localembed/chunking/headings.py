@@ -23,6 +23,16 @@ class Heading:
     """Whether a chunk should preferably begin here; false for a method inside a class."""
 
 
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """A document with what decides where it is chunked."""
+
+    text: str
+    headings: Sequence[Heading]
+    is_prose: bool
+    """Whether a line may end inside a sentence."""
+
+
 def one_line(title: str) -> str:
     """Return a title without line ends and repeated blanks, and not too long."""
     return " ".join(title.split())[:_MAX_TITLE_CHARS]

@@ -25,7 +25,8 @@ from localembed.chunking.boundaries import (
     rank_headings,
     weigh,
 )
-from localembed.chunking.headings import Heading
+from localembed.chunking.headings import Heading, Structure
+from localembed.chunking.prose import rank_lines
 from localembed.chunking.tokens import (
     BLOCK_SIZES,
     BlockSizes,
@@ -93,19 +94,18 @@ class Section:
 
 
 def sections(
-    text: str,
+    document: Structure,
     tokenizer: Tokenizer,
-    headings: Sequence[Heading],
     limits: ChunkSizes,
     blocks: BlockSizes = BLOCK_SIZES,
 ) -> Iterator[Section]:
     """Yield the sections of a document in order."""
-    parts = token_parts(text, tokenizer, blocks)
+    parts = token_parts(document.text, tokenizer, blocks)
     held = next(parts, None)
     start = floor = 0
     for part in parts:
         # Tokens after the last anchor wait for the next part.
-        section = _section(held, (floor, start), headings, limits) if held else None
+        section = _section(held, (floor, start), document, limits) if held else None
         if section is not None and len(section.bounds) > 2:
             last = section.bounds[-2]
             done = replace(section, bounds=section.bounds[:-1])
@@ -115,25 +115,28 @@ def sections(
             held = section.tokens.sliced(kept)
         held = held.joined(part) if held else part
     if held:
-        yield _section(held, (floor, start), headings, limits)
+        yield _section(held, (floor, start), document, limits)
 
 
 def _section(
-    tokens: DocumentTokens, begin: tuple[int, int], headings: Sequence[Heading], limits: ChunkSizes
+    tokens: DocumentTokens, begin: tuple[int, int], document: Structure, limits: ChunkSizes
 ) -> Section:
     """Return tokens as one section.
 
     Args:
         tokens: with the context before the section.
         begin: `Section.floor`, and the section's first token.
-        headings: all headings of the document.
+        document: the document.
         limits: the sizes.
     """
     floor, start = begin
+    headings = document.headings
     # A heading may begin before its first token. Only the first section has no context before it.
     first = bisect.bisect_right(headings, int(tokens.starts[0]), key=_end) if start else 0
     last = bisect.bisect_right(headings, int(tokens.starts[-1]), key=lambda h: h.start)
     ranks = rank_boundaries(tokens)
+    if document.is_prose:
+        rank_lines(ranks, tokens, document.text)
     rank_headings(ranks, tokens.starts, headings[first:last])
     only = np.array((0, len(tokens)))
     keys = boundary_keys(tokens.ids, ranks, only)
@@ -147,18 +150,19 @@ def _end(heading: Heading) -> int:
 
 
 def sections_together(
-    texts: Sequence[str],
+    documents: Sequence[Structure],
     tokenizer: Tokenizer,
-    headings: Sequence[Sequence[Heading]],
     limits: ChunkSizes,
     blocks: BlockSizes = BLOCK_SIZES,
 ) -> Iterator[tuple[Section, ...]]:
     """Yield the single section of each short text, or none if it has no tokens."""
-    found = tokens_together(texts, tokenizer, blocks)
+    found = tokens_together([document.text for document in documents], tokenizer, blocks)
     each = found.each()
     ranks = rank_boundaries(found.tokens)
-    for (place, tokens), of_text in zip(each, headings, strict=True):
-        rank_headings(ranks[place], tokens.starts, of_text)
+    for (place, tokens), document in zip(each, documents, strict=True):
+        if document.is_prose:
+            rank_lines(ranks[place], tokens, document.text)
+        rank_headings(ranks[place], tokens.starts, document.headings)
     keys = boundary_keys(found.tokens.ids, ranks, found.first)
     weights = weigh(found.tokens, found.first)
     for place, tokens in each:
