@@ -63,7 +63,8 @@ HEAD = TableHead(
 )  # fmt: skip
 STATUS = Status(
     workspace=FOLDER, model="m", table="t", version=1, files=1, chunks=1, roots=(Root("r", b"/w"),),
-    disk_bytes=1, complete=True, vector_index=VectorIndex(0.99, 2), running={"run": 1},
+    disk_bytes=1, complete=True, vector_index=VectorIndex(0.99, 2), unreadable=0,
+    running={"run": 1},
     last_run=None, other_tables={"t2": HEAD}, failures=(NOTE,),
 )  # fmt: skip
 PERMISSION = Permission("root", "/elsewhere")

@@ -198,6 +198,12 @@ def _notices(result: QueryResult) -> list[str]:
         notices.append(
             f"The query exceeds the model's limit: it was embedded as {result.pieces} chunks."
         )
+    if not result.readable and result.mode != "text":
+        alone = "; only its words were searched" if result.mode == "hybrid" else ""
+        notices.append(
+            f"{result.model} cannot read the query{alone}. A multilingual model can, see: "
+            "localembed models list"
+        )
     if stale := tuple(dict.fromkeys(hit.path for hit in result.hits if hit.stale)):
         first = printable(relative(stale[0]))
         more = f" and {counted(len(stale) - 1, 'more file')}" if stale[1:] else ""

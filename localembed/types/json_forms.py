@@ -83,6 +83,7 @@ def query_json(result: QueryResult) -> Form:
         "version": result.version,
         "model": result.model,
         "pieces": result.pieces,
+        "readable": result.readable,
         "seconds": round(result.seconds, 4),
         "hits": [hit_json(rank, hit) for rank, hit in enumerate(result.hits, start=1)],
     }
@@ -129,6 +130,7 @@ def status_json(status: Status) -> Form:
         "vector_recall": status.vector_index.recall if status.vector_index else None,
         "files": status.files,
         "chunks": status.chunks,
+        "unreadable": status.unreadable,
         "roots": [_root(root) for root in status.roots],
         "unknown_roots": _unknown_roots(status.unknown_roots),
         "disk_bytes": status.disk_bytes,

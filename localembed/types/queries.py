@@ -104,3 +104,5 @@ class QueryResult:
     """Whether the first build of the table is complete; if not, more may be found later."""
     pieces: int
     """Number of parts in which the query was embedded; above 1 if it exceeds the model's limit."""
+    readable: bool = True
+    """Whether the model knows the query's words; if not, hybrid search compares words alone."""

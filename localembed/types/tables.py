@@ -44,6 +44,8 @@ class Status:
     complete: bool
     vector_index: VectorIndex | None
     """The vector index; None while queries compare all vectors."""
+    unreadable: int
+    """Number of chunks whose text the model does not know, so that only their words are found."""
     running: Mapping[str, Any] | None
     """Heartbeat of the run in progress."""
     last_run: Mapping[str, Any] | None

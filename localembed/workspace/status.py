@@ -30,6 +30,7 @@ def query_result(query: Query, answer: Answer, begin: float) -> QueryResult:
         hits=answer.hits,
         complete=answer.entry.complete,
         pieces=answer.pieces,
+        readable=answer.readable,
     )
 
 
@@ -62,6 +63,7 @@ def read_status(layout: Layout, roots: tuple[Root, ...]) -> Status:
         disk_bytes=layout.disk_bytes(),
         complete=entry.complete if entry else False,
         vector_index=entry.vector_index if entry else None,
+        unreadable=entry.unreadable if entry else 0,
         running=heartbeat.current(layout),
         last_run=runs.read_run(layout, entry.run) if entry else None,
         other_tables={key: value for key, value in head.tables.items() if key != name},

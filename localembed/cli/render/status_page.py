@@ -28,6 +28,7 @@ def status_text(status: Status) -> str:
         ("Model", status.model or "none yet"),
         ("Run", f"{status.version}{_last_run(status)}" if status.version else "none yet"),
         *_vector_index(status),
+        *_unreadable(status),
         ("Disk", size(status.disk_bytes)),
         *_listed("Root", [_root_text(root) for root in status.roots]),
         *_listed("Unknown", [_unknown_text(*root) for root in status.unknown_roots.items()]),
@@ -77,6 +78,14 @@ def _vector_index(status: Status) -> list[tuple[str, str]]:
         return []
     recall = f"recall@10 {status.vector_index.recall:.2f} against exact search"
     return [("Vectors", f"indexed, {recall}")]
+
+
+def _unreadable(status: Status) -> list[tuple[str, str]]:
+    if not status.unreadable:
+        return []
+    chunks = counted(status.unreadable, "chunk")
+    hint = "a multilingual model can, see: localembed models list"
+    return [("Unread", f"{chunks} that {status.model} cannot read, found by words alone; {hint}")]
 
 
 def _last_run(status: Status) -> str:
