@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,15 @@ _NEXT_RULE_LINE = re.compile(rf"\n{_RULE_LINE.pattern}")
 _RULE = re.compile(rf"[{_UNDERLINES}\s]+")
 
 
+_MAX_DIRECTIVES = 4
+"""Directives that enclose each other."""
+_DIRECTIVE = re.compile(
+    r"\n(?P<indent>[ ]{0,24})(?P<mark>\.\.)[ ](?:(?:c|cpp|js|py|rst):)?"
+    r"(?:function|class|method|classmethod|staticmethod|attribute|data|exception|module|macro|type|"
+    r"struct|enum|member|var|decorator|envvar|option|cmdoption|describe|opcode|property)"
+    r"::[ ]+(?P<title>[^\s(=\\][^\n(=\\]*)[^\n]*"
+)
+
 _Leveled = tuple[int, int, int, str]
 """Start, end, level and title of a heading."""
 
@@ -42,8 +52,32 @@ def find_headings(text: str, kind: DocumentKind, language: str = "") -> list[Hea
     """
     if kind == "code":
         return code_headings(text, language)
-    found = _markdown(text) if kind == "markdown" else _underlined(text)
-    return nested(sorted(found), len(text))
+    if kind == "markdown":
+        return nested(sorted(_markdown(text)), len(text))
+    titles = nested(sorted(_underlined(text)), len(text))
+    described = list(_directives(text))
+    return sorted([*titles, *described], key=lambda heading: heading.start)
+
+
+def _directives(text: str) -> Iterator[Heading]:
+    """Yield what reStructuredText directives describe, such as functions and classes."""
+    opened: list[int] = []
+    for match in _DIRECTIVE.finditer(text):
+        indent = len(match["indent"])
+        stop = _dedent(indent).search(text, match.end())
+        end = stop.start() if stop else len(text)
+        while opened and opened[-1] <= match.start():
+            opened.pop()
+        if len(opened) < _MAX_DIRECTIVES:
+            opened.append(end)
+            start = match.start("mark")
+            yield Heading(start, match.end(), end, one_line(match["title"]), indent == 0)
+
+
+@lru_cache(256)
+def _dedent(indent: int) -> re.Pattern[str]:
+    """Return what matches the start of a line that is at most so far in."""
+    return re.compile(rf"\n[ ]{{0,{indent}}}(?=[^\s])")
 
 
 def _fenced(text: str) -> list[tuple[int, int]]:
