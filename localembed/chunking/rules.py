@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 2
+VERSION = 3
 """Version of the algorithm; raise it when the same text and rules give other chunks."""
 
 _MIN_TOKENS = 2
