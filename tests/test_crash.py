@@ -218,7 +218,7 @@ def test_a_query_before_the_first_batch_says_so(workspace, notes, run_cli):
     write_first(notes)
     run_cli("index", "-q", cwd=notes, env={"STOP_AT": "claimed:1"})
 
-    with pytest.raises(NotIndexedError, match="first batch is not stored yet"):
+    with pytest.raises(NotIndexedError, match="the first run did not finish"):
         workspace.query("anything")
 
 
