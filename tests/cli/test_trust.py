@@ -26,7 +26,7 @@ def elsewhere(tmp_path):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "diary.md").write_text("Secret diary.\n")
-    (folder / ".key").write_text("Hidden key.\n")
+    (folder / ".plan").write_text("Hidden key.\n")
     return folder
 
 
