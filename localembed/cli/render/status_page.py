@@ -84,8 +84,8 @@ def _unreadable(status: Status) -> list[tuple[str, str]]:
     if not status.unreadable:
         return []
     chunks = counted(status.unreadable, "chunk")
-    hint = "a multilingual model can, see: localembed models list"
-    return [("Unread", f"{chunks} that {status.model} cannot read, found by words alone; {hint}")]
+    hint = "a multilingual one can: localembed models"
+    return [("Unread", f"{chunks} the model cannot read; {hint}")]
 
 
 def _last_run(status: Status) -> str:
