@@ -373,7 +373,6 @@ import os, signal, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
 from localembed.__main__ import main
-from tests.sweeps import sampled
 main()
 """
     os.kill(resident, signal.SIGSTOP)
