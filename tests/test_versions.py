@@ -317,7 +317,7 @@ def test_the_commands_say_what_they_did(three, run_cli, notes):
         "RUN", "WHEN", "FILES", "CHUNKS", "SIZE", "CHANGED", "MODEL",
     ]  # fmt: skip
     assert [line.split()[0] for line in shown[1:]] == ["3", "2", "1"]
-    assert [line.split()[7:-1] for line in shown[1:]] == [["-1"], ["+1", "~1"], ["+1"]]
+    assert [line.split()[8:-1] for line in shown[1:]] == [["-1"], ["+1", "~1"], ["+1"]]
     assert all(len(line) <= 80 for line in shown)
     assert run_cli("versions", "tag", "good", "1", cwd=notes).stdout == "Tagged run 1 as good\n"
     assert run_cli("versions", "list", cwd=notes).stdout.rstrip().endswith("good")
