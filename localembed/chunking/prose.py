@@ -23,5 +23,5 @@ def rank_lines(ranks: RankArray, tokens: DocumentTokens, text: str) -> None:
     for index, start in zip(at_line.tolist(), tokens.starts[at_line].tolist(), strict=True):
         if _ITEM.match(text, start):
             ranks[index] = BLANK_LINE_INDENTED
-        elif text[start].islower():
+        elif text[start : start + 1].islower():  # a token of nothing may stand at the end
             ranks[index] = CONTINUED_LINE
