@@ -12,12 +12,12 @@ from functools import cache
 
 import numpy as np
 
+from localembed.chunking.blanking import blanked
 from localembed.chunking.braces import braced_definitions
 from localembed.chunking.definitions import Definition
 from localembed.chunking.headings import Heading, one_line
 from localembed.chunking.indentation import indented_definitions
 from localembed.chunking.languages import Braces, Language, language
-from localembed.chunking.noise import blanked
 
 _OTHER = ord("x")
 """Stands for a character that is not ASCII: nearly always a letter."""
