@@ -222,14 +222,19 @@ def test_writing_to_a_damaged_manifest_is_an_error_of_ours(manifest, layout):
         manifest.commit("t", upserts=[record(1)])
 
 
-@pytest.mark.parametrize("number", ["0", "1", "999"])
-def test_a_manifest_of_another_schema_is_set_aside(manifest, layout, number):
+@pytest.mark.parametrize(
+    ("number", "aside"), [("0", []), ("1", []), ("999", ["manifest.duckdb.damaged"])]
+)
+def test_a_manifest_of_another_schema_makes_room_for_a_new_one(manifest, layout, number, aside):
+    """An older one is a cache of no further use; a newer one is somebody's."""
     manifest.commit("t", upserts=[record(1)])
     with duckdb.connect(str(layout.manifest)) as connection:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", [number])
 
     assert manifest.load("t") == ({}, None)
-    assert damaged(layout) == ["manifest.duckdb.damaged"]
+    assert damaged(layout) == aside
+    manifest.commit("t", upserts=[record(2)])
+    assert list(manifest.load("t")[0]) == [record(2).doc_id]
 
 
 def test_a_manifest_whose_columns_differ_is_set_aside(manifest, layout):

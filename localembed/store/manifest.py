@@ -309,9 +309,25 @@ class Manifest:
             "--repair (everything indexed so far is kept)"
         )
 
+    def _is_older(self) -> bool:
+        """Tell whether the file is a manifest of an older version, in one piece."""
+        import duckdb
+
+        try:
+            with duckdb.connect(str(self._path), read_only=True, config=_DUCKDB_SETTINGS) as con:
+                return _is_older_schema(con)
+        except duckdb.Error:
+            return False
+
     def set_aside(self) -> None:
-        """Rename an unreadable manifest, so that it is rebuilt and can be inspected."""
+        """Rename an unreadable manifest, so that it is rebuilt and can be inspected.
+
+        One of an older schema is deleted: it is not damaged.
+        """
         if self._read_only:
+            return
+        if self._is_older():
+            self._path.unlink()
             return
         for suffix in ("", ".wal"):
             path = self._path.with_name(self._path.name + suffix)
@@ -320,6 +336,11 @@ class Manifest:
                 if target.is_dir() and not target.is_symlink():
                     shutil.rmtree(target)
                 path.replace(target)
+
+
+def _is_older_schema(con: duckdb.DuckDBPyConnection) -> bool:
+    found = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
+    return bool(found) and found[0][0].isdecimal() and int(found[0][0]) < _SCHEMA_VERSION
 
 
 def _contents(con: duckdb.DuckDBPyConnection) -> list[Any]:
