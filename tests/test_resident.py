@@ -389,7 +389,9 @@ def test_it_carries_out_nothing_but_queries(localembed, tmp_path):
     facts = [str(tmp_path), str(tmp_path), "80", "----", "0"]
     words = [os.fsencode(word) for word in (*facts, "rm", tmp_path / "notes")]
     assert client.exchange(b"rm", words) == [wire.REFUSED]
-    assert client.exchange(wire.QUERY, words)[:2] == [b"answer", b"0"], "words of a query"
+    reply = client.exchange(wire.QUERY, words)
+    assert reply is not None
+    assert reply[:2] == [b"answer", b"0"], "words of a query"
     assert localembed("query", "zebra", "-l").stdout.count("\n") == 2
 
 
