@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 from localembed.core.text import counted
+from localembed.types.documents import DEFAULT_CATEGORIES
 from localembed.types.events import EventListener, RunEvent, Step, ignore_event
 from localembed.types.runs import ChunkCounts, FileCounts, RunReport, TokenCounts
 
@@ -94,6 +95,18 @@ class RunCounters:
         with self._lock:
             self._skipped.append(note)
             self._left_out += [note] * left_out
+
+    def leave_out(self, indexed: Collection[bytes]) -> None:
+        """Count files that the default rules skip, of those that were indexed until now.
+
+        Args:
+            indexed: their absolute paths.
+        """
+        with self._lock:
+            skipped = {n.path: n for n in self._skipped if n.category in DEFAULT_CATEGORIES}
+            for path in indexed if skipped else ():
+                note = next((skipped[at] for at in _with_folders(path) if at in skipped), None)
+                self._left_out += [replace(note, path=path)] if note else []
 
     def fail(self, note: Note) -> None:
         """Count an input that could not be read."""
@@ -266,3 +279,10 @@ class RunCounters:
             left_out=tuple(sorted(self._left_out, key=lambda note: note.path)),
             largest=largest,
         )
+
+
+def _with_folders(path: bytes) -> Iterator[bytes]:
+    """Yield a path, then each folder above it as notes name folders: with a slash at the end."""
+    yield path
+    while b"/" in (path := path.rpartition(b"/")[0]):
+        yield path + b"/"

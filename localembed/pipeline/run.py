@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from localembed.store import runs
 from localembed.store.head import read_head
 from localembed.store.layout import Layout
 from localembed.store.missing_files import read_missing, write_missing
+from localembed.store.root_documents import records_of
 from localembed.types.documents import FileRecord, Root
 from localembed.types.events import EventListener, Step
 from localembed.types.json_forms import report_json
@@ -110,6 +112,8 @@ def _run(job: Job, counters: RunCounters) -> RunReport:
                 writer.finish(complete=False, default=False, keep=job.keep_versions)
             raise
         writer.remove(plan.removed)
+        if not records:
+            counters.leave_out(_replaced_files(job))
         complete = job.covers_all and not plan.refused
         writer.finish(
             complete=complete,
@@ -164,6 +168,18 @@ def plan_run(job: Job, records: Mapping[bytes, FileRecord], counters: RunCounter
         )
         orphans = [r for r in records.values() if r.root_id in job.forgotten_roots]
         return replace(plan, removed=(*plan.removed, *orphans)) if orphans else plan
+
+
+def _replaced_files(job: Job) -> set[bytes]:
+    """Return the absolute paths of the files in the table that this one replaces, if it does."""
+    default = read_head(job.layout).default
+    if not job.becomes_default or default in (None, job.facts.name):
+        return set()
+    return {
+        os.path.join(job.root_paths[record.root_id], record.path).rstrip(b"/")  # noqa: PTH118
+        for record in records_of(job.layout, default)
+        if record.n_chunks and record.root_id in job.root_paths
+    }
 
 
 def _to_retry(record: FileRecord) -> FileRecord:

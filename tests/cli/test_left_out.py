@@ -7,6 +7,7 @@ import json
 import pytest
 
 from localembed.pipeline import largest
+from localembed.workspace import tables
 from tests.conftest import paragraphs
 from tests.noisy_repository import MARK, write_repository
 
@@ -33,6 +34,19 @@ def test_a_secret_that_was_indexed_is_named_and_freed_by_the_command_that_is_nam
     assert holding(repository / ".localembed") == []
     again = json.loads(cli("index", "--json").out)
     assert again["left_out"] == []
+
+
+def test_what_leaves_with_a_replaced_table_is_named(repository, cli, monkeypatch):
+    cli("init")
+    with monkeypatch.context() as old:
+        old.setattr(tables, "SCHEMA_VERSION", 1)
+        cli("index", ".", "--no-ignore")
+
+    report = json.loads(cli("index", ".", "--ignore", "--json").out)
+
+    assert (report["chunks"]["embedded"], len(report["left_out"])) == (0, 5)
+    assert cli("versions", "gc", "--keep", "0").code == 0
+    assert holding(repository / ".localembed") == []
 
 
 def holding(folder) -> list[str]:
