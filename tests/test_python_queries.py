@@ -153,6 +153,7 @@ def known_prompts(tiny_models, own_home):
 
 def test_a_query_is_embedded_as_the_search_embeds_it(known_prompts, notes, monkeypatch):
     monkeypatch.setenv("LOCALEMBED_MODEL", "prompted")
+    monkeypatch.setenv("LOCALEMBED_PRECISION", "fp32")
     (notes / "a.md").write_text("some words")
     workspace = localembed.open(notes)
     workspace.index()
