@@ -135,3 +135,30 @@ def test_an_index_of_an_older_schema_is_taken_over_without_embedding(
     report = workspace.index()
     assert (fake.embedded, report.chunks.reused, report.chunks.embedded) == ([], 1, 0)
     assert first(workspace, "zebra", mode="text") == "a.md"
+
+
+@pytest.mark.parametrize("way", ["remove", "restore"])
+def test_a_table_of_an_older_schema_is_still_written(workspace, notes, monkeypatch, way):
+    """`rm` deletes from every table, and an older version can be restored."""
+    import lancedb
+
+    from localembed.store.head import read_head
+    from localembed.workspace import tables
+
+    (notes / "a.md").write_text("zebra stripes")
+    (notes / "b.md").write_text("giraffe spots")
+    with monkeypatch.context() as old:
+        old.setattr(tables, "SCHEMA_VERSION", 1)
+        workspace.index([notes])
+    name = read_head(workspace.layout).default
+    table = lancedb.connect(workspace.layout.vectors).open_table(name)
+    table.drop_columns(["kind", "title", "place", "readable", "metadata"])
+    assert workspace.index().chunks.embedded == 0
+
+    if way == "remove":
+        assert workspace.remove(notes / "a.md").files.removed == 1
+    else:
+        workspace.history.restore("1")
+        assert read_head(workspace.layout).default == name
+    hits = workspace.query("zebra giraffe", mode="text")
+    assert {Path(hit.path).name for hit in hits} == {"b.md", *(["a.md"] * (way == "restore"))}

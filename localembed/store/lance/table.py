@@ -112,8 +112,13 @@ class ChunkTable:
             return rows
 
     def count_unreadable(self) -> int:
-        """Return the number of rows whose text the model does not know."""
+        """Return the number of rows whose text the model does not know.
+
+        A table of an older schema, which only deletes and restores still write, has none.
+        """
         with lance_errors(self._folder):
+            if "readable" not in self._handle.schema.names:
+                return 0
             return int(self._handle.count_rows(UNREADABLE))
 
     def data_bytes(self) -> int:
