@@ -135,3 +135,16 @@ def test_rows_without_a_vector_do_no_harm(small, notes, fake):
     fill(notes, 20, "a")
     workspace.index()
     assert workspace.status().vector_index.recall >= 0.9
+
+
+def test_the_first_query_and_later_ones_show_the_same_scores(workspace, notes):
+    """From the second on, vectors are in memory; not even the last digit differs."""
+    for number in range(60):
+        (notes / f"{number}.md").write_text(f"zebra{number} stripes{number % 7} of word{number % 5}")
+    workspace.index([notes])
+    seen = [
+        [(hit.chunk_id, hit.score, hit.similarity) for hit in workspace.query(query, top_k=30)]
+        for _ in range(3)
+        for query in ("zebra7 stripes3", "zebra9 stripes1 word2", "word4 of stripes")
+    ]
+    assert seen[:3] == seen[3:6] == seen[6:]

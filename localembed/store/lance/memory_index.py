@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localembed.store.lance.candidates import Candidate
+from localembed.store.lance.vector_index import cosines, unit
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -79,12 +80,14 @@ class NearestInMemory:
 
     def search(self, query: Vector, limit: int) -> list[Candidate]:
         """Return the nearest rows, best first; rows without a vector are skipped."""
-        similar = self._matrix @ _unit(query)
+        query = unit(query)
+        similar = self._matrix @ query
         similar[~self._present] = -np.inf
         limit = min(limit, int(np.count_nonzero(self._present)))
         best = np.argpartition(-similar, limit - 1)[:limit] if limit else np.arange(0)
         best = best[np.argsort(-similar[best], kind="stable")]
-        return self._candidates(best, similar[best], [0.0] * limit)
+        found = self._candidates(best, query, [0.0] * limit)
+        return sorted(found, key=lambda candidate: -candidate.similarity)
 
     def compare(
         self, query: Vector, row_ids: Sequence[int], text_scores: Sequence[float]
@@ -92,15 +95,11 @@ class NearestInMemory:
         """Return the rows that full text found, in the same order, with their similarities."""
         ids = np.array(row_ids, np.uint64)
         rows = self._by_row_id[np.searchsorted(self._row_ids, ids, sorter=self._by_row_id)]
-        return self._candidates(rows, self._matrix[rows] @ _unit(query), text_scores)
+        return self._candidates(rows, unit(query), text_scores)
 
     def _candidates(
-        self, rows: npt.NDArray[np.intp], similar: Vector, text_scores: Sequence[float]
+        self, rows: npt.NDArray[np.intp], query: Vector, text_scores: Sequence[float]
     ) -> list[Candidate]:
+        similar = cosines(self._matrix[rows], query)
         row_ids, chunk_ids = self._row_ids[rows].tolist(), self._chunk_ids[rows].tolist()
         return list(map(Candidate, row_ids, chunk_ids, similar.tolist(), text_scores))
-
-
-def _unit(query: Vector) -> Vector:
-    unit: Vector = (query / float(np.linalg.norm(query))).astype(np.float32)
-    return unit

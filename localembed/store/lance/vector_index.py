@@ -14,6 +14,7 @@ import numpy as np
 from localembed.types.tables import VectorIndex
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
 
     from localembed.types.arrays import Vector, VectorMatrix
@@ -77,10 +78,25 @@ def similarities(vectors: pa.Array, query: Vector) -> Vector:
     present = ~vectors.is_null().to_numpy(zero_copy_only=False)
     similar = np.zeros(len(vectors), np.float32)
     if present.any():
-        matrix = _matrix(vectors.drop_null())
-        lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(query)
-        similar[present] = (matrix @ query) / np.maximum(lengths, np.finfo(np.float32).tiny)
+        similar[present] = cosines(unit(_matrix(vectors.drop_null())), unit(query))
     return similar
+
+
+def unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return one vector, (dim,), or rows, (n, dim), at length 1; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: npt.NDArray[np.float32] = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return scaled
+
+
+def cosines(rows: VectorMatrix, query: Vector) -> Vector:
+    """Return the cosine of rows to a query, all of length 1: (n,) float32.
+
+    Each row is summed alone. With BLAS, the last digits depend on the rows beside it, so that the
+    same query would show other scores once vectors are in memory.
+    """
+    found: Vector = np.einsum("ij,j->i", rows, query)
+    return found
 
 
 def _measure(handle: Any) -> VectorIndex:  # noqa: ANN401
@@ -111,16 +127,16 @@ def _synthetic_queries(handle: Any) -> VectorMatrix:  # noqa: ANN401
         for number in range(2 * _MEASURED_QUERIES)
     ]
     column = handle.take_offsets(offsets).select(["vector"]).to_arrow()["vector"]
-    vectors = _unit(_matrix(column.combine_chunks().drop_null()))
+    vectors = unit(_matrix(column.combine_chunks().drop_null()))
     half = len(vectors) // 2
-    return _unit(vectors[:half] + vectors[half : 2 * half])
+    return unit(vectors[:half] + vectors[half : 2 * half])
 
 
 def _nearest_similarities(handle: Any, queries: VectorMatrix) -> Vector:  # noqa: ANN401
     """Return each query's cosine to the last of its neighbours, in one pass: (n,) float32."""
     best = np.full((len(queries), _NEIGHBOURS), -2, np.float32)
     for batch in handle.search().where("vector IS NOT NULL").select(["vector"]).to_batches():
-        similar = queries @ _unit(_matrix(batch["vector"])).T
+        similar = queries @ unit(_matrix(batch["vector"])).T
         both = np.concatenate([best, similar], axis=1)
         best = np.partition(both, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS:]
     return best[:, 0]
@@ -138,9 +154,3 @@ def _matrix(vectors: pa.Array) -> VectorMatrix:
     flat = vectors.flatten().to_numpy(zero_copy_only=False)
     matrix: VectorMatrix = flat.reshape(len(vectors), -1).astype(np.float32)
     return matrix
-
-
-def _unit(matrix: VectorMatrix) -> VectorMatrix:
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-    unit: VectorMatrix = matrix / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return unit
