@@ -140,7 +140,8 @@ def test_rows_without_a_vector_do_no_harm(small, notes, fake):
 def test_the_first_query_and_later_ones_show_the_same_scores(workspace, notes):
     """From the second on, vectors are in memory; not even the last digit differs."""
     for number in range(60):
-        (notes / f"{number}.md").write_text(f"zebra{number} stripes{number % 7} of word{number % 5}")
+        words = f"zebra{number} stripes{number % 7} of word{number % 5}"
+        (notes / f"{number}.md").write_text(words)
     workspace.index([notes])
     seen = [
         [(hit.chunk_id, hit.score, hit.similarity) for hit in workspace.query(query, top_k=30)]

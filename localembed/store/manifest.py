@@ -22,45 +22,25 @@ from localembed.errors import LockedError, StorageError
 from localembed.store.fsync import StoredFile, Synced
 from localembed.store.lance.disk_names import is_inside
 from localembed.store.layout import Layout
-from localembed.types.documents import FileRecord, FileStat
+from localembed.store.manifest_schema import (
+    COLUMNS,
+    DUCKDB_SETTINGS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    contents,
+    from_row,
+    is_older_schema,
+    to_row,
+)
+from localembed.types.documents import FileRecord
 
 if TYPE_CHECKING:
     import duckdb
 
-_SCHEMA_VERSION = 2
 _LOCK_TIMEOUT_SECONDS = 5.0
 # What DuckDB's messages are matched for; tests/assumptions/test_duckdb.py provokes each.
 _LOCKED = "Could not set lock"
 _UNWRITABLE = re.compile("No space left|Permission denied|(?i:read-only)")
-_DUCKDB_SETTINGS = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "allow_community_extensions": "false",
-    "enable_external_access": "false",
-    "threads": "2",
-    "memory_limit": "512MB",
-}
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
-CREATE TABLE IF NOT EXISTS tables (
-    name VARCHAR PRIMARY KEY, uuid VARCHAR NOT NULL, lance_version BIGINT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS lance_files (
-    table_name VARCHAR NOT NULL, name VARCHAR NOT NULL, size BIGINT NOT NULL, xxh3 BLOB NOT NULL,
-    PRIMARY KEY (table_name, name)
-);
-CREATE TABLE IF NOT EXISTS files (
-    table_name VARCHAR NOT NULL, doc_id BLOB NOT NULL, root_id VARCHAR NOT NULL,
-    path BLOB NOT NULL, size BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, ctime_ns BIGINT NOT NULL,
-    inode UBIGINT NOT NULL, observed_ns BIGINT NOT NULL, content_hash BLOB NOT NULL,
-    n_chunks INTEGER NOT NULL, run BIGINT NOT NULL, state VARCHAR NOT NULL,
-    reason VARCHAR NOT NULL, noise_rules INTEGER NOT NULL, PRIMARY KEY (table_name, doc_id)
-);
-"""
-_COLUMNS = (
-    "doc_id, root_id, path, size, mtime_ns, ctime_ns, inode, observed_ns, content_hash, n_chunks, "
-    "run, state, reason, noise_rules"
-)
 _NO_FILES = Synced()
 
 
@@ -113,7 +93,7 @@ class Manifest:
         try:
             with self._connection() as con:
                 rows = con.execute(
-                    f"SELECT {_COLUMNS} FROM files WHERE table_name = ?",
+                    f"SELECT {COLUMNS} FROM files WHERE table_name = ?",
                     [table],
                 ).fetchall()
                 mark = con.execute(
@@ -122,7 +102,7 @@ class Manifest:
         except _DamagedError:
             self.set_aside()
             return {}, None
-        return {row[0]: _record(row) for row in rows}, TableMark(*mark[0]) if mark else None
+        return {row[0]: from_row(row) for row in rows}, TableMark(*mark[0]) if mark else None
 
     def marks(self) -> dict[str, TableMark]:
         """Return the mark of every table."""
@@ -138,20 +118,20 @@ class Manifest:
         """Return at most `most` documents with rows at or below a path of a root, of any table."""
         below = "AND (path = ? OR (path > ? AND path < ?)) " if path else ""
         rows = self._read(
-            f"SELECT DISTINCT ON (doc_id) {_COLUMNS} FROM files WHERE root_id = ? AND n_chunks > 0 "
+            f"SELECT DISTINCT ON (doc_id) {COLUMNS} FROM files WHERE root_id = ? AND n_chunks > 0 "
             f"{below}ORDER BY doc_id LIMIT ?",
             [root_id, *((path, path + b"/", path + b"0") if path else ()), most],
         )
-        return list(map(_record, rows))
+        return list(map(from_row, rows))
 
     def largest(self, table: str, most: int) -> list[FileRecord]:
         """Return the documents of a table with the most rows, at most `most` of them."""
         rows = self._read(
-            f"SELECT {_COLUMNS} FROM files WHERE table_name = ? AND n_chunks > 0 "
+            f"SELECT {COLUMNS} FROM files WHERE table_name = ? AND n_chunks > 0 "
             "ORDER BY n_chunks DESC, path LIMIT ?",
             [table, most],
         )
-        return list(map(_record, rows))
+        return list(map(from_row, rows))
 
     def _read(self, query: str, values: list[object]) -> list[Any]:
         """Return the rows of a query; none if there is no readable manifest."""
@@ -190,7 +170,7 @@ class Manifest:
                 )
             if upserts:
                 with con.appender("files", action="upsert") as appender:
-                    appender.append_rows([(table, *_row(record)) for record in upserts])
+                    appender.append_rows([(table, *to_row(record)) for record in upserts])
             _update_files(con, table, synced)
             if mark is not None:
                 con.execute(
@@ -245,7 +225,7 @@ class Manifest:
         con = self._connect()
         try:
             if not self._read_only:
-                con.execute(_SCHEMA)
+                con.execute(SCHEMA)
                 self._number_schema(con)
             self._check_schema(con)
             if not self._read_only:
@@ -267,7 +247,7 @@ class Manifest:
         deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
         while True:
             try:
-                return duckdb.connect(str(self._path), self._read_only, _DUCKDB_SETTINGS)
+                return duckdb.connect(str(self._path), self._read_only, DUCKDB_SETTINGS)
             except duckdb.Error as error:
                 busy = _LOCKED in str(error)
                 if not busy or time.monotonic() > deadline:
@@ -276,7 +256,7 @@ class Manifest:
 
     def _number_schema(self, con: duckdb.DuckDBPyConnection) -> None:
         if not con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall():
-            con.execute("INSERT INTO meta VALUES ('schema', ?)", [str(_SCHEMA_VERSION)])
+            con.execute("INSERT INTO meta VALUES ('schema', ?)", [str(SCHEMA_VERSION)])
 
     def _check_schema(self, con: duckdb.DuckDBPyConnection) -> None:
         """Check that the file contains the tables of this version, and nothing else.
@@ -284,11 +264,11 @@ class Manifest:
         Raises:
             _DamagedError: it does not.
         """
-        if _contents(con) != _expected_contents():
+        if contents(con) != _expected_contents():
             message = "its tables are not those of a manifest"
             raise _DamagedError(message)
         found = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
-        if found != [(str(_SCHEMA_VERSION),)]:
+        if found != [(str(SCHEMA_VERSION),)]:
             message = f"it has schema {found[0][0] if found else 'none'}"
             raise _DamagedError(message)
 
@@ -314,8 +294,8 @@ class Manifest:
         import duckdb
 
         try:
-            with duckdb.connect(str(self._path), read_only=True, config=_DUCKDB_SETTINGS) as con:
-                return _is_older_schema(con)
+            with duckdb.connect(str(self._path), read_only=True, config=DUCKDB_SETTINGS) as con:
+                return is_older_schema(con)
         except duckdb.Error:
             return False
 
@@ -338,28 +318,25 @@ class Manifest:
                 path.replace(target)
 
 
-def _is_older_schema(con: duckdb.DuckDBPyConnection) -> bool:
-    found = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
-    return bool(found) and found[0][0].isdecimal() and int(found[0][0]) < _SCHEMA_VERSION
-
-
-def _contents(con: duckdb.DuckDBPyConnection) -> list[Any]:
-    """Return everything that a database defines, as SQL."""
-    rows: list[Any] = con.execute(
-        "SELECT sql FROM duckdb_tables() WHERE NOT internal UNION ALL "
-        "SELECT sql FROM duckdb_views() WHERE NOT internal UNION ALL "
-        "SELECT sql FROM duckdb_indexes() ORDER BY 1"
-    ).fetchall()
-    return rows
-
-
 @cache
 def _expected_contents() -> list[Any]:
+    """Return what a manifest of this version defines, as SQL."""
     import duckdb
 
-    with duckdb.connect(":memory:", config=_DUCKDB_SETTINGS) as con:
-        con.execute(_SCHEMA)
-        return _contents(con)
+    with duckdb.connect(":memory:", config=DUCKDB_SETTINGS) as con:
+        con.execute(SCHEMA)
+        return contents(con)
+
+
+def extensions_are_off() -> bool:
+    """Tell whether DuckDB, with the settings used here, neither fetches nor loads extensions."""
+    import duckdb
+
+    names = [name for name in DUCKDB_SETTINGS if "extensions" in name]
+    columns = ", ".join(f"current_setting('{name}')" for name in names)
+    with duckdb.connect(":memory:", config=DUCKDB_SETTINGS) as con:
+        row = con.execute(f"SELECT {columns}").fetchone()
+    return row is not None and not any(row)
 
 
 def _update_files(con: duckdb.DuckDBPyConnection, table: str, synced: Synced) -> None:
@@ -374,43 +351,5 @@ def _update_files(con: duckdb.DuckDBPyConnection, table: str, synced: Synced) ->
             appender.append_rows([(table, file.name, file.size, file.xxh3) for file in synced.new])
 
 
-def extensions_are_off() -> bool:
-    """Tell whether DuckDB, with the settings used here, neither fetches nor loads extensions."""
-    import duckdb
-
-    names = [name for name in _DUCKDB_SETTINGS if "extensions" in name]
-    columns = ", ".join(f"current_setting('{name}')" for name in names)
-    with duckdb.connect(":memory:", config=_DUCKDB_SETTINGS) as con:
-        row = con.execute(f"SELECT {columns}").fetchone()
-    return row is not None and not any(row)
-
-
 class _DamagedError(StorageError):
     """The manifest cannot be read."""
-
-
-def _record(row: tuple[object, ...]) -> FileRecord:
-    doc_id, root_id, path, size, mtime, ctime, inode, observed, content, n, *state = row
-    run, state_name, reason, noise_rules = state
-    return FileRecord(
-        doc_id=doc_id,  # type: ignore[arg-type]
-        root_id=root_id,  # type: ignore[arg-type]
-        path=path,  # type: ignore[arg-type]
-        stat=FileStat(size, mtime, ctime, inode),  # type: ignore[arg-type]
-        observed_ns=observed,  # type: ignore[arg-type]
-        content_hash=content,  # type: ignore[arg-type]
-        n_chunks=n,  # type: ignore[arg-type]
-        run=run,  # type: ignore[arg-type]
-        state=state_name,  # type: ignore[arg-type]
-        reason=reason,  # type: ignore[arg-type]
-        noise_rules=noise_rules,  # type: ignore[arg-type]
-    )
-
-
-def _row(record: FileRecord) -> tuple[object, ...]:
-    stat = record.stat
-    return (
-        record.doc_id, record.root_id, record.path, stat.size, stat.mtime_ns, stat.ctime_ns,
-        stat.inode, record.observed_ns, record.content_hash, record.n_chunks, record.run,
-        record.state, record.reason, record.noise_rules,
-    )  # fmt: skip

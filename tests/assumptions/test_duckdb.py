@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from localembed.errors import LockedError, StorageError
-from localembed.store import manifest
+from localembed.store import manifest, manifest_schema
 from localembed.store.layout import Layout
 from localembed.store.manifest import Manifest, _DamagedError
 from tests.slow.faults import needs_strace
@@ -77,6 +77,6 @@ def test_what_is_no_database_says_none_of_these(tmp_path):
 
 
 def test_every_setting_that_keeps_duckdb_offline_exists():
-    with duckdb.connect(":memory:", config=manifest._DUCKDB_SETTINGS) as connection:
-        for name in manifest._DUCKDB_SETTINGS:
+    with duckdb.connect(":memory:", config=manifest_schema.DUCKDB_SETTINGS) as connection:
+        for name in manifest_schema.DUCKDB_SETTINGS:
             assert connection.execute(f"SELECT current_setting('{name}')").fetchone()
