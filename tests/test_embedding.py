@@ -57,8 +57,8 @@ def real_chunks(located):
 
 
 def test_chunks_get_the_vectors_of_their_texts(located, embedder, reference):
-    chunks = real_chunks(located)[:16]
-    assert len(chunks) == 16
+    chunks = real_chunks(located)
+    assert len(chunks) > 10
     ours = embedder.embed_ids([chunk.token_ids for chunk in chunks])
     theirs = reference.encode([chunk.text for chunk in chunks])
     assert cosine(ours, theirs).min() >= 0.99999
@@ -66,7 +66,7 @@ def test_chunks_get_the_vectors_of_their_texts(located, embedder, reference):
 
 
 def test_a_vector_does_not_depend_on_its_batch(located, embedder):
-    ids = [chunk.token_ids for chunk in real_chunks(located)[:16]]
+    ids = [chunk.token_ids for chunk in real_chunks(located)]
     together = embedder.embed_ids(ids)
     alone = np.concatenate([embedder.embed_ids([item]) for item in ids])
     backwards = embedder.embed_ids(ids[::-1])[::-1]

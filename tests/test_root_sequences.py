@@ -167,7 +167,7 @@ def on_disk(workspace) -> set[str]:
     return found
 
 
-@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(STEPS, min_size=3, max_size=10))
 def test_what_is_shown_is_always_below_a_known_root(tmp_path_factory, fake, steps):
     world = World(tmp_path_factory.mktemp("world"))
