@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localembed.core.hashing import document_id
+from localembed.pipeline.counters import RunCounters
 from localembed.pipeline.plan import make_plan
 from localembed.sources import Walk
 from localembed.types.documents import (
@@ -21,6 +22,7 @@ from localembed.types.documents import (
     Root,
     SourceFile,
 )
+from localembed.types.events import Step
 
 SECOND = 1_000_000_000
 LONG_AGO = 1_700_000_000 * SECOND + 123_456_789
@@ -429,3 +431,28 @@ def test_nothing_that_was_found_is_removed_and_nothing_unknown(known, found, all
     assert removed == known - found or (removed == set() and plan.refused and not allowed)
     assert {int(f.path) for f in plan.added} == found - known
     assert plan.unchanged == len(known & found)
+
+
+class Sizes(int):
+    """The size of a file, which counts how often it is added up."""
+
+    sums = 0
+
+    def __radd__(self, other: int) -> int:
+        type(self).sums += 1
+        return int(other) + int(self)
+
+
+def test_the_sizes_of_the_files_are_added_up_once_not_for_each_file_read():
+    walk = Walk(
+        ROOT, b"", files=[file(path, replace(STAT, size=Sizes(10))) for path in numbered(50)]
+    )
+    announced: list[int] = []
+    counters = RunCounters(
+        lambda event: announced.append(event.count) if event.step is Step.TOTAL else None
+    )
+    counters.use_plan(make_plan([walk], {}))
+    for _ in range(50):
+        counters.read_file(10, 2)
+    assert announced == [100] * 50
+    assert Sizes.sums == 50

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Counted = Literal[
     "added", "changed", "renamed", "unchanged", "removed", "bytes", "truncated",
     "embedded", "reused", "removed_chunks", "tokens",
-    "begun", "kept", "bytes_walked", "chunked",
+    "begun", "kept", "bytes_planned", "bytes_walked", "chunked",
 ]  # fmt: skip
 
 _SIDES = {
@@ -127,6 +127,7 @@ class RunCounters:
         """Count the files that the plan already decided about."""
         with self._lock:
             self._plan = plan
+            self._sums["bytes_planned"] = plan.size
             self._sums["unchanged"] += plan.unchanged
             self._sums["removed"] += sum(1 for record in plan.removed if record.n_chunks)
             self._skipped += plan.skipped
@@ -184,8 +185,7 @@ class RunCounters:
             sums = self._sums
             sums["bytes_walked"] += size
             sums["chunked"] += chunks
-            all_bytes = self._plan.size if self._plan else 0
-            total = round(sums["chunked"] * all_bytes / max(1, sums["bytes_walked"]))
+            total = round(sums["chunked"] * sums["bytes_planned"] / max(1, sums["bytes_walked"]))
         self.emit(Step.FILE, 1)
         self.emit(Step.CHUNKED, chunks)
         self.emit(Step.TOTAL, total)

@@ -87,9 +87,11 @@ class Tokens:
 
 def share_known(ids: IntArray, unknown_id: int | None) -> float:
     """Return the share of tokens that the model knows, 0 to 1; 1 if there are none."""
+    import numpy as np
+
     if unknown_id is None or not len(ids):
         return 1.0
-    return 1.0 - float((ids == unknown_id).mean())
+    return 1.0 - int(np.count_nonzero(ids == unknown_id)) / len(ids)
 
 
 class Tokenizer(Protocol):

@@ -25,20 +25,20 @@ _MARKS = re.compile(
 )
 """Accents of Latin, Greek and Cyrillic letters, points of Hebrew, vowel signs of Arabic and its
 stretching. Marks of other scripts, such as Thai vowels, are letters to their readers."""
-_INVISIBLE = dict.fromkeys(
-    [0xAD, 0x34F, 0x180E, 0x2060, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F),
-     *range(0x2066, 0x206A)]
-)  # fmt: skip
+_INVISIBLE = re.compile("[\u00ad\u034f\u180e\u2060\ufeff\u200b-\u200f\u202a-\u202e\u2066-\u2069]+")
 """Soft hyphen, zero-width characters and marks of the writing direction."""
 _LETTERS = {
-    **dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u02b9\uff07"), "'"),
-    **dict.fromkeys(range(0x2010, 0x2016), "-"),
-    **dict(zip(map(ord, "øđłħıðŧ"), "odlhidt", strict=True)),
-    ord("æ"): "ae",
-    ord("œ"): "oe",
-    ord("þ"): "th",
+    **dict.fromkeys("\u2018\u2019\u02bc\u02b9\uff07", "'"),
+    **dict.fromkeys(map(chr, range(0x2010, 0x2016)), "-"),
+    **dict(zip("øđłħıðŧ", "odlhidt", strict=True)),
+    "æ": "ae",
+    "œ": "oe",
+    "þ": "th",
 }
 """Apostrophes and hyphens of all kinds, and letters that are not a letter with an accent."""
+_LETTER = re.compile(f"[{''.join(_LETTERS)}]")
+"""One of these; to find the few there are is faster than to look each character up."""
+_NO_WORD = re.compile("[^A-Za-z0-9]+")
 _ASCII = bytes(
     ord(chr(code).lower()) if chr(code).isalnum() or chr(code) in "\n'._,:;" else ord(" ")
     for code in range(128)
@@ -57,9 +57,9 @@ def normal(text: str) -> str:
     """Return the normal form of a text: compatible (NFKC), lower case, without accents."""
     if text.isascii():
         return text.encode().translate(_ASCII).decode()
-    text = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold()
+    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
     bare = _MARKS.sub("", unicodedata.normalize("NFD", text))
-    return unicodedata.normalize("NFC", bare).translate(_LETTERS)
+    return _LETTER.sub(lambda letter: _LETTERS[letter[0]], unicodedata.normalize("NFC", bare))
 
 
 def compound_parts(text: str) -> str:
@@ -80,6 +80,8 @@ def compound_parts(text: str) -> str:
 @lru_cache(1024)
 def _separated(names: str) -> str:
     """Return names with a space for everything but letters, marks and digits."""
+    if names.isascii():
+        return " ".join(_NO_WORD.sub(" ", names).split())
     return " ".join(
         "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in names).split()
     )
