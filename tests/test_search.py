@@ -21,8 +21,16 @@ from tests import fake_backend
 from tests.conftest import paragraphs
 
 
-def candidate(name: str, similarity: float, text_score: float = 0.0) -> Candidate:
-    return Candidate(row_id=0, chunk_id=name.encode(), similarity=similarity, text_score=text_score)
+def candidate(
+    name: str, similarity: float, text_score: float = 0.0, document: str = ""
+) -> Candidate:
+    return Candidate(
+        row_id=0,
+        chunk_id=name.encode(),
+        doc_id=(document or name).encode(),
+        similarity=similarity,
+        text_score=text_score,
+    )
 
 
 def names(ranked) -> list[str]:
@@ -49,6 +57,22 @@ def test_the_bonus_shrinks_as_the_best_vector_match_gets_surer():
     by_text = [candidate("b", 0.45, 12.0)]
     sure = fuse("some words", [candidate("a", 0.99)], by_text)
     assert names(sure) == ["a", "b"]
+
+
+def test_the_document_of_a_pasted_query_does_not_silence_the_words_of_the_others():
+    own, own_end = candidate("own", 1.0, 400.0, "it"), candidate("end", 0.9, 100.0, "it")
+    near, named = candidate("near", 0.62, 40.0), candidate("named", 0.60, 180.0)
+    by_text = [own, named, own_end, near]
+    ranked = fuse("a long passage", [own, own_end, near, named], by_text)
+    assert names(ranked) == ["own", "end", "named", "near"]
+    score = {c.chunk_id: s for s, c in ranked}[b"named"]
+    assert score == pytest.approx(0.60 + 1.8 * (1 - 0.62) * 180 / (180 + 20))
+
+
+def test_a_surest_match_that_is_not_first_by_words_counts_like_any_other():
+    sure, named = candidate("sure", 0.9, 5.0), candidate("named", 0.6, 30.0)
+    score = {c.chunk_id: s for s, c in fuse("some words", [sure, named], [named, sure])}
+    assert score[b"named"] == pytest.approx(0.6 + 1.8 * (1 - 0.9) * 30 / 50)
 
 
 def test_an_identifier_weighs_text_more_than_words_do():

@@ -29,6 +29,8 @@ class Candidate:
 
     row_id: int
     chunk_id: bytes
+    doc_id: bytes
+    """Id of its document."""
     similarity: float
     """Cosine to the query vector; 0 if either is missing."""
     text_score: float

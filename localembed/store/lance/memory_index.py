@@ -12,6 +12,7 @@ from localembed.store.lance.vector_index import cosines, unit
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import pyarrow as pa
 
     from localembed.types.arrays import Vector
 
@@ -22,7 +23,7 @@ _YES = True
 class NearestInMemory:
     """All vectors of a pinned table, normalized, in fp32: a search is one matrix product.
 
-    100,000 vectors of 384 dimensions take 157 MB, with the ids of their rows and chunks.
+    100,000 vectors of 384 dimensions take 158 MB, with the ids of their rows, chunks and documents.
     """
 
     def __init__(
@@ -41,22 +42,21 @@ class NearestInMemory:
             unreadable: condition of rows that count as having no vector; None if there are none.
         """
         self._row_ids = np.empty(rows, np.uint64)
-        self._chunk_ids = np.empty(rows, "V16")
+        self._chunk_ids, self._doc_ids = np.empty(rows, "V16"), np.empty(rows, "V16")
         self._matrix = np.zeros((rows, dim), np.float32)
         self._present = np.empty(rows, np.bool_)
         begin = 0
-        query = handle.search().select(["chunk_id", "vector"]).with_row_id(_YES)
+        query = handle.search().select(["chunk_id", "doc_id", "vector"]).with_row_id(_YES)
         for batch in query.to_batches(batch_size=_BATCH_ROWS):
             part = slice(begin, begin + batch.num_rows)
-            vectors, chunk_ids = batch["vector"], batch["chunk_id"]
+            vectors = batch["vector"]
             present = ~vectors.is_null().to_numpy(zero_copy_only=False)
             values = vectors.flatten().to_numpy(zero_copy_only=False)  # without nulls
             self._matrix[part][present] = values.reshape(-1, dim)
             self._present[part] = present
             self._row_ids[part] = batch["_rowid"].to_numpy()
-            self._chunk_ids[part] = np.frombuffer(
-                chunk_ids.buffers()[1], "V16", batch.num_rows, 16 * chunk_ids.offset
-            )
+            self._chunk_ids[part] = _ids(batch["chunk_id"])
+            self._doc_ids[part] = _ids(batch["doc_id"])
             begin = part.stop
         if unreadable is not None:
             self._leave_out(handle.search().where(unreadable).select(["chunk_id"]))
@@ -74,7 +74,8 @@ class NearestInMemory:
     def bytes(self) -> int:
         """Bytes of all arrays."""
         arrays = (
-            self._matrix, self._row_ids, self._chunk_ids, self._present, self._by_row_id,
+            self._matrix, self._row_ids, self._chunk_ids, self._doc_ids, self._present,
+            self._by_row_id,
         )  # fmt: skip
         return sum(array.nbytes for array in arrays)
 
@@ -101,5 +102,10 @@ class NearestInMemory:
         self, rows: npt.NDArray[np.intp], query: Vector, text_scores: Sequence[float]
     ) -> list[Candidate]:
         similar = cosines(self._matrix[rows], query)
-        row_ids, chunk_ids = self._row_ids[rows].tolist(), self._chunk_ids[rows].tolist()
-        return list(map(Candidate, row_ids, chunk_ids, similar.tolist(), text_scores))
+        ids = (every[rows].tolist() for every in (self._row_ids, self._chunk_ids, self._doc_ids))
+        return list(map(Candidate, *ids, similar.tolist(), text_scores))
+
+
+def _ids(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.void]:
+    """Return a column of ids of 16 bytes, without copying it."""
+    return np.frombuffer(column.buffers()[1], "V16", len(column), 16 * column.offset)

@@ -47,12 +47,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from localembed.types.arrays import Vector
-from localembed.types.tables import TableHead
+    from localembed.types.tables import TableHead
 
 _CHUNK_COLUMNS = [
     "chunk_id", "root_id", "path_bytes", "start", "end", "start_line", "end_line",
     "heading", "text", "tokens", "mtime_ns", "content_hash",
 ]  # fmt: skip
+_IDS = "chunk_id", "doc_id"
 _MAX_INDEX_BYTES = 1 << 30
 _YES = True
 
@@ -192,7 +193,7 @@ class ChunkReader:
                 return self._in_memory.search(query, limit)
         with lance_errors(self._folder):
             search = self._search_vectors(query, limit, among)
-            search = search.select(["chunk_id", "vector", "_distance"]).with_row_id(_YES)
+            search = search.select([*_IDS, "vector", "_distance"]).with_row_id(_YES)
             rows = search.to_arrow()
         found = _candidates(rows, query, [0.0] * rows.num_rows)
         return sorted(found, key=lambda candidate: -candidate.similarity)
@@ -235,9 +236,9 @@ class ChunkReader:
             return []
         in_memory = self._in_memory  # another thread may load them meanwhile
         if vector is None:
-            columns = _CHUNK_COLUMNS
+            columns = ["doc_id", *_CHUNK_COLUMNS]
         else:
-            columns = ["chunk_id", "vector"] if in_memory is None else []
+            columns = [*_IDS, "vector"] if in_memory is None else []
             if columns and self._unreadable:
                 columns.append("readable")
         with lance_errors(self._folder):
@@ -296,7 +297,7 @@ def _candidates(
         if "readable" in rows.column_names:
             found[rows["readable"].to_numpy() < READABLE] = 0
         similar = found.tolist()
-    ids = rows["_rowid"].to_pylist(), rows["chunk_id"].to_pylist()
+    ids = (rows[name].to_pylist() for name in ("_rowid", *_IDS))
     return list(map(Candidate, *ids, similar, text_scores, chunks))
 
 
