@@ -61,13 +61,14 @@ def test_the_best_come_first_with_the_scores_of_the_reranker():
         return [float(len(text)) for text in texts]
 
     hits = [found(1, "aaa"), found(2, "b"), found(3, "cc " * 9)]
-    best = Reranking(by_length, "q", 2).rerank(hits)
+    best = Reranking(by_length, "q").rerank(hits)
     assert [(hit.text, hit.score, hit.found_rank) for hit in best] == [
         ("cc " * 9, 27.0, 3),
         ("aaa", 7.0, 1),
+        ("b", 1.0, 2),
     ]
     assert shown == [("q", ["Top\naaa", "b", "cc " * 9])]
-    assert Reranking(by_length, "q", 2).rerank([]) == ()
+    assert Reranking(by_length, "q").rerank([]) == ()
 
 
 def test_scores_are_those_of_the_library(cross_encoder):

@@ -38,6 +38,12 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @click.argument("words", nargs=-1, metavar="[TEXT]...")
 @click.option("--mode", type=click.Choice(["hybrid", "vector", "text"]), help="Default: hybrid.")
 @click.option("-k", "--top-k", type=click.IntRange(1, 10_000), metavar="N", help="Default: 10.")
+@click.option(
+    "--per-file",
+    type=click.IntRange(0, 10_000),
+    metavar="N",
+    help="Maximum hits of one file, 0 for no maximum (default 2).",
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text")
 @click.option("-l", "only_paths", is_flag=True, help="Print only paths, like --format paths.")
 @click.option("-0", "--null", is_flag=True, help="End paths with NUL instead of a line end.")

@@ -16,17 +16,16 @@ from localembed.cli.render.output import json_line, path_line
 from localembed.cli.render.text import printable, relative
 from localembed.core.text import counted
 from localembed.errors import UsageError
-from localembed.search.rerank import DEPTH
 from localembed.types import json_forms
 from localembed.types.queries import Filter, Query, QueryResult, SearchMode
-from localembed.types.runs import Notice, ignore_notice
+from localembed.types.runs import Notice
 from localembed.workspace.settings import Settings
 from localembed.workspace.workspace import Workspace
 
 FORMATS = ("text", "json", "jsonl", "paths", "vimgrep", "markdown", "context")
 _RAW = ("json", "jsonl", "paths")
-_PER_FILE, _MAX_HITS = 10, 10_000
-"""Hits to search for each file that `--format paths` prints, and at most."""
+_PER_FILE = {"paths": 1, "context": 0}
+"""Maximum hits of one file for forms to which the setting does not apply."""
 _MAX_SHOWN = 200
 """Characters of a query that a notice repeats."""
 _WITH_LINES = ("text", "json", "jsonl", "markdown")
@@ -61,6 +60,8 @@ class Search:
     """None for the setting's."""
     top_k: int | None
     """None for the setting's."""
+    per_file: int | None
+    """None for what suits the form."""
     options: Mapping[str, Any]
     """The other fields of a `Query`."""
     view: View
@@ -68,7 +69,10 @@ class Search:
     def query(self, settings: Settings) -> Query:
         """Return the query, with the settings where the command line says nothing."""
         mode, top_k = self.mode or settings.mode, self.top_k or settings.top_k
-        return Query(self.text, mode, top_k, lines=self.view.lines, **self.options)
+        per_file = self.per_file
+        if per_file is None:
+            per_file = _PER_FILE.get(self.view.form, settings.per_file)
+        return Query(self.text, mode, top_k, per_file, lines=self.view.lines, **self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ def make_search(params: Mapping[str, Any], *, as_json: bool) -> Search:
         similar=similar,
         mode=params["mode"],
         top_k=params["top_k"],
+        per_file=params["per_file"],
         options={
             "model": params["model"],
             "filter": filters,
@@ -151,19 +156,13 @@ def print_search(workspace: Workspace, search: Search, on_notice: Notice) -> Pri
 
 
 def _find(workspace: Workspace, search: Search, on_notice: Notice) -> QueryResult:
-    """Return the best hits; for the form `paths`, the best hit of each of the best files."""
+    """Return the best hits; for the form `paths`, one of each file."""
     query = search.query(workspace.settings.settings)
-    find = workspace.like if search.similar else workspace.search
+    found = (workspace.like if search.similar else workspace.search)(query, on_notice)
     if search.view.form != "paths":
-        return find(query, on_notice)
-    depth = max(query.top_k, DEPTH) if query.rerank else min(_MAX_HITS, query.top_k * _PER_FILE)
-    found = find(replace(query, top_k=depth), on_notice)
+        return found
     files = {hit.path_bytes: hit for hit in reversed(found.hits)}
-    if len(files) < query.top_k and len(found.hits) == depth and not query.rerank:
-        found = find(replace(query, top_k=_MAX_HITS), ignore_notice)
-        files = {hit.path_bytes: hit for hit in reversed(found.hits)}
-    best = [hit for hit in found.hits if files[hit.path_bytes] is hit]
-    return replace(found, hits=tuple(best[: query.top_k]))
+    return replace(found, hits=tuple(hit for hit in found.hits if files[hit.path_bytes] is hit))
 
 
 def above(result: QueryResult, least: float | None) -> QueryResult:
@@ -183,6 +182,9 @@ def _refuse_contradictions(params: Mapping[str, Any], form: str) -> None:
         raise UsageError(message)
     if params["at"] is not None and params["model"] is not None:
         message = "Each version has one model: give either --at or --model."
+        raise UsageError(message)
+    if params["per_file"] is not None and form == "paths":
+        message = "-l prints each file once; --per-file works with the other forms."
         raise UsageError(message)
     if params["null"] and form != "paths":
         message = f"--null separates paths: it works with -l, not with --format {form}."

@@ -71,9 +71,10 @@ def evaluate(
         on_question: called after each question.
     """
     rows: dict[SearchMode, list[tuple[float, ...]]] = {mode: [] for mode in modes}
+    of = replace(of, top_k=_TOP_K, per_file=workspace.settings.settings.per_file)
     for question in questions:
         for mode in modes:
-            query = replace(of, text=question.text, mode=mode, top_k=_TOP_K)
+            query = replace(of, text=question.text, mode=mode)
             hits = workspace.search(query).hits
             rows[mode].append(_scores(question, question.gains(hits)))
         on_question()

@@ -21,10 +21,9 @@ class Reranking:
 
     reranker: Reranker
     query: str
-    top_k: int
 
     def rerank(self, hits: Sequence[SearchHit]) -> tuple[SearchHit, ...]:
-        """Return the best hits by the reranker's scores, which replace their scores."""
+        """Return all hits, best first by the reranker's scores, which replace their scores."""
         if not hits:
             return ()
         scores = self.reranker(self.query, [_text(hit) for hit in hits])
@@ -32,7 +31,7 @@ class Reranking:
             replace(hit, score=float(score), found_rank=rank)
             for rank, (hit, score) in enumerate(zip(hits, scores, strict=True), start=1)
         ]
-        return tuple(sorted(scored, key=lambda hit: -hit.score)[: self.top_k])
+        return tuple(sorted(scored, key=lambda hit: -hit.score))
 
 
 def _text(hit: SearchHit) -> str:

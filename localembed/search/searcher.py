@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from localembed.core.text import show_path
 from localembed.errors import ModelChangedError, NotIndexedError
-from localembed.search.fusion import TEXT_DEPTH, fuse
+from localembed.search.ranking import Ranked, document, rank
 from localembed.search.rerank import DEPTH, Reranking
+from localembed.search.spread import spread
 from localembed.search.surroundings import surroundings
-from localembed.search.words import text_query
 from localembed.store.head import read_head
 from localembed.store.lance.connection import VersionGoneError
 from localembed.store.lance.filters import condition, of_roots
@@ -22,11 +22,11 @@ from localembed.store.layout import Layout
 from localembed.store.versions import find_version
 from localembed.types.documents import READABLE
 from localembed.types.limits import DEFAULT_LIMITS, Limits
-from localembed.types.queries import Query, SearchHit
+from localembed.types.queries import OtherPlace, Query, SearchHit
 from localembed.types.tables import TableHead
 
 if TYPE_CHECKING:
-    from localembed.store.lance.candidates import Candidate, StoredChunk
+    from localembed.store.lance.candidates import StoredChunk
     from localembed.store.lance.read_rows import ChunkReader
     from localembed.types.arrays import Vector
     from localembed.types.models import EmbeddedQuery
@@ -87,7 +87,7 @@ class Searcher:
             query: the query.
             roots: root_id → absolute path, for the paths of hits.
             embedder: embeds the query; not used in text mode.
-            reranking: reorders at least `DEPTH` hits and returns the best.
+            reranking: reorders at least `DEPTH` hits.
 
         Raises:
             UsageError: the filter is invalid.
@@ -191,34 +191,31 @@ def _hits(
     roots: Mapping[str, bytes],
     reranking: Reranking | None = None,
 ) -> tuple[SearchHit, ...]:
-    """Search by vector and by text, and rank the hits."""
-    if reranking is not None:
-        query = replace(query, top_k=max(query.top_k, DEPTH))
+    """Search by vector and by text, and spread the best hits over files."""
     among = reader.select(where) if where is not None else None
-    by_vector: list[Candidate] = []
-    by_text: list[Candidate] = []
-    if vector is not None:
-        by_vector = reader.by_vector(vector, query.top_k, among)
-    if query.mode != "vector":
-        depth = TEXT_DEPTH if query.mode == "hybrid" else query.top_k
-        by_text = reader.by_text(text_query(query.text), depth, vector, among)
-    if query.mode == "hybrid":
-        ranked = fuse(query.text, by_vector, by_text)
+    if reranking is None:
+        kept = spread(rank(reader, query, vector, among), document, query.top_k, query.per_file)
     else:
-        ranked = [(c.similarity, c) for c in by_vector] or [(c.text_score, c) for c in by_text]
-    best = ranked[: query.top_k]
-    chunks = reader.fetch([candidate for _, candidate in best])
-    ranks = [
-        {candidate.chunk_id: rank for rank, candidate in enumerate(found, 1)}
-        for found in (by_vector, by_text)
-    ]
-    hits = tuple(
-        _hit(chunk, roots, score, candidate, *(rank.get(chunk.chunk_id) for rank in ranks))
-        for chunk, (score, candidate) in zip(chunks, best, strict=True)
+        deeper = replace(query, top_k=max(query.top_k, DEPTH), per_file=0)
+        kept = [(row, []) for row in rank(reader, deeper, vector, among)[: deeper.top_k]]
+    rows = [row for first, others in kept for row in (first, *others)]
+    chunks = reader.fetch([row.candidate for row in rows])
+    every = {
+        chunk.chunk_id: _hit(chunk, roots, row)
+        for row, chunk in zip(rows, chunks, strict=True)
         if chunk.root_id in roots
+    }
+    hits = tuple(
+        replace(
+            every[row.candidate.chunk_id],
+            also=tuple(_also(every[other.candidate.chunk_id]) for other in others),
+        )
+        for row, others in kept
+        if row.candidate.chunk_id in every
     )
     if reranking is not None:
-        hits = reranking.rerank(hits)
+        reranked = spread(reranking.rerank(hits), _file, query.top_k, query.per_file)
+        hits = tuple(replace(hit, also=tuple(map(_also, others))) for hit, others in reranked)
     if not query.lines:
         return hits
     by_id = {chunk.chunk_id.hex(): chunk for chunk in chunks}
@@ -227,6 +224,14 @@ def _hits(
         replace(hit, before=before, after=after)
         for hit, (before, after) in zip(hits, around, strict=True)
     )
+
+
+def _file(hit: SearchHit) -> bytes:
+    return hit.path_bytes
+
+
+def _also(hit: SearchHit) -> OtherPlace:
+    return OtherPlace(hit.chunk_id, hit.start_line, hit.end_line, hit.score)
 
 
 def _of_known(entry: TableHead, roots: Mapping[str, bytes]) -> str | None:
@@ -239,19 +244,12 @@ def _all_of(*conditions: str | None) -> str | None:
     return " AND ".join(f"({part})" for part in conditions if part) or None
 
 
-def _hit(
-    chunk: StoredChunk,
-    roots: Mapping[str, bytes],
-    score: float = 0.0,
-    candidate: Candidate | None = None,
-    vector_rank: int | None = None,
-    text_rank: int | None = None,
-) -> SearchHit:
+def _hit(chunk: StoredChunk, roots: Mapping[str, bytes], row: Ranked | None = None) -> SearchHit:
     root = roots[chunk.root_id]
     path = os.path.join(root, chunk.path) if chunk.path else root  # noqa: PTH118
     return SearchHit(
         chunk_id=chunk.chunk_id.hex(),
-        score=score,
+        score=row.score if row else 0.0,
         path=show_path(path),
         start_line=chunk.start_line,
         end_line=chunk.end_line,
@@ -260,10 +258,10 @@ def _hit(
         heading=chunk.heading,
         text=chunk.text,
         tokens=chunk.tokens,
-        similarity=candidate.similarity if candidate else 0.0,
-        text_score=candidate.text_score if candidate else 0.0,
-        vector_rank=vector_rank,
-        text_rank=text_rank,
+        similarity=row.candidate.similarity if row else 0.0,
+        text_score=row.candidate.text_score if row else 0.0,
+        vector_rank=row.vector_rank if row else None,
+        text_rank=row.text_rank if row else None,
         path_bytes=path,
         mtime_ns=chunk.mtime_ns,
         content_hash=chunk.content_hash,

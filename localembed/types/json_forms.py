@@ -110,6 +110,7 @@ def hit_json(rank: int, hit: SearchHit) -> Form:
         "text_rank": hit.text_rank,
         "found_rank": hit.found_rank,
         "stale": hit.stale,
+        "also": [{**asdict(place), "score": round(place.score, 6)} for place in hit.also],
         **around,
     }
 

@@ -9,6 +9,18 @@ SearchMode = Literal["hybrid", "vector", "text"]
 
 
 @dataclass(frozen=True, slots=True)
+class OtherPlace:
+    """Another chunk of a hit's file that was found."""
+
+    chunk_id: str
+    """Id of the chunk, in hex."""
+    start_line: int
+    end_line: int
+    score: float
+    """Rank score; higher is closer."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchHit:
     """A chunk that answers a query."""
 
@@ -48,6 +60,8 @@ class SearchHit:
     """Digest of the file when it was indexed."""
     stale: bool = False
     """Whether the file has changed since, or is gone."""
+    also: tuple[OtherPlace, ...] = ()
+    """Other chunks of the file that would be hits if there were no maximum per file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +90,8 @@ class Query:
     mode: SearchMode = "hybrid"
     top_k: int = 10
     """Maximum number of hits."""
+    per_file: int = 2
+    """Maximum number of hits of one file, unless too few files are found; 0 for no maximum."""
     model: str | None = None
     """Model whose table is searched; None for the default table."""
     filter: Filter = EVERYTHING

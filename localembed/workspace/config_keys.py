@@ -42,6 +42,7 @@ SETTINGS: Mapping[str, Reach] = {
     "threads": Reach.NOTHING,
     "max_file_size": Reach.NOTHING,
     "top_k": Reach.NOTHING,
+    "per_file": Reach.NOTHING,
     "mode": Reach.NOTHING,
     "commit_seconds": Reach.NOTHING,
     "keep_versions": Reach.NOTHING,

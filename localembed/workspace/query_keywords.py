@@ -16,6 +16,7 @@ class QueryKeywords(TypedDict, total=False):
     """The keywords of `Workspace.query`, which describes each."""
 
     top_k: int | None
+    per_file: int | None
     mode: SearchMode | None
     model: str | None
     filter: Filter

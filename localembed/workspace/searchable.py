@@ -96,6 +96,7 @@ class SearchableWorkspace(GuardedWorkspace):
         text: str | None = None,
         *,
         top_k: int | None = None,
+        per_file: int | None = None,
         mode: SearchMode | None = None,
         model: str | None = None,
         filter: Filter = EVERYTHING,
@@ -115,6 +116,8 @@ class SearchableWorkspace(GuardedWorkspace):
         Args:
             text: the query; None with `like`.
             top_k: maximum number of hits, 1 to 10,000; the setting's if not given.
+            per_file: maximum number of hits of one file, 0 for no maximum; the setting's if not
+                given. Hits beyond it follow only if there are too few files.
             mode: hybrid, vector or text; the setting's if not given.
             model: search this model's table instead of the default one.
             filter: what to search, as a record; it excludes the next four keywords.
@@ -141,6 +144,7 @@ class SearchableWorkspace(GuardedWorkspace):
             query_text(text, like, mode, rerank),
             settings.mode if mode is None else mode,
             settings.top_k if top_k is None else top_k,
+            settings.per_file if per_file is None else per_file,
             model,
             query_filter(filter, path, lang, since, where),
             rerank=rerank,
@@ -158,7 +162,8 @@ class SearchableWorkspace(GuardedWorkspace):
         """Return the best passages for the prompt of a language model, with numbered sources.
 
         It is the text of `localembed query --format context`: neighbouring chunks of a document
-        are one passage, and paths below the current folder are relative to it.
+        are one passage, a file has any number of them unless `per_file` is given, and paths below
+        the current folder are relative to it.
 
         Args:
             query: the query; None with `like`.
@@ -175,6 +180,7 @@ class SearchableWorkspace(GuardedWorkspace):
         """
         check_budget(budget)
         here = f"{Path.cwd()}{os.sep}"
+        keywords.setdefault("per_file", 0)
         hits = self.query(query, **keywords)
         return context_text([replace(h, path=h.path.removeprefix(here)) for h in hits], budget)
 
@@ -202,7 +208,7 @@ class SearchableWorkspace(GuardedWorkspace):
         if query.rerank is not None:
             # A reranker that cannot be used is rejected before the search.
             reranker = self._models.reranker(query.rerank)
-            reranking = Reranking(reranker, query.text, query.top_k)
+            reranking = Reranking(reranker, query.text)
         terms = Terms(query.allow_network, on_notice, self._variables)
         embedder = PermittedModels(self._models, terms)
         answer = self._searcher.search(query, paths_of(roots), embedder, reranking)

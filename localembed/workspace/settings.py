@@ -54,6 +54,8 @@ class Settings:
     max_file_size: int = 32 << 20
     """Maximum size of a file in bytes."""
     top_k: int = 10
+    per_file: int = 2
+    """Maximum number of hits of one file; 0 for no maximum."""
     mode: SearchMode = "hybrid"
     commit_seconds: int = 15
     """Seconds of embedding between two commits: what a kill can cost."""
@@ -149,6 +151,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "threads": _whole(1, 1024),
     "max_file_size": _bytes,
     "top_k": _whole(1, 10_000),
+    "per_file": _whole(0, 10_000),
     "mode": _choice("hybrid", "vector", "text"),
     "commit_seconds": _whole(1, 3600),
     "keep_versions": _whole(1, 10_000),

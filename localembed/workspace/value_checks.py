@@ -40,6 +40,7 @@ def check_query(query: Query) -> None:
         message = f"mode is {query.mode!r}, but must be one of {', '.join(modes)}."
         raise UsageError(message)
     check_number("top_k", query.top_k, 1, _MAX_HITS)
+    check_number("per_file", query.per_file, 0, _MAX_HITS)
     check_number("lines", query.lines, 0, _MAX_LINES)
     check_flags(allow_network=query.allow_network)
     check_kind("filter", query.filter, Filter, "a localembed.Filter")

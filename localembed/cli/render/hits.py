@@ -65,8 +65,8 @@ def hit_text(
     else:
         text = snippet(hit.text, pattern, hit.heading.rpartition(" > ")[2])
     shown += [(INDENT + _marked(clipped(line, columns), pattern)).rstrip() for line in text]
-    if others:
-        shown.append(INDENT + style(clipped(_elsewhere(others), columns), dim=True))
+    notes = [_further_down(hit)] * bool(hit.also) + [_elsewhere(others)] * bool(others)
+    shown += [INDENT + style(clipped(note, columns), dim=True) for note in notes]
     return "\n".join(shown) + "\n"
 
 
@@ -81,6 +81,12 @@ def numbered_lines(hit: SearchHit, query: str, lines: int) -> list[str]:
         f"{first + place:>{wide}}  {printable(whole[place].expandtabs(4).rstrip())}".rstrip()
         for place in range(begin, end)
     ]
+
+
+def _further_down(hit: SearchHit) -> str:
+    """Return the lines of the other chunks of a hit's file that were found."""
+    lines = ", ".join(str(place.start_line) for place in hit.also)
+    return f"also at {'line' if len(hit.also) == 1 else 'lines'} {lines}"
 
 
 def _elsewhere(others: Sequence[SearchHit]) -> str:

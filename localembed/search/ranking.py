@@ -1,0 +1,82 @@
+"""Rank the rows of a table that may answer a query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from localembed.search.fusion import TEXT_DEPTH, fuse
+from localembed.search.spread import is_wide
+from localembed.search.words import text_query
+
+if TYPE_CHECKING:
+    from localembed.store.lance.candidates import Candidate
+    from localembed.store.lance.read_rows import ChunkReader, Selection
+    from localembed.types.arrays import Vector
+    from localembed.types.queries import Query
+
+_FIRST_DEPTH, _DEEPER, _MAX_DEPTH = 4, 4, 10_000
+"""Rows to look for, in multiples of the hits wanted, and again of those if too few files are among
+them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A row with its place in both searches."""
+
+    candidate: Candidate
+    score: float
+    vector_rank: int | None
+    text_rank: int | None
+
+
+def rank(
+    reader: ChunkReader, query: Query, vector: Vector | None, among: Selection | None
+) -> list[Ranked]:
+    """Return rows, best first: enough for the hits of a query after `spread`, if there are.
+
+    Args:
+        reader: the table.
+        query: the query, whose mode says which of the searches are made.
+        vector: the query's vector; None for a search by text alone.
+        among: restricts the search to these rows.
+    """
+    by_vector: Sequence[Candidate] = ()
+    by_text: Sequence[Candidate] = ()
+    if vector is not None:
+        by_vector = _deep(query, lambda depth: reader.by_vector(vector, depth, among))
+    if query.mode == "hybrid":
+        by_text = reader.by_text(text_query(query.text), TEXT_DEPTH, vector, among)
+        scored = fuse(query.text, by_vector, by_text)
+    elif query.mode == "text":
+        words = text_query(query.text)
+        by_text = _deep(query, lambda depth: reader.by_text(words, depth, vector, among))
+        scored = [(candidate.text_score, candidate) for candidate in by_text]
+    else:
+        scored = [(candidate.similarity, candidate) for candidate in by_vector]
+    vector_ranks, text_ranks = (
+        {candidate.chunk_id: place for place, candidate in enumerate(found, 1)}
+        for found in (by_vector, by_text)
+    )
+    return [
+        Ranked(c, score, vector_ranks.get(c.chunk_id), text_ranks.get(c.chunk_id))
+        for score, c in scored
+    ]
+
+
+def document(ranked: Ranked) -> bytes:
+    """Return the id of the document that a row is part of."""
+    return ranked.candidate.doc_id
+
+
+def _deep(query: Query, search: Callable[[int], list[Candidate]]) -> list[Candidate]:
+    """Search until enough files are among the rows, or there are no more."""
+    depth = query.top_k if not query.per_file else min(_MAX_DEPTH, query.top_k * _FIRST_DEPTH)
+    while True:
+        found = search(depth)
+        if len(found) < depth or depth >= _MAX_DEPTH:
+            return found
+        if is_wide(found, lambda candidate: candidate.doc_id, query.top_k, query.per_file):
+            return found
+        depth = min(_MAX_DEPTH, depth * _DEEPER)
