@@ -12,9 +12,10 @@ nothing about the others, so cos_max and b_1 are then those of the best other do
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from localembed.search.definitions import is_identifier
 
 if TYPE_CHECKING:
     from localembed.store.lance.candidates import Candidate
@@ -28,9 +29,6 @@ _DAMPING = 20.0
 _OWN_SIMILARITY = 0.8
 """Minimum cosine of a document that holds the query's own text; such a text, of 100-300 words, has
 at least 0.87 in 95 of 100, and the best hit of a short question at most 0.82 in as many."""
-_IDENTIFIER = re.compile(
-    r"(?=.*(?:[a-z][A-Z]|[A-Za-z0-9][_.:/-]+[A-Za-z0-9]|\d))[A-Za-z_$][\w$.:/-]*(?:\(\))?"
-)
 
 
 def fuse(
@@ -62,7 +60,7 @@ def _text_bonus(query: str, by_vector: Sequence[Candidate], by_text: Sequence[Ca
     if not by_text:
         return _Bonus(0.0, 0.0)
     best_similarity, best = _best(by_vector, by_text)
-    weight = _IDENTIFIER_WEIGHT if _IDENTIFIER.fullmatch(query.strip()) else _WEIGHT
+    weight = _IDENTIFIER_WEIGHT if is_identifier(query) else _WEIGHT
     floor = by_text[TEXT_DEPTH - 1].text_score if len(by_text) >= TEXT_DEPTH else 0.0
     return _Bonus(weight * max(0.0, 1.0 - best_similarity) / (best + _DAMPING), floor)
 

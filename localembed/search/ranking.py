@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from localembed.search.definitions import Definitions, is_identifier
 from localembed.search.fusion import TEXT_DEPTH, fuse
 from localembed.search.spread import is_wide
 from localembed.search.words import text_query
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _FIRST_DEPTH, _DEEPER, _MAX_DEPTH = 4, 4, 10_000
 """Rows to look for, in multiples of the hits wanted, and again of those if too few files are among
 them."""
+_READ = 50
+"""Rows among which the definition of a name is looked for."""
+_ABOVE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ def rank(
         scored = [(candidate.text_score, candidate) for candidate in by_text]
     else:
         scored = [(candidate.similarity, candidate) for candidate in by_vector]
+    if query.mode != "vector" and is_identifier(query.text):
+        scored = _definitions_first(reader, query.text, scored)
     vector_ranks, text_ranks = (
         {candidate.chunk_id: place for place, candidate in enumerate(found, 1)}
         for found in (by_vector, by_text)
@@ -63,6 +69,24 @@ def rank(
         Ranked(c, score, vector_ranks.get(c.chunk_id), text_ranks.get(c.chunk_id))
         for score, c in scored
     ]
+
+
+def _definitions_first(
+    reader: ChunkReader, name: str, scored: list[tuple[float, Candidate]]
+) -> list[tuple[float, Candidate]]:
+    """Lift each row that defines a name above all others, among the first ones."""
+    definitions = Definitions(name)
+    first = scored[:_READ]
+    chunks = reader.fetch([candidate for _, candidate in first])
+    above = max((score for score, _ in first), default=0.0) + _ABOVE
+    lowest = min((score for score, _ in first), default=0.0)
+    lifted = [
+        (above + score - min(0.0, lowest), candidate)
+        if definitions.hold(chunk.heading, chunk.text)
+        else (score, candidate)
+        for (score, candidate), chunk in zip(first, chunks, strict=True)
+    ]
+    return sorted([*lifted, *scored[_READ:]], key=lambda item: (-item[0], item[1].chunk_id))
 
 
 def document(ranked: Ranked) -> bytes:
