@@ -71,7 +71,7 @@ class Child:
         while (code := self.poll()) is None:
             assert time.monotonic() < end, f"still running: {self.err()}"
             time.sleep(0.002)
-        return Done(code, self._out.read_text(), self.err())
+        return Done(code, self._out.read_text(errors="surrogateescape"), self.err())
 
     def err(self) -> str:
         return self._err.read_text()

@@ -128,13 +128,14 @@ def assert_comes_to(folder, expected) -> None:
     assert not workspace.index().changed
 
 
-def test_a_disk_that_gets_full_at_any_point_of_a_refresh(prepared, tmp_path):
+def test_a_disk_that_gets_full_at_any_point_of_a_refresh(prepared, notes, tmp_path):
     behind, expected = prepared
     failed = 0
     for pages in FREE_PAGES:
         with small_disk(tmp_path / "disk", ENOUGH) as disk:
             folder = disk / "ws"
             restore(behind, folder)
+            shutil.copytree(notes, disk / "notes")  # a root beside the workspace moves with it
             leave_free(disk, pages)
             done = command("index", "-q", workspace=folder, cwd=tmp_path)
             if done.returncode:
@@ -179,7 +180,7 @@ def test_a_full_disk_can_be_searched(prepared, tmp_path, mode):
 
 
 READERS = {
-    "query": ("query", "f1word1x1"),
+    "query": ("query", "-q", "f1word1x1"),
     "show": ("show", "1.md"),
     "status": ("status",),
     "versions": ("versions", "list"),

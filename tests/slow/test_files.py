@@ -379,7 +379,7 @@ def test_a_strange_name_works_everywhere_and_is_shown_harmlessly(workspace, note
 
     assert run("query", "zebra", "--mode", "text").count("\n") == 3
     piped = forks.run("query", "zebra", "--mode", "text", "-l", cwd=notes)
-    assert name.decode("utf-8", "backslashreplace") in piped.stdout, "a pipe gets it as it is"
+    assert os.fsdecode(name) in piped.stdout, "a pipe gets it as it is"
     assert [hit["text"] for hit in json.loads(run("query", "--json", "zebra"))["hits"]][:1] == [
         "zebra text changed"
     ]

@@ -174,7 +174,7 @@ def test_an_error_without_stderr_still_has_its_exit_code(workspace, notes):
     assert shell(notes, "localembed nonsense >&- 2>&-").returncode == 2
 
 
-@pytest.mark.parametrize("command", ["index", "index --json", "query f1word1x1", "status"])
+@pytest.mark.parametrize("command", ["index", "index --json", "query -q f1word1x1", "status"])
 def test_a_reader_of_stdout_that_is_gone_is_no_error(workspace, notes, tmp_path, command):
     write_first(notes)
     workspace.index()

@@ -182,7 +182,7 @@ def queries_one_after_another(forks, notes):
 
     def ask() -> None:
         while not over.is_set():
-            ended.append(forks.run("query", "--json", "-k", "100", "zebra", cwd=notes))
+            ended.append(forks.run("query", "-q", "--json", "-k", "100", "zebra", cwd=notes))
 
     asking = threading.Thread(target=ask)
     asking.start()
