@@ -206,9 +206,9 @@ def measure(tmp_path):
                 stderr=stderr,
                 **options,
             )
-            most, ended = 0, 0
+            most, ended, peak = 0, 0, 0.0
             while not ended:
-                most = max(most, _descriptors(process.pid))
+                most, peak = max(most, _descriptors(process.pid)), _peak_mib(process.pid) or peak
                 time.sleep(0.02)
                 ended, status, used = os.wait4(process.pid, os.WNOHANG)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -216,12 +216,22 @@ def measure(tmp_path):
             process.returncode,
             out.read_text(),
             err.read_text(),
-            used.ru_maxrss / 1024,
+            peak,
             used.ru_utime + used.ru_stime,
             most,
         )
 
     return run
+
+
+def _peak_mib(pid: int) -> float:
+    """Return a process's peak of memory; what wait4 gives begins with the peak of this process."""
+    try:
+        status = (Path("/proc") / str(pid) / "status").read_text()
+    except OSError:
+        return 0.0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def _descriptors(pid: int) -> int:
