@@ -52,7 +52,7 @@ def book(workspace, notes) -> Workspace:
     for n in range(6):
         (notes / f"{n}.md").write_text(f"A kettle, and {paragraphs(1, f'x{n}')}")
     workspace.index()
-    return workspace
+    return Workspace(workspace.folder)
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "text"])

@@ -21,6 +21,7 @@ from localembed.checkup.model_checks import check_model
 from localembed.checkup.offline_checks import check_offline
 from localembed.checkup.table_checks import check_table
 from localembed.checkup.workspace_checks import (
+    check_calibrations,
     check_disk,
     check_head,
     check_leftovers,
@@ -66,6 +67,7 @@ def examine(context: CheckContext) -> Iterator[Finding]:
         return
     yield from check_head(context)
     yield from check_tags(context)
+    yield from check_calibrations(context)
     yield from check_manifest(context)
     broken = misplaced(context.layout, deep=True)
     tables = {

@@ -11,6 +11,7 @@ from localembed.checkup.table_checks import affected_documents, damaged_files
 from localembed.core.text import counted
 from localembed.errors import WorkspaceError
 from localembed.pipeline.run import remove_documents
+from localembed.search.calibrations import are_readable
 from localembed.store import heartbeat, runs
 from localembed.store.head import Head, facts_of, publish_head, read_head
 from localembed.store.lance.disk_names import newest_version
@@ -69,7 +70,7 @@ def fix_manifest(layout: Layout) -> Iterator[str]:
 
 
 def fix_records(layout: Layout) -> Iterator[str]:
-    """Set aside records of runs and tags that cannot be read."""
+    """Set aside records of runs, tags and calibrations that cannot be read."""
     for number in runs.claimed(layout):
         if runs.read_run(layout, number) is None:
             set_aside(layout, layout.runs / f"{number}.json")
@@ -79,6 +80,9 @@ def fix_records(layout: Layout) -> Iterator[str]:
     except WorkspaceError:
         set_aside(layout, layout.tags)
         yield "Set the tags aside: they could not be read"
+    if not are_readable(layout):
+        set_aside(layout, layout.calibrations)
+        yield "Set the calibrations aside. Run: localembed eval --calibrate QUESTIONS"
 
 
 def fix_tags(layout: Layout) -> Iterator[str]:

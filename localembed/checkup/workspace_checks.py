@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from localembed.checkup.finding import REFRESH, REPAIR, CheckContext, note, ok, wrong
 from localembed.core.text import counted
 from localembed.errors import LocalembedError, LockedError, StorageError
+from localembed.search.calibrations import are_readable
 from localembed.store import heartbeat, runs
 from localembed.store.crash_recovery import tables_on_disk
 from localembed.store.disk import check_hard_links, file_system, free_bytes
@@ -114,6 +115,13 @@ def check_tags(context: CheckContext) -> Iterator[Finding]:
     missing = sorted(name for name, run in tags.items() if run not in present)
     if missing:
         yield wrong("tags", f"The versions of these tags are lost: {', '.join(missing)}", REPAIR)
+
+
+def check_calibrations(context: CheckContext) -> Iterator[Finding]:
+    """Check whether the weights for the confidence of hits can be read."""
+    if not are_readable(context.layout):
+        text = "The calibrations cannot be read: queries use those of the package, if there are any"
+        yield wrong("calibrations", text, REPAIR)
 
 
 def check_manifest(context: CheckContext) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,9 @@ class _Dataset:
     help="Query this version (a run or tag) or model; repeat to compare two.",
 )
 @click.option(
+    "--calibrate", is_flag=True, help="Fit the confidence of hits to these questions, and store it."
+)
+@click.option(
     "--allow-network", is_flag=True, default=None, help="Allow requests to a remote model."
 )
 @common
@@ -64,6 +67,7 @@ def evaluate(
     source: Path,
     mode: SearchMode | None,
     at: tuple[str, ...],
+    calibrate: bool,
     allow_network: bool | None,
 ) -> int:
     """Measure how well search answers questions with known answers.
@@ -72,6 +76,9 @@ def evaluate(
     answers it, relative to the file's folder; or a folder in BEIR's layout (corpus.jsonl,
     queries.jsonl, qrels.tsv), which is indexed in the cache first. Each average is followed by its
     95% interval.
+
+    With --calibrate, the confidence of hits is fitted to questions of your own (50 or more), and
+    used by later queries of the same model in this workspace.
     """
     from localembed.evaluation.session import MODES
 
@@ -79,6 +86,8 @@ def evaluate(
         message = "--at takes one version or model, or two different ones to compare."
         raise UsageError(message)
     dataset = _read(source, options, {"allow_network": allow_network})
+    if calibrate:
+        return _calibrate(dataset, (mode,) if mode else MODES, at, options)
     found: dict[str | None, Modes] = {}
     for name in at or (None,):
         of = _meant(dataset.workspace, name)
@@ -89,6 +98,44 @@ def evaluate(
         _show_comparison(dataset, at, found, mode or "hybrid", options)
     else:
         _show(dataset, next(iter(found.values())), options)
+    return 0
+
+
+def _calibrate(
+    dataset: _Dataset, modes: Sequence[SearchMode], at: Sequence[str], options: Common
+) -> int:
+    """Fit and store a calibration for each mode, and show how reliable they are."""
+    from localembed.evaluation.calibration import calibrate
+    from localembed.search.calibrations import write_calibrations
+
+    if dataset.documents is not None:
+        message = (
+            "--calibrate needs a file of questions about your own documents, not a collection."
+        )
+        raise UsageError(message)
+    of = _meant(dataset.workspace, next(iter(at), None))
+    if len(at) > 1 or of.at is not None:
+        message = "--calibrate is for a model: --at takes the name of one, no version."
+        raise UsageError(message)
+    with _bar(len(dataset.questions), options) as tick:
+        fitted = calibrate(dataset.workspace, dataset.questions, modes, of, tick)
+    write_calibrations(dataset.workspace.layout, [entry.calibration for entry in fitted])
+    if options.as_json:
+        rows = [
+            {**asdict(entry.calibration), "reliability": asdict(entry.reliability)}
+            for entry in fitted
+        ]
+        echo_json(json_forms.calibration_json(dataset.name, rows))
+        return 0
+    echo(f"{printable(dataset.name)}: {counted(len(dataset.questions), 'question')}")
+    echo("mode    right first  Brier skill  AUROC  calibration error")
+    for entry in fitted:
+        found = entry.reliability
+        echo(
+            f"{entry.calibration.mode:8}{found.right:<13.0%}{found.brier_skill:<13.2f}"
+            f"{found.auroc:<7.2f}{found.error:.2f}"
+        )
+    options.report(f"Stored in {dataset.workspace.layout.calibrations}, for later queries.")
     return 0
 
 

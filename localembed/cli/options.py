@@ -58,6 +58,7 @@ class NamedPath(click.Path):
 
 FINITE = _Finite()
 AMOUNT = _FiniteRange(min=0)
+FRACTION = _FiniteRange(min=0, max=1)
 
 
 COLORS = ("auto", "always", "never")

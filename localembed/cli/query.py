@@ -12,11 +12,12 @@ from typing import Any
 
 import click
 
-from localembed.cli.options import FINITE, Common, common, language_names, model_names
+from localembed.cli.options import FINITE, FRACTION, Common, common, language_names, model_names
 from localembed.cli.render.output import echo, echo_json, echo_raw
-from localembed.cli.searching import FORMATS, Search, above, make_search, print_search
+from localembed.cli.searching import FORMATS, Search, make_search, print_search
 from localembed.core.moments import parse_moment
 from localembed.errors import UsageError
+from localembed.search.cut import cut
 from localembed.types import json_forms
 from localembed.workspace.workspace import Workspace
 
@@ -55,6 +56,12 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     help="Maximum tokens for --format context (default 2000).",
 )
 @click.option("--min-score", type=FINITE, metavar="X", help="Only hits with at least this score.")
+@click.option(
+    "--min-confidence",
+    type=FRACTION,
+    metavar="X",
+    help="Only hits that are answers with at least this probability, 0 to 1.",
+)
 @click.option(
     "-C",
     "--lines",
@@ -142,7 +149,9 @@ def _answer_lines(workspace: Workspace, search: Search, options: Common) -> int:
     for number, line in enumerate(_lines(), start=1):
         if line.strip():
             request = replace(query, text=_question(line, number))
-            result = above(workspace.search(request, options.notice), search.view.min_score)
+            view = search.view
+            everything = workspace.search(request, options.notice)
+            result = cut(everything, view.min_score, view.min_confidence)
             found = found or bool(result.hits)
             echo_json(json_forms.query_json(result))
     return 0 if found else 1

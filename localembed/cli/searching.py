@@ -16,8 +16,9 @@ from localembed.cli.render.output import json_line, path_line
 from localembed.cli.render.text import printable, relative
 from localembed.core.text import counted
 from localembed.errors import UsageError
+from localembed.search.cut import cut
 from localembed.types import json_forms
-from localembed.types.queries import Filter, Query, QueryResult, SearchMode
+from localembed.types.queries import Filter, Query, QueryResult, SearchHit, SearchMode
 from localembed.types.runs import Notice
 from localembed.workspace.settings import Settings
 from localembed.workspace.workspace import Workspace
@@ -41,6 +42,8 @@ class View:
     """Maximum tokens of the form `context`."""
     min_score: float | None = None
     """Minimum score of a hit."""
+    min_confidence: float | None = None
+    """Minimum confidence of a hit."""
     lines: int = 0
     """Lines to show before and after the best one."""
     explain: bool = False
@@ -119,6 +122,7 @@ def make_search(params: Mapping[str, Any], *, as_json: bool) -> Search:
             form=form,
             budget=params["budget"],
             min_score=params["min_score"],
+            min_confidence=params["min_confidence"],
             lines=params["lines"] or 0,
             explain=params["explain"],
             path_end="\0" if params["null"] else "\n",
@@ -138,15 +142,17 @@ def print_search(workspace: Workspace, search: Search, on_notice: Notice) -> Pri
         LocalembedError: the search failed.
     """
     everything = _find(workspace, search, on_notice)
-    result = above(everything, search.view.min_score)
-    notices = _notices(result)
     view = search.view
+    result = cut(everything, view.min_score, view.min_confidence)
+    notices = _notices(result)
     if view.form == "context" and result.hits and all(h.tokens > view.budget for h in result.hits):
         notices.append(f"No hit fits within {counted(view.budget, 'token')}. Raise --budget.")
     if not result.hits:
-        miss = next(iter(everything.hits), None)
-        closest = f"; the closest is {place(miss)} with {miss.score:.3f}" if miss else ""
-        notices.append(f"Nothing found for: {_beginning(result.query)}{closest}")
+        notices.append(
+            f"Nothing{_good(view)} found for: {_beginning(result.query)}{_miss(everything)}"
+        )
+    elif result.good is False:
+        notices.append(f"Nothing good found: {_confidence(result.hits[0])} at best.")
     return Printed(
         code=0 if result.hits else 1,
         out=_form(result, view),
@@ -165,11 +171,21 @@ def _find(workspace: Workspace, search: Search, on_notice: Notice) -> QueryResul
     return replace(found, hits=tuple(hit for hit in found.hits if files[hit.path_bytes] is hit))
 
 
-def above(result: QueryResult, least: float | None) -> QueryResult:
-    """Drop hits below a score."""
-    if least is None:
-        return result
-    return replace(result, hits=tuple(hit for hit in result.hits if hit.score >= least))
+def _good(view: View) -> str:
+    return " good" if view.min_confidence is not None else ""
+
+
+def _miss(everything: QueryResult) -> str:
+    """Return where the best hit is, though it is below what was asked for."""
+    if not everything.hits:
+        return ""
+    miss = everything.hits[0]
+    known = f" and {_confidence(miss)}" if miss.confidence is not None else ""
+    return f"; the closest is {place(miss)} with {miss.score:.3f}{known}"
+
+
+def _confidence(hit: SearchHit) -> str:
+    return f"confidence {hit.confidence:.2f}"
 
 
 def _refuse_contradictions(params: Mapping[str, Any], form: str) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from localembed.core.text import show_path
 from localembed.errors import ModelChangedError, NotIndexedError
-from localembed.search.ranking import Ranked, document, rank
-from localembed.search.rerank import DEPTH, Reranking
-from localembed.search.spread import spread
-from localembed.search.surroundings import surroundings
+from localembed.search.calibrations import calibration_of
+from localembed.search.hits import HitSearch, hit
+from localembed.search.rerank import Reranking
 from localembed.store.head import read_head
 from localembed.store.lance.connection import VersionGoneError
 from localembed.store.lance.filters import condition, of_roots
@@ -22,11 +19,10 @@ from localembed.store.layout import Layout
 from localembed.store.versions import find_version
 from localembed.types.documents import READABLE
 from localembed.types.limits import DEFAULT_LIMITS, Limits
-from localembed.types.queries import OtherPlace, Query, SearchHit
+from localembed.types.queries import Query, SearchHit
 from localembed.types.tables import TableHead
 
 if TYPE_CHECKING:
-    from localembed.store.lance.candidates import StoredChunk
     from localembed.store.lance.read_rows import ChunkReader
     from localembed.types.arrays import Vector
     from localembed.types.models import EmbeddedQuery
@@ -104,8 +100,12 @@ class Searcher:
             if query.mode == "hybrid" and not readable:
                 vector = None
             where = _all_of(condition(query.filter, roots), _of_known(entry, roots))
-            hits = _hits(reader, query, vector, where, roots, reranking)
-            return Answer(entry, hits, pieces, readable)
+            known = None
+            if reranking is None:
+                by = "text" if vector is None else query.mode
+                known = calibration_of(self._layout, entry.model, by)
+            found = HitSearch(reader, roots, known, reranking).hits(query, vector, where)
+            return Answer(entry, found, pieces, readable)
 
         return self._pinned(query, search)
 
@@ -134,7 +134,7 @@ class Searcher:
             if vector is None:
                 return None
             others = _all_of(f"NOT ({where})", condition(query.filter, roots), known)
-            return Answer(entry, _hits(reader, query, vector, others, roots))
+            return Answer(entry, HitSearch(reader, roots).hits(query, vector, others))
 
         return self._pinned(query, search)
 
@@ -143,7 +143,7 @@ class Searcher:
 
         def search(reader: ChunkReader, entry: TableHead) -> Answer:
             found = reader.find(where)
-            return Answer(entry, tuple(_hit(c, roots) for c in found if c.root_id in roots))
+            return Answer(entry, tuple(hit(c, roots) for c in found if c.root_id in roots))
 
         return self._pinned(query, search)
 
@@ -183,57 +183,6 @@ class Searcher:
             return self._open[1]
 
 
-def _hits(
-    reader: ChunkReader,
-    query: Query,
-    vector: Vector | None,
-    where: str | None,
-    roots: Mapping[str, bytes],
-    reranking: Reranking | None = None,
-) -> tuple[SearchHit, ...]:
-    """Search by vector and by text, and spread the best hits over files."""
-    among = reader.select(where) if where is not None else None
-    if reranking is None:
-        kept = spread(rank(reader, query, vector, among), document, query.top_k, query.per_file)
-    else:
-        deeper = replace(query, top_k=max(query.top_k, DEPTH), per_file=0)
-        kept = [(row, []) for row in rank(reader, deeper, vector, among)[: deeper.top_k]]
-    rows = [row for first, others in kept for row in (first, *others)]
-    chunks = reader.fetch([row.candidate for row in rows])
-    every = {
-        chunk.chunk_id: _hit(chunk, roots, row)
-        for row, chunk in zip(rows, chunks, strict=True)
-        if chunk.root_id in roots
-    }
-    hits = tuple(
-        replace(
-            every[row.candidate.chunk_id],
-            also=tuple(_also(every[other.candidate.chunk_id]) for other in others),
-        )
-        for row, others in kept
-        if row.candidate.chunk_id in every
-    )
-    if reranking is not None:
-        reranked = spread(reranking.rerank(hits), _file, query.top_k, query.per_file)
-        hits = tuple(replace(hit, also=tuple(map(_also, others))) for hit, others in reranked)
-    if not query.lines:
-        return hits
-    by_id = {chunk.chunk_id.hex(): chunk for chunk in chunks}
-    around = surroundings(reader, [by_id[hit.chunk_id] for hit in hits], query.lines)
-    return tuple(
-        replace(hit, before=before, after=after)
-        for hit, (before, after) in zip(hits, around, strict=True)
-    )
-
-
-def _file(hit: SearchHit) -> bytes:
-    return hit.path_bytes
-
-
-def _also(hit: SearchHit) -> OtherPlace:
-    return OtherPlace(hit.chunk_id, hit.start_line, hit.end_line, hit.score)
-
-
 def _of_known(entry: TableHead, roots: Mapping[str, bytes]) -> str | None:
     """Return the condition for rows of known roots, None if the table has no others."""
     return of_roots(roots) if entry.roots.keys() - roots.keys() else None
@@ -242,30 +191,6 @@ def _of_known(entry: TableHead, roots: Mapping[str, bytes]) -> str | None:
 def _all_of(*conditions: str | None) -> str | None:
     """Return the conjunction of those conditions that are given, None without any."""
     return " AND ".join(f"({part})" for part in conditions if part) or None
-
-
-def _hit(chunk: StoredChunk, roots: Mapping[str, bytes], row: Ranked | None = None) -> SearchHit:
-    root = roots[chunk.root_id]
-    path = os.path.join(root, chunk.path) if chunk.path else root  # noqa: PTH118
-    return SearchHit(
-        chunk_id=chunk.chunk_id.hex(),
-        score=row.score if row else 0.0,
-        path=show_path(path),
-        start_line=chunk.start_line,
-        end_line=chunk.end_line,
-        start=chunk.start,
-        end=chunk.end,
-        heading=chunk.heading,
-        text=chunk.text,
-        tokens=chunk.tokens,
-        similarity=row.candidate.similarity if row else 0.0,
-        text_score=row.candidate.text_score if row else 0.0,
-        vector_rank=row.vector_rank if row else None,
-        text_rank=row.text_rank if row else None,
-        path_bytes=path,
-        mtime_ns=chunk.mtime_ns,
-        content_hash=chunk.content_hash,
-    )
 
 
 def _usable(vector: Vector, query: str) -> Vector:

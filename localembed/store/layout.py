@@ -89,6 +89,11 @@ class Layout:
         return self.folder / f"missing-{table}.json"
 
     @property
+    def calibrations(self) -> Path:
+        """Weights for the confidence of hits, fitted to questions of the user's own."""
+        return self.folder / "calibrations.json"
+
+    @property
     def pending(self) -> Path:
         """Vectors that no table has yet."""
         return self.folder / "pending"

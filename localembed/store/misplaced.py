@@ -79,7 +79,9 @@ def _expected(layout: Layout, *, deep: bool) -> Iterator[tuple[Path, bool]]:
     """Yield the places of a workspace, and whether each is a folder."""
     folders = (layout.damaged, layout.runs, layout.pending, layout.vectors)
     wal = layout.manifest.with_name(f"{layout.manifest.name}.wal")
-    files = (layout.head, layout.heartbeat, layout.lock, layout.manifest, wal)
+    files = (
+        layout.head, layout.heartbeat, layout.lock, layout.manifest, wal, layout.calibrations,
+    )  # fmt: skip
     yield from ((path, True) for path in folders)
     yield from ((path, False) for path in files)
     for pattern in ("failures-*.json", "missing-*.json", "runs/*.json", "pending/*.sqlite*"):

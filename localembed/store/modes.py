@@ -9,7 +9,8 @@ from localembed.core import private
 from localembed.store.layout import Layout
 
 _OWN = re.compile(
-    r"\.?(config\.toml|models\.toml|head\.json|run\.json|manifest\.duckdb|failures-\w+\.json)(\..*)?"
+    r"\.?(config\.toml|models\.toml|head\.json|run\.json|manifest\.duckdb|calibrations\.json"
+    r"|(failures|missing)-\w+\.json)(\..*)?"
     r"|writer\.lock|runs|pending|vectors|damaged|\.gitignore|\.link\..*"
 )
 """Everything in a workspace's folder that localembed makes there; other files stay as they are."""

@@ -84,6 +84,7 @@ def query_json(result: QueryResult) -> Form:
         "model": result.model,
         "pieces": result.pieces,
         "readable": result.readable,
+        "good": result.good,
         "seconds": round(result.seconds, 4),
         "hits": [hit_json(rank, hit) for rank, hit in enumerate(result.hits, start=1)],
     }
@@ -95,6 +96,7 @@ def hit_json(rank: int, hit: SearchHit) -> Form:
     return {
         "rank": rank,
         "score": round(hit.score, 6),
+        "confidence": None if hit.confidence is None else round(hit.confidence, 3),
         **_paths(hit.path_bytes or os.fsencode(hit.path)),
         "start_line": hit.start_line,
         "end_line": hit.end_line,
@@ -311,6 +313,16 @@ def bench_stages_json(
 def bench_query_json(machine: str, latencies: DataclassInstance) -> Form:
     """Return the form of measured queries."""
     return {"machine": machine, **asdict(latencies)}
+
+
+def calibration_json(source: str, calibrations: Sequence[Form]) -> Form:
+    """Return the form of fitted calibrations.
+
+    Args:
+        source: name of the file with the questions.
+        calibrations: the fields of each, with its `reliability`.
+    """
+    return {"source": source, "calibrations": calibrations}
 
 
 def eval_json(dataset: str, queries: int, documents: int, **results: object) -> Form:

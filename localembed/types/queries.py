@@ -8,6 +8,10 @@ from typing import Literal
 SearchMode = Literal["hybrid", "vector", "text"]
 
 
+GOOD = 0.25
+"""Least confidence of a hit that may be an answer (see docs/ranking.md)."""
+
+
 @dataclass(frozen=True, slots=True)
 class OtherPlace:
     """Another chunk of a hit's file that was found."""
@@ -60,6 +64,11 @@ class SearchHit:
     """Digest of the file when it was indexed."""
     stale: bool = False
     """Whether the file has changed since, or is gone."""
+    confidence: float | None = None
+    """How likely the hit answers the query, 0 to 1; None if the model and mode are not calibrated,
+    after reranking, for what is similar to a passage, and beyond rank 100."""
+    features: tuple[float, ...] = ()
+    """What the confidence rests on (see `search.confidence.FEATURES`); empty beyond rank 100."""
     also: tuple[OtherPlace, ...] = ()
     """Other chunks of the file that would be hits if there were no maximum per file."""
 
@@ -122,3 +131,9 @@ class QueryResult:
     """Number of parts in which the query was embedded; above 1 if it exceeds the model's limit."""
     readable: bool = True
     """Whether the model knows the query's words; if not, hybrid search compares words alone."""
+
+    @property
+    def good(self) -> bool | None:
+        """Whether the best hit may answer the query; None if its confidence is not known."""
+        best = self.hits[0].confidence if self.hits else 0.0
+        return None if best is None else best >= GOOD

@@ -25,6 +25,7 @@ class QueryKeywords(TypedDict, total=False):
     since: str | datetime.datetime | None
     where: str | None
     min_score: float | None
+    min_confidence: float | None
     rerank: str | None
     at: str | None
     like: str | None

@@ -13,6 +13,7 @@ from typing import Self, Unpack
 from localembed.core.text import counted, show_path
 from localembed.errors import NotIndexedError, UsageError
 from localembed.search import Answer, Reranking, Searcher
+from localembed.search.cut import cut
 from localembed.search.passages import context_text
 from localembed.store.head import read_head
 from localembed.store.heartbeat import current
@@ -32,7 +33,7 @@ from localembed.workspace.status import elsewhere_notice, is_in, query_result
 from localembed.workspace.value_checks import (
     check_budget,
     check_listeners,
-    check_min_score,
+    check_minimums,
     check_paths,
     check_place,
     check_query,
@@ -105,6 +106,7 @@ class SearchableWorkspace(GuardedWorkspace):
         since: str | datetime.datetime | None = None,
         where: str | None = None,
         min_score: float | None = None,
+        min_confidence: float | None = None,
         rerank: str | None = None,
         at: str | None = None,
         like: str | None = None,
@@ -127,18 +129,20 @@ class SearchableWorkspace(GuardedWorkspace):
                 2026-11-01, or a datetime; local time unless it has a time zone.
             where: SQL condition over the columns of a chunk, such as `tokens > 9`.
             min_score: minimum score of a hit, which depends on the mode.
+            min_confidence: minimum confidence of a hit, 0 to 1.
             rerank: reranker for the top 50.
             at: version to search instead of the newest: a run's number or a tag.
             like: path, path:line or chunk id of a passage that hits are to resemble.
 
         Raises:
-            UsageError: a value is invalid, or values contradict each other.
+            UsageError: a value is invalid, values contradict each other, or `min_confidence` is
+                given where hits have no confidence.
             NotIndexedError: there is nothing to search.
             ModelNotFoundError: the model's files are not on this machine.
             ModelChangedError: the model is not the one the table was built with.
             OfflineError: the model is remote, and the network is not allowed.
         """
-        check_min_score(min_score)
+        check_minimums(min_score, min_confidence)
         settings = self.settings.settings
         query = Query(
             query_text(text, like, mode, rerank),
@@ -150,8 +154,8 @@ class SearchableWorkspace(GuardedWorkspace):
             rerank=rerank,
             at=at,
         )
-        hits = (self.search(query) if like is None else self.like(query)).hits
-        return [hit for hit in hits if min_score is None or hit.score >= min_score]
+        found = self.search(query) if like is None else self.like(query)
+        return list(cut(found, min_score, min_confidence).hits)
 
     def context(
         self,

@@ -83,17 +83,23 @@ def _check_one_table(model: str | None, at: str | None) -> None:
         raise UsageError(message)
 
 
-def check_min_score(min_score: float | None) -> None:
-    """Check the minimum score of a hit.
+def check_minimums(min_score: float | None, min_confidence: float | None) -> None:
+    """Check the minimum score and confidence of a hit.
 
     Raises:
-        UsageError: it is no finite number.
+        UsageError: one of them is no such number.
     """
-    if min_score is None:
-        return
-    if type(min_score) not in (int, float) or not math.isfinite(min_score):
+    if min_score is not None and not _is_number(min_score):
         message = f"min_score is {min_score!r}, but must be a finite number."
         raise UsageError(message)
+    if min_confidence is None or (_is_number(min_confidence) and 0 <= min_confidence <= 1):
+        return
+    message = f"min_confidence is {min_confidence!r}, but must be a number from 0 to 1."
+    raise UsageError(message)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
 
 
 def check_budget(budget: int) -> None:

@@ -16,7 +16,7 @@ from tests.conftest import paragraphs
 HIT_KEYS = {
     "rank", "score", "path", "start_line", "end_line", "start", "end", "heading", "text",
     "chunk_id", "tokens", "similarity", "text_score", "vector_rank", "text_rank", "found_rank",
-    "stale",
+    "stale", "also", "confidence",
 }  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def test_query_shows_place_heading_and_snippet(indexed, cli):
 def test_query_json_has_exactly_the_documented_fields(indexed, cli):
     answer = json.loads(cli("query", "rotating api keys", "--json").out)
 
-    assert set(answer) >= {"query", "mode", "version", "model", "seconds", "hits"}
+    assert set(answer) >= {"query", "mode", "version", "model", "good", "seconds", "hits"}
     assert [set(hit) for hit in answer["hits"]] == [HIT_KEYS, HIT_KEYS]
     first = answer["hits"][0]
     assert {key: first[key] for key in ("rank", "path", "start_line", "end_line", "heading")} == {

@@ -68,6 +68,7 @@ def test_status_settings_shows_where_each_value_came_from(cli, notes, monkeypatc
         "threads           -                     default\n"
         "max_file_size     SIZE              default\n"
         "top_k             3                     LOCALEMBED_TOP_K\n"
+        "per_file          2                     default\n"
         "mode              hybrid                default\n"
         "commit_seconds    15                    default\n"
         "keep_versions     10                    default\n"

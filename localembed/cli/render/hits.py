@@ -106,7 +106,7 @@ def hit_whole(hit: SearchHit) -> str:
 
 def _explained(hit: SearchHit) -> str:
     """Return how each part of the search scored a hit."""
-    parts = []
+    parts = [f"confidence {hit.confidence:.2f}"] if hit.confidence is not None else []
     if hit.similarity:
         rank = f" (rank {hit.vector_rank:,})" if hit.vector_rank else ""
         parts.append(f"cosine {hit.similarity:.3f}{rank}")

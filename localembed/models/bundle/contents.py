@@ -22,7 +22,7 @@ INDEX = "index/"
 INDEX_TABLE = re.compile(r"chunks_[0-9a-f]{12}")
 """Name of a table in an index."""
 _INDEX_FILE = re.compile(
-    r"config\.toml|head\.json|manifest\.duckdb|runs/([1-9]\d{0,9}|tags)\.json"
+    r"config\.toml|head\.json|calibrations\.json|manifest\.duckdb|runs/([1-9]\d{0,9}|tags)\.json"
     rf"|vectors/{INDEX_TABLE.pattern}\.lance/([\w-][\w.-]*/)*[\w-][\w.-]*",
     re.ASCII,
 )
