@@ -24,9 +24,16 @@ from localembed.types.queries import Query
 from tests.conftest import paragraphs
 
 
-def row(document, similarity, text=0.0, vector_rank=None, text_rank=None) -> Ranked:
+def row(document, similarity, text=0.0, vector_rank=9, text_rank=9) -> Ranked:
     found = Candidate(0, b"c", document.encode(), similarity, text)
     return Ranked(found, similarity, vector_rank, text_rank)
+
+
+def test_what_only_a_longer_list_of_hits_finds_changes_nothing():
+    few = [row("a", 0.8, 9.0, 1, 1), row("b", 0.6, 5.0, 50, None), row("c", 0.1, 4.0, None, 100)]
+    more = [*few, row("d", 0.59, 0.0, 51), row("e", 0.0, 3.9, None, 101)]
+    assert features_of("x", few) == features_of("x", more)
+    assert features_of("x", more, 3)["lead"] == pytest.approx(0.59 - 0.8)
 
 
 def chunk(text, heading="", path=b"a.md") -> StoredChunk:
@@ -76,7 +83,7 @@ def test_only_the_ten_best_others_count():
         ("rotating the keys", "Keys are lost.", 1 / 2),
         ("the", "the", 1),
         ("the", "a", 0),
-        ("parseConfig", "function parseConfig(path)", 1),
+        ("parseConfig", "def parse_config(path)", 2 / 3),
     ],
 )
 def test_coverage_is_the_share_of_the_query_that_a_chunk_holds(query, text, share):

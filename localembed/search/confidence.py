@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from localembed.core.text import show_path
+from localembed.search.fusion import TEXT_DEPTH, VECTOR_DEPTH
 from localembed.search.words import text_query
 from localembed.store.lance.search_text import compound_parts, normal
 
@@ -31,7 +32,7 @@ FEATURES = (*_MEASURED, *(f"{name}_squared" for name in _SQUARED))
 """Names of the features, in the order of `Field.features`."""
 
 _SQUARED_PLACES = tuple(map(_MEASURED.index, _SQUARED))
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[^\W_]+")
 _OTHERS = 10
 """Number of other documents with which a hit is compared."""
 _FIRST, _WIDE = 5, 30
@@ -65,7 +66,8 @@ class Field:
     """All that a query found, with which each of its hits is compared."""
 
     def __init__(self, query: str, ranked: Sequence[Ranked]) -> None:
-        """Set the rows that were found, best first."""
+        """Set the rows that were found, best first; the field is those that any query finds."""
+        ranked = [row for row in ranked if _is_in_field(row)]
         self._words = _stems(text_query(query)) or _stems(normal(query))
         self._similar = _Documents(ranked, [row.candidate.similarity for row in ranked])
         self._text = _Documents(ranked, [row.candidate.text_score for row in ranked])
@@ -105,6 +107,12 @@ class Field:
         return (*measured, *(measured[place] ** 2 for place in _SQUARED_PLACES))
 
 
+def _is_in_field(row: Ranked) -> bool:
+    """Tell whether a row is found however few hits are wanted."""
+    by_vector = row.vector_rank is not None and row.vector_rank <= VECTOR_DEPTH
+    return by_vector or (row.text_rank is not None and row.text_rank <= TEXT_DEPTH)
+
+
 class _Documents:
     """The best value of each document."""
 
@@ -118,15 +126,16 @@ class _Documents:
     def others(self, document: bytes) -> tuple[float, float]:
         """Return the best value of the other documents, and the mean of the best ten."""
         best = self._sorted[-_OTHERS - 1 :]
-        if self._best[document] >= best[0]:
-            best.remove(self._best[document])
+        own = self._best.get(document)
+        if own is not None and own >= best[0]:
+            best.remove(own)
         best = best[-_OTHERS:] or [0.0]
         return best[-1], sum(best) / len(best)
 
     def above(self, value: float, document: bytes) -> int:
         """Return how many other documents have a best value of at least this."""
         count = len(self._sorted) - bisect_left(self._sorted, value)
-        return count - (self._best[document] >= value)
+        return count - (self._best.get(document, -math.inf) >= value)
 
 
 def _stems(text: str) -> set[str]:

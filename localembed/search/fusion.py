@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 TEXT_DEPTH = 100
 """Number of text hits that are fused."""
+VECTOR_DEPTH = 50
+"""Minimum number of vector hits, however few are wanted: confidence compares a hit with them."""
 
 _WEIGHT = 1.8
 _IDENTIFIER_WEIGHT = 16.0

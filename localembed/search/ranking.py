@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from localembed.search.definitions import Definitions, is_identifier
-from localembed.search.fusion import TEXT_DEPTH, fuse
+from localembed.search.fusion import TEXT_DEPTH, VECTOR_DEPTH, fuse
 from localembed.search.spread import is_wide
 from localembed.search.words import text_query
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from localembed.types.arrays import Vector
     from localembed.types.queries import Query
 
-_FIRST_DEPTH, _DEEPER, _MAX_DEPTH = 4, 4, 10_000
+_PER_HIT, _DEEPER, _MAX_DEPTH = 4, 4, 10_000
 """Rows to look for, in multiples of the hits wanted, and again of those if too few files are among
 them."""
 _READ = 50
@@ -49,13 +49,13 @@ def rank(
     by_vector: Sequence[Candidate] = ()
     by_text: Sequence[Candidate] = ()
     if vector is not None:
-        by_vector = _deep(query, lambda depth: reader.by_vector(vector, depth, among))
+        by_vector = _deep(query, VECTOR_DEPTH, lambda d: reader.by_vector(vector, d, among))
     if query.mode == "hybrid":
         by_text = reader.by_text(text_query(query.text), TEXT_DEPTH, vector, among)
         scored = fuse(query.text, by_vector, by_text)
     elif query.mode == "text":
         words = text_query(query.text)
-        by_text = _deep(query, lambda depth: reader.by_text(words, depth, vector, among))
+        by_text = _deep(query, TEXT_DEPTH, lambda d: reader.by_text(words, d, vector, among))
         scored = [(candidate.text_score, candidate) for candidate in by_text]
     else:
         scored = [(candidate.similarity, candidate) for candidate in by_vector]
@@ -94,9 +94,10 @@ def document(ranked: Ranked) -> bytes:
     return ranked.candidate.doc_id
 
 
-def _deep(query: Query, search: Callable[[int], list[Candidate]]) -> list[Candidate]:
-    """Search until enough files are among the rows, or there are no more."""
-    depth = query.top_k if not query.per_file else min(_MAX_DEPTH, query.top_k * _FIRST_DEPTH)
+def _deep(query: Query, least: int, search: Callable[[int], list[Candidate]]) -> list[Candidate]:
+    """Search for `least` rows, and deeper until enough files are among them."""
+    wanted = query.top_k * (_PER_HIT if query.per_file else 1)
+    depth = min(_MAX_DEPTH, max(least, wanted))
     while True:
         found = search(depth)
         if len(found) < depth or depth >= _MAX_DEPTH:
