@@ -29,13 +29,6 @@ def row(document, similarity, text=0.0, vector_rank=9, text_rank=9) -> Ranked:
     return Ranked(found, similarity, vector_rank, text_rank)
 
 
-def test_what_only_a_longer_list_of_hits_finds_changes_nothing():
-    few = [row("a", 0.8, 9.0, 1, 1), row("b", 0.6, 5.0, 50, None), row("c", 0.1, 4.0, None, 100)]
-    more = [*few, row("d", 0.59, 0.0, 51), row("e", 0.0, 3.9, None, 101)]
-    assert features_of("x", few) == features_of("x", more)
-    assert features_of("x", more, 3)["lead"] == pytest.approx(0.59 - 0.8)
-
-
 def chunk(text, heading="", path=b"a.md") -> StoredChunk:
     return StoredChunk(b"c", "r", path, 0, len(text), 1, 1, heading, text, 9, 0, b"")
 
@@ -43,6 +36,13 @@ def chunk(text, heading="", path=b"a.md") -> StoredChunk:
 def features_of(query, ranked, place=0, text=""):
     found = Field(query, ranked).features(ranked[place], chunk(text))
     return dict(zip(FEATURES, found, strict=True))
+
+
+def test_what_only_a_longer_list_of_hits_finds_changes_nothing():
+    few = [row("a", 0.8, 9.0, 1, 1), row("b", 0.6, 5.0, 50, None), row("c", 0.1, 4.0, None, 100)]
+    more = [*few, row("d", 0.59, 0.0, 51, None), row("e", 0.0, 3.9, None, 101)]
+    assert features_of("x", few) == features_of("x", more)
+    assert features_of("x", more, 3)["lead"] == pytest.approx(0.59 - 0.8)
 
 
 def test_a_hit_is_compared_with_other_documents_not_with_its_own_chunks():
