@@ -23,7 +23,7 @@ from localembed.embedding import EngineOptions, device_name, load_embedder, read
 from localembed.embedding.engines.packed import PackedEngine
 from localembed.embedding.engines.torch import TorchEngine
 from localembed.embedding.local_embedder import LocalEmbedder
-from localembed.types.models import ModelSpec
+from localembed.types.models import ModelInput, ModelSpec
 
 _WORDS = 30_000
 _SPEC = ModelSpec(
@@ -74,7 +74,8 @@ def parity(folder: Path, device: str, precision: str) -> dict[str, float] | None
     plain = load_embedder(_SPEC, folder, EngineOptions(device="cpu", precision="fp32"))
     if not isinstance(packed, LocalEmbedder) or not isinstance(packed.engine, PackedEngine):
         return None
-    ours, theirs = (e.embed_ids(sample.ids) for e in (packed, plain))
+    inputs = [ModelInput("", ids) for ids in sample.ids]
+    ours, theirs = (e.embed_documents(inputs).vectors for e in (packed, plain))
     cosines = (ours * theirs).sum(axis=1)
     return {"worst": float(cosines.min()), "mean": float(cosines.mean())}
 

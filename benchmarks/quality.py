@@ -27,7 +27,7 @@ from localembed import models
 from localembed.embedding import EngineOptions, load_embedder, load_tokenizer
 from localembed.evaluation.metrics import ndcg, recall, reciprocal_rank
 from localembed.evaluation.questions import read_judgements, read_rows
-from localembed.types.models import Embedder
+from localembed.types.models import Embedder, ModelInput, Tokens
 
 if TYPE_CHECKING:
     from localembed.types.arrays import Vector, VectorMatrix
@@ -100,14 +100,22 @@ def embed(
 ) -> tuple[VectorMatrix, int]:
     """Return (n, dim) float32 and how many texts were longer than the model reads."""
     tokenizer = load_tokenizer(model.spec, model.folder)
-    prompt = len(tokenizer([model.spec.document_prompt])[0].ids)
-    room = model.spec.max_tokens - tokenizer.special_tokens - prompt
-    ids = [tokens.ids for tokens in tokenizer(texts)]
+    room = model.spec.max_tokens - tokenizer.special_tokens
+    prompted = [model.spec.document_prompt + text for text in texts]
+    found = tokenizer(prompted)
+    inputs = [_input(*pair, room) for pair in zip(prompted, found, strict=True)]
     parts = []
-    for start in range(0, len(ids), _WINDOW):
-        parts.append(embedder.embed_ids([item[:room] for item in ids[start:][:_WINDOW]]))
-        print(f"{min(start + _WINDOW, len(ids))} of {len(ids)} documents", file=sys.stderr)
-    return np.concatenate(parts), sum(len(item) > room for item in ids)
+    for start in range(0, len(inputs), _WINDOW):
+        parts.append(embedder.embed_documents(inputs[start:][:_WINDOW]).vectors)
+        print(f"{min(start + _WINDOW, len(inputs))} of {len(inputs)} documents", file=sys.stderr)
+    return np.concatenate(parts), sum(len(tokens.ids) > room for tokens in found)
+
+
+def _input(text: str, tokens: Tokens, room: int) -> ModelInput:
+    """Return as much of a text as the model reads."""
+    if len(tokens.ids) <= room:
+        return ModelInput(text, tokens.ids)
+    return ModelInput(text[: tokens.ends[room - 1]], tokens.ids[:room])
 
 
 def rank(

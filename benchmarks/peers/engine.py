@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -34,17 +35,23 @@ class Contestant:
         context = LoadContext(model.space_id, ProfileStore(), job_tokens=job)
         self._folder = model.folder
         self._embedder = load_embedder(model.spec, model.folder, options, context=context)
-        self._embedder.embed_ids([self._tokenizer([WORD])[0].ids])
+        self._embed([WORD])
         self._vectors: Matrix | None = None
 
     def embed(self) -> None:
         """Tokenize and embed."""
         begin, before = time.perf_counter(), self._embedder.use.tokens
-        ids = [tokens.ids for tokens in self._tokenizer(self._texts)]
-        self._vectors = self._embedder.embed_ids(ids)
+        self._vectors = self._embed(self._texts)
         tokens = self._embedder.use.tokens - before
-        self._mean = tokens / len(ids)
+        self._mean = tokens / len(self._texts)
         self._rate = tokens / (time.perf_counter() - begin)
+
+    def _embed(self, texts: Sequence[str]) -> Matrix:
+        from localembed.types.models import ModelInput
+
+        found = zip(texts, self._tokenizer(texts), strict=True)
+        inputs = [ModelInput(text, tokens.ids) for text, tokens in found]
+        return self._embedder.embed_documents(inputs).vectors
 
     def vectors(self) -> Matrix | None:
         """Return what was embedded."""
@@ -65,7 +72,3 @@ class Contestant:
             "matmul_tflops": round(most / 1e12, 3),
             "share_of_matmul": round(flops / most, 3),
         }
-
-
-def _ignore(_begun: int) -> None:
-    """Progress is not shown."""
