@@ -265,10 +265,10 @@ def _text(path: Path) -> str | None:
     try:
         if path.is_symlink() or not path.is_file() or not path.stat().st_size:
             return None
-        text = readers.read_text(path.read_bytes())
+        read = readers.read_text(path.read_bytes())
     except (OSError, ReadError):
         return None
-    return None if isinstance(text, readers.Unreadable) else text
+    return None if isinstance(read, readers.Unreadable) else read.text
 
 
 def main() -> None:

@@ -87,13 +87,14 @@ def take(folder: Path, name: str, chunks: int, suffix: str) -> Corpus:
 
 def _chunks(path: Path, chunker: Chunker) -> Iterator[tuple[str, int]]:
     """Yield what the model sees of each chunk, and its tokens."""
-    from localembed.readers import document_kind, read_text
+    from localembed.readers import DecodedText, code_language, document_kind, read_text
     from localembed.types.documents import Document
 
-    text = read_text(path.read_bytes())
-    if isinstance(text, str):
+    read = read_text(path.read_bytes())
+    if isinstance(read, DecodedText):
         name = path.name.encode()
-        document = Document(b"d" * 16, "r", name, text, b"", document_kind(name), 0)
+        kind, language = document_kind(name), code_language(name)
+        document = Document(b"d" * 16, "r", name, read.text, b"", kind, 0, language=language)
         for chunk in chunker([document])[0].chunks:
             yield chunker.clean(chunk.text), len(chunk.token_ids)
 
