@@ -12,20 +12,21 @@ from pathlib import Path
 
 from localembed.cli import main as command_line
 from localembed.cli.render.progress import IndexProgress
+from localembed.types.events import RunEvent, Step
 from tests import fake_backend
 
 
 def _count_batches(out: Path) -> None:
     """Write the number of batches at the end; each adds its rows once."""
-    seen: Counter[str] = Counter()
+    seen: Counter[Step] = Counter()
     original = IndexProgress.__call__
 
-    def call(self: IndexProgress, event: str, number: int) -> None:
-        seen[event] += 1
-        original(self, event, number)
+    def call(self: IndexProgress, event: RunEvent) -> None:
+        seen[event.step] += 1
+        original(self, event)
 
     IndexProgress.__call__ = call  # type: ignore[method-assign]
-    atexit.register(lambda: out.write_text(str(seen["added"])))
+    atexit.register(lambda: out.write_text(str(seen[Step.ADDED])))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import MutableSequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -55,7 +56,7 @@ def _tokens(text: str) -> Tokens:
 class FakeEmbedder:
     """The mean direction of a text's words; every item it was given is remembered."""
 
-    embedded: ClassVar[list[int]] = []
+    embedded: ClassVar[MutableSequence[int]] = []
     """Tokens of every item, over all instances of this process."""
     broken: ClassVar[set[int]] = set()
     """Ids of words that turn a vector into NaN."""
