@@ -36,6 +36,7 @@ from localembed.store.layout import FORMAT, Layout
 from localembed.types.tables import TableFacts, TableHead, VectorIndex
 
 _BATCH, _QUERIES, _NOISE = 20_000, 100, 0.75
+_TABLE = "chunks_" + 12 * "0"
 
 
 def main() -> None:
@@ -50,9 +51,7 @@ def main() -> None:
     questions = _questions(indexed, arguments.data / "queries.jsonl")
     with tempfile.TemporaryDirectory(prefix="localembed-million-") as name:
         layout = Layout(Path(name))
-        facts = TableFacts(
-            "million", "million", FORMAT, "m", "s", real.shape[1], 254, 32, "float16"
-        )
+        facts = TableFacts(_TABLE, "million", FORMAT, "m", "s", real.shape[1], 254, 32, "float16")
         ChunkTable.open_or_create(layout, facts)
         _fill(layout, facts, real, arguments.rows)
         begin = time.perf_counter()
@@ -132,6 +131,10 @@ def _rows(shape: pa.Schema, vectors: np.ndarray, start: int) -> pa.Table:
             columns.append(pa.array(values, field.type))
         elif pa.types.is_integer(field.type):
             columns.append(pa.array(np.arange(start, start + count), field.type))
+        elif pa.types.is_floating(field.type):
+            columns.append(pa.array([1.0] * count, field.type))  # readable as a whole
+        elif field.nullable:
+            columns.append(pa.nulls(count, field.type))
         else:
             empty = b"" if pa.types.is_binary(field.type) else ""
             columns.append(pa.array([empty] * count, field.type))
