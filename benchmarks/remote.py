@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +83,11 @@ class Server:
         return [tuple(entry) for entry in json.loads(out)]
 
 
-def spec(url: str, **keys: float) -> ModelSpec:
-    """Return the server's model."""
-    remote = RemoteSpec(url, "test-model", max_inputs=_BATCH, **keys)
+def spec(url: str, max_concurrency: int | None = None) -> ModelSpec:
+    """Return the server's model, with the usual limit of requests in flight unless one is given."""
+    remote = RemoteSpec(url, "test-model", max_inputs=_BATCH)
+    if max_concurrency is not None:
+        remote = replace(remote, max_concurrency=max_concurrency)
     return ModelSpec(
         name="server", backend="openai", sources=(), dim=_DIM, max_tokens=512, pooling="none",
         normalize=True, license="", remote=remote,
@@ -98,10 +101,10 @@ def inputs(count: int, words: int = 40) -> list[ModelInput]:
     return [ModelInput(f"text {n} {text}", ids, n.to_bytes(16, "big")) for n in range(count)]
 
 
-def rate(count: int, *, faults: float = 0.0, **keys: float) -> float:
+def rate(count: int, *, faults: float = 0.0, max_concurrency: int | None = None) -> float:
     """Return the chunks that come back in a second."""
     server = Server(faults=faults)
-    embedder = load_embedder(spec(server.url, **keys), Path(), EngineOptions())
+    embedder = load_embedder(spec(server.url, max_concurrency), Path(), EngineOptions())
     items = inputs(count)
     begin = time.perf_counter()
     made = embedder.embed_documents(items)

@@ -90,7 +90,15 @@ class _Meter:
 class OpenAIServer:
     """Answers `POST /v1/embeddings`; `faults` are what happens to the next requests instead."""
 
-    def __init__(self, *, delay=0.0, limits=None, dim=DIM, model="test-model", base64=True):
+    def __init__(
+        self,
+        *,
+        delay: float = 0.0,
+        limits: Limits | None = None,
+        dim: int = DIM,
+        model: str = "test-model",
+        base64: bool = True,
+    ) -> None:
         self.delay = delay
         self.dim = dim
         self.model = model
