@@ -50,11 +50,12 @@ def _measure(folder: Path, docs: Path, runs: int) -> dict[str, object]:
     workspace.index([docs])
     clean = Workspace(folder / "clean", {"model": "static"})
     files = sorted(path for path in docs.rglob("*") if path.is_file())
+    asked_after = min(runs, _ASKED_AFTER)
     largest, seconds = 0, 0.0
     here: list[float] = []
     there: list[float] = []
     for number in range(runs):
-        if number == runs - _ASKED_AFTER:
+        if number == runs - asked_after:
             clean.index([docs])
         with files[number % len(files)].open("a", encoding="utf-8") as file:
             file.write(f"\\nchanged by run {number}\\n")
@@ -64,7 +65,7 @@ def _measure(folder: Path, docs: Path, runs: int) -> dict[str, object]:
         seconds += time.perf_counter() - begin
         if number % 10 == 9:
             largest = max(largest, workspace.layout.disk_bytes())
-        if number >= runs - _ASKED_AFTER:
+        if number >= runs - asked_after:
             _query_ms(workspace)  # from the second question on vectors are in memory
             _query_ms(clean)
             here.append(_query_ms(workspace))
@@ -85,7 +86,7 @@ def _measure(folder: Path, docs: Path, runs: int) -> dict[str, object]:
         "disk_over_clean_after_gc": round(workspace.layout.disk_bytes() / least, 2),
         "query_p50_ms": {
             "clean build": float(np.median(there)),
-            f"after each of the last {_ASKED_AFTER} runs": float(np.median(here)),
+            f"after each of the last {asked_after} runs": float(np.median(here)),
             "after the slowest tenth of these": round(float(np.quantile(here, 0.9)), 1),
         },
     }
