@@ -66,7 +66,7 @@ def _people(count: int) -> list[dict[str, object]]:
 
 
 def _bundle(size: int) -> str:
-    parts = []
+    parts: list[str] = []
     while sum(map(len, parts)) < size:
         a, b, c = (_letters(_RNG.randint(1, 2), string.ascii_lowercase) for _ in range(3))
         parts.append(

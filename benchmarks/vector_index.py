@@ -99,7 +99,8 @@ def _questions(layout: Layout, questions: Path) -> list[np.ndarray]:
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 def _near(real: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

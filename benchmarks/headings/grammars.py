@@ -108,7 +108,7 @@ def _has_body(node: Node) -> bool:
     if node.type in _NEED_BODY:
         return node.child_by_field_name("body") is not None
     if node.type in ("struct_item", "union_item"):
-        return node.children[-1].type != ";"
+        return bool(node.children[-1].type != ";")
     if node.type == "type_declaration":
         kind = node.named_children[0].child_by_field_name("type")
         return kind is not None and kind.type in ("struct_type", "interface_type")
