@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from localembed.core.text import show_path
+from localembed.search.best_line import best_line
 from localembed.search.confidence import Calibration, Field
 from localembed.search.ranking import Ranked, document, rank
 from localembed.search.rerank import DEPTH, Reranking
@@ -51,7 +52,7 @@ class HitSearch:
         ranked = rank(self.reader, wanted, vector, among)
         groups = spread(ranked, document, wanted.top_k, wanted.per_file)
         chunks = self._chunks([row for first, others in groups for row in (first, *others)])
-        hits = self._with_confidence(query, ranked, self._spread_hits(groups, chunks), chunks)
+        hits = self._judged(query, ranked, self._spread_hits(groups, chunks), chunks)
         if self.reranking is not None:
             best = spread(self.reranking.rerank(hits), _file, query.top_k, query.per_file)
             hits = [replace(first, also=tuple(map(_also, others))) for first, others in best]
@@ -89,21 +90,22 @@ class HitSearch:
             for found in made([first])
         ]
 
-    def _with_confidence(
+    def _judged(
         self,
         query: Query,
         ranked: Sequence[Ranked],
         hits: list[SearchHit],
         chunks: Mapping[str, StoredChunk],
     ) -> list[SearchHit]:
-        """Return the hits with their features, and their confidence if it is calibrated."""
+        """Return the hits with their best lines, and their confidence if it is calibrated."""
         field, of = Field(query.text, ranked), self.calibration
         rows = {row.candidate.chunk_id.hex(): row for row in ranked}
         judged = []
         for found in hits[:_JUDGED]:
             features = field.features(rows[found.chunk_id], chunks[found.chunk_id])
             confidence = of.confidence(features) if of is not None else None
-            judged.append(replace(found, features=features, confidence=confidence))
+            line = found.start_line + best_line(found.text, query.text)[0]
+            judged.append(replace(found, line=line, features=features, confidence=confidence))
         return judged + hits[_JUDGED:]
 
 

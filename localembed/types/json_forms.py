@@ -100,6 +100,7 @@ def hit_json(rank: int, hit: SearchHit) -> Form:
         **_paths(hit.path_bytes or os.fsencode(hit.path)),
         "start_line": hit.start_line,
         "end_line": hit.end_line,
+        "line": hit.line or hit.start_line,
         "start": hit.start,
         "end": hit.end,
         "heading": hit.heading,

@@ -64,6 +64,8 @@ class SearchHit:
     """Digest of the file when it was indexed."""
     stale: bool = False
     """Whether the file has changed since, or is gone."""
+    line: int = 0
+    """The line that says most about the query, for the first 100 hits; else 0."""
     confidence: float | None = None
     """How likely the hit answers the query, 0 to 1; None if the model and mode are not calibrated,
     after reranking, for what is similar to a passage, and beyond rank 100."""

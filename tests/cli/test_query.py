@@ -16,7 +16,7 @@ from tests.conftest import paragraphs
 HIT_KEYS = {
     "rank", "score", "path", "start_line", "end_line", "start", "end", "heading", "text",
     "chunk_id", "tokens", "similarity", "text_score", "vector_rank", "text_rank", "found_rank",
-    "stale", "also", "confidence",
+    "stale", "also", "confidence", "line",
 }  # fmt: skip
 
 
@@ -24,7 +24,7 @@ def test_query_shows_place_heading_and_snippet(indexed, cli):
     found = cli("query", "rotating api keys", "-k", "1")
 
     assert re.sub(r"\d\.\d{3}", "SCORE", found.out) == (
-        " 1 keys.md:1  SCORE\n   Keys\n   Rotating api keys every month.\n\n"
+        " 1 keys.md:3  SCORE\n   Keys\n   Rotating api keys every month.\n\n"
     )
     assert (found.code, found.err) == (0, "")
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from localembed.cli.render.hits import best_line
 from localembed.cli.render.text import printable, relative
+from localembed.search.best_line import best_line
 from localembed.search.passages import context_text
 from localembed.types.queries import SearchHit
 

@@ -9,15 +9,16 @@ from textwrap import dedent
 from localembed.cli.render.output import linked, style
 from localembed.cli.render.text import INDENT, clipped, printable, relative, width
 from localembed.core.text import counted
+from localembed.search.best_line import best_line, distinct, query_words
 from localembed.types.queries import SearchHit
 
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"\w")
 _SNIPPET_LINES = 3
 
 
 def place(hit: SearchHit) -> str:
-    """Return where a hit begins, as `path:line` for editors."""
-    return f"{printable(relative(hit.path))}:{hit.start_line}"
+    """Return where the best line of a hit is, as `path:line` for editors."""
+    return f"{printable(relative(hit.path))}:{hit.line or hit.start_line}"
 
 
 def folded(hits: Sequence[SearchHit]) -> list[tuple[int, SearchHit, list[SearchHit]]]:
@@ -59,7 +60,7 @@ def hit_text(
         shown.append(INDENT + style(_explained(hit), dim=True))
     if hit.heading:
         shown.append(INDENT + style(clipped(printable(hit.heading), columns), italic=True))
-    pattern = _marks(query)
+    pattern = query_words(query)
     if lines:
         text = numbered_lines(hit, query, lines)
     else:
@@ -126,39 +127,17 @@ def snippet(text: str, pattern: re.Pattern[str] | None, title: str = "") -> list
     lines = [line for line in lines if _WORD.search(line) and line.strip("# ") != title]
     best = 0
     if pattern is not None and len(lines) > _SNIPPET_LINES:
-        found = [{match.lower()[:4] for match in pattern.findall(line)} for line in lines]
+        found = [distinct(line, pattern) for line in lines]
         starts = range(len(lines) - _SNIPPET_LINES + 1)
-        best = max(starts, key=lambda i: (len(set().union(*found[i : i + _SNIPPET_LINES])), -i))
+        best = max(
+            starts,
+            key=lambda i: (
+                len(set().union(*found[i : i + _SNIPPET_LINES])),
+                bool(found[i]),
+                -i,
+            ),
+        )
     return dedent("\n".join(lines[best : best + _SNIPPET_LINES])).splitlines()
-
-
-def best_line(text: str, query: str) -> tuple[int, str]:
-    """Return (index from 0, line) of the first line with the most distinct query words.
-
-    If no line has any, it is the first with a letter or digit.
-    """
-    pattern = _marks(query)
-    lines = text.split("\n")
-
-    def words(line: str) -> int:
-        return len({m.lower()[:4] for m in pattern.findall(line)}) if pattern else 0
-
-    best = max(range(len(lines)), key=lambda i: (words(lines[i]), bool(_WORD.search(lines[i])), -i))
-    return best, lines[best].rstrip("\r")
-
-
-def _marks(query: str) -> re.Pattern[str] | None:
-    """Return a pattern for a query's words and their inflections; words with digits match as is."""
-    stems = {
-        re.escape(word[: max(3, len(word) - 2)])
-        if len(word) > 3 and word.isalpha()
-        else re.escape(word) + r"\b"
-        for word in _WORD.findall(query.lower())
-        if len(word) > 2
-    }
-    if not stems:
-        return None
-    return re.compile(rf"\b(?:{'|'.join(sorted(stems))})\w*", re.IGNORECASE)
 
 
 def _marked(line: str, pattern: re.Pattern[str] | None) -> str:
