@@ -6,7 +6,10 @@ import pytest
 
 from localembed.search.best_line import best_line
 
-CODE = "# parse_config reads files\nvalue = parse_config(path)\n\ndef parse_config(path):\n    return 1"
+CODE = (
+    "# parse_config reads files\nvalue = parse_config(path)\n\n"
+    "def parse_config(path):\n    return 1"
+)
 
 
 @pytest.mark.parametrize(
