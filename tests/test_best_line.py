@@ -16,7 +16,7 @@ CODE = (
     ("text", "query", "line"),
     [
         ("# Keys\n\nRotating api keys every month.", "rotating api keys", 2),
-        ("nothing\nkeys\nkeys", "key", 1),
+        ("nothing\nkeys\nkeys", "keys", 1),
         ("\n---\nfirst words\nmore", "zebra", 2),
         (CODE, "parse_config", 3),
         (CODE, "ini.parse_config()", 3),
