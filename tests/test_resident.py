@@ -661,6 +661,27 @@ def test_signals_end_it_in_order(server, tmp_path, number):
     assert not Path(address.path()).exists()
 
 
+_EARLY = """
+import os, signal
+from localembed.server import address
+
+listen = address.listen
+
+def stop(path):
+    found = listen(path)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return found
+
+address.listen = stop
+"""
+
+
+def test_a_signal_that_comes_before_the_loop_runs_ends_it_in_order(server):
+    process = server(idle=60.0, code=_EARLY + _SERVER)
+    assert process.communicate(timeout=60)[0] == "True\n"
+    assert not Path(address.path()).exists()
+
+
 def test_another_code_gets_no_answer_and_ends_it(server, tmp_path, monkeypatch):
     process = server()
     monkeypatch.setattr(client, "fingerprint", lambda: "an older one")

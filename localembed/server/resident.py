@@ -80,13 +80,31 @@ def serve(
     lock = single.take(path) if lock is None else lock
     if lock is None:
         return False
-    listener, token = address.listen(path)
+    _on_signals(_end_early)  # clients can connect before the loop runs
     try:
+        listener, token = address.listen(path)
         resident = _Resident(answerer, token, idle_seconds, limits or ResidentLimits())
         asyncio.run(resident.run(listener, path))
+    except _EndedEarly:
+        pass
     finally:
         address.remove(path)
     return True
+
+
+class _EndedEarly(BaseException):
+    """A signal arrived before the loop could take it."""
+
+
+def _end_early(_number: int, _frame: FrameType | None) -> None:
+    raise _EndedEarly
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Call a handler on SIGTERM, SIGINT and SIGHUP."""
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), handler)
 
 
 class _Resident:
@@ -145,9 +163,7 @@ class _Resident:
         def stop(_number: int, _frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(self._ending.set)
 
-        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), stop)
+        _on_signals(stop)
 
     async def _serve_client(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
