@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
+from localembed.evaluation.calibration import Reliability
+from localembed.search.confidence import Calibration
 from localembed.types import json_forms
 from localembed.types.documents import EncodingNote, Note, Root
 from localembed.types.findings import Checkup, Finding
@@ -52,6 +54,7 @@ REPORT = RunReport(
     encodings=(EncodingNote(b"/w/a.txt", "cp1252", True, 1),),
     left_out=(NOTE,), largest=(ListedFile(b"/w/a.md", 2),),
 )  # fmt: skip
+RELIABLE = Reliability(1, 0.5, 0.3, 0.8, 0.05, ((0.5, 0.5, 1),))
 HIT = SearchHit(
     chunk_id="0", score=1.0, path="/w/a.md", start_line=1, end_line=2, start=0, end=9, heading="",
     text="words", tokens=1, similarity=1.0, text_score=1.0, vector_rank=1, text_rank=1,
@@ -147,6 +150,10 @@ FORMS = {
     ),
     "bench_stages_json": json_forms.bench_stages_json("machine", [(Stage(), 1.0)], "read"),
     "bench_query_json": json_forms.bench_query_json("machine", Latencies()),
+    "calibration_json": json_forms.calibration_json(
+        "q.tsv",
+        [{**asdict(Calibration("m", "text", 1, 0.0, {})), "reliability": asdict(RELIABLE)}],
+    ),
     "eval_json": json_forms.eval_json("d", 1, 1, modes={}, hybrid_over_better_part={}),
 }
 

@@ -81,7 +81,9 @@ def test_the_wheel_holds_every_module_and_no_tests(names):
     }
     inside = {name for name in names if ".dist-info/" not in name}
 
-    assert inside == modules | {"localembed/models.toml", "localembed/py.typed"}
+    assert inside == modules | {
+        "localembed/models.toml", "localembed/py.typed", "localembed/search/calibrations.json",
+    }  # fmt: skip
 
 
 def test_the_wheel_names_the_licence_and_the_command(wheel, names):

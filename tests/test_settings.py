@@ -24,6 +24,7 @@ VALUES = {
     "threads": (1, 2, 3, 4),
     "max_file_size": (1001, 1002, 1003, 1004),
     "top_k": (1, 2, 3, 4),
+    "per_file": (1, 3, 4, 5),
     "mode": ("vector", "text", "hybrid", "vector"),
     "commit_seconds": (1, 2, 3, 4),
     "keep_versions": (1, 2, 3, 4),
