@@ -6,6 +6,8 @@ import random
 from pathlib import Path
 
 from localembed.core.files import read_json
+from localembed.search.calibrations import write_calibrations
+from localembed.search.confidence import FEATURES, Calibration
 from localembed.store.head import read_head
 from localembed.store.lance.disk_names import manifest_path, newest_version
 from tests.conftest import paragraphs
@@ -14,6 +16,7 @@ WAYS = ("flip", "cut", "empty", "gone")
 KINDS = (
     "data", "deletions", "newest version", "older version", "transactions", "indices",
     "manifest.duckdb", "head.json", "a run", "the tags",
+    "the calibrations",
 )  # fmt: skip
 
 
@@ -25,6 +28,8 @@ def grow(workspace, notes) -> None:
     (notes / "1.md").write_text(paragraphs(3, "f1") + "\n\n" + paragraphs(2, "again"))
     workspace.index()
     workspace.history.tag("good", "2")
+    weights = dict.fromkeys(FEATURES, 0.5)
+    write_calibrations(workspace.layout, [Calibration("fake", "text", 60, 0.0, weights)])
     (notes / "new.md").write_text(paragraphs(4, "new"))
     (notes / "3.md").unlink()
     workspace.index()
@@ -42,6 +47,7 @@ def file_of(workspace, kind: str, seed: int = 0) -> Path:
         "head.json": [layout.head],
         "a run": [layout.runs / "2.json"],
         "the tags": [layout.tags],
+        "the calibrations": [layout.calibrations],
     }
     found = chosen.get(kind) or [p for p in (folder / f"_{kind}").rglob("*") if p.is_file()]
     found = found or [p for p in (folder / kind).rglob("*") if p.is_file()]
