@@ -29,6 +29,14 @@ def test_the_best_line(text, query, line):
     assert best_line(text, query)[0] == line
 
 
+def test_the_words_of_a_place_are_no_query(workspace, notes):
+    (notes / "kettle.md").write_text("water")
+    (notes / "long.md").write_text("# Notes\n\nSome words.\nThe kettle boils.\n")
+    workspace.index()
+    (hit,) = workspace.query(like=str(notes / "kettle.md"), top_k=1)
+    assert hit.line == 1
+
+
 def test_a_hit_has_its_best_line(workspace, notes):
     (notes / "long.md").write_text("# Notes\n\nSome words.\nMore of them.\nThe kettle boils.\n")
     workspace.index()

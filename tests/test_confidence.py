@@ -210,10 +210,10 @@ def test_an_impossible_minimum_is_refused(workspace, asked, value):
 
 
 def test_a_cut_keeps_the_hits_above_both_minimums(workspace, asked):
-    found = workspace.search(Query(topic(7), "text", top_k=3, per_file=0))
-    hits = [replace(hit, confidence=c) for hit, c in zip(found.hits, (0.9, 0.2, 0.6), strict=False)]
+    found = workspace.search(Query(topic(7), "vector", top_k=3, per_file=0))
+    hits = [replace(hit, confidence=c) for hit, c in zip(found.hits, (0.9, 0.2, 0.6), strict=True)]
     result = replace(found, hits=tuple(hits))
-    assert [hit.confidence for hit in cut(result, None, 0.5).hits] == [0.9, 0.6][: len(hits)]
+    assert [hit.confidence for hit in cut(result, None, 0.5).hits] == [0.9, 0.6]
     assert cut(result, math.inf, 0.1).hits == ()
     assert cut(result, None, None) == result
 

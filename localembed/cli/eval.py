@@ -80,10 +80,16 @@ def evaluate(
     With --calibrate, the confidence of hits is fitted to questions of your own (50 or more), and
     used by later queries of the same model in this workspace.
     """
+    from localembed.evaluation.questions import is_collection
     from localembed.evaluation.session import MODES
 
     if len(at) > 2 or len(set(at)) < len(at):
         message = "--at takes one version or model, or two different ones to compare."
+        raise UsageError(message)
+    if calibrate and is_collection(source):
+        message = (
+            "--calibrate needs a file of questions about your own documents, not a collection."
+        )
         raise UsageError(message)
     dataset = _read(source, options, {"allow_network": allow_network})
     if calibrate:
@@ -108,11 +114,6 @@ def _calibrate(
     from localembed.evaluation.calibration import calibrate
     from localembed.search.calibrations import write_calibrations
 
-    if dataset.documents is not None:
-        message = (
-            "--calibrate needs a file of questions about your own documents, not a collection."
-        )
-        raise UsageError(message)
     of = _meant(dataset.workspace, next(iter(at), None))
     if len(at) > 1 or of.at is not None:
         message = "--calibrate is for a model: --at takes the name of one, no version."

@@ -23,6 +23,7 @@ them."""
 _READ = 50
 """Rows among which the definition of a name is looked for."""
 _ABOVE = 1e-3
+"""Distance of a definition's score from the best other one, so that scores are not tied."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -134,7 +134,9 @@ class Searcher:
             if vector is None:
                 return None
             others = _all_of(f"NOT ({where})", condition(query.filter, roots), known)
-            return Answer(entry, HitSearch(reader, roots).hits(query, vector, others))
+            # Words of the place say nothing about the hits.
+            hits = HitSearch(reader, roots).hits(replace(query, text=""), vector, others)
+            return Answer(entry, hits)
 
         return self._pinned(query, search)
 
